@@ -107,6 +107,10 @@ impl Store {
         self.core.lock().engine.protocol(id)
     }
 
+    pub fn is_authenticated(&self, id: SessionId) -> bool {
+        self.core.lock().engine.is_authenticated(id)
+    }
+
     pub fn facts(&self) -> Facts {
         let core = self.core.lock();
         Facts {

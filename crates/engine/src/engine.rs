@@ -78,6 +78,11 @@ impl Engine {
         self.session(id).map_or(Protocol::Resp2, |session| session.protocol)
     }
 
+    /// True when the session may run any command, as far as the password goes.
+    pub fn is_authenticated(&self, id: SessionId) -> bool {
+        self.session(id).is_some_and(|session| session.is_authenticated)
+    }
+
     /// Executes one command: `args` begins with its name. O(the command).
     ///
     /// # Panics
