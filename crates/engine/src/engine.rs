@@ -93,12 +93,19 @@ impl Engine {
         Outcome { reply, deliveries: std::mem::take(&mut self.state.deliveries) }
     }
 
-    /// Executes a record of the log. No time passes in a replay: what ended has its own record.
+    /// Executes a record of the log. No time passes in a replay: what ended has its own record. Neither password nor
+    /// memory limit applies to what was already accepted.
     ///
     /// # Errors
     /// The error reply of a record that does not fit the state.
     pub fn replay(&mut self, id: SessionId, args: &[&[u8]]) -> Result<(), Error> {
-        match self.execute(id, args, Time::default()).reply {
+        if let Some(Some(session)) = self.state.sessions.get_mut(&id) {
+            session.is_authenticated = true;
+        }
+        let memory_max = std::mem::take(&mut self.state.config.memory_max);
+        let outcome = self.execute(id, args, Time::default());
+        self.state.config.memory_max = memory_max;
+        match outcome.reply {
             Some(Value::Error(text)) => Err(Error::new(text)),
             _ => Ok(()),
         }
@@ -137,6 +144,12 @@ impl Engine {
     /// Gives up the wait of a session whose client went away or was interrupted; true if it waited.
     pub fn stop_waiting(&mut self, id: SessionId) -> bool {
         self.state.waits.remove(id).is_some()
+    }
+
+    /// Refuses commands that may write, with this reason, from now on; none lets them run again. For a log that takes
+    /// no more. A transaction with such a command is refused as a whole.
+    pub fn refuse_writes(&mut self, reason: Option<Error>) {
+        self.state.write_refusal = reason;
     }
 
     /// True while a command of the session waits.
@@ -198,6 +211,11 @@ impl Engine {
                 "ERR Can't execute '{}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context",
                 command.name
             )));
+        }
+        if let Some(reason) = &self.state.write_refusal
+            && command.flags.has(Flags::WRITE)
+        {
+            return Err(reason.clone());
         }
         let limit = self.state.config.memory_max;
         if limit > 0 && command.flags.has(Flags::DENY_OOM) && self.state.bytes() > limit {

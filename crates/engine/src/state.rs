@@ -35,6 +35,8 @@ pub struct State {
     pub sessions: HashMap<SessionId, Option<Box<Session>>>,
     pub watchers: HashMap<(usize, Blob), Vec<SessionId>>,
     pub stats: Stats,
+    /// Why commands that may write are refused, when they are.
+    pub write_refusal: Option<Error>,
     /// What the owner of the engine tells INFO: section, then lines of name and value.
     pub facts: BTreeMap<String, Vec<(String, String)>>,
     pub started: Time,
@@ -65,6 +67,7 @@ impl State {
             sessions: HashMap::new(),
             watchers: HashMap::new(),
             stats: Stats::default(),
+            write_refusal: None,
             facts: BTreeMap::new(),
             started: Time::default(),
         }
