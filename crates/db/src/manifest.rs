@@ -150,11 +150,6 @@ impl Manifest {
         self.parts.iter().filter(|part| part.kind == Kind::History)
     }
 
-    /// The base.
-    pub fn base(&self) -> Option<&Part> {
-        self.parts.iter().find(|part| part.kind == Kind::Base)
-    }
-
     /// The file that grows.
     pub fn last(&self) -> Option<&Part> {
         self.live().next_back().filter(|part| part.kind == Kind::Incremental)
