@@ -18,14 +18,23 @@
 //! ```
 //!
 //! In reading order: `database` is the handle, `store` runs a call under the one lock, `session` and `mailbox` are a
-//! client's side, `progress` says how far the log is safe.
+//! client's side, `progress` says how far the log is safe, `log` writes and reads its files, which `manifest` lists,
+//! `recovery` replays and `compact` replaces; `directory` and `registry` see to it that there is one owner.
 
 mod clock;
+mod compact;
 mod config;
 mod database;
+mod directory;
+mod disk;
 mod error;
+mod facts;
+mod log;
 mod mailbox;
+mod manifest;
 mod progress;
+mod recovery;
+mod registry;
 mod serve;
 mod session;
 mod store;
@@ -34,9 +43,11 @@ mod timer;
 pub use clock::{Clock, ManualClock, SystemClock, Tick};
 pub use config::{Config, Durability};
 pub use database::Database;
+pub use disk::{Disk, DiskFile, SystemDisk};
 pub use error::{Error, Result};
+pub use facts::Facts;
 pub use progress::{Durable, Position};
+pub use recovery::{Cut, Recovery};
 pub use serve::serve;
 pub use session::{Called, NextDelivery, Session};
-pub use store::Facts;
 pub use windlass_engine::{Message, SessionId, Time};

@@ -71,15 +71,24 @@ impl Progress {
         awake.into_values().for_each(Waker::wake);
     }
 
-    /// Announces that the log gets no further; the first reason stands.
-    pub fn fail(&self, reason: &str) {
-        let awake = {
-            let mut waiters = self.waiters.lock();
-            waiters.failure.get_or_insert_with(|| reason.to_owned());
-            self.has_failed.store(true, Ordering::Release);
-            std::mem::take(&mut waiters.wakers)
-        };
+    /// Announces that the log gets no further, without waking anybody yet; the first reason stands.
+    pub fn set_failure(&self, reason: &str) {
+        let mut waiters = self.waiters.lock();
+        waiters.failure.get_or_insert_with(|| reason.to_owned());
+        self.has_failed.store(true, Ordering::Release);
+    }
+
+    /// Wakes everybody who waits.
+    pub fn wake_all(&self) {
+        let awake = std::mem::take(&mut self.waiters.lock().wakers);
         awake.into_values().for_each(Waker::wake);
+    }
+
+    /// Announces that all up to `position` is safe in fresh files, a failure forgotten.
+    pub fn recover(&self, position: Position) {
+        self.waiters.lock().failure = None;
+        self.has_failed.store(false, Ordering::Release);
+        self.reach(position);
     }
 
     /// Asks for `waker` to be woken when `position` is safe or never will be; answers the outcome if it is known by

@@ -11,23 +11,16 @@ use windlass_resp::{Protocol, Value};
 
 use crate::clock::{Clock, Tick};
 use crate::config::Config;
-use crate::error::Result;
+use crate::disk::Disk;
+use crate::log::{Log, Pending};
 use crate::mailbox::Mailbox;
 use crate::progress::{Position, Progress};
 use crate::session::Called;
 use crate::timer::Timer;
 
-/// What a database can tell of itself.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Facts {
-    /// About the bytes of memory that the data takes.
-    pub data_bytes: usize,
-    /// The open sessions.
-    pub sessions: usize,
-    /// Why the log failed, if it did.
-    pub failure: Option<String>,
-}
+/// The answer to a writing command while the log is too far behind. OOM is what clients take for "not executed, try
+/// later", and memory it is: that of the records which wait for the disk.
+const TOO_MUCH_PENDING: &str = "OOM command not allowed while too many bytes wait to be written to the log";
 
 /// Everything of a database but its threads.
 pub(crate) struct Store {
@@ -36,25 +29,41 @@ pub(crate) struct Store {
     pub config: Config,
     pub progress: Progress,
     pub timer: Timer,
+    pub disk: Arc<dyn Disk>,
+    /// None for a database that lives in memory only.
+    pub log: Option<Log>,
 }
 
 /// What the lock guards.
 pub(crate) struct Core {
     pub engine: Engine,
     pub mailboxes: HashMap<SessionId, Arc<Mailbox>>,
+    pub pending: Pending,
+    /// True after the log failed: records are no longer kept for it.
+    pub has_failed: bool,
     pub is_stopped: bool,
 }
 
 impl Store {
-    pub fn new(config: Config, clock: Arc<dyn Clock>) -> Self {
-        let engine = Engine::new(config.engine.clone());
-        Self {
-            core: Mutex::new(Core { engine, mailboxes: HashMap::new(), is_stopped: false }),
-            clock,
-            config,
-            progress: Progress::default(),
-            timer: Timer::default(),
-        }
+    /// A store around an engine that holds what `log` holds.
+    pub fn new(
+        config: Config,
+        clock: Arc<dyn Clock>,
+        disk: Arc<dyn Disk>,
+        mut engine: Engine,
+        log: Option<Log>,
+    ) -> Self {
+        engine.effects().set_recording(log.is_some());
+        engine.effects().forget_selection();
+        let core = Core {
+            engine,
+            mailboxes: HashMap::new(),
+            pending: Pending::default(),
+            has_failed: false,
+            is_stopped: false,
+        };
+        let (progress, timer) = (Progress::default(), Timer::default());
+        Self { core: Mutex::new(core), clock, config, progress, timer, disk, log }
     }
 
     pub fn open_session(&self, address: &str) -> (SessionId, Arc<Mailbox>) {
@@ -79,6 +88,9 @@ impl Store {
         let mut core = self.core.lock();
         if let Some(refusal) = core.refuse(id) {
             return Called::Reply(Value::Error(refusal.into()), Position::START);
+        }
+        if args.first().is_some_and(|name| name.eq_ignore_ascii_case(b"INFO")) {
+            self.tell_info(&mut core);
         }
         let outcome = core.engine.execute(id, args, self.clock.now());
         let position = self.collect(&mut core);
@@ -111,30 +123,6 @@ impl Store {
         self.core.lock().engine.is_authenticated(id)
     }
 
-    pub fn facts(&self) -> Facts {
-        let core = self.core.lock();
-        Facts {
-            data_bytes: core.engine.bytes(),
-            sessions: core.mailboxes.len(),
-            failure: self.progress.failure(),
-        }
-    }
-
-    /// Says what is known of `position`, or sees to it that `waker` is woken when it is known.
-    pub fn poll_durable(
-        &self,
-        position: Position,
-        key: &mut Option<u64>,
-        waker: &Waker,
-    ) -> Option<Result<()>> {
-        self.progress.outcome(position).or_else(|| self.progress.register(position, key, waker))
-    }
-
-    /// Waits until `position` is safe.
-    pub fn wait_durable(&self, position: Position) -> Result<()> {
-        self.progress.outcome(position).unwrap_or(Ok(()))
-    }
-
     /// Refuses every later call, and tells every session to close.
     pub fn stop(&self) {
         let mut core = self.core.lock();
@@ -149,8 +137,19 @@ impl Store {
     }
 
     /// Moves the effects of the calls to the log; answers the position that a reply given now could have seen.
-    fn collect(&self, _core: &mut Core) -> Position {
-        Position::START
+    fn collect(&self, core: &mut Core) -> Position {
+        let Some(log) = self.log.as_ref().filter(|_| !core.has_failed) else { return Position::START };
+        let Core { engine, pending, .. } = core;
+        if !engine.effects().is_empty() {
+            pending.add(|buffer| engine.effects().append_to(buffer));
+            log.thread.note_records();
+            if pending.buffer.len() > self.config.log_pending_bytes_max && !pending.is_full {
+                pending.is_full = true;
+                engine.refuse_writes(Some(windlass_engine::Error::new(TOO_MUCH_PENDING)));
+                log.thread.want();
+            }
+        }
+        Position(pending.end)
     }
 
     fn route(&self, core: &Core, deliveries: Vec<Delivery>, position: Position) -> Vec<Waker> {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use windlass_engine::Time;
 
-use crate::clock::{Clock, Tick};
+use crate::clock::Tick;
 use crate::store::Store;
 
 /// The longest sleep: a wall clock that is set forward is noticed after so long.

@@ -61,6 +61,9 @@ impl Engine {
         let session = Session::new(id, address, is_authenticated, now);
         self.state.sessions.insert(id, Some(Box::new(session)));
         self.state.stats.connections += 1;
+        if self.state.started == Time::default() {
+            self.state.started = now;
+        }
         id
     }
 
@@ -98,18 +101,25 @@ impl Engine {
         Outcome { reply, deliveries: std::mem::take(&mut self.state.deliveries) }
     }
 
-    /// Executes a record of the log. No time passes in a replay: what ended has its own record.
+    /// Executes a record of the log. No time passes in a replay: what ended has its own record. Neither password nor
+    /// memory limit applies to what was already accepted.
     ///
     /// # Errors
     /// The error reply of a record that does not fit the state.
     pub fn replay(&mut self, id: SessionId, args: &[&[u8]]) -> Result<(), Error> {
-        match self.execute(id, args, Time::default()).reply {
+        if let Some(Some(session)) = self.state.sessions.get_mut(&id) {
+            session.is_authenticated = true;
+        }
+        let memory_max = std::mem::take(&mut self.state.config.memory_max);
+        let outcome = self.execute(id, args, Time::default());
+        self.state.config.memory_max = memory_max;
+        match outcome.reply {
             Some(Value::Error(text)) => Err(Error::new(text)),
             _ => Ok(()),
         }
     }
 
-    /// Ends waits and removes keys whose time is over, at most `budget` of each. Call it when [`Engine::next_due`]
+    /// Ends waits, removes keys whose time is over and frees what was deleted, at most `budget` of each. Call it when [`Engine::next_due`]
     /// says so.
     pub fn tick(&mut self, now: Time, budget: usize) -> Vec<Delivery> {
         for _ in 0..budget {
@@ -124,12 +134,16 @@ impl Engine {
                 self.state.effects.end_group();
             }
         }
+        self.state.garbage.free_some(budget);
         self.serve_ready(now);
         std::mem::take(&mut self.state.deliveries)
     }
 
     /// When [`Engine::tick`] next has something to do.
     pub fn next_due(&self) -> Option<Time> {
+        if !self.state.garbage.is_empty() {
+            return Some(Time::default());
+        }
         let expiries = self.state.databases.iter().filter_map(|db| db.next_expiry());
         self.state.waits.next_deadline().into_iter().chain(expiries).min().map(Time::from_millis)
     }
@@ -144,7 +158,13 @@ impl Engine {
         self.state.waits.remove(id).is_some()
     }
 
-    /// True while a command of the session waits.
+    /// Refuses commands that may write, with this reason, from now on; none lets them run again. For a log that takes
+    /// no more. A transaction with such a command is refused as a whole.
+    pub fn refuse_writes(&mut self, reason: Option<Error>) {
+        self.state.write_refusal = reason;
+    }
+
+    /// True for a session whose command waits: it must not execute another.
     pub fn is_waiting(&self, id: SessionId) -> bool {
         self.state.waits.get(id).is_some()
     }
@@ -203,6 +223,11 @@ impl Engine {
                 "ERR Can't execute '{}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context",
                 command.name
             )));
+        }
+        if let Some(reason) = &self.state.write_refusal
+            && command.flags.has(Flags::WRITE)
+        {
+            return Err(reason.clone());
         }
         let limit = self.state.config.memory_max;
         if limit > 0 && command.flags.has(Flags::DENY_OOM) && self.state.bytes() > limit {
