@@ -72,7 +72,11 @@ pub fn encode_command(args: &[&[u8]], out: &mut Vec<u8>) {
 }
 
 /// A number as Redis writes a RESP double: the shortest text that reads back the same, `inf`, `-inf`, `nan`.
-fn double(number: f64) -> String {
+///
+/// ```
+/// assert_eq!(windlass_resp::double(1.50), "1.5");
+/// ```
+pub fn double(number: f64) -> String {
     if number.is_nan() {
         "nan".into()
     } else if number.is_infinite() {

@@ -17,5 +17,5 @@ mod inline;
 mod value;
 
 pub use decode::{Decoder, LINE_MAX, Limits, ProtocolError};
-pub use encode::{Protocol, encode, encode_command};
+pub use encode::{Protocol, double, encode, encode_command};
 pub use value::Value;
