@@ -139,6 +139,11 @@ impl Engine {
         self.state.waits.remove(id).is_some()
     }
 
+    /// True for a session whose command waits: it must not execute another.
+    pub fn is_waiting(&self, id: SessionId) -> bool {
+        self.state.waits.get(id).is_some()
+    }
+
     /// Approximate bytes of memory of the data.
     pub fn bytes(&self) -> usize {
         self.state.bytes()
