@@ -14,4 +14,4 @@ pub use hash::Hash;
 pub use list::List;
 pub use set::Set;
 pub use stream::Stream;
-pub use zset::SortedSet;
+pub use zset::{LexBound, ScoreBound, SortedSet};

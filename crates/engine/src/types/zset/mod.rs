@@ -19,7 +19,7 @@ use super::table::Table;
 use crate::blob::Blob;
 use crate::keyspace::hash_of;
 
-pub use self::range::{LexBound, Members, ScoreBound};
+pub use self::range::{LexBound, ScoreBound};
 
 /// The most members of a set without an index; where Redis's default leaves its compact form.
 const SMALL_LEN_MAX: usize = 128;
@@ -63,7 +63,12 @@ impl SortedSet {
 
     /// The name that OBJECT ENCODING gives.
     pub fn encoding(&self) -> &'static str {
-        if self.index.is_none() { "listpack" } else { "skiplist" }
+        if self.is_small() { "listpack" } else { "skiplist" }
+    }
+
+    /// True for the form without an index, which Redis calls listpack.
+    pub fn is_small(&self) -> bool {
+        self.index.is_none()
     }
 
     pub fn score(&self, member: &[u8]) -> Option<f64> {
@@ -82,6 +87,7 @@ impl SortedSet {
     /// When the score is NaN, which has no place in an order.
     pub fn insert(&mut self, member: &[u8], score: f64) -> Option<f64> {
         assert!(!score.is_nan(), "a score is a number");
+        let score = self.stored(member, score);
         let Some(id) = self.find(member) else {
             let id = self.arena.insert(score, Blob::from(member));
             self.place(id, score);
@@ -127,6 +133,13 @@ impl SortedSet {
         }
         self.iter().for_each(|(member, score)| visit(member, score));
         0
+    }
+
+    /// The score as it is stored: Redis's compact form writes -0 as an integer, which loses the sign.
+    fn stored(&self, member: &[u8], score: f64) -> f64 {
+        let stays_small =
+            self.index.is_none() && self.len() < SMALL_LEN_MAX && member.len() <= SMALL_MEMBER_MAX;
+        if stays_small && score == 0.0 { 0.0 } else { score }
     }
 
     fn find(&self, member: &[u8]) -> Option<u32> {
