@@ -90,9 +90,9 @@ impl<'a> Query<'a> {
                     limit = Some((args.integer(at + 1)?, args.integer(at + 2)?));
                     at += 2;
                 }
-                "REV" if fixed_direction.is_none() => direction = Some(Direction::Down),
-                "BYLEX" if fixed_by.is_none() => by = Some(By::Lex),
-                "BYSCORE" if fixed_by.is_none() => by = Some(By::Score),
+                "REV" if direction.is_none() => direction = Some(Direction::Down),
+                "BYLEX" if by.is_none() => by = Some(By::Lex),
+                "BYSCORE" if by.is_none() => by = Some(By::Score),
                 _ => return Err(Error::SYNTAX),
             }
             at += 1;
