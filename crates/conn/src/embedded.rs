@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use redis::{Pipeline, RedisError, RedisResult, ServerError};
 use tokio::sync::{Mutex, MutexGuard};
 use windlass_db::{Called, Message, Position, Session};
-use windlass_resp::{Value, double};
+use windlass_resp::{Value, format_double};
 
 use crate::abandoned::Abandoned;
 use crate::args::with_args;
@@ -223,7 +223,7 @@ fn convert(value: Value) -> redis::Value {
             redis::Value::ServerError,
         ),
         Value::Integer(number) => redis::Value::Int(number),
-        Value::Double(number) => redis::Value::BulkString(double(number).into_bytes()),
+        Value::Double(number) => redis::Value::BulkString(format_double(number).into_bytes()),
         Value::Boolean(yes) => redis::Value::Int(yes.into()),
         Value::Bulk(bytes) => redis::Value::BulkString(bytes),
         Value::Verbatim(_, text) => redis::Value::BulkString(text.into_bytes()),

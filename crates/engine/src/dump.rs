@@ -2,6 +2,12 @@
 
 use crate::engine::Engine;
 use crate::keyspace::Entry;
+use crate::number::format_float;
+use crate::object::Object;
+use crate::types::SortedSet;
+
+/// Members of one command at most.
+const CHUNK: usize = 64;
 
 impl Engine {
     /// Gives every key of every database as the commands that make it, SELECT first. O(the data).
@@ -19,10 +25,22 @@ impl Engine {
 }
 
 fn dump_entry(entry: &Entry, emit: &mut impl FnMut(&[&[u8]])) {
-    if let crate::object::Object::String(text) = &entry.value {
-        emit(&[b"SET", &entry.key, text]);
+    match &entry.value {
+        Object::String(text) => emit(&[b"SET", &entry.key, text]),
+        Object::SortedSet(set) => dump_sorted_set(&entry.key, set, emit),
+        _ => {}
     }
     if let Some(at) = entry.expires_ms {
         emit(&[b"PEXPIREAT", &entry.key, itoa::Buffer::new().format(at).as_bytes()]);
+    }
+}
+
+fn dump_sorted_set(key: &[u8], set: &SortedSet, emit: &mut impl FnMut(&[&[u8]])) {
+    for start in (0..set.len()).step_by(CHUNK) {
+        let members: Vec<(String, &[u8])> =
+            set.range(start..start + CHUNK).map(|(member, score)| (format_float(score), member)).collect();
+        let mut args: Vec<&[u8]> = vec![b"ZADD", key];
+        args.extend(members.iter().flat_map(|(score, member)| [score.as_bytes(), member]));
+        emit(&args);
     }
 }

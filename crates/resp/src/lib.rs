@@ -12,10 +12,12 @@
 //! ```
 
 mod decode;
+mod double;
 mod encode;
 mod inline;
 mod value;
 
 pub use decode::{Decoder, LINE_MAX, Limits, ProtocolError};
-pub use encode::{Protocol, double, encode, encode_command};
+pub use double::{format_double, format_general};
+pub use encode::{Protocol, encode, encode_command};
 pub use value::Value;
