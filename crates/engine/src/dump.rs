@@ -1,13 +1,15 @@
 //! The whole state as commands that rebuild it: what a compacted log begins with.
 
+mod stream;
+
 use crate::engine::Engine;
 use crate::keyspace::Entry;
 use crate::number::format_float;
 use crate::object::Object;
 use crate::types::SortedSet;
 
-/// Members of one command at most.
-const CHUNK: usize = 64;
+/// Most members in one command.
+const CHUNK_MAX: usize = 64;
 
 impl Engine {
     /// Gives every key of every database as the commands that make it, SELECT first. O(the data).
@@ -28,6 +30,7 @@ fn dump_entry(entry: &Entry, emit: &mut impl FnMut(&[&[u8]])) {
     match &entry.value {
         Object::String(text) => emit(&[b"SET", &entry.key, text]),
         Object::SortedSet(set) => dump_sorted_set(&entry.key, set, emit),
+        Object::Stream(stream) => stream::dump(&entry.key, stream, emit),
         _ => {}
     }
     if let Some(at) = entry.expires_ms {
@@ -36,9 +39,9 @@ fn dump_entry(entry: &Entry, emit: &mut impl FnMut(&[&[u8]])) {
 }
 
 fn dump_sorted_set(key: &[u8], set: &SortedSet, emit: &mut impl FnMut(&[&[u8]])) {
-    for start in (0..set.len()).step_by(CHUNK) {
+    for start in (0..set.len()).step_by(CHUNK_MAX) {
         let members: Vec<(String, &[u8])> =
-            set.range(start..start + CHUNK).map(|(member, score)| (format_float(score), member)).collect();
+            set.range(start..start + CHUNK_MAX).map(|(member, score)| (format_float(score), member)).collect();
         let mut args: Vec<&[u8]> = vec![b"ZADD", key];
         args.extend(members.iter().flat_map(|(score, member)| [score.as_bytes(), member]));
         emit(&args);
