@@ -34,6 +34,7 @@ mod object;
 mod pattern;
 mod pubsub;
 mod random;
+mod script;
 mod session;
 mod state;
 mod time;
