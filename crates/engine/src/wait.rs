@@ -79,6 +79,13 @@ impl Waits {
         self.by_key.get(place).map(|queue| queue.iter().copied().collect()).unwrap_or_default()
     }
 
+    /// Every key of a database that somebody waits for, in order.
+    pub fn keys_of(&self, db: usize) -> Vec<(usize, Blob)> {
+        let mut keys: Vec<_> = self.by_key.keys().filter(|(other, _)| *other == db).cloned().collect();
+        keys.sort();
+        keys
+    }
+
     /// A session whose time is over.
     pub fn due(&self, now_ms: u64) -> Option<SessionId> {
         self.by_deadline.first().filter(|(at, _)| *at <= now_ms).map(|(_, session)| *session)

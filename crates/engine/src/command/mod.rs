@@ -14,6 +14,8 @@ use crate::state::Call;
 use crate::time::Time;
 
 pub mod connection;
+pub mod container;
+pub mod expiry;
 pub mod hash;
 pub mod key;
 pub mod list;
@@ -116,7 +118,7 @@ impl Flags {
 
     /// The names that COMMAND gives.
     pub fn names(self) -> Vec<&'static str> {
-        const NAMES: [(Flags, &str); 8] = [
+        const NAMES: [(Flags, &str); 9] = [
             (Flags::WRITE, "write"),
             (Flags::READONLY, "readonly"),
             (Flags::DENY_OOM, "denyoom"),
@@ -124,6 +126,7 @@ impl Flags {
             (Flags::PUBSUB, "pubsub"),
             (Flags::NO_SCRIPT, "noscript"),
             (Flags::FAST, "fast"),
+            (Flags::BLOCKING, "blocking"),
             (Flags::NO_AUTH, "no_auth"),
         ];
         NAMES.iter().filter(|(flag, _)| self.has(*flag)).map(|(_, name)| *name).collect()

@@ -62,19 +62,19 @@ fn answer(answer: Answer) -> Option<Value> {
     Some(answer.unwrap_or_else(Value::from))
 }
 
-fn eval(engine: &mut Engine, session: &Session, args: Args<'_>, now: Time, is_read_only: bool) -> Answer {
+fn eval(engine: &mut Engine, session: &mut Session, args: Args<'_>, now: Time, is_read_only: bool) -> Answer {
     let (keys, argv) = parameters(args)?;
     let digest = engine.scripts.load_evaluated(args[1])?;
-    let invocation = Invocation { session: session.id, db: session.db, keys, argv, is_read_only, now };
-    engine.scripts.run(digest, &mut engine.state, &invocation)
+    let invocation = Invocation { session, keys, argv, is_read_only, now };
+    engine.scripts.run(digest, &mut engine.state, invocation)
 }
 
-fn evalsha(engine: &mut Engine, session: &Session, args: Args<'_>, now: Time, is_read_only: bool) -> Answer {
+fn evalsha(engine: &mut Engine, session: &mut Session, args: Args<'_>, now: Time, is_read_only: bool) -> Answer {
     // Redis looks for a script by what may be a digest before it looks at the other arguments.
     let digest = Digest::parse(args[1]).ok_or(Error::NO_SCRIPT)?;
     let (keys, argv) = parameters(args)?;
-    let invocation = Invocation { session: session.id, db: session.db, keys, argv, is_read_only, now };
-    engine.scripts.run(digest, &mut engine.state, &invocation)
+    let invocation = Invocation { session, keys, argv, is_read_only, now };
+    engine.scripts.run(digest, &mut engine.state, invocation)
 }
 
 type Words<'a> = &'a [&'a [u8]];

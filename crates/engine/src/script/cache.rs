@@ -145,7 +145,7 @@ impl Scripts {
     ///
     /// # Errors
     /// When there is no such script, or it may not run as it declares itself.
-    pub fn run(&mut self, digest: Digest, state: &mut Box<State>, run: &Invocation<'_>) -> Result<Value> {
+    pub fn run(&mut self, digest: Digest, state: &mut Box<State>, run: Invocation<'_>) -> Result<Value> {
         let function = self.prepare(digest)?;
         let declaration = self.scripts[&digest].declaration;
         if declaration.is_explicit && !declaration.no_writes {
@@ -161,9 +161,12 @@ impl Scripts {
             let config = Config { databases: 0, ..Config::default() };
             (Box::new(State::new(config)), Box::new(Session::new(SessionId(0), "", true, run.now)))
         });
-        session.id = run.session;
-        session.db = run.db;
+        session.id = run.session.id;
+        session.db = run.session.db;
         session.protocol = Protocol::Resp2;
+        // What the caller watches breaks by its own script, too.
+        session.watched = std::mem::take(&mut run.session.watched);
+        session.is_watch_broken = run.session.is_watch_broken;
         let scene = Scene {
             state: std::mem::replace(state, spare),
             session,
@@ -177,7 +180,10 @@ impl Scripts {
         let task = Task { function: &function, keys: run.keys, argv: run.argv, instructions_max };
         let machine = self.machine.as_ref().expect("the script was compiled in it");
         let done = machine.run(&task, scene);
-        self.spare = Some((std::mem::replace(state, done.scene.state), done.scene.session));
+        let mut session = done.scene.session;
+        run.session.watched = std::mem::take(&mut session.watched);
+        run.session.is_watch_broken = session.is_watch_broken;
+        self.spare = Some((std::mem::replace(state, done.scene.state), session));
         if !done.is_sound {
             self.replace_machine();
         }
@@ -209,8 +215,7 @@ impl Scripts {
 
 /// How a script is called.
 pub struct Invocation<'a> {
-    pub session: SessionId,
-    pub db: usize,
+    pub session: &'a mut Session,
     pub keys: &'a [&'a [u8]],
     pub argv: &'a [&'a [u8]],
     pub is_read_only: bool,
