@@ -4,12 +4,13 @@ use windlass_resp::{Protocol, Value};
 
 use crate::args::Args;
 use crate::blob::Blob;
-use crate::command::{self, Answer, Command, Flags, Run};
+use crate::command::{self, Command, Flags, Run};
 use crate::config::Config;
 use crate::effect::Effects;
 use crate::error::Error;
+use crate::script::Scripts;
 use crate::session::{Session, SessionId};
-use crate::state::{Call, State};
+use crate::state::State;
 use crate::time::Time;
 
 /// What a call led to.
@@ -44,13 +45,15 @@ pub enum Message {
 /// The databases, their sessions and their scripts.
 pub struct Engine {
     pub(crate) state: Box<State>,
+    pub(crate) scripts: Scripts,
     last_session: u64,
 }
 
 impl Engine {
     /// An empty engine.
     pub fn new(config: Config) -> Self {
-        Self { state: Box::new(State::new(config)), last_session: 0 }
+        let scripts = Scripts::new(config.seed);
+        Self { state: Box::new(State::new(config)), scripts, last_session: 0 }
     }
 
     /// Opens a session; `address` is what CLIENT LIST shows of the client.
@@ -252,16 +255,13 @@ impl Engine {
         now: Time,
         may_wait: bool,
     ) -> Option<Value> {
-        let call = match command.run {
-            Run::Call(run) => run,
+        let body = match command.run {
+            Run::Call(body) => body,
             Run::Engine(run) => return run(self, session, args, now),
         };
-        let mut context = Call { state: &mut self.state, session, command, args, now, wait: None };
-        let answer: Answer = call(&mut context);
+        let (answer, wait) = self.state.call(session, command, body, args, now);
         let reply = answer.unwrap_or_else(Value::from);
-        let Some(mut wait) = context.wait.take().filter(|_| may_wait && !reply.is_error()) else {
-            return Some(reply);
-        };
+        let Some(mut wait) = wait.filter(|_| may_wait) else { return Some(reply) };
         wait.timeout_reply = reply;
         self.state.waits.insert(session.id, wait);
         None
@@ -284,20 +284,11 @@ impl Engine {
         let Some(mut session) = self.state.sessions.get_mut(&id).and_then(Option::take) else { return };
         let args: Vec<&[u8]> = owned.iter().map(|arg| &**arg).collect();
         let command = command::find(args[0]).expect("a waiting command exists");
-        let Run::Call(run) = command.run else { unreachable!("only plain commands wait") };
-        let mut context = Call {
-            state: &mut self.state,
-            session: &mut session,
-            command,
-            args: Args(&args),
-            now,
-            wait: None,
-        };
-        let answer = run(&mut context);
-        let still_waits = context.wait.is_some() && answer.is_ok();
+        let Run::Call(body) = command.run else { unreachable!("only plain commands wait") };
+        let (answer, wait) = self.state.call(&mut session, command, body, Args(&args), now);
         self.state.sessions.insert(id, Some(session));
         self.state.effects.end_group();
-        if !still_waits {
+        if wait.is_none() {
             self.state.waits.remove(id);
             self.state.deliver(id, Message::Reply(answer.unwrap_or_else(Value::from)));
         }
