@@ -1,7 +1,13 @@
 //! The whole state as commands that rebuild it: what a compacted log begins with.
 
+mod stream;
+
 use crate::engine::Engine;
 use crate::keyspace::Entry;
+use crate::object::Object;
+
+/// Most members in one command.
+const CHUNK_MAX: usize = 64;
 
 impl Engine {
     /// Gives every key of every database as the commands that make it, SELECT first. O(the data).
@@ -19,8 +25,10 @@ impl Engine {
 }
 
 fn dump_entry(entry: &Entry, emit: &mut impl FnMut(&[&[u8]])) {
-    if let crate::object::Object::String(text) = &entry.value {
-        emit(&[b"SET", &entry.key, text]);
+    match &entry.value {
+        Object::String(text) => emit(&[b"SET", &entry.key, text]),
+        Object::Stream(stream) => stream::dump(&entry.key, stream, emit),
+        _ => {}
     }
     if let Some(at) = entry.expires_ms {
         emit(&[b"PEXPIREAT", &entry.key, itoa::Buffer::new().format(at).as_bytes()]);

@@ -13,5 +13,8 @@ mod zset;
 pub use hash::Hash;
 pub use list::List;
 pub use set::Set;
-pub use stream::Stream;
+pub use stream::{
+    Consumer, ConsumerIndex, ENTRY_BYTES_MAX, Fields, Group, Id, IdText, NewId, Pending, Precision, Stream,
+    Trim,
+};
 pub use zset::SortedSet;
