@@ -18,4 +18,4 @@ pub use stream::{
     Consumer, ConsumerIndex, ENTRY_BYTES_MAX, Fields, Group, Id, IdText, NewId, Pending, Precision, Stream,
     Trim,
 };
-pub use zset::SortedSet;
+pub use zset::{LexBound, ScoreBound, SortedSet};
