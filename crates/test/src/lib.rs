@@ -1,1 +1,7 @@
-//! To come.
+//! Harness, fixtures and the job conformance suite.
+//!
+//! [`fixture`] runs `fixtures/commands/*.txt` against anything that executes Redis commands; [`redis_server`] starts
+//! a real redis-server to compare with.
+
+pub mod fixture;
+pub mod redis_server;

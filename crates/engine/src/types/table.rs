@@ -79,6 +79,18 @@ impl<T> Table<T> {
         Some(item)
     }
 
+    /// Takes the last bucket away whole, however full the rest is; for freeing a table bit by bit.
+    pub fn pop_bucket(&mut self) -> Option<Vec<(u32, T)>> {
+        let last = self.segments.last_mut()?;
+        let bucket = last.pop().expect("a segment in use is not empty");
+        if last.is_empty() {
+            self.segments.pop();
+        }
+        self.buckets -= 1;
+        self.len -= bucket.len();
+        Some(bucket)
+    }
+
     pub fn iter(&self) -> impl Iterator<Item = &T> {
         self.segments.iter().flatten().flatten().map(|(_, item)| item)
     }
