@@ -63,7 +63,7 @@ impl Object {
             Self::List(list) => Kind::free_some(&mut **list, budget),
             Self::Hash(hash) => Kind::free_some(&mut **hash, budget),
             Self::Set(set) => Kind::free_some(&mut **set, budget),
-            Self::SortedSet(zset) => Kind::free_some(&mut **zset, budget),
+            Self::SortedSet(zset) => zset.free_some(budget),
             Self::Stream(stream) => Kind::free_some(&mut **stream, budget),
         }
     }
