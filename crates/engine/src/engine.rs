@@ -238,8 +238,7 @@ impl Engine {
         };
         let (answer, wait) = self.state.call(session, command, body, args, now);
         let reply = answer.unwrap_or_else(Value::from);
-        let Some(mut wait) = wait.filter(|_| may_wait) else { return Some(reply) };
-        wait.timeout_reply = reply;
+        let Some(wait) = wait.filter(|_| may_wait) else { return Some(reply) };
         self.state.waits.insert(session.id, wait);
         None
     }

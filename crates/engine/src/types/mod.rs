@@ -5,13 +5,14 @@
 
 mod hash;
 mod list;
+mod sample;
 mod set;
 mod stream;
 pub mod table;
 mod zset;
 
-pub use hash::Hash;
-pub use list::List;
-pub use set::Set;
+pub use hash::{Hash, Put};
+pub use list::{End, List};
+pub use set::{Member, Set};
 pub use stream::Stream;
 pub use zset::SortedSet;
