@@ -1,1 +1,80 @@
-//! To come.
+//! Durable background jobs with no server to install.
+//!
+//! Windlass runs work outside the request: a job is pushed, a worker takes it under a lease, and it is
+//! there until a run of it has ended. The store is a directory of your own process, or any Redis or Valkey
+//! from version 6.2 on; the code is the same. Delivery is at least once: a job may run again after a crash,
+//! so it should be safe to repeat.
+//!
+//! It is not a message broker, not a database for your data, and not a cluster.
+//!
+//! ```no_run
+//! use serde::{Deserialize, Serialize};
+//! use windlass::{Client, Context, Job, Outcome, Worker};
+//!
+//! #[derive(Serialize, Deserialize)]
+//! struct Greet {
+//!     name: String,
+//! }
+//!
+//! impl Job for Greet {
+//!     const KIND: &'static str = "greet";
+//!     type Output = ();
+//!
+//!     async fn run(self, context: Context) -> Outcome<()> {
+//!         println!("Hello, {} (attempt {})", self.name, context.attempt());
+//!         Ok(())
+//!     }
+//! }
+//!
+//! #[tokio::main]
+//! async fn main() -> windlass::Result<()> {
+//!     let client = Client::open("data").await?;
+//!     client.push(Greet { name: "Ada".into() }).await?;
+//!     let worker = Worker::new(&client).register::<Greet>().on_event(|event| println!("{event}"));
+//!     worker.signals().run().await?;
+//!     Ok(())
+//! }
+//! ```
+//!
+//! # Modules, in reading order
+//!
+//! `keys`, `id`, `envelope`, `state`: what is stored. `broker` and its scripts: the moves, each atomic.
+//! `job`, `failure`, `retry`, `context`: what a user writes. `client`, `inspector`: what pushes and looks.
+//! `worker`, `service`: what runs jobs. `docs/protocol.md` tells all that another language needs.
+
+pub mod broker;
+mod client;
+mod config;
+mod context;
+mod envelope;
+mod error;
+mod event;
+mod failure;
+mod id;
+mod inspector;
+mod job;
+mod keys;
+mod name;
+mod random;
+mod retry;
+mod service;
+mod state;
+mod worker;
+
+pub use windlass_conn::Connection;
+
+pub use client::{Client, Handle, Push};
+pub use config::{Config, LEASE_MIN, PAYLOAD_LIMIT_MAX};
+pub use context::Context;
+pub use envelope::{ENVELOPE_VERSION, Envelope, MAX_ATTEMPTS_DEFAULT};
+pub use error::{Error, Result};
+pub use event::Event;
+pub use failure::{Failure, Outcome};
+pub use id::JobId;
+pub use inspector::{Details, Inspector, Page, QueueInfo, Stats, WorkerInfo};
+pub use job::{Async, Blocking, BlockingJob, Job, Pushable};
+pub use keys::{GROUP, Keys, SCHEMA_VERSION};
+pub use name::{NAME_LEN_MAX, check_name};
+pub use retry::Retry;
+pub use state::{AttemptError, ERROR_TEXT_MAX, ERRORS_MAX, History, State};
+pub use worker::{CONCURRENCY_MAX, Control, SHUTDOWN_TIMEOUT_DEFAULT, Summary, Worker};

@@ -20,6 +20,8 @@ pub mod hash;
 pub mod key;
 pub mod list;
 pub mod pubsub;
+pub mod random;
+pub mod scan;
 pub mod script;
 pub mod server;
 pub mod set;
@@ -184,7 +186,13 @@ const FAMILIES: &[&[Command]] = &[
     stream::COMMANDS,
     string::COMMANDS,
     transaction::COMMANDS,
-    zset::COMMANDS,
+    zset::add::COMMANDS,
+    zset::combine::COMMANDS,
+    zset::pop::COMMANDS,
+    zset::random::COMMANDS,
+    zset::range::COMMANDS,
+    zset::read::COMMANDS,
+    zset::remove::COMMANDS,
 ];
 
 static BY_NAME: LazyLock<HashMap<&'static [u8], &'static Command, foldhash::fast::FixedState>> =

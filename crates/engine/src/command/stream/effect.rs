@@ -18,6 +18,13 @@ pub struct Delivered {
     pub deliveries: u64,
 }
 
+impl Delivered {
+    /// True when one XCLAIM can say both.
+    pub fn is_alike(&self, other: &Self) -> bool {
+        self.delivered_ms == other.delivered_ms && self.deliveries == other.deliveries
+    }
+}
+
 /// The group that a command works on.
 #[derive(Clone, Copy)]
 pub struct Target<'a> {
@@ -32,9 +39,7 @@ impl Target<'_> {
 
     /// That `delivered` are pending under `consumer`.
     pub fn log_delivered(self, call: &mut Call<'_>, consumer: &[u8], delivered: &[Delivered]) {
-        let alike =
-            |a: &Delivered, b: &Delivered| a.delivered_ms == b.delivered_ms && a.deliveries == b.deliveries;
-        for batch in delivered.chunk_by(alike).flat_map(|run| run.chunks(IDS_MAX)) {
+        for batch in delivered.chunk_by(Delivered::is_alike).flat_map(|run| run.chunks(IDS_MAX)) {
             claim(self, consumer, batch, |effect| call.log_as(effect));
         }
     }

@@ -2,7 +2,7 @@
 
 mod add;
 mod claim;
-mod effect;
+pub mod effect;
 mod group;
 mod id;
 mod info;

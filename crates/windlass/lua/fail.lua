@@ -1,0 +1,30 @@
+-- Moves one active job out of its stream: to retry, scheduled, parked, dead, discarded or cancelled.
+-- KEYS: 1 stream, 2 jobs, 3 set of the new state, 4 moved, 5 suspect, 6 stats, 7 result stream
+-- ARGV: 1 consumer, 2 entry, 3 delivery count, 4 id, 5 state JSON, 6 ms from now (the score in the set),
+--       7 how many the set may hold or "0" for any, 8 greatest age in ms, 9 counter to raise,
+--       10 life of the result in ms or "0", 11 state, 12 error JSON
+-- Answer: 1, or 0 when the consumer does not hold the job any more.
+-- Guarantee: the job is in exactly one place afterwards, with its data and its history.
+if #fence(KEYS[1], ARGV[1], 2, 1) == 0 then return 0 end
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local found = redis.call('XRANGE', KEYS[1], ARGV[2], ARGV[2])[1]
+redis.call('XACK', KEYS[1], 'w', ARGV[2])
+redis.call('XDEL', KEYS[1], ARGV[2])
+redis.call('HDEL', KEYS[4], ARGV[4])
+redis.call('HDEL', KEYS[5], ARGV[2])
+if not found then return 0 end
+-- The envelope goes over byte by byte: decoding it here would change its numbers.
+local envelope = ''
+for i = 1, #found[2], 2 do
+  if found[2][i] == 'j' then envelope = found[2][i + 1] end
+end
+redis.call('HSET', KEYS[2], ARGV[4], ARGV[5] .. '\n' .. envelope)
+redis.call('ZADD', KEYS[3], string.format('%.0f', now + ARGV[6]), ARGV[4])
+redis.call('HINCRBY', KEYS[6], ARGV[9], 1)
+if ARGV[7] ~= '0' then trim(KEYS[3], KEYS[2], tonumber(ARGV[7]), tonumber(ARGV[8]), now) end
+if ARGV[10] ~= '0' then
+  redis.call('XADD', KEYS[7], '*', 'state', ARGV[11], 'e', ARGV[12])
+  redis.call('PEXPIRE', KEYS[7], ARGV[10])
+end
+return 1

@@ -1,0 +1,26 @@
+-- Drops what is too old: ended jobs, and workers without a beat. Parked jobs that nobody came for die.
+-- KEYS: 1 jobs, 2 dead, 3 discarded, 4 cancelled, 5 parked, 6 workers, 7 stats
+-- ARGV: 1 how many of each are kept, 2 their greatest age in ms, 3 greatest age of a parked job in ms,
+--       4 greatest silence of a worker in ms, 5 reason for the parked
+-- Answer: how many things were dropped or moved; the caller goes on while it is not 0.
+-- Guarantee: at most about a hundred things of each sort per call.
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local done = 0
+for i = 2, 4 do done = done + trim(KEYS[i], KEYS[1], tonumber(ARGV[1]), tonumber(ARGV[2]), now) end
+local late = redis.call('ZRANGEBYSCORE', KEYS[5], '-inf', string.format('%.0f', now - ARGV[3]), 'LIMIT', 0, 100)
+for _, id in ipairs(late) do
+  local record = redis.call('HGET', KEYS[1], id)
+  redis.call('ZREM', KEYS[5], id)
+  if record then
+    local cut = string.find(record, '\n', 1, true)
+    local state = cjson.decode(string.sub(record, 1, cut - 1))
+    state.state, state.reason = 'dead', ARGV[5]
+    redis.call('HSET', KEYS[1], id, cjson.encode(state) .. string.sub(record, cut))
+    redis.call('ZADD', KEYS[2], string.format('%.0f', now), id)
+    redis.call('HINCRBY', KEYS[7], 'dead', 1)
+  end
+end
+done = done + #late
+done = done + redis.call('ZREMRANGEBYSCORE', KEYS[6], '-inf', string.format('%.0f', now - ARGV[4]))
+return done

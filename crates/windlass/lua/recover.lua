@@ -1,0 +1,106 @@
+-- Takes back what dead workers held in one queue.
+-- KEYS: 1 stream, 2 gate, 3 wake, 4 suspect, 5 workers, 6 jobs, 7 dead, 8 moved, 9 stats
+-- ARGV: 1 lease in ms, 2 crashes that are too many, 3 how many dead are kept, 4 their greatest age in ms,
+--       5 queue name, 6 reason, 7.. workers that are known to be dead
+-- Answer: {suspects, given back unstarted, killed}
+-- Guarantee: entries of a living worker whose lease runs are not touched. A worker starts its jobs in the
+--       order in which it took them and runs no more than its concurrency (the last part of its name), so
+--       only the first of them can have ended its process. Of those the one that ran as a suspect is
+--       blamed, or the only one; the others become suspects, and what had not started gets its count back.
+local stream, gate, wake, suspect = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local lease, limit = tonumber(ARGV[1]), tonumber(ARGV[2])
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local known_dead = {}
+for i = 7, #ARGV do known_dead[ARGV[i]] = true end
+local suspects, returned, killed = 0, 0, 0
+
+local function give_back(item)
+  redis.call('XCLAIM', stream, 'w', '~recovered', 0, item[1], 'RETRYCOUNT', math.max(0, item[4] - 1), 'JUSTID')
+  returned = returned + 1
+end
+
+local function kill(item, crashes)
+  local found = redis.call('XRANGE', stream, item[1], item[1])[1]
+  redis.call('XACK', stream, 'w', item[1])
+  redis.call('XDEL', stream, item[1])
+  redis.call('HDEL', suspect, item[1])
+  if not found then return end
+  local fields = {}
+  for i = 1, #found[2], 2 do fields[found[2][i]] = found[2][i + 1] end
+  local id = fields.i or (ARGV[5] .. '/' .. item[1])
+  local state = fields.s and cjson.decode(fields.s) or {}
+  state.state = 'dead'
+  state.attempts = (state.attempts or 0) + item[4]
+  state.crashes = crashes
+  state.reason = ARGV[6]
+  redis.call('HDEL', KEYS[8], id)
+  redis.call('HSET', KEYS[6], id, cjson.encode(state) .. '\n' .. (fields.j or ''))
+  redis.call('ZADD', KEYS[7], string.format('%.0f', now), id)
+  redis.call('HINCRBY', KEYS[9], 'dead', 1)
+  trim(KEYS[7], KEYS[6], tonumber(ARGV[3]), tonumber(ARGV[4]), now)
+  killed = killed + 1
+end
+
+-- Everything a dead worker held, those first that it took first.
+local function take_back(consumer, pending)
+  for i = 1, #pending do pending[i][5] = i end
+  table.sort(pending, function(a, b)
+    if a[3] ~= b[3] then return a[3] > b[3] end
+    return a[5] < b[5]
+  end)
+  local concurrency = tonumber(string.match(consumer, '%.(%d+)$')) or #pending
+  local started = math.min(concurrency, #pending)
+  local blamed = started == 1 and pending[1][1] or nil
+  for i = 1, started do
+    local mark = redis.call('HGET', suspect, pending[i][1])
+    if mark and string.match(mark, ':(.*)$') == consumer then blamed = pending[i][1] end
+  end
+  for i = 1, #pending do
+    local item = pending[i]
+    if i > started then
+      give_back(item)
+    else
+      local crashes = tonumber(string.match(redis.call('HGET', suspect, item[1]) or '0', '^%d+'))
+      if item[1] == blamed then crashes = crashes + 1 end
+      if crashes >= limit then
+        kill(item, crashes)
+      else
+        redis.call('HSET', suspect, item[1], crashes)
+        redis.call('XCLAIM', stream, 'w', '~suspect', 0, item[1], 'RETRYCOUNT', item[4], 'JUSTID')
+        suspects = suspects + 1
+      end
+    end
+  end
+end
+
+local consumers = redis.pcall('XINFO', 'CONSUMERS', stream, 'w')
+if consumers.err then return { 0, 0, 0 } end
+for _, flat in ipairs(consumers) do
+  local info = {}
+  for i = 1, #flat, 2 do info[flat[i]] = flat[i + 1] end
+  local consumer = info.name
+  if string.sub(consumer, 1, 1) ~= '~' then
+    local beat = redis.call('ZSCORE', KEYS[5], consumer)
+    local is_silent = known_dead[consumer] or not beat or now - tonumber(beat) > lease
+    if info.pending == 0 then
+      -- Nothing is pending under it, and nothing can be added while this script runs.
+      if is_silent and info.idle > lease then redis.call('XGROUP', 'DELCONSUMER', stream, 'w', consumer) end
+    else
+      local lapsed = redis.call('XPENDING', stream, 'w', 'IDLE', lease, '-', '+', 100, consumer)
+      if known_dead[consumer] or (is_silent and #lapsed > 0) then
+        take_back(consumer, redis.call('XPENDING', stream, 'w', '-', '+', 10000, consumer))
+      elseif not is_silent then
+        -- A living worker renews what it knows of, so the reply that carried these to it was lost.
+        for i = 1, #lapsed do give_back(lapsed[i]) end
+      end
+    end
+  end
+end
+if suspects > 0 then redis.call('HSET', gate, 'suspect', 1) end
+if returned > 0 then redis.call('HSET', gate, 'recovered', 1) end
+if suspects + returned > 0 then
+  redis.call('ZADD', wake, 0, 'w')
+  redis.call('HINCRBY', KEYS[9], 'recovered', suspects + returned)
+end
+return { suspects, returned, killed }

@@ -1,0 +1,20 @@
+-- Removes one job that does not run.
+-- KEYS: 1 jobs, 2 moved, 3 stream, 4 suspect, 5.. the sets in which it may wait
+-- ARGV: 1 id, 2 the entry that the id names, or ""
+-- Answer: 1 when it was removed, 0 when there is no such job, -1 when a worker has it.
+-- Guarantee: a job that a worker has is not touched.
+local entry = ARGV[2]
+local redirect = redis.call('HGET', KEYS[2], ARGV[1])
+if redirect then entry = string.match(redirect, '/(.*)$') end
+if redis.call('HDEL', KEYS[1], ARGV[1]) == 1 then
+  for i = 5, #KEYS do redis.call('ZREM', KEYS[i], ARGV[1]) end
+  return 1
+end
+if entry == '' then return 0 end
+local pending = redis.pcall('XPENDING', KEYS[3], 'w', entry, entry, 1)
+local holder = not pending.err and pending[1] and pending[1][2]
+if holder and string.sub(holder, 1, 1) ~= '~' then return -1 end
+if holder then redis.call('XACK', KEYS[3], 'w', entry) end
+redis.call('HDEL', KEYS[2], ARGV[1])
+redis.call('HDEL', KEYS[4], entry)
+return redis.call('XDEL', KEYS[3], entry)

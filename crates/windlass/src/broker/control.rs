@@ -1,0 +1,184 @@
+//! Moves that a person or a service asks for: promote, unpark, prune, pause, requeue, remove, show.
+
+use std::time::Duration;
+
+use redis::Value;
+
+use super::push::ms;
+use super::script::{PROMOTE, PRUNE, REMOVE, REQUEUE, RESUME, SHOW, UNPARK};
+use super::{BATCH_BYTES_MAX, Broker, array, bytes, int, text};
+use crate::config::Config;
+use crate::error::{Error, Result};
+use crate::id::JobId;
+use crate::state::State;
+
+/// Most jobs that one promotion moves.
+const PROMOTE_MAX: usize = 200;
+
+/// Most bytes that one promotion moves, give or take one job.
+const PROMOTE_BYTES_MAX: usize = 4 * BATCH_BYTES_MAX;
+
+/// Most members of a set that one call looks at.
+pub(crate) const SETS_SCANNED_MAX: usize = 200;
+
+/// What a promotion did.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Promoted {
+    /// How many jobs are in their queues now.
+    pub moved: usize,
+    /// How long until the next one is due.
+    pub next: Option<Duration>,
+    /// Queues of due jobs that the caller did not name.
+    pub unknown: Vec<String>,
+}
+
+/// Where one job is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// Stored outside the streams: its record, and the time that orders it.
+    Record(Vec<u8>, i64),
+    /// In its queue: its fields, and its holder with the delivery count when somebody has it.
+    Entry(Vec<(Vec<u8>, Vec<u8>)>, Option<(String, u32)>),
+    /// Ended, with a result: its fields.
+    Result(Vec<(Vec<u8>, Vec<u8>)>),
+    /// Ended and forgotten, or never there.
+    Nowhere,
+}
+
+impl Broker {
+    /// Moves due jobs of `state` (scheduled or retry) into their queues.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn promote(&self, state: State, queues: &[String]) -> Result<Promoted> {
+        let mut call = PROMOTE.call(&self.keys_with_queues(state, queues));
+        call.arg(PROMOTE_MAX).arg(PROMOTE_BYTES_MAX).arg(queues);
+        let mut answer = array(self.run(&PROMOTE, &call).await?)?.into_iter();
+        let (Some(moved), Some(next)) = (answer.next(), answer.next()) else {
+            return Err(Error::Answer("promote gave no numbers"));
+        };
+        let next = u64::try_from(int(&next)?).ok().map(Duration::from_millis);
+        let unknown = answer.map(text).collect::<Result<_>>()?;
+        Ok(Promoted { moved: int(&moved)? as usize, next, unknown })
+    }
+
+    /// Puts parked jobs of `kinds` into their queues, looking from rank `from`. Answers how many were
+    /// looked at and how many moved.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn unpark(&self, from: usize, queues: &[String], kinds: &[String]) -> Result<(usize, usize)> {
+        let mut call = UNPARK.call(&self.keys_with_queues(State::Parked, queues));
+        call.arg(from).arg(SETS_SCANNED_MAX).arg(queues.len()).arg(queues).arg(kinds);
+        match array(self.run(&UNPARK, &call).await?)?.as_slice() {
+            [seen, moved] => Ok((int(seen)? as usize, int(moved)? as usize)),
+            _ => Err(Error::Answer("unpark gave other than two numbers")),
+        }
+    }
+
+    /// Drops what is too old. Answers how much; go on while it is not 0.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn prune(&self, config: &Config) -> Result<usize> {
+        let ended = [State::Dead, State::Discarded, State::Cancelled, State::Parked];
+        let mut keys = vec![self.keys.jobs()];
+        keys.extend(ended.map(|state| self.stored(state)));
+        keys.extend([self.keys.workers(), self.keys.stats()]);
+        let mut call = PRUNE.call(&keys);
+        call.arg(config.ended_max).arg(ms(config.ended_age)).arg(ms(config.parked_age));
+        call.arg(ms(config.lease).saturating_mul(10)).arg("no worker came that knows its kind");
+        Ok(int(&self.run(&PRUNE, &call).await?)? as usize)
+    }
+
+    /// Stops a queue from giving jobs.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn pause(&self, queue: &str) -> Result<()> {
+        self.send(redis::cmd("HSET").arg(self.keys.gate(queue)).arg("paused").arg(1)).await.map(drop)
+    }
+
+    /// Lets a paused queue go on. Answers whether it was paused.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn resume(&self, queue: &str) -> Result<bool> {
+        let call = RESUME.call(&[self.keys.gate(queue), self.keys.wake(queue)]);
+        Ok(int(&self.run(&RESUME, &call).await?)? == 1)
+    }
+
+    /// Puts a stored job into its queue now. Answers false when no such job is stored.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn requeue(&self, id: &JobId) -> Result<bool> {
+        let queue = id.queue();
+        let mut keys =
+            vec![self.keys.jobs(), self.keys.moved(), self.keys.stream(queue), self.keys.wake(queue)];
+        keys.extend(self.keys.sets());
+        let mut call = REQUEUE.call(&keys);
+        call.arg(id.as_str()).arg(queue);
+        Ok(int(&self.run(&REQUEUE, &call).await?)? == 1)
+    }
+
+    /// Removes a job that does not run: `Some(true)` when it was, `Some(false)` when there is none, `None`
+    /// when a worker has it.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn remove(&self, id: &JobId) -> Result<Option<bool>> {
+        let queue = id.queue();
+        let mut keys =
+            vec![self.keys.jobs(), self.keys.moved(), self.keys.stream(queue), self.keys.suspect(queue)];
+        keys.extend(self.keys.sets());
+        let mut call = REMOVE.call(&keys);
+        call.arg(id.as_str()).arg(id.entry());
+        let answer = int(&self.run(&REMOVE, &call).await?)?;
+        Ok((answer >= 0).then_some(answer == 1))
+    }
+
+    /// Finds a job.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn show(&self, id: &JobId) -> Result<Place> {
+        let stream = self.keys.stream(id.queue());
+        let mut keys = vec![self.keys.jobs(), self.keys.moved(), stream, self.keys.result(id)];
+        keys.extend(self.keys.sets());
+        let mut call = SHOW.call(&keys);
+        call.arg(id.as_str()).arg(id.entry());
+        let mut answer = array(self.run(&SHOW, &call).await?)?.into_iter();
+        let mut next = || answer.next().ok_or(Error::Answer("show left something out"));
+        match text(next()?)?.as_str() {
+            "record" => Ok(Place::Record(bytes(next()?)?, int(&next()?)?)),
+            "result" => Ok(Place::Result(pairs(next()?)?)),
+            "entry" => {
+                next()?;
+                let fields = pairs(next()?)?;
+                let holder = match (answer.next(), answer.next()) {
+                    (Some(holder), Some(count)) => Some((text(holder)?, int(&count)? as u32)),
+                    _ => None,
+                };
+                Ok(Place::Entry(fields, holder))
+            }
+            _ => Ok(Place::Nowhere),
+        }
+    }
+
+    fn keys_with_queues(&self, state: State, queues: &[String]) -> Vec<String> {
+        let mut keys = vec![self.stored(state), self.keys.jobs(), self.keys.moved()];
+        keys.extend(queues.iter().flat_map(|queue| [self.keys.stream(queue), self.keys.wake(queue)]));
+        keys
+    }
+}
+
+/// Reads a flat list of names and values.
+pub(crate) fn pairs(value: Value) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
+    let mut items = array(value)?.into_iter();
+    let mut pairs = Vec::new();
+    while let (Some(name), Some(value)) = (items.next(), items.next()) {
+        pairs.push((bytes(name)?, bytes(value)?));
+    }
+    Ok(pairs)
+}

@@ -1,0 +1,141 @@
+//! Leases: renewing, giving back, taking back.
+
+use std::time::Duration;
+
+use redis::{Cmd, Value};
+
+use super::push::ms;
+use super::script::{BEAT, LEAVE, RECOVER, RELEASE, RENEW};
+use super::{Broker, array, bytes, int};
+use crate::config::Config;
+use crate::error::{Error, Result};
+use crate::id::EntryId;
+use crate::state::State;
+
+/// A job that a worker holds: its entry and how often that was delivered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Held {
+    pub(crate) entry: EntryId,
+    pub(crate) count: u32,
+}
+
+/// What was taken back from ended workers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Recovered {
+    /// Jobs that may have ended their process.
+    pub suspects: usize,
+    /// Jobs that had not begun.
+    pub unstarted: usize,
+    /// Jobs that ended too many processes.
+    pub killed: usize,
+}
+
+impl Broker {
+    /// Renews leases in one queue; `held` is sorted. Answers those that are lost.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn renew(&self, queue: &str, consumer: &str, held: &[Held]) -> Result<Vec<Held>> {
+        let mut call = RENEW.call(&[self.keys.stream(queue)]);
+        call.arg(consumer);
+        add_pairs(&mut call, held);
+        read_entries(self.run(&RENEW, &call).await?, held)
+    }
+
+    /// Notes that a worker lives, with its description. Answers the store's time in milliseconds.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn beat(&self, worker: &str, ttl: Duration, fields: &[(&str, String)]) -> Result<u64> {
+        let mut call = BEAT.call(&[self.keys.workers(), self.keys.worker(worker)]);
+        call.arg(worker).arg(ms(ttl));
+        for (name, value) in fields {
+            call.arg(name).arg(value);
+        }
+        Ok(int(&self.run(&BEAT, &call).await?)?.unsigned_abs())
+    }
+
+    /// Takes back what workers held that are silent for longer than the lease, or known to be dead.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn recover(&self, queue: &str, config: &Config, dead: &[String]) -> Result<Recovered> {
+        let keys = [
+            self.keys.stream(queue),
+            self.keys.gate(queue),
+            self.keys.wake(queue),
+            self.keys.suspect(queue),
+            self.keys.workers(),
+            self.keys.jobs(),
+            self.stored(State::Dead),
+            self.keys.moved(),
+            self.keys.stats(),
+        ];
+        let mut call = RECOVER.call(&keys);
+        call.arg(ms(config.lease)).arg(config.crash_limit).arg(config.ended_max).arg(ms(config.ended_age));
+        call.arg(queue).arg(format!("its process ended {} times while it ran", config.crash_limit)).arg(dead);
+        let answer = array(self.run(&RECOVER, &call).await?)?;
+        let [suspects, unstarted, killed] = answer.as_slice() else {
+            return Err(Error::Answer("recover gave other than three numbers"));
+        };
+        let number = |value| int(value).map(|number| number as usize);
+        Ok(Recovered { suspects: number(suspects)?, unstarted: number(unstarted)?, killed: number(killed)? })
+    }
+
+    /// Gives jobs of one queue back; `held` is sorted. Answers how many were still held.
+    ///
+    /// # Errors
+    /// When the store fails; they then go back after the lease.
+    pub async fn release(&self, queue: &str, consumer: &str, held: &[Held]) -> Result<usize> {
+        let (keys, name) = (&self.keys, queue);
+        let mut call =
+            RELEASE.call(&[keys.stream(name), keys.gate(name), keys.wake(name), keys.suspect(name)]);
+        call.arg(consumer);
+        add_pairs(&mut call, held);
+        Ok(int(&self.run(&RELEASE, &call).await?)? as usize)
+    }
+
+    /// Takes a stopped worker off the lists. Answers in how many queues something is pending under it.
+    ///
+    /// # Errors
+    /// When the store fails; the lists then clear themselves in time.
+    pub async fn leave(&self, worker: &str, queues: &[&str]) -> Result<usize> {
+        let mut keys = vec![self.keys.workers(), self.keys.worker(worker)];
+        keys.extend(queues.iter().map(|queue| self.keys.stream(queue)));
+        let mut call = LEAVE.call(&keys);
+        call.arg(worker);
+        Ok(int(&self.run(&LEAVE, &call).await?)? as usize)
+    }
+
+    /// Workers that have beaten lately.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn workers(&self, max: usize) -> Result<Vec<String>> {
+        let mut command = redis::cmd("ZREVRANGE");
+        command.arg(self.keys.workers()).arg(0).arg(max.saturating_sub(1));
+        array(self.send(&command).await?)?.into_iter().map(super::text).collect()
+    }
+}
+
+/// Adds the number of jobs, then the entry and count of each.
+pub(super) fn add_pairs(call: &mut Cmd, held: &[Held]) {
+    debug_assert!(held.is_sorted(), "the scripts read the range from the first to the last");
+    call.arg(held.len());
+    for job in held {
+        call.arg(job.entry.to_string()).arg(job.count);
+    }
+}
+
+/// Reads a list of entries back into what was sent.
+pub(super) fn read_entries(answer: Value, held: &[Held]) -> Result<Vec<Held>> {
+    let wrong = || Error::Answer("an entry that was sent was expected");
+    array(answer)?
+        .into_iter()
+        .map(|entry| {
+            let entry = bytes(entry)?;
+            let entry = std::str::from_utf8(&entry).ok().and_then(EntryId::parse).ok_or_else(wrong)?;
+            held.iter().find(|job| job.entry == entry).copied().ok_or_else(wrong)
+        })
+        .collect()
+}

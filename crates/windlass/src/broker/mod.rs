@@ -1,0 +1,68 @@
+//! The moves of a job, each one script: this is the only place that knows their KEYS and ARGV.
+//!
+//! A method belongs to the family that its file names; each is the counterpart of one `lua/<verb>.lua`.
+
+mod control;
+mod end;
+mod fetch;
+mod lease;
+mod push;
+mod reply;
+mod script;
+
+use redis::aio::ConnectionLike;
+use redis::{Cmd, Value};
+use windlass_conn::Connection;
+
+use crate::{config::Config, error::Result, keys::Keys};
+
+pub use control::{Place, Promoted};
+pub(crate) use control::{SETS_SCANNED_MAX, pairs};
+pub use end::{Extra, Fail};
+pub use fetch::{Request, Taken};
+pub use lease::{Held, Recovered};
+pub use push::{BATCH_BYTES_MAX, BATCH_JOBS_MAX, Due};
+pub(crate) use reply::{array, bytes, int, text};
+
+/// Runs the moves of one namespace on one connection. A clone shares the connection's session.
+#[derive(Clone)]
+pub struct Broker {
+    connection: Connection,
+    keys: Keys,
+}
+
+impl Broker {
+    /// The moves of `config.namespace` on `connection`.
+    ///
+    /// # Errors
+    /// When the namespace is not fit for keys.
+    pub fn new(connection: Connection, config: &Config) -> Result<Self> {
+        Ok(Self { connection, keys: Keys::new(&config.namespace)? })
+    }
+
+    /// The same on another session of the store, fit for commands that block.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn session(&self) -> Result<Self> {
+        Ok(Self { connection: self.connection.session().await?, keys: self.keys.clone() })
+    }
+
+    /// The keys of the namespace.
+    pub fn keys(&self) -> &Keys {
+        &self.keys
+    }
+
+    /// The connection.
+    pub fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
+    /// Sends one command.
+    pub(crate) async fn send(&self, command: &Cmd) -> Result<Value> {
+        match self.connection.clone().req_packed_command(command).await? {
+            Value::ServerError(error) => Err(redis::RedisError::from(error).into()),
+            value => Ok(value),
+        }
+    }
+}

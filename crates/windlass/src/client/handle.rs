@@ -1,0 +1,109 @@
+//! A pushed job, as the one who pushed it sees it.
+
+use std::fmt;
+use std::marker::PhantomData;
+
+use serde::de::DeserializeOwned;
+
+use super::Client;
+use crate::broker::Place;
+use crate::error::{Error, Result};
+use crate::id::JobId;
+use crate::state::{History, State};
+
+/// A pushed job. `T` is what it answers.
+pub struct Handle<T> {
+    client: Client,
+    id: JobId,
+    keeps_result: Option<bool>,
+    output: PhantomData<fn() -> T>,
+}
+
+impl<T> fmt::Debug for Handle<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Handle").field(&self.id).finish()
+    }
+}
+
+impl<T: DeserializeOwned> Handle<T> {
+    pub(super) fn new(client: Client, id: JobId, keeps_result: Option<bool>) -> Self {
+        Self { client, id, keeps_result, output: PhantomData }
+    }
+
+    /// The job's id.
+    pub fn id(&self) -> &JobId {
+        &self.id
+    }
+
+    /// Where the job is; `None` when it has ended and nothing is kept of it.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn state(&self) -> Result<Option<State>> {
+        state_of(&self.client.broker().show(&self.id).await?)
+    }
+
+    /// Waits for the job's result, however long that takes; bound it with a timeout if you must. Nothing is
+    /// polled, and any number of callers may wait for the same job.
+    ///
+    /// # Errors
+    /// [`Error::Ended`] when the job did not succeed, [`Error::NoResultKept`] when it was pushed without
+    /// `result_ttl`, [`Error::Forgotten`] when it has ended and its result is not kept any more.
+    pub async fn result(&self) -> Result<T> {
+        if self.keeps_result == Some(false) {
+            return Err(Error::NoResultKept(self.id.clone()));
+        }
+        let place = self.client.broker().show(&self.id).await?;
+        let fields = match (state_of(&place)?, place) {
+            (_, Place::Result(fields)) => fields,
+            (None, _) => return Err(Error::Forgotten(self.id.clone())),
+            (Some(state), Place::Record(record, _)) if state.is_final() => {
+                let (history, _) = split_record(&record)?;
+                return Err(self.ended(state, history.reason.unwrap_or_default()));
+            }
+            _ => self.client.inner.results.wait(&self.id).await?,
+        };
+        self.read(fields)
+    }
+
+    fn read(&self, fields: Vec<(Vec<u8>, Vec<u8>)>) -> Result<T> {
+        let field = |name: &[u8]| fields.iter().find(|(field, _)| field == name).map(|(_, value)| value);
+        let state = field(b"state").and_then(|state| State::parse(std::str::from_utf8(state).ok()?));
+        match state {
+            Some(State::Completed) => {
+                Ok(serde_json::from_slice(field(b"v").map_or(&b"null"[..], Vec::as_slice))?)
+            }
+            Some(state) => {
+                let error = field(b"e").map(|error| serde_json::from_slice::<serde_json::Value>(error));
+                let error = error.transpose()?.unwrap_or_default();
+                Err(self.ended(state, error["message"].as_str().unwrap_or_default().to_owned()))
+            }
+            None => Err(Error::Answer("a result without a state")),
+        }
+    }
+
+    fn ended(&self, state: State, message: String) -> Error {
+        Error::Ended { id: self.id.clone(), state, message }
+    }
+}
+
+/// The state that a place means.
+pub(crate) fn state_of(place: &Place) -> Result<Option<State>> {
+    Ok(match place {
+        Place::Record(record, _) => Some(split_record(record)?.0.state),
+        Place::Entry(_, Some((holder, _))) if !holder.starts_with('~') => Some(State::Active),
+        Place::Entry(..) => Some(State::Enqueued),
+        Place::Result(fields) => fields
+            .iter()
+            .find(|(name, _)| name == b"state")
+            .and_then(|(_, state)| State::parse(std::str::from_utf8(state).ok()?)),
+        Place::Nowhere => None,
+    })
+}
+
+/// Takes a record apart into history and envelope.
+pub(crate) fn split_record(record: &[u8]) -> Result<(History, &[u8])> {
+    let cut =
+        record.iter().position(|byte| *byte == b'\n').ok_or(Error::Answer("a record without a history"))?;
+    Ok((serde_json::from_slice(&record[..cut])?, &record[cut + 1..]))
+}

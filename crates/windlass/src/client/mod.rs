@@ -1,0 +1,287 @@
+//! The client: pushes jobs and hands out what looks at them.
+
+mod check;
+mod handle;
+mod options;
+mod pusher;
+mod results;
+
+use std::sync::Arc;
+
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::value::RawValue;
+use windlass_conn::Connection;
+
+use crate::broker::{BATCH_BYTES_MAX, BATCH_JOBS_MAX, Broker, Due};
+use crate::config::Config;
+use crate::envelope::Envelope;
+use crate::error::{Error, Result};
+use crate::id::JobId;
+use crate::inspector::Inspector;
+use crate::job::Pushable;
+use crate::name::check_name;
+
+pub use handle::Handle;
+pub(crate) use handle::{split_record, state_of};
+pub use options::Push;
+
+/// Pushes jobs into one namespace of a store. A clone is the same client; pushes of many tasks on one
+/// client travel together.
+///
+/// ```no_run
+/// # use serde::{Deserialize, Serialize};
+/// # use windlass::{Client, Context, Job, Outcome, Push};
+/// # use std::time::Duration;
+/// # #[derive(Serialize, Deserialize)]
+/// # struct Greet { name: String }
+/// # impl Job for Greet {
+/// #     const KIND: &'static str = "greet";
+/// #     type Output = ();
+/// #     async fn run(self, _: Context) -> Outcome<()> { Ok(()) }
+/// # }
+/// # async fn example() -> windlass::Result<()> {
+/// let client = Client::open("data").await?;
+/// client.push(Greet { name: "Ada".into() }).await?;
+/// let later = Push::new().delay(Duration::from_secs(60)).key("greet-bob");
+/// let handle = client.push_with(Greet { name: "Bob".into() }, later).await?;
+/// println!("{} is {:?}", handle.id(), handle.state().await?);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Client {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    broker: Broker,
+    config: Config,
+    pusher: pusher::Pusher,
+    results: results::Results,
+}
+
+impl Client {
+    /// Opens the store that `url` names (a directory, `memory:`, `redis://…`), with default settings.
+    ///
+    /// # Errors
+    /// When the store cannot be opened or is not fit.
+    pub async fn open(url: &str) -> Result<Self> {
+        Self::with_config(Connection::open(url).await?, Config::default()).await
+    }
+
+    /// A client on a connection, with default settings.
+    ///
+    /// # Errors
+    /// When the store is not fit.
+    pub async fn new(connection: Connection) -> Result<Self> {
+        Self::with_config(connection, Config::default()).await
+    }
+
+    /// A client on a connection.
+    ///
+    /// # Errors
+    /// When a setting cannot be used, or the store is not fit: older than Redis 6.2, or with a layout of
+    /// another version.
+    pub async fn with_config(connection: Connection, config: Config) -> Result<Self> {
+        config.validate()?;
+        let broker = Broker::new(connection, &config)?;
+        check::store(&broker).await?;
+        let pusher = pusher::Pusher::new(broker.clone());
+        let results = results::Results::new(broker.clone());
+        Ok(Self { inner: Arc::new(Inner { broker, config, pusher, results }) })
+    }
+
+    /// The settings.
+    pub fn config(&self) -> &Config {
+        &self.inner.config
+    }
+
+    /// The connection.
+    pub fn connection(&self) -> &Connection {
+        self.inner.broker.connection()
+    }
+
+    /// What looks at jobs and queues, and manages them.
+    pub fn inspector(&self) -> Inspector {
+        Inspector::new(self.clone())
+    }
+
+    /// Pushes a job as its kind says.
+    ///
+    /// # Errors
+    /// When the job is too large, or the store fails. Then it may have been pushed all the same; use a
+    /// [`key`](Push::key) where a duplicate hurts.
+    pub async fn push<Style, J: Pushable<Style>>(&self, job: J) -> Result<Handle<J::Output>> {
+        self.push_with(job, Push::new()).await
+    }
+
+    /// Pushes a job with options.
+    ///
+    /// # Errors
+    /// As [`push`](Self::push), and when a name among the options cannot be part of a key.
+    pub async fn push_with<Style, J: Pushable<Style>>(
+        &self,
+        job: J,
+        options: Push,
+    ) -> Result<Handle<J::Output>> {
+        let envelope = envelope_of(&job, &options);
+        let keeps_result = envelope.result.is_some();
+        let id = self.send(options.queue.as_deref().unwrap_or(J::QUEUE), &envelope, &options).await?;
+        Ok(Handle::new(self.clone(), id, Some(keeps_result)))
+    }
+
+    /// Pushes a job whose type is not known here.
+    ///
+    /// # Errors
+    /// As [`push_with`](Self::push_with).
+    pub async fn push_raw(&self, kind: &str, args: &RawValue, options: Push) -> Result<JobId> {
+        let mut envelope = Envelope::new(kind, args);
+        options.apply(&mut envelope);
+        self.send(options.queue.as_deref().unwrap_or("default"), &envelope, &options).await
+    }
+
+    /// Pushes any number of jobs of one type in few calls and little memory. Answers how many.
+    ///
+    /// # Errors
+    /// When a job is too large, or the store fails; jobs before it have been pushed.
+    pub async fn push_many<Style, J: Pushable<Style>>(
+        &self,
+        jobs: impl IntoIterator<Item = J>,
+    ) -> Result<u64> {
+        self.push_many_with(jobs, Push::new()).await
+    }
+
+    /// Pushes any number of jobs of one type with the same options; a key among them is an error.
+    ///
+    /// # Errors
+    /// As [`push_many`](Self::push_many).
+    pub async fn push_many_with<Style, J: Pushable<Style>>(
+        &self,
+        jobs: impl IntoIterator<Item = J>,
+        options: Push,
+    ) -> Result<u64> {
+        let queue = options.queue.as_deref().unwrap_or(J::QUEUE);
+        let jobs = jobs.into_iter().map(|job| self.to_bytes(&envelope_of(&job, &options)));
+        self.push_encoded(queue, jobs, &options).await
+    }
+
+    /// Pushes any number of jobs whose type is not known here. Answers how many.
+    ///
+    /// # Errors
+    /// As [`push_many`](Self::push_many).
+    pub async fn push_many_raw<'a>(
+        &self,
+        kind: &str,
+        args: impl IntoIterator<Item = &'a RawValue>,
+        options: Push,
+    ) -> Result<u64> {
+        let queue = options.queue.as_deref().unwrap_or("default");
+        let jobs = args.into_iter().map(|args| {
+            let mut envelope = Envelope::new(kind, args);
+            options.apply(&mut envelope);
+            self.to_bytes(&envelope)
+        });
+        self.push_encoded(queue, jobs, &options).await
+    }
+
+    /// A handle of a job by its id.
+    pub fn handle<T: DeserializeOwned>(&self, id: JobId) -> Handle<T> {
+        Handle::new(self.clone(), id, None)
+    }
+
+    pub(crate) fn broker(&self) -> &Broker {
+        &self.inner.broker
+    }
+
+    async fn send(
+        &self,
+        queue: &str,
+        envelope: &Envelope<'_, impl Serialize>,
+        options: &Push,
+    ) -> Result<JobId> {
+        check_name("queue", queue)?;
+        let bytes = self.to_bytes(envelope)?;
+        let Inner { broker, config, pusher, .. } = &*self.inner;
+        let ttl = options.key_ttl.unwrap_or(config.key_ttl);
+        match (&options.key, options.due) {
+            (None, None) => pusher.push(queue, bytes).await,
+            (Some(key), due) => {
+                pusher.know(queue).await?;
+                let answer = match due {
+                    None => broker.push_once(queue, key, ttl, &bytes).await,
+                    Some(due) => broker.schedule_once(queue, key, ttl, due, &bytes).await,
+                };
+                answer.map(|(id, _)| id)
+            }
+            (None, Some(due)) => {
+                pusher.know(queue).await?;
+                let mut ids = broker.schedule(queue, &[(due, bytes)]).await?;
+                ids.pop().ok_or(Error::Answer("schedule gave no id"))
+            }
+        }
+    }
+
+    /// Sends encoded jobs in batches: the next is gathered while the last one is under way.
+    async fn push_encoded(
+        &self,
+        queue: &str,
+        jobs: impl Iterator<Item = Result<Vec<u8>>>,
+        options: &Push,
+    ) -> Result<u64> {
+        check_name("queue", queue)?;
+        if options.key.is_some() {
+            return Err(Error::Config(vec!["a key names one job, it cannot be given to many".into()]));
+        }
+        self.inner.pusher.know(queue).await?;
+        let mut pushed = 0;
+        let mut jobs = jobs.peekable();
+        let mut batch: Vec<Vec<u8>> = Vec::with_capacity(BATCH_JOBS_MAX);
+        while jobs.peek().is_some() {
+            let mut bytes = 0;
+            while let Some(job) = jobs.next_if(|job| match job {
+                Ok(job) => batch.is_empty() || bytes + job.len() <= BATCH_BYTES_MAX,
+                Err(_) => true,
+            }) {
+                let job = job?;
+                bytes += job.len();
+                batch.push(job);
+                if batch.len() == BATCH_JOBS_MAX {
+                    break;
+                }
+            }
+            match options.due {
+                None => self.inner.broker.push_bulk(queue, &batch).await?,
+                Some(due) => self.schedule_batch(queue, due, &batch).await?,
+            }
+            pushed += batch.len() as u64;
+            batch.clear();
+        }
+        Ok(pushed)
+    }
+
+    async fn schedule_batch(&self, queue: &str, due: Due, batch: &[Vec<u8>]) -> Result<()> {
+        let jobs: Vec<_> = batch.iter().map(|job| (due, job)).collect();
+        self.inner.broker.schedule(queue, &jobs).await.map(drop)
+    }
+
+    /// Writes an envelope and checks its names and its size.
+    fn to_bytes(&self, envelope: &Envelope<'_, impl Serialize>) -> Result<Vec<u8>> {
+        check_name("kind", &envelope.kind)?;
+        let bytes = envelope.to_bytes()?;
+        let limit = self.inner.config.max_payload;
+        if bytes.len() > limit {
+            return Err(Error::Payload { kind: envelope.kind.to_string(), size: bytes.len(), limit });
+        }
+        Ok(bytes)
+    }
+}
+
+fn envelope_of<'a, Style, J: Pushable<Style>>(job: &'a J, options: &Push) -> Envelope<'a, &'a J> {
+    let mut envelope = Envelope::new(J::KIND, job);
+    envelope.kv = J::VERSION;
+    envelope.max = J::MAX_ATTEMPTS;
+    envelope.timeout = J::timeout().map(options::ms);
+    envelope.result = J::result_ttl().map(options::ms);
+    options.apply(&mut envelope);
+    envelope
+}

@@ -1,0 +1,144 @@
+//! Options of one push.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use crate::{broker::Due, envelope::Envelope};
+
+/// How a job is pushed, where that differs from what its kind says.
+///
+/// ```
+/// use std::time::Duration;
+/// use windlass::Push;
+/// let push = Push::new().queue("mail").delay(Duration::from_secs(5)).key("welcome-17").max_attempts(3);
+/// # let _ = push;
+/// ```
+#[derive(Debug, Clone, Default)]
+#[must_use]
+pub struct Push {
+    pub(super) queue: Option<String>,
+    pub(super) due: Option<Due>,
+    pub(super) key: Option<String>,
+    pub(super) key_ttl: Option<Duration>,
+    max_attempts: Option<u32>,
+    timeout: Option<Duration>,
+    expires: Option<SystemTime>,
+    deadline: Option<SystemTime>,
+    result_ttl: Option<Duration>,
+    reply: Option<String>,
+    trace: Option<String>,
+    meta: Option<serde_json::Map<String, serde_json::Value>>,
+}
+
+impl Push {
+    /// No options.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Into this queue.
+    pub fn queue(mut self, queue: impl Into<String>) -> Self {
+        self.queue = Some(queue.into());
+        self
+    }
+
+    /// Not before `delay` has passed, by the store's clock.
+    pub fn delay(mut self, delay: Duration) -> Self {
+        self.due = Some(Due::In(delay));
+        self
+    }
+
+    /// Not before this time, by the store's clock.
+    pub fn at(mut self, time: SystemTime) -> Self {
+        self.due = Some(Due::At(epoch_ms(time)));
+        self
+    }
+
+    /// One job per key: pushing again with the same key answers the first job's id, for as long as
+    /// [`Config::key_ttl`](crate::Config::key_ttl) says. So a push may be repeated when its answer was lost.
+    pub fn key(mut self, key: impl Into<String>) -> Self {
+        self.key = Some(key.into());
+        self
+    }
+
+    /// How long this key is remembered.
+    pub fn key_ttl(mut self, ttl: Duration) -> Self {
+        self.key_ttl = Some(ttl);
+        self
+    }
+
+    /// How many attempts may fail.
+    pub fn max_attempts(mut self, max: u32) -> Self {
+        self.max_attempts = Some(max);
+        self
+    }
+
+    /// How long one attempt may take.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
+        self
+    }
+
+    /// Discard the job if it has not begun by then.
+    pub fn expires_at(mut self, time: SystemTime) -> Self {
+        self.expires = Some(time);
+        self
+    }
+
+    /// When its last attempt must have ended.
+    pub fn deadline(mut self, time: SystemTime) -> Self {
+        self.deadline = Some(time);
+        self
+    }
+
+    /// Keep the result this long, so that [`Handle::result`](crate::Handle::result) can wait for it.
+    pub fn result_ttl(mut self, ttl: Duration) -> Self {
+        self.result_ttl = Some(ttl);
+        self
+    }
+
+    /// Where a reply is awaited; the job reads it from its context.
+    pub fn reply(mut self, address: impl Into<String>) -> Self {
+        self.reply = Some(address.into());
+        self
+    }
+
+    /// Trace context, as in a `traceparent` header.
+    pub fn trace(mut self, traceparent: impl Into<String>) -> Self {
+        self.trace = Some(traceparent.into());
+        self
+    }
+
+    /// Adds a value beside the arguments; the job reads it from its context.
+    pub fn meta(mut self, name: impl Into<String>, value: impl Into<serde_json::Value>) -> Self {
+        self.meta.get_or_insert_default().insert(name.into(), value.into());
+        self
+    }
+
+    /// Writes the options into an envelope.
+    pub(super) fn apply<A>(&self, envelope: &mut Envelope<'_, A>) {
+        if let Some(max) = self.max_attempts {
+            envelope.max = max;
+        }
+        if let Some(timeout) = self.timeout {
+            envelope.timeout = Some(ms(timeout));
+        }
+        if let Some(ttl) = self.result_ttl {
+            envelope.result = Some(ms(ttl));
+        }
+        envelope.expires = self.expires.map(epoch_ms);
+        envelope.deadline = self.deadline.map(epoch_ms);
+        envelope.reply.clone_from(&self.reply);
+        envelope.trace.clone_from(&self.trace);
+        envelope.meta.clone_from(&self.meta);
+        envelope.key.clone_from(&self.key);
+    }
+}
+
+/// Whole milliseconds, at least one.
+pub(super) fn ms(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX).max(1)
+}
+
+fn epoch_ms(time: SystemTime) -> u64 {
+    time.duration_since(UNIX_EPOCH).map_or(0, ms)
+}

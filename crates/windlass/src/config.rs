@@ -1,0 +1,101 @@
+//! Settings of a client and of the workers made from it.
+
+use std::time::Duration;
+
+use crate::error::{Error, Result};
+use crate::name::check_name;
+
+/// Settings that clients and workers of a namespace share. Give all processes of a namespace the same.
+///
+/// ```
+/// use windlass::Config;
+/// let config = Config { namespace: "shop".into(), ..Config::default() };
+/// assert!(config.validate().is_ok());
+/// ```
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Part of every key, so that several systems share a store. Default: `default`.
+    pub namespace: String,
+    /// How long a worker may be silent before its jobs go to others. Default: 30 s.
+    pub lease: Duration,
+    /// Largest envelope of a job in bytes. Default: 1 MiB.
+    pub max_payload: usize,
+    /// How long an enqueue key is remembered. Default: 24 h.
+    pub key_ttl: Duration,
+    /// How many dead, discarded and cancelled jobs are kept, each. Default: 10,000.
+    pub ended_max: u64,
+    /// How long they are kept. Default: 180 days.
+    pub ended_age: Duration,
+    /// How long a job of a kind that nobody knows waits before it is dead. Default: 24 h.
+    pub parked_age: Duration,
+    /// How often a process may end while a job runs under suspicion before that job is dead. Default: 3.
+    pub crash_limit: u32,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        const DAY: Duration = Duration::from_secs(24 * 3600);
+        Self {
+            namespace: "default".into(),
+            lease: Duration::from_secs(30),
+            max_payload: 1 << 20,
+            key_ttl: DAY,
+            ended_max: 10_000,
+            ended_age: DAY * 180,
+            parked_age: DAY,
+            crash_limit: 3,
+        }
+    }
+}
+
+/// Shortest lease: a worker renews three times in it.
+pub const LEASE_MIN: Duration = Duration::from_millis(30);
+
+/// Largest limit of an envelope: what Redis takes as one value.
+pub const PAYLOAD_LIMIT_MAX: usize = 512 << 20;
+
+impl Config {
+    /// Checks every setting.
+    ///
+    /// # Errors
+    /// [`Error::Config`] with a sentence for each that cannot be used.
+    pub fn validate(&self) -> Result<()> {
+        let mut problems = Vec::new();
+        if let Err(error) = check_name("namespace", &self.namespace) {
+            problems.push(error.to_string());
+        }
+        if self.lease < LEASE_MIN {
+            problems.push(format!("lease is {:?}, less than {LEASE_MIN:?}", self.lease));
+        }
+        if self.max_payload == 0 || self.max_payload > PAYLOAD_LIMIT_MAX {
+            problems.push(format!("max_payload is {}, not 1 to {PAYLOAD_LIMIT_MAX}", self.max_payload));
+        }
+        if self.ended_max == 0 {
+            problems.push("ended_max is 0, so that dead jobs would vanish; use 1 or more".into());
+        }
+        if self.crash_limit == 0 {
+            problems.push("crash_limit is 0, so that every suspect would die; use 1 or more".into());
+        }
+        let lives =
+            [("key_ttl", self.key_ttl), ("ended_age", self.ended_age), ("parked_age", self.parked_age)];
+        for (name, life) in lives {
+            if life < Duration::from_millis(1) {
+                problems.push(format!("{name} is {life:?}, less than 1ms"));
+            }
+        }
+        if problems.is_empty() { Ok(()) } else { Err(Error::Config(problems)) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_problem_is_named_at_once() {
+        let config =
+            Config { namespace: "a b".into(), lease: Duration::ZERO, max_payload: 0, ..Config::default() };
+        let Err(Error::Config(problems)) = config.validate() else { panic!("the settings are wrong") };
+        assert_eq!(problems.len(), 3);
+    }
+}

@@ -1,0 +1,190 @@
+//! What a running job knows of itself.
+
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::{Poll, Waker};
+use std::time::{Duration, SystemTime};
+
+use tokio::sync::Notify;
+
+use crate::{client::Client, id::JobId};
+
+/// The context of one attempt. A clone is the same context.
+#[derive(Clone)]
+pub struct Context {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    id: JobId,
+    kind: String,
+    attempt: u32,
+    max_attempts: u32,
+    meta: serde_json::Map<String, serde_json::Value>,
+    trace: Option<String>,
+    reply: Option<String>,
+    deadline: Option<SystemTime>,
+    client: Client,
+    leash: Arc<Leash>,
+    runtime: tokio::runtime::Handle,
+}
+
+/// The facts of a job that its context shows.
+pub(crate) struct Facts {
+    pub(crate) id: JobId,
+    pub(crate) kind: String,
+    pub(crate) attempt: u32,
+    pub(crate) max_attempts: u32,
+    pub(crate) meta: serde_json::Map<String, serde_json::Value>,
+    pub(crate) trace: Option<String>,
+    pub(crate) reply: Option<String>,
+    pub(crate) deadline_ms: Option<u64>,
+}
+
+impl Context {
+    pub(crate) fn new(
+        facts: Facts,
+        client: Client,
+        leash: Arc<Leash>,
+        runtime: tokio::runtime::Handle,
+    ) -> Self {
+        let Facts { id, kind, attempt, max_attempts, meta, trace, reply, deadline_ms } = facts;
+        let deadline =
+            deadline_ms.and_then(|ms| SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(ms)));
+        let inner =
+            Inner { id, kind, attempt, max_attempts, meta, trace, reply, deadline, client, leash, runtime };
+        Self { inner: Arc::new(inner) }
+    }
+
+    /// The job's id, the same in every attempt.
+    pub fn id(&self) -> &JobId {
+        &self.inner.id
+    }
+
+    /// The job's kind.
+    pub fn kind(&self) -> &str {
+        &self.inner.kind
+    }
+
+    /// The job's queue.
+    pub fn queue(&self) -> &str {
+        self.inner.id.queue()
+    }
+
+    /// Which attempt this is, from 1. Attempts that a crash cut short are counted here, though not
+    /// towards the limit.
+    pub fn attempt(&self) -> u32 {
+        self.inner.attempt
+    }
+
+    /// How many attempts may fail.
+    pub fn max_attempts(&self) -> u32 {
+        self.inner.max_attempts
+    }
+
+    /// What was added to the job beside its arguments.
+    pub fn meta(&self) -> &serde_json::Map<String, serde_json::Value> {
+        &self.inner.meta
+    }
+
+    /// The trace context of the push, as in a `traceparent` header.
+    pub fn trace(&self) -> Option<&str> {
+        self.inner.trace.as_deref()
+    }
+
+    /// Where a reply is awaited.
+    pub fn reply(&self) -> Option<&str> {
+        self.inner.reply.as_deref()
+    }
+
+    /// When the job must have ended.
+    pub fn deadline(&self) -> Option<SystemTime> {
+        self.inner.deadline
+    }
+
+    /// The client, to push further jobs.
+    pub fn client(&self) -> &Client {
+        &self.inner.client
+    }
+
+    /// Waits for a future on this thread: how a [`BlockingJob`](crate::BlockingJob) pushes a job or asks the store.
+    ///
+    /// # Panics
+    /// In an async job, whose runtime it would block; await the future there.
+    pub fn block_on<F: Future>(&self, future: F) -> F::Output {
+        self.inner.runtime.block_on(future)
+    }
+
+    /// Whether to stop: the lease is lost, the time is up, or the worker ends.
+    pub fn is_cancelled(&self) -> bool {
+        self.inner.leash.is_cancelled()
+    }
+
+    /// Waits until [`is_cancelled`](Self::is_cancelled).
+    pub async fn cancelled(&self) {
+        let leash = &self.inner.leash;
+        loop {
+            let notified = leash.cancelled.notified();
+            let mut notified = std::pin::pin!(notified);
+            notified.as_mut().enable();
+            if leash.is_cancelled() {
+                return;
+            }
+            notified.await;
+        }
+    }
+}
+
+/// What holds a taken job: shared by the worker's thread, which may pull it, and the executor.
+#[derive(Default)]
+pub(crate) struct Leash {
+    pull: AtomicU8,
+    is_started: AtomicBool,
+    cancelled: Notify,
+    executor: Mutex<Option<Waker>>,
+}
+
+/// How hard a leash is pulled; 0 is not at all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub(crate) enum Pull {
+    /// The job is asked to stop.
+    Cancel = 1,
+    /// The job's future is to be dropped.
+    Drop,
+}
+
+impl Leash {
+    pub(crate) fn is_cancelled(&self) -> bool {
+        self.pull.load(Ordering::Acquire) >= Pull::Cancel as u8
+    }
+
+    pub(crate) fn is_dropped(&self) -> bool {
+        self.pull.load(Ordering::Acquire) >= Pull::Drop as u8
+    }
+
+    pub(crate) fn pull(&self, pull: Pull) {
+        self.pull.fetch_max(pull as u8, Ordering::AcqRel);
+        self.cancelled.notify_waiters();
+        if pull == Pull::Drop
+            && let Some(waker) = self.executor.lock().unwrap_or_else(|poison| poison.into_inner()).take()
+        {
+            waker.wake();
+        }
+    }
+
+    pub(crate) fn start(&self) {
+        self.is_started.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn is_started(&self) -> bool {
+        self.is_started.load(Ordering::Acquire)
+    }
+
+    /// Ready once the job's future is to be dropped. Polled only after the job itself was not ready, so
+    /// that a job which never waits pays nothing for it.
+    pub(crate) fn poll_dropped(&self, context: &mut std::task::Context<'_>) -> Poll<()> {
+        *self.executor.lock().unwrap_or_else(|poison| poison.into_inner()) = Some(context.waker().clone());
+        if self.is_dropped() { Poll::Ready(()) } else { Poll::Pending }
+    }
+}

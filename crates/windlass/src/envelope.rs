@@ -1,0 +1,176 @@
+//! What is stored of a job: one JSON object, readable and writable from any language.
+//!
+//! `docs/protocol.md` describes it field by field. Whatever has its default value is absent.
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+/// Version of the envelope.
+pub const ENVELOPE_VERSION: u8 = 1;
+
+/// Attempts of a job whose envelope says nothing else.
+pub const MAX_ATTEMPTS_DEFAULT: u32 = 25;
+
+/// A job as it is stored. Read it with [`Envelope::parse`]; `A` is what holds the arguments.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(bound(deserialize = "A: Deserialize<'de>"))]
+#[non_exhaustive]
+pub struct Envelope<'a, A = &'a RawValue> {
+    /// Version of this format.
+    pub v: u8,
+    /// Kind of the job: which code runs it.
+    #[serde(borrow)]
+    pub kind: Cow<'a, str>,
+    /// Version of the kind's arguments.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub kv: u32,
+    /// The arguments.
+    pub args: A,
+    /// What middleware adds: a JSON object.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub meta: Option<serde_json::Map<String, serde_json::Value>>,
+    /// How many attempts may fail before the job is dead.
+    #[serde(default = "max_attempts", skip_serializing_if = "is_max_attempts")]
+    pub max: u32,
+    /// How long one attempt may take, in milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout: Option<u64>,
+    /// When the job is of no use any more if it has not begun, in milliseconds since 1970.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires: Option<u64>,
+    /// When its last attempt must have ended, in milliseconds since 1970.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deadline: Option<u64>,
+    /// Where a reply is awaited.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reply: Option<String>,
+    /// Trace context, as in a `traceparent` header.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace: Option<String>,
+    /// How long the result is kept, in milliseconds; without it no result is kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub result: Option<u64>,
+    /// The enqueue key that the job was pushed with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+}
+
+fn one() -> u32 {
+    1
+}
+
+fn is_one(number: &u32) -> bool {
+    *number == 1
+}
+
+fn max_attempts() -> u32 {
+    MAX_ATTEMPTS_DEFAULT
+}
+
+fn is_max_attempts(number: &u32) -> bool {
+    *number == MAX_ATTEMPTS_DEFAULT
+}
+
+impl<'a, A> Envelope<'a, A> {
+    /// An envelope with defaults only.
+    pub fn new(kind: impl Into<Cow<'a, str>>, args: A) -> Self {
+        Self {
+            v: ENVELOPE_VERSION,
+            kind: kind.into(),
+            kv: 1,
+            args,
+            meta: None,
+            max: MAX_ATTEMPTS_DEFAULT,
+            timeout: None,
+            expires: None,
+            deadline: None,
+            reply: None,
+            trace: None,
+            result: None,
+            key: None,
+        }
+    }
+}
+
+impl<'a> Envelope<'a> {
+    /// Reads an envelope without copying its arguments.
+    ///
+    /// ```
+    /// let envelope = windlass::Envelope::parse(br#"{"v":1,"kind":"greet","args":{"name":"Ada"}}"#)?;
+    /// assert_eq!((envelope.kind.as_ref(), envelope.args.get()), ("greet", r#"{"name":"Ada"}"#));
+    /// # Ok::<(), String>(())
+    /// ```
+    ///
+    /// # Errors
+    /// A sentence that says what is wrong with it.
+    pub fn parse(bytes: &'a [u8]) -> Result<Self, String> {
+        let envelope: Self =
+            serde_json::from_slice(bytes).map_err(|error| format!("the envelope cannot be read: {error}"))?;
+        if envelope.v != ENVELOPE_VERSION {
+            return Err(format!("the envelope has version {}, not {ENVELOPE_VERSION}", envelope.v));
+        }
+        Ok(envelope)
+    }
+}
+
+impl<A: Serialize> Envelope<'_, A> {
+    /// Writes the envelope.
+    ///
+    /// # Errors
+    /// When the arguments cannot be JSON.
+    pub fn to_bytes(&self) -> serde_json::Result<Vec<u8>> {
+        serde_json::to_vec(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn defaults_are_absent() {
+        let bytes = Envelope::new("nop", ()).to_bytes().unwrap();
+        assert_eq!(String::from_utf8(bytes).unwrap(), r#"{"v":1,"kind":"nop","args":null}"#);
+    }
+
+    #[test]
+    fn what_is_written_is_read_back() {
+        let mut envelope = Envelope::new("nop", vec![1, 2]);
+        (envelope.kv, envelope.max, envelope.timeout) = (2, 3, Some(4));
+        (envelope.expires, envelope.deadline, envelope.result) = (Some(5), Some(6), Some(7));
+        (envelope.reply, envelope.trace, envelope.key) =
+            (Some("r".into()), Some("t".into()), Some("k".into()));
+        envelope.meta = Some([("a".to_owned(), 1.into())].into_iter().collect());
+        let bytes = envelope.to_bytes().unwrap();
+        let read = Envelope::parse(&bytes).unwrap();
+        assert_eq!(read.args.get(), "[1,2]");
+        assert_eq!(Envelope { args: vec![1, 2], ..clone_without_args(&read) }, envelope);
+    }
+
+    fn clone_without_args<'a>(read: &Envelope<'a>) -> Envelope<'a, Vec<i32>> {
+        Envelope {
+            v: read.v,
+            kind: read.kind.clone(),
+            kv: read.kv,
+            args: vec![],
+            meta: read.meta.clone(),
+            max: read.max,
+            timeout: read.timeout,
+            expires: read.expires,
+            deadline: read.deadline,
+            reply: read.reply.clone(),
+            trace: read.trace.clone(),
+            result: read.result,
+            key: read.key.clone(),
+        }
+    }
+
+    #[test]
+    fn garbage_is_an_error_and_not_a_panic() {
+        for garbage in [&b""[..], b"{}", b"null", b"\xff", b"[", br#"{"v":2,"kind":"a","args":1}"#] {
+            assert!(Envelope::parse(garbage).is_err());
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! What can go wrong when talking to the store, in one enum.
+
+use redis::RedisError;
+
+use crate::{id::JobId, state::State};
+
+/// A result with this crate's [`Error`].
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Why a call did not do what it was asked to.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The store refused the command or could not be reached; whether a write ran may be unknown.
+    #[error("the store failed: {0}")]
+    Store(#[from] RedisError),
+    /// The store answered something that this library does not understand.
+    #[error("the store's answer is not understood: {0}")]
+    Answer(&'static str),
+    /// The store cannot be used.
+    #[error("{0}")]
+    Unsupported(String),
+    /// A queue, kind or namespace has characters that keys cannot have.
+    #[error("the {what} `{name}` is not 1 to 64 characters of A-Z a-z 0-9 _ . -")]
+    Name {
+        /// What was to be named.
+        what: &'static str,
+        /// The name given.
+        name: String,
+    },
+    /// The text is not the id of a job.
+    #[error("`{0}` is not the id of a job")]
+    Id(String),
+    /// The job is larger than the configured limit.
+    #[error("the job `{kind}` takes {size} bytes, more than the {limit} of max_payload")]
+    Payload {
+        /// The kind of the job.
+        kind: String,
+        /// The size of its envelope.
+        size: usize,
+        /// The limit.
+        limit: usize,
+    },
+    /// A value could not be written as JSON, or JSON could not be read as the value.
+    #[error("the value is not what its type says: {0}")]
+    Json(#[from] serde_json::Error),
+    /// Settings that cannot be used, one sentence each.
+    #[error("{}", .0.join("; "))]
+    Config(Vec<String>),
+    /// The job keeps no result; set `result_ttl` when it is pushed.
+    #[error("the job {0} keeps no result, set result_ttl when it is pushed")]
+    NoResultKept(JobId),
+    /// The job has ended and nothing is kept of it any more.
+    #[error("the job {0} has ended and nothing is kept of it any more")]
+    Forgotten(JobId),
+    /// The job ended without success.
+    #[error("the job {id} ended as {state}: {message}")]
+    Ended {
+        /// The job.
+        id: JobId,
+        /// How it ended.
+        state: State,
+        /// The message of its last error or the reason given.
+        message: String,
+    },
+    /// Something of the process that this library needs is gone, such as its runtime.
+    #[error("{0} stopped")]
+    Stopped(&'static str),
+    /// A file of the worker, such as its pid file, could not be written.
+    #[error("the worker's file failed: {0}")]
+    File(#[from] std::io::Error),
+}

@@ -1,0 +1,117 @@
+//! What a worker tells about itself: one enum, each a sentence when displayed.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::{id::JobId, state::State};
+
+/// Something that happened in a worker. Each is also a `tracing` event of the target `windlass`.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum Event {
+    /// The worker takes jobs from now on.
+    Started {
+        /// Its name.
+        worker: String,
+        /// Its queues.
+        queues: Vec<String>,
+    },
+    /// Jobs that an ended worker had begun run again here.
+    Resumed {
+        /// How many.
+        jobs: usize,
+        /// The highest attempt among them.
+        attempt: u32,
+    },
+    /// An attempt did not succeed.
+    Failed {
+        /// The job.
+        id: JobId,
+        /// Its kind.
+        kind: String,
+        /// Which attempt.
+        attempt: u32,
+        /// What became of the job.
+        state: State,
+        /// What went wrong.
+        message: String,
+    },
+    /// The lease of a running job was lost: another worker may have it, the result here does not count.
+    LeaseLost {
+        /// The job.
+        id: JobId,
+    },
+    /// The Rescuer took back jobs of ended workers.
+    Recovered {
+        /// How many may have ended their process; they run one at a time.
+        suspects: usize,
+        /// How many had not begun.
+        unstarted: usize,
+        /// How many ended too many processes and are dead now.
+        killed: usize,
+    },
+    /// The store cannot be used at the moment; the worker goes on trying.
+    StoreLost {
+        /// What it said.
+        message: String,
+    },
+    /// The store can be used again.
+    StoreBack,
+    /// No more jobs are taken; running ones go on.
+    Quiet,
+    /// The worker stops: running jobs may end, within the shutdown timeout.
+    Draining,
+    /// The worker has stopped.
+    Stopped {
+        /// Jobs that went back to their queues.
+        released: usize,
+    },
+}
+
+impl fmt::Display for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let s = |n: usize| if n == 1 { "" } else { "s" };
+        match self {
+            Self::Started { worker, queues } => write!(f, "worker {worker} takes from {}", queues.join(", ")),
+            Self::Resumed { jobs, attempt } => write!(f, "{jobs} job{} resumed, attempt {attempt}", s(*jobs)),
+            Self::Failed { id, kind, attempt, state, message } => {
+                write!(f, "{kind} {id} failed in attempt {attempt}, now {state}: {message}")
+            }
+            Self::LeaseLost { id } => write!(f, "the lease of {id} was lost"),
+            Self::Recovered { suspects, unstarted, killed } => write!(
+                f,
+                "took back {suspects} begun and {unstarted} waiting job{} of ended workers, {killed} of them dead",
+                s(*unstarted)
+            ),
+            Self::StoreLost { message } => write!(f, "the store cannot be used, trying again: {message}"),
+            Self::StoreBack => f.write_str("the store can be used again"),
+            Self::Quiet => f.write_str("quiet: no more jobs are taken"),
+            Self::Draining => f.write_str("stopping: running jobs may end"),
+            Self::Stopped { released } => write!(f, "stopped, {released} job{} given back", s(*released)),
+        }
+    }
+}
+
+/// Where events go: to `tracing`, and to the user's function.
+#[derive(Clone, Default)]
+pub(crate) struct Events {
+    listener: Option<Arc<dyn Fn(&Event) + Send + Sync>>,
+}
+
+impl Events {
+    pub(crate) fn listen(&mut self, listener: impl Fn(&Event) + Send + Sync + 'static) {
+        self.listener = Some(Arc::new(listener));
+    }
+
+    pub(crate) fn emit(&self, event: Event) {
+        match &event {
+            Event::Failed { .. } | Event::LeaseLost { .. } | Event::StoreLost { .. } => {
+                tracing::warn!(target: "windlass", "{event}");
+            }
+            _ => tracing::info!(target: "windlass", "{event}"),
+        }
+        if let Some(listener) = &self.listener {
+            listener(&event);
+        }
+    }
+}

@@ -1,0 +1,397 @@
+//! Looks at jobs and queues, and manages them: what a command line and a dashboard need.
+
+use redis::Value;
+
+use crate::broker::{Place, SETS_SCANNED_MAX, array, bytes, int, pairs, text};
+use crate::client::{Client, split_record, state_of};
+use crate::envelope::Envelope;
+use crate::error::{Error, Result};
+use crate::id::{EntryId, JobId};
+use crate::keys::GROUP;
+use crate::state::{History, State};
+
+/// Looks at one namespace, and manages it.
+///
+/// ```no_run
+/// # async fn example() -> windlass::Result<()> {
+/// let inspector = windlass::Client::open("data").await?.inspector();
+/// for queue in inspector.queues().await? {
+///     println!("{}: {} enqueued, {} active", queue.name, queue.enqueued, queue.active);
+/// }
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Inspector {
+    client: Client,
+}
+
+/// One queue.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct QueueInfo {
+    /// Its name.
+    pub name: String,
+    /// Jobs that wait for a worker.
+    pub enqueued: u64,
+    /// Jobs that a worker has.
+    pub active: u64,
+    /// Whether it is paused.
+    pub is_paused: bool,
+    /// When its oldest job that waits or runs entered it, in milliseconds since 1970.
+    pub oldest_ms: Option<u64>,
+}
+
+/// One job, with everything that is known of it.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Details {
+    /// Its id.
+    pub id: JobId,
+    /// Its state.
+    pub state: State,
+    /// Its kind; empty when its envelope cannot be read.
+    pub kind: String,
+    /// Its envelope as stored.
+    pub envelope: Vec<u8>,
+    /// Its history.
+    pub history: History,
+    /// When it is due, or ended, in milliseconds since 1970.
+    pub at_ms: Option<u64>,
+    /// The worker that has it.
+    pub worker: Option<String>,
+    /// Attempts begun.
+    pub attempts: u32,
+    /// What it answered, or the error that ended it, as JSON.
+    pub result: Option<String>,
+}
+
+/// A part of a list.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Page {
+    /// The jobs.
+    pub jobs: Vec<Details>,
+    /// Where the next page begins; `None` at the end.
+    pub next: Option<String>,
+}
+
+/// One worker.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct WorkerInfo {
+    /// Its name.
+    pub name: String,
+    /// Its last beat, in milliseconds since 1970.
+    pub beat_ms: u64,
+    /// Its description: host, pid, queues, concurrency, started, busy, phase, version.
+    pub fields: Vec<(String, String)>,
+}
+
+/// Counters and sizes of a namespace.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Moves counted since the namespace began: completed, failed, dead and so on.
+    pub counters: Vec<(String, u64)>,
+    /// How many jobs each stored state has.
+    pub stored: Vec<(State, u64)>,
+}
+
+/// Longest page.
+const PAGE_MAX: usize = SETS_SCANNED_MAX;
+
+impl Inspector {
+    pub(crate) fn new(client: Client) -> Self {
+        Self { client }
+    }
+
+    /// Every queue, by name.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn queues(&self) -> Result<Vec<QueueInfo>> {
+        let mut names = self.list_of(redis::cmd("SMEMBERS").arg(self.keys().queues())).await?;
+        names.sort();
+        let mut queues = Vec::with_capacity(names.len());
+        for name in names {
+            queues.push(self.queue(&name).await?);
+        }
+        Ok(queues)
+    }
+
+    /// One queue.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn queue(&self, name: &str) -> Result<QueueInfo> {
+        let stream = self.keys().stream(name);
+        let length = self.number(redis::cmd("XLEN").arg(&stream)).await?;
+        let active = self.active_in(&stream).await?;
+        let gate = self.keys().gate(name);
+        let is_paused = self.number(redis::cmd("HEXISTS").arg(gate).arg("paused")).await? == 1;
+        let first = redis::cmd("XRANGE").arg(&stream).arg("-").arg("+").arg("COUNT").arg(1).to_owned();
+        let first = array(self.send(&first).await?)?.into_iter().next();
+        let first = first.map(array).transpose()?.and_then(|entry| entry.into_iter().next());
+        let oldest_ms = first.map(text).transpose()?.and_then(|id| id.split_once('-')?.0.parse().ok());
+        Ok(QueueInfo {
+            name: name.to_owned(),
+            enqueued: length.saturating_sub(active),
+            active,
+            is_paused,
+            oldest_ms,
+        })
+    }
+
+    /// Pauses a queue: its jobs wait, running ones go on.
+    ///
+    /// # Errors
+    /// When the store fails, or the name is not a queue's.
+    pub async fn pause(&self, queue: &str) -> Result<()> {
+        crate::name::check_name("queue", queue)?;
+        self.client.broker().pause(queue).await
+    }
+
+    /// Lets a paused queue go on. Answers whether it was paused.
+    ///
+    /// # Errors
+    /// When the store fails, or the name is not a queue's.
+    pub async fn resume(&self, queue: &str) -> Result<bool> {
+        crate::name::check_name("queue", queue)?;
+        self.client.broker().resume(queue).await
+    }
+
+    /// One job; `None` when nothing is kept of it.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn show(&self, id: &JobId) -> Result<Option<Details>> {
+        let place = self.client.broker().show(id).await?;
+        let Some(state) = state_of(&place)? else { return Ok(None) };
+        Ok(Some(match place {
+            Place::Record(record, at) => {
+                let (history, envelope) = split_record(&record)?;
+                details(id.clone(), state, envelope.to_vec(), history, u64::try_from(at).ok())
+            }
+            Place::Entry(fields, holder) => {
+                let (envelope, history) = entry_parts(fields);
+                let mut details = details(id.clone(), state, envelope, history, None);
+                if let Some((holder, count)) = holder {
+                    details.attempts = details.attempts.saturating_add(count);
+                    details.worker = Some(holder).filter(|holder| !holder.starts_with('~'));
+                }
+                details
+            }
+            Place::Result(fields) => {
+                let value = fields.into_iter().find(|(name, _)| name == b"v" || name == b"e");
+                let result = value.map(|(_, value)| String::from_utf8_lossy(&value).into_owned());
+                let details = details(id.clone(), state, Vec::new(), History::default(), None);
+                Details { result, ..details }
+            }
+            Place::Nowhere => return Ok(None),
+        }))
+    }
+
+    /// Jobs of one state: those that are stored by time, those of a queue by age. `from` is the `next` of
+    /// the page before. The queue is needed for the states enqueued and active.
+    ///
+    /// # Errors
+    /// When the store fails, a queue is needed and not given, or the state keeps no jobs.
+    pub async fn list(
+        &self,
+        state: State,
+        queue: Option<&str>,
+        from: Option<&str>,
+        count: usize,
+    ) -> Result<Page> {
+        let count = count.clamp(1, PAGE_MAX);
+        match (state, queue) {
+            (State::Completed, _) => {
+                Err(config("completed jobs are not listed, only their results are kept"))
+            }
+            (State::Enqueued | State::Active, None) => Err(config("a queue is needed to list its jobs")),
+            (State::Enqueued | State::Active, Some(queue)) => {
+                crate::name::check_name("queue", queue)?;
+                self.list_queue(state, queue, from, count).await
+            }
+            (state, _) => self.list_set(state, from, count).await,
+        }
+    }
+
+    /// Puts a stored job (scheduled, retry, parked, dead, discarded, cancelled) into its queue now.
+    /// Answers false when no such job is stored.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn retry(&self, id: &JobId) -> Result<bool> {
+        self.client.broker().add_queue(id.queue()).await?;
+        self.client.broker().requeue(id).await
+    }
+
+    /// Removes a job that does not run: `Some(true)` when it was removed, `Some(false)` when there is
+    /// none, `None` when a worker has it.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn remove(&self, id: &JobId) -> Result<Option<bool>> {
+        self.client.broker().remove(id).await
+    }
+
+    /// The workers that have beaten lately, the latest first.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn workers(&self) -> Result<Vec<WorkerInfo>> {
+        let mut range = redis::cmd("ZREVRANGE");
+        range.arg(self.keys().workers()).arg(0).arg(PAGE_MAX - 1).arg("WITHSCORES");
+        let mut items = array(self.send(&range).await?)?.into_iter();
+        let mut workers = Vec::new();
+        while let Some(first) = items.next() {
+            // RESP3 pairs a member with its score; RESP2 has them in turn.
+            let (name, beat) = match first {
+                Value::Array(pair) => match <[_; 2]>::try_from(pair) {
+                    Ok([name, beat]) => (name, beat),
+                    Err(_) => return Err(Error::Answer("a member with its score was expected")),
+                },
+                name => (name, items.next().unwrap_or(Value::Int(0))),
+            };
+            let name = text(name)?;
+            let fields = pairs(self.send(redis::cmd("HGETALL").arg(self.keys().worker(&name))).await?)?;
+            let lossy = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+            let fields = fields.into_iter().map(|(name, value)| (lossy(name), lossy(value))).collect();
+            workers.push(WorkerInfo { name, beat_ms: int(&beat)?.unsigned_abs(), fields });
+        }
+        Ok(workers)
+    }
+
+    /// Counters and sizes.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn stats(&self) -> Result<Stats> {
+        let counters = pairs(self.send(redis::cmd("HGETALL").arg(self.keys().stats())).await?)?;
+        let mut counters: Vec<_> = counters
+            .into_iter()
+            .filter_map(|(name, value)| {
+                Some((String::from_utf8(name).ok()?, std::str::from_utf8(&value).ok()?.parse().ok()?))
+            })
+            .collect();
+        counters.sort();
+        let mut stored = Vec::new();
+        for (state, set) in State::STORED.into_iter().zip(self.keys().sets()) {
+            stored.push((state, self.number(redis::cmd("ZCARD").arg(set)).await?));
+        }
+        Ok(Stats { counters, stored })
+    }
+
+    async fn list_set(&self, state: State, from: Option<&str>, count: usize) -> Result<Page> {
+        let rank: usize = from.map_or(Ok(0), str::parse).map_err(|_| config("the page is not a number"))?;
+        let set = self.keys().set(state).ok_or_else(|| config("the state has no list"))?;
+        let mut range = redis::cmd("ZRANGE");
+        range.arg(set).arg(rank).arg(rank.saturating_add(count - 1));
+        let ids = self.list_of(&range).await?;
+        let mut jobs = Vec::with_capacity(ids.len());
+        for id in &ids {
+            // A job that moved on between the two commands is shown where it is now, or not at all.
+            jobs.extend(self.show(&JobId::parse(id)?).await?.filter(|job| job.state == state));
+        }
+        Ok(Page { jobs, next: (ids.len() == count).then(|| (rank + ids.len()).to_string()) })
+    }
+
+    async fn list_queue(&self, state: State, queue: &str, from: Option<&str>, count: usize) -> Result<Page> {
+        let from = from.map(|from| EntryId::parse(from).ok_or_else(|| config("the page is not an entry")));
+        let start = from.transpose()?.map_or("-".to_owned(), |from| format!("({from}"));
+        let stream = self.keys().stream(queue);
+        let mut range = if state == State::Active { redis::cmd("XPENDING") } else { redis::cmd("XRANGE") };
+        range.arg(&stream);
+        if state == State::Active {
+            range.arg(GROUP).arg(start).arg("+").arg(count);
+        } else {
+            range.arg(start).arg("+").arg("COUNT").arg(count);
+        }
+        let items = match self.send(&range).await {
+            Err(Error::Store(error)) if error.code() == Some("NOGROUP") => Vec::new(),
+            answer => array(answer?)?,
+        };
+        let (mut jobs, mut last, seen) = (Vec::new(), None, items.len());
+        for item in items {
+            let Some(entry) = array(item)?.into_iter().next() else { continue };
+            let entry = EntryId::parse(&text(entry)?).ok_or(Error::Answer("an entry id was expected"))?;
+            last = Some(entry);
+            jobs.extend(self.show_entry(queue, entry).await?.filter(|job| job.state == state));
+        }
+        Ok(Page { jobs, next: last.filter(|_| seen == count).map(|last| last.to_string()) })
+    }
+
+    /// The job that an entry is, under its own id.
+    async fn show_entry(&self, queue: &str, entry: EntryId) -> Result<Option<Details>> {
+        let range = redis::cmd("XRANGE")
+            .arg(self.keys().stream(queue))
+            .arg(entry.to_string())
+            .arg(entry.to_string())
+            .to_owned();
+        let Some(found) = array(self.send(&range).await?)?.into_iter().next() else { return Ok(None) };
+        let fields = pairs(array(found)?.into_iter().nth(1).unwrap_or(Value::Nil))?;
+        let original = fields.into_iter().find(|(name, _)| name == b"i").map(|(_, id)| id);
+        let id = match original {
+            Some(id) => JobId::parse(&String::from_utf8_lossy(&id))?,
+            None => JobId::of_entry(queue, entry),
+        };
+        self.show(&id).await
+    }
+
+    /// How many jobs of a stream workers have; what waits to be taken again does not count.
+    async fn active_in(&self, stream: &str) -> Result<u64> {
+        let answer = match self.send(redis::cmd("XPENDING").arg(stream).arg(GROUP)).await {
+            Err(Error::Store(error)) if error.code() == Some("NOGROUP") => return Ok(0),
+            answer => array(answer?)?,
+        };
+        let mut active = 0;
+        for consumer in array(answer.into_iter().nth(3).unwrap_or(Value::Nil))? {
+            let mut consumer = array(consumer)?.into_iter();
+            let (Some(name), Some(count)) = (consumer.next(), consumer.next()) else { continue };
+            if !bytes(name)?.starts_with(b"~") {
+                active += int(&count)?.unsigned_abs();
+            }
+        }
+        Ok(active)
+    }
+
+    fn keys(&self) -> &crate::keys::Keys {
+        self.client.broker().keys()
+    }
+
+    async fn send(&self, command: &redis::Cmd) -> Result<Value> {
+        self.client.broker().send(command).await
+    }
+
+    async fn number(&self, command: &redis::Cmd) -> Result<u64> {
+        Ok(int(&self.send(command).await?)?.unsigned_abs())
+    }
+
+    async fn list_of(&self, command: &redis::Cmd) -> Result<Vec<String>> {
+        array(self.send(command).await?)?.into_iter().map(text).collect()
+    }
+}
+
+fn config(problem: &str) -> Error {
+    Error::Config(vec![problem.to_owned()])
+}
+
+fn entry_parts(fields: Vec<(Vec<u8>, Vec<u8>)>) -> (Vec<u8>, History) {
+    let (mut envelope, mut history) = (Vec::new(), History::default());
+    for (name, value) in fields {
+        match name.as_slice() {
+            b"j" => envelope = value,
+            b"s" => history = serde_json::from_slice(&value).unwrap_or_default(),
+            _ => {}
+        }
+    }
+    (envelope, history)
+}
+
+fn details(id: JobId, state: State, envelope: Vec<u8>, history: History, at_ms: Option<u64>) -> Details {
+    let kind = Envelope::parse(&envelope).map(|envelope| envelope.kind.into_owned()).unwrap_or_default();
+    let attempts = history.attempts;
+    Details { id, state, kind, envelope, history, at_ms, worker: None, attempts, result: None }
+}

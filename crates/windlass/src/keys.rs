@@ -1,0 +1,166 @@
+//! Every key of a namespace, built here and nowhere else. See `docs/protocol.md` for what each holds.
+//!
+//! All keys of a namespace carry its tag, so that they share a slot of a Cluster and every move can be
+//! one script. A queue that is sharded one day gets tags of its own: ask for its keys by queue name only.
+
+use crate::{error::Result, id::JobId, name::check_name, state::State};
+
+/// Version of this layout, kept under [`Keys::schema`] and checked at connect.
+pub const SCHEMA_VERSION: &str = "1";
+
+/// Name of the consumer group of every queue's stream.
+pub const GROUP: &str = "w";
+
+/// The keys of one namespace.
+#[derive(Debug, Clone)]
+pub struct Keys {
+    prefix: String,
+    namespace: String,
+}
+
+impl Keys {
+    /// The keys of `namespace`.
+    ///
+    /// # Errors
+    /// When the name is not fit for keys.
+    pub fn new(namespace: &str) -> Result<Self> {
+        check_name("namespace", namespace)?;
+        Ok(Self { prefix: format!("wl:{{{namespace}}}:"), namespace: namespace.to_owned() })
+    }
+
+    /// The namespace.
+    pub fn namespace(&self) -> &str {
+        &self.namespace
+    }
+
+    /// The layout's version.
+    pub fn schema(&self) -> String {
+        self.with("schema", "")
+    }
+
+    /// Names of the queues that exist.
+    pub fn queues(&self) -> String {
+        self.with("queues", "")
+    }
+
+    /// The stream of a queue: its ready and active jobs.
+    pub fn stream(&self, queue: &str) -> String {
+        self.with("q:", queue)
+    }
+
+    /// The wake mark of a queue.
+    pub fn wake(&self, queue: &str) -> String {
+        self.with("wake:", queue)
+    }
+
+    /// What is unusual about a queue; absent when nothing is.
+    pub fn gate(&self, queue: &str) -> String {
+        self.with("gate:", queue)
+    }
+
+    /// Entries of a queue that may have ended a process, with their crash counts.
+    pub fn suspect(&self, queue: &str) -> String {
+        self.with("suspect:", queue)
+    }
+
+    /// The set of stored jobs in `state`, by time; `None` for a state that has no set.
+    pub fn set(&self, state: State) -> Option<String> {
+        State::STORED.contains(&state).then(|| self.with(state.as_str(), ""))
+    }
+
+    /// Every set in which a stored job may wait.
+    pub fn sets(&self) -> impl Iterator<Item = String> + '_ {
+        State::STORED.iter().map(|state| self.with(state.as_str(), ""))
+    }
+
+    /// Data of every job that is not in a stream.
+    pub fn jobs(&self) -> String {
+        self.with("jobs", "")
+    }
+
+    /// Redirects of jobs that live under another entry than their id names.
+    pub fn moved(&self) -> String {
+        self.with("moved", "")
+    }
+
+    /// The counter of ids born scheduled.
+    pub fn seq(&self) -> String {
+        self.with("seq", "")
+    }
+
+    /// An enqueue key.
+    pub fn enqueue_key(&self, key: &str) -> String {
+        self.with("key:", key)
+    }
+
+    /// The result of a job.
+    pub fn result(&self, id: &JobId) -> String {
+        self.with("r:", id.as_str())
+    }
+
+    /// The stream that interrupts one client's wait for results.
+    pub fn nudge(&self, client: &str) -> String {
+        self.with("nudge:", client)
+    }
+
+    /// Workers by their last beat.
+    pub fn workers(&self) -> String {
+        self.with("workers", "")
+    }
+
+    /// Description of one worker.
+    pub fn worker(&self, worker: &str) -> String {
+        self.with("worker:", worker)
+    }
+
+    /// Counters of the namespace.
+    pub fn stats(&self) -> String {
+        self.with("stats", "")
+    }
+
+    fn with(&self, kind: &str, name: &str) -> String {
+        let mut key = String::with_capacity(self.prefix.len() + kind.len() + name.len());
+        key.push_str(&self.prefix);
+        key.push_str(kind);
+        key.push_str(name);
+        key
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_keys_of_a_namespace_share_one_tag() {
+        let keys = Keys::new("shop").unwrap();
+        let id = JobId::parse("mail/1-0").unwrap();
+        let all = [
+            keys.schema(),
+            keys.queues(),
+            keys.stream("mail"),
+            keys.wake("mail"),
+            keys.gate("mail"),
+            keys.suspect("mail"),
+            keys.jobs(),
+            keys.moved(),
+            keys.seq(),
+            keys.enqueue_key("{other}"),
+            keys.result(&id),
+            keys.nudge("c"),
+            keys.workers(),
+            keys.worker("w"),
+            keys.stats(),
+        ];
+        for key in all.into_iter().chain(keys.sets()) {
+            let tag = key.split_once('{').and_then(|(_, rest)| rest.split_once('}')).map(|(tag, _)| tag);
+            assert_eq!(tag, Some("shop"), "{key}");
+        }
+    }
+
+    #[test]
+    fn a_namespace_cannot_escape_its_tag() {
+        assert!(Keys::new("a}b").is_err());
+        assert!(Keys::new("").is_err());
+    }
+}

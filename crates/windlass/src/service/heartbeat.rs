@@ -1,0 +1,60 @@
+//! The heartbeat renews leases and shows that the worker lives. Three times in a lease.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use crate::broker::BATCH_JOBS_MAX;
+use crate::error::Result;
+use crate::event::Event;
+use crate::id::JobId;
+use crate::worker::{Duty, HoldKey};
+
+/// How many beats a lease has room for.
+const BEATS_PER_LEASE: u32 = 3;
+
+/// How long the description of a worker outlives its last beat, in leases.
+const DESCRIPTION_LEASES: u32 = 10;
+
+pub(crate) async fn renew_all(duty: Rc<Duty>) {
+    loop {
+        // No jitter here: a lease must not be cut short.
+        tokio::time::sleep(duty.config.lease / BEATS_PER_LEASE).await;
+        duty.until_answered(async || renew(&duty).await).await;
+    }
+}
+
+/// Renews every lease, then beats: a fresh beat says that all renewals before it were made.
+async fn renew(duty: &Duty) -> Result<()> {
+    let all = duty.hand().borrow().all_held();
+    for (queue, held) in all {
+        for some in held.chunks(BATCH_JOBS_MAX) {
+            let name = &*duty.shared.queues[queue];
+            let lost = duty.broker.renew(name, &duty.shared.worker, some).await?;
+            for held in lost {
+                // A job that ended while the call was under way is not lost.
+                let key = HoldKey { queue, held };
+                if duty.hand().borrow_mut().lose(&key) {
+                    duty.emit(Event::LeaseLost { id: JobId::of_entry(name, held.entry) });
+                }
+            }
+        }
+    }
+    beat(duty).await
+}
+
+/// Shows that the worker lives.
+pub(crate) async fn beat(duty: &Duty) -> Result<()> {
+    let shared = &duty.shared;
+    let fields = [
+        ("host", duty.host_name()),
+        ("pid", std::process::id().to_string()),
+        ("queues", shared.queues.join(" ")),
+        ("concurrency", duty.concurrency().to_string()),
+        ("started", duty.started_at_ms.to_string()),
+        ("busy", duty.in_hand().to_string()),
+        ("phase", format!("{:?}", *duty.phase().borrow()).to_lowercase()),
+        ("version", env!("CARGO_PKG_VERSION").to_owned()),
+    ];
+    let ttl = (duty.config.lease * DESCRIPTION_LEASES).max(Duration::from_secs(1));
+    duty.broker.beat(&shared.worker, ttl, &fields).await.map(drop)
+}

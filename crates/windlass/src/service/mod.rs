@@ -1,0 +1,35 @@
+//! What every worker does beside running jobs. Any number of workers may do it at once: each duty is a
+//! script that is right however often it runs.
+//!
+//! A new duty is a file with one `async fn` that goes on for ever, and its line in [`start`].
+
+pub(crate) mod heartbeat;
+mod pruner;
+pub(crate) mod rescuer;
+mod scheduler;
+mod unparker;
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use tokio::task::{AbortHandle, spawn_local};
+
+use crate::random::random;
+use crate::worker::Duty;
+
+/// Starts every duty on the worker's thread.
+pub(crate) fn start(duty: &Rc<Duty>) -> Vec<AbortHandle> {
+    vec![
+        spawn_local(heartbeat::renew_all(duty.clone())).abort_handle(),
+        spawn_local(scheduler::promote_all(duty.clone())).abort_handle(),
+        spawn_local(rescuer::rescue_all(duty.clone())).abort_handle(),
+        spawn_local(unparker::unpark_all(duty.clone())).abort_handle(),
+        spawn_local(pruner::prune_all(duty.clone())).abort_handle(),
+    ]
+}
+
+/// Waits about as long as said: between three and five quarters, so that workers do not march in step.
+pub(crate) async fn pause(about: Duration) {
+    let spread = (random() % 1024) as u32;
+    tokio::time::sleep(about * 3 / 4 + about / 2 * spread / 1024).await;
+}

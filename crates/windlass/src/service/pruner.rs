@@ -1,0 +1,18 @@
+//! The Pruner drops what is too old: ended jobs, silent workers. Parked jobs that nobody came for die.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use crate::worker::Duty;
+
+/// About how often it looks.
+const LOOK_EVERY: Duration = Duration::from_secs(60);
+
+pub(crate) async fn prune_all(duty: Rc<Duty>) {
+    loop {
+        super::pause(LOOK_EVERY).await;
+        while duty.until_answered(async || duty.broker.prune(&duty.config).await).await > 0 {
+            tokio::task::yield_now().await;
+        }
+    }
+}

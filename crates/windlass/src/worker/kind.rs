@@ -1,0 +1,106 @@
+//! The kinds that a worker knows, and how each is run.
+
+use std::collections::HashMap;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
+
+use crate::context::Context;
+use crate::failure::{Failure, Fate, Outcome};
+use crate::job::{BlockingJob, Job};
+use crate::retry::Retry;
+
+/// A running job; it answers its output as JSON, or nothing when no result is kept.
+pub(super) type Running = Pin<Box<dyn Future<Output = Outcome<Vec<u8>>> + Send>>;
+
+type RunAsync = Box<dyn Fn(&RawValue, Context, bool) -> Outcome<Running> + Send + Sync>;
+type RunBlocking = Arc<dyn Fn(&RawValue, &Context, bool) -> Outcome<Vec<u8>> + Send + Sync>;
+
+/// How jobs of one kind are run.
+pub(super) struct Kind {
+    pub(super) retry: fn(&Kind) -> Retry,
+    fixed_retry: Retry,
+    pub(super) run: Run,
+}
+
+/// Where jobs of a kind are run.
+pub(super) enum Run {
+    /// On the user's runtime.
+    Async(RunAsync),
+    /// On the worker's threads.
+    Blocking(RunBlocking),
+}
+
+/// Kinds by their names.
+#[derive(Default)]
+pub(crate) struct Kinds {
+    kinds: HashMap<String, Kind>,
+}
+
+impl Kinds {
+    pub(super) fn get(&self, kind: &str) -> Option<&Kind> {
+        self.kinds.get(kind)
+    }
+
+    pub(super) fn names(&self) -> Vec<String> {
+        let mut names: Vec<_> = self.kinds.keys().cloned().collect();
+        names.sort();
+        names
+    }
+
+    pub(super) fn add_async<J: Job>(&mut self) {
+        let run = |args: &RawValue, context: Context, keeps_result: bool| -> Outcome<Running> {
+            let job: J = read_args(args)?;
+            Ok(Box::pin(async move {
+                let output = job.run(context).await?;
+                if keeps_result { write_output(&output) } else { Ok(Vec::new()) }
+            }))
+        };
+        self.add(J::KIND.into(), Run::Async(Box::new(run)), |_| J::retry(), Retry::default());
+    }
+
+    pub(super) fn add_blocking<J: BlockingJob>(&mut self) {
+        let run = |args: &RawValue, context: &Context, keeps_result: bool| -> Outcome<Vec<u8>> {
+            let job: J = read_args(args)?;
+            let output = job.run(context)?;
+            if keeps_result { write_output(&output) } else { Ok(Vec::new()) }
+        };
+        self.add(J::KIND.into(), Run::Blocking(Arc::new(run)), |_| J::retry(), Retry::default());
+    }
+
+    pub(super) fn add_raw<F, R>(&mut self, kind: String, retry: Retry, run: F)
+    where
+        F: Fn(Box<RawValue>, Context) -> R + Send + Sync + 'static,
+        R: Future<Output = Outcome<Box<RawValue>>> + Send + 'static,
+    {
+        let run = move |args: &RawValue, context: Context, keeps_result: bool| -> Outcome<Running> {
+            let running = run(args.to_owned(), context);
+            Ok(Box::pin(async move {
+                let output = running.await?;
+                Ok(if keeps_result { output.get().as_bytes().to_vec() } else { Vec::new() })
+            }))
+        };
+        self.add(kind, Run::Async(Box::new(run)), |kind| kind.fixed_retry, retry);
+    }
+
+    fn add(&mut self, name: String, run: Run, retry: fn(&Kind) -> Retry, fixed_retry: Retry) {
+        self.kinds.insert(name, Kind { retry, fixed_retry, run });
+    }
+}
+
+fn read_args<T: DeserializeOwned>(args: &RawValue) -> Outcome<T> {
+    serde_json::from_str(args.get()).map_err(|error| {
+        // Another attempt: during a rolling deploy a worker that reads these arguments may come.
+        Failure::with(
+            Fate::Retry(None),
+            "Args",
+            format!("the arguments are not what the kind expects: {error}"),
+        )
+    })
+}
+
+fn write_output(output: &impl serde::Serialize) -> Outcome<Vec<u8>> {
+    Ok(serde_json::to_vec(output)?)
+}

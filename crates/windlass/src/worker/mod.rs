@@ -1,0 +1,306 @@
+//! The worker: takes jobs from its queues and runs them.
+//!
+//! `duty` is the thread that Windlass keeps for itself, with its own small runtime and connections: it
+//! fetches, ends and renews, so that a job which blocks the user's runtime does not lose its lease.
+//! `executor` runs jobs on the user's runtime, `blocking` on threads of its own.
+
+mod blocking;
+mod duty;
+mod executor;
+mod identity;
+mod kind;
+mod order;
+mod signal;
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::value::RawValue;
+use tokio::sync::{oneshot, watch};
+
+use crate::client::Client;
+use crate::context::Context;
+use crate::error::{Error, Result};
+use crate::event::{Event, Events};
+use crate::failure::Outcome;
+use crate::job::{BlockingJob, Job};
+use crate::name::check_name;
+use crate::retry::Retry;
+
+use kind::Kinds;
+use order::Order;
+
+pub(crate) use duty::{Duty, HoldKey};
+pub use signal::Control;
+
+/// Most jobs that one worker runs at once.
+pub const CONCURRENCY_MAX: usize = 10_000;
+
+/// How long running jobs may take to end when the worker stops, unless set otherwise.
+pub const SHUTDOWN_TIMEOUT_DEFAULT: Duration = Duration::from_secs(25);
+
+/// Takes jobs from queues and runs those of the kinds registered with it.
+///
+/// ```no_run
+/// # use serde::{Deserialize, Serialize};
+/// # use windlass::{Client, Context, Job, Outcome, Worker};
+/// # #[derive(Serialize, Deserialize)]
+/// # struct Greet { name: String }
+/// # impl Job for Greet {
+/// #     const KIND: &'static str = "greet";
+/// #     type Output = ();
+/// #     async fn run(self, _: Context) -> Outcome<()> { Ok(()) }
+/// # }
+/// # async fn example() -> windlass::Result<()> {
+/// let client = Client::open("data").await?;
+/// let summary = Worker::new(&client)
+///     .queue("critical")
+///     .queue("default")
+///     .concurrency(50)
+///     .register::<Greet>()
+///     .on_event(|event| println!("{event}"))
+///     .signals()
+///     .run()
+///     .await?;
+/// println!("{summary}");
+/// # Ok(())
+/// # }
+/// ```
+#[must_use]
+pub struct Worker {
+    client: Client,
+    order: Order,
+    concurrency: usize,
+    shutdown_timeout: Duration,
+    kinds: Kinds,
+    events: Events,
+    has_signals: bool,
+    pid_file: Option<PathBuf>,
+    control: Control,
+    exits_when_empty: bool,
+}
+
+/// What a worker did.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Summary {
+    /// The worker's name.
+    pub worker: String,
+    /// Jobs that succeeded.
+    pub completed: u64,
+    /// Attempts that did not succeed.
+    pub failed: u64,
+    /// Jobs that an ended worker had begun and that ran again here.
+    pub resumed: u64,
+    /// Results that did not count, because the lease was lost.
+    pub refused: u64,
+    /// Jobs given back when the worker stopped.
+    pub released: u64,
+}
+
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { completed, failed, resumed, released, .. } = self;
+        write!(f, "{completed} completed, {failed} failed, {resumed} resumed, {released} given back")
+    }
+}
+
+impl Worker {
+    /// A worker of the queue `default` with as many jobs at once as the machine has cores, times five.
+    pub fn new(client: &Client) -> Self {
+        let cores = std::thread::available_parallelism().map_or(2, usize::from);
+        Self {
+            client: client.clone(),
+            order: Order::default(),
+            concurrency: (cores * 5).min(CONCURRENCY_MAX),
+            shutdown_timeout: SHUTDOWN_TIMEOUT_DEFAULT,
+            kinds: Kinds::default(),
+            events: Events::default(),
+            has_signals: false,
+            pid_file: None,
+            control: Control::new(),
+            exits_when_empty: false,
+        }
+    }
+
+    /// Adds a queue. Queues are served in the order in which they are added: the second gives jobs only
+    /// when the first has none.
+    pub fn queue(mut self, queue: impl Into<String>) -> Self {
+        self.order.add(queue.into(), None);
+        self
+    }
+
+    /// Adds a queue that shares with the other weighted ones: each is looked at first in proportion to its
+    /// weight. Weighted queues come after those without a weight.
+    pub fn queue_weighted(mut self, queue: impl Into<String>, weight: u32) -> Self {
+        self.order.add(queue.into(), Some(weight));
+        self
+    }
+
+    /// How many jobs run at once.
+    pub fn concurrency(mut self, jobs: usize) -> Self {
+        self.concurrency = jobs;
+        self
+    }
+
+    /// How long running jobs may take to end when the worker stops. Default: 25 s.
+    pub fn shutdown_timeout(mut self, timeout: Duration) -> Self {
+        self.shutdown_timeout = timeout;
+        self
+    }
+
+    /// Runs jobs of this type.
+    pub fn register<J: Job>(mut self) -> Self {
+        self.kinds.add_async::<J>();
+        self
+    }
+
+    /// Runs jobs of this type on threads of the worker's own.
+    pub fn register_blocking<J: BlockingJob>(mut self) -> Self {
+        self.kinds.add_blocking::<J>();
+        self
+    }
+
+    /// Runs jobs of a kind without a Rust type: the function gets the arguments as JSON and answers JSON.
+    pub fn register_raw<F, R>(mut self, kind: impl Into<String>, retry: Retry, run: F) -> Self
+    where
+        F: Fn(Box<RawValue>, Context) -> R + Send + Sync + 'static,
+        R: Future<Output = Outcome<Box<RawValue>>> + Send + 'static,
+    {
+        self.kinds.add_raw(kind.into(), retry, run);
+        self
+    }
+
+    /// Calls a function with every [`Event`], beside `tracing`. It must not block.
+    pub fn on_event(mut self, listener: impl Fn(&Event) + Send + Sync + 'static) -> Self {
+        self.events.listen(listener);
+        self
+    }
+
+    /// Heeds signals: TERM, INT and QUIT stop the worker, a second one at once; TSTP makes it quiet.
+    pub fn signals(mut self) -> Self {
+        self.has_signals = true;
+        self
+    }
+
+    /// Writes the process's id to a file while the worker runs.
+    pub fn pid_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.pid_file = Some(path.into());
+        self
+    }
+
+    /// Stops by itself once its queues give nothing more and nothing runs. Delayed jobs and retries that
+    /// are not due yet are not waited for.
+    pub fn exit_when_empty(mut self) -> Self {
+        self.exits_when_empty = true;
+        self
+    }
+
+    /// What quiets and stops this worker from elsewhere.
+    pub fn control(&self) -> Control {
+        self.control.clone()
+    }
+
+    /// Runs until a signal (see [`signals`](Self::signals)) or [`Control`] stops it.
+    ///
+    /// # Errors
+    /// As [`run_until`](Self::run_until).
+    pub async fn run(self) -> Result<Summary> {
+        self.run_until(std::future::pending()).await
+    }
+
+    /// Runs until `stop` is ready. Then running jobs may end within the shutdown timeout; the rest is
+    /// cancelled and goes back to its queue at once.
+    ///
+    /// # Errors
+    /// When the settings cannot be used or the store does not answer at the start. Later the worker waits
+    /// for a store that is gone.
+    pub async fn run_until(self, stop: impl Future<Output = ()>) -> Result<Summary> {
+        let worker = self.validated()?;
+        let _pid_file = worker.pid_file.clone().map(signal::PidFile::write).transpose()?;
+        let signals = worker.has_signals.then(|| signal::listen(worker.control.clone())).transpose()?;
+        let control = worker.control.clone();
+        let guard = signal::ForceOnDrop(control.clone());
+        let (sender, ended) = oneshot::channel();
+        let runtime = tokio::runtime::Handle::current();
+        std::thread::Builder::new().name("windlass".into()).spawn(move || {
+            let _ = sender.send(duty::run(worker, runtime));
+        })?;
+        let mut ended = std::pin::pin!(ended);
+        let mut stop = std::pin::pin!(stop);
+        let ended = tokio::select! {
+            ended = &mut ended => ended,
+            () = &mut stop => {
+                control.stop();
+                ended.await
+            }
+        };
+        std::mem::forget(guard);
+        if let Some(signals) = signals {
+            signals.abort();
+        }
+        ended.map_err(|_| Error::Stopped("the worker's thread"))?
+    }
+
+    fn validated(mut self) -> Result<Self> {
+        let mut problems = Vec::new();
+        if self.concurrency == 0 || self.concurrency > CONCURRENCY_MAX {
+            problems.push(format!("concurrency is {}, not 1 to {CONCURRENCY_MAX}", self.concurrency));
+        }
+        if self.order.is_empty() {
+            self.order.add("default".into(), None);
+        }
+        for queue in self.order.queues() {
+            problems.extend(check_name("queue", queue).err().map(|error| error.to_string()));
+        }
+        for kind in self.kinds.names() {
+            problems.extend(check_name("kind", &kind).err().map(|error| error.to_string()));
+        }
+        problems.extend(self.order.problems());
+        if problems.is_empty() { Ok(self) } else { Err(Error::Config(problems)) }
+    }
+}
+
+/// How far a worker has been told to stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Phase {
+    /// Not at all.
+    Running,
+    /// Take no more jobs.
+    Quiet,
+    /// End, letting running jobs end.
+    Draining,
+    /// End now.
+    Forced,
+}
+
+/// What both sides of a worker share.
+pub(crate) struct Shared {
+    pub(crate) client: Client,
+    pub(crate) kinds: Kinds,
+    pub(crate) events: Events,
+    pub(crate) worker: String,
+    pub(crate) queues: Vec<Arc<str>>,
+    pub(crate) ready: executor::Ready,
+    pub(crate) threads: blocking::Threads,
+    /// The store's clock less this machine's, in milliseconds.
+    pub(crate) clock_offset_ms: std::sync::atomic::AtomicI64,
+}
+
+impl Shared {
+    /// The store's time, as well as it is known here.
+    pub(crate) fn store_now_ms(&self) -> u64 {
+        let offset = self.clock_offset_ms.load(std::sync::atomic::Ordering::Relaxed);
+        local_now_ms().saturating_add_signed(offset)
+    }
+}
+
+/// This machine's time in milliseconds since 1970.
+pub(crate) fn local_now_ms() -> u64 {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    now.map_or(0, |since| since.as_millis() as u64)
+}
+
+pub(crate) type PhaseReceiver = watch::Receiver<Phase>;

@@ -1,0 +1,116 @@
+//! What stops a worker: signals, a handle, a dropped future. And the file with its process id.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+use super::{Phase, PhaseReceiver};
+use crate::error::Result;
+
+/// Quiets and stops a worker from elsewhere. A clone controls the same worker.
+#[derive(Debug, Clone)]
+pub struct Control {
+    phase: Arc<watch::Sender<Phase>>,
+}
+
+impl Control {
+    pub(super) fn new() -> Self {
+        Self { phase: Arc::new(watch::Sender::new(Phase::Running)) }
+    }
+
+    /// Take no more jobs; running ones go on, and the worker stays.
+    pub fn quiet(&self) {
+        self.advance(Phase::Quiet);
+    }
+
+    /// Stop: running jobs may end within the shutdown timeout.
+    pub fn stop(&self) {
+        self.advance(Phase::Draining);
+    }
+
+    /// Stop now: running jobs are cancelled and given back.
+    pub fn force(&self) {
+        self.advance(Phase::Forced);
+    }
+
+    pub(super) fn phase(&self) -> PhaseReceiver {
+        self.phase.subscribe()
+    }
+
+    fn advance(&self, phase: Phase) {
+        self.phase.send_if_modified(|now| {
+            let advances = *now < phase;
+            *now = (*now).max(phase);
+            advances
+        });
+    }
+
+    /// Stops; a second call forces.
+    #[cfg(unix)]
+    fn stop_or_force(&self) {
+        let is_draining = *self.phase.borrow() >= Phase::Draining;
+        if is_draining { self.force() } else { self.stop() }
+    }
+}
+
+/// Stops the worker at once when the future that runs it is dropped.
+pub(super) struct ForceOnDrop(pub(super) Control);
+
+impl Drop for ForceOnDrop {
+    fn drop(&mut self) {
+        self.0.force();
+    }
+}
+
+/// Heeds signals until aborted.
+#[cfg(unix)]
+pub(super) fn listen(control: Control) -> Result<tokio::task::AbortHandle> {
+    use tokio::signal::unix::{SignalKind, signal};
+    // The number of TSTP is not the same everywhere, and tokio has no name for it.
+    const TSTP: i32 = if cfg!(any(target_os = "linux", target_os = "android")) { 20 } else { 18 };
+    let mut term = signal(SignalKind::terminate())?;
+    let mut int = signal(SignalKind::interrupt())?;
+    let mut quit = signal(SignalKind::quit())?;
+    let mut tstp = signal(SignalKind::from_raw(TSTP))?;
+    let listening = async move {
+        loop {
+            tokio::select! {
+                Some(()) = term.recv() => control.stop_or_force(),
+                Some(()) = int.recv() => control.stop_or_force(),
+                Some(()) = quit.recv() => control.stop_or_force(),
+                Some(()) = tstp.recv() => control.quiet(),
+                else => return,
+            }
+        }
+    };
+    Ok(tokio::spawn(listening).abort_handle())
+}
+
+/// Heeds the one signal that every system has.
+#[cfg(not(unix))]
+pub(super) fn listen(control: Control) -> Result<tokio::task::AbortHandle> {
+    let listening = async move {
+        while tokio::signal::ctrl_c().await.is_ok() {
+            control.stop();
+        }
+    };
+    Ok(tokio::spawn(listening).abort_handle())
+}
+
+/// A file with the process's id, removed when dropped.
+pub(super) struct PidFile(PathBuf);
+
+impl PidFile {
+    pub(super) fn write(path: PathBuf) -> Result<Self> {
+        std::fs::write(&path, format!("{}\n", std::process::id()))?;
+        Ok(Self(path))
+    }
+}
+
+impl Drop for PidFile {
+    fn drop(&mut self) {
+        // It says nothing any more; that it cannot be removed hurts nobody.
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
