@@ -6,13 +6,17 @@ use tempfile::tempdir;
 use windlass_db::{Config, Database};
 
 use crate::fault::{Operation, TestDisk};
-use crate::store::{content, last_file, ok, open, open_on};
+use crate::store::{assert_same, content, last_file, ok, open, open_on};
 
 fn fill(database: &Database) {
     let session = database.session("test");
-    for n in 0..300 {
+    for n in 0..150 {
         ok(&session, &format!("SET k{n} {n}"));
         ok(&session, &format!("XADD stream {n}-1 field {n}"));
+        ok(&session, &format!("RPUSH list {n}"));
+        ok(&session, &format!("SADD set {n}"));
+        ok(&session, &format!("ZADD zset {n}.5 {n}"));
+        ok(&session, &format!("HSET hash {n} {n}"));
     }
     ok(&session, "XGROUP CREATE stream group 5-1");
     ok(&session, "XREADGROUP GROUP group consumer COUNT 3 STREAMS stream >");
@@ -36,14 +40,14 @@ fn a_compacted_log_holds_the_same_content_in_fresh_files() {
     fill(&database);
     let before = content(&database);
     database.compact().unwrap();
-    assert_eq!(content(&database), before);
+    assert_same(&content(&database), &before, "reopened");
     let files = ["appendonly.aof.1.base.aof", "appendonly.aof.2.incr.aof", "appendonly.aof.manifest"];
     assert_eq!(names(directory.path()), files);
     ok(&database.session("test"), "SET after 1");
     let after = content(&database);
     drop(database);
     let (database, recovery) = open(directory.path());
-    assert_eq!(content(&database), after);
+    assert_same(&content(&database), &after, "reopened");
     assert_eq!(recovery.cut, None);
 }
 
@@ -70,7 +74,7 @@ fn a_crash_at_any_step_of_a_compaction_loses_nothing() {
         drop(database);
         for opening in 0..2 {
             let (database, recovery) = open(directory.path());
-            assert_eq!(content(&database), before, "step {step}, opening {opening}");
+            assert_same(&content(&database), &before, &format!("step {step}, opening {opening}"));
             assert_eq!(recovery.cut, None, "step {step}, opening {opening}");
             assert!(names(directory.path()).len() <= 3, "step {step}: {:?}", names(directory.path()));
             ok(&database.session("test"), "SET k0 0");
@@ -100,7 +104,7 @@ fn a_compaction_that_fails_leaves_the_log_in_force_or_ends_it() {
         ok(&database.session("test"), "SET after 1");
         let after = content(&database);
         drop(database);
-        assert_eq!(content(&open(directory.path()).0), after, "{operation:?}");
+        assert_same(&content(&open(directory.path()).0), &after, &format!("{operation:?}"));
     }
 }
 

@@ -10,7 +10,7 @@ use windlass_db::{Called, Config, Durability, Error, Message, Position};
 use windlass_resp::Value;
 
 use crate::fault::{Operation, TestDisk};
-use crate::store::{content, ok, open, open_on, run};
+use crate::store::{assert_same, content, ok, open, open_on, run};
 
 fn position(called: Called) -> Position {
     match called {
@@ -44,7 +44,7 @@ fn what_was_answered_is_there_after_a_reopening() {
         drop(session);
         drop(database);
         let (database, recovery) = open(directory.path());
-        assert_eq!(content(&database), before, "{durability:?}");
+        assert_same(&content(&database), &before, &format!("{durability:?}"));
         assert_eq!(recovery.cut, None);
         let session = database.session("test");
         ok(&session, "SELECT 3");
@@ -66,7 +66,7 @@ fn a_killed_process_loses_nothing_that_was_answered() {
         position(session.call(&[b"SET", b"b", b"2"]));
         drop(session);
         drop(database);
-        assert_eq!(content(&open(directory.path()).0), before, "{durability:?}");
+        assert_same(&content(&open(directory.path()).0), &before, &format!("{durability:?}"));
     }
 }
 

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::tempdir;
 
-use crate::store::{content, last_file, ok, open};
+use crate::store::{assert_same, content, last_file, ok, open};
 
 /// A redis-server on a directory; stopped in order when it goes.
 struct Server {
@@ -121,7 +121,7 @@ fn redis_starts_on_our_directory_and_we_on_what_it_added() {
     drop(session);
     drop(database);
     let (database, _) = open(directory.path());
-    assert_eq!(content(&database), before);
+    assert_same(&content(&database), &before, "reopened");
     drop(database);
     let server = Server::start(directory.path()).unwrap();
     assert_eq!(server.ask("GET text"), "$4\r\nours\r\n+OK\r\n");
@@ -168,7 +168,7 @@ fn we_start_on_a_directory_that_redis_wrote() {
     fs::write(&file, &bytes).unwrap();
     let (database, recovery) = open(directory.path());
     assert_eq!(recovery.cut.unwrap().offset, length as u64);
-    assert_eq!(content(&database), before);
+    assert_same(&content(&database), &before, "reopened");
     drop(database);
     fs::write(&file, [&bytes[..length], b"garbage"].concat()).unwrap();
     let error = windlass_db::Database::open(directory.path(), windlass_db::Config::default()).err().unwrap();

@@ -52,6 +52,8 @@ pub fn content(database: &Database) -> Content {
         let value = match &*kind {
             "string" => run(&session, &format!("GET {key}")),
             "list" => run(&session, &format!("LRANGE {key} 0 -1")),
+            "set" => run(&session, &format!("SORT {key} ALPHA")),
+            "hash" => run(&session, &format!("HGETALL {key}")),
             "zset" => run(&session, &format!("ZRANGE {key} 0 -1 WITHSCORES")),
             "stream" => Value::Array(vec![
                 run(&session, &format!("XRANGE {key} - +")),
@@ -63,6 +65,18 @@ pub fn content(database: &Database) -> Content {
         (key, Value::Array(vec![expiry, value]))
     };
     keys.into_iter().map(describe).collect()
+}
+
+/// Holds two contents equal, and names the keys that are not.
+pub fn assert_same(found: &Content, expected: &Content, when: &str) {
+    let keys = found.keys().chain(expected.keys());
+    let different: Vec<&String> = keys.filter(|key| found.get(*key) != expected.get(*key)).take(4).collect();
+    assert!(
+        different.is_empty(),
+        "{when}: {different:?} are {:?} and not {:?}",
+        different.iter().map(|key| found.get(*key)).collect::<Vec<_>>(),
+        different.iter().map(|key| expected.get(*key)).collect::<Vec<_>>(),
+    );
 }
 
 /// The log's last file.
