@@ -83,7 +83,7 @@ impl Url {
                     server(text, &format!("unix://{}", absolute.display()), false)
                 }
             },
-            _ if rest.bytes().take_while(|byte| *byte != b'/').all(|byte| byte.is_ascii_digit()) => {
+            _ if rest.starts_with(|first: char| first.is_ascii_digit()) => {
                 Err(bad(text, &format!("a host and a port need `redis://` before them (`redis://{text}`)")))
             }
             _ => Err(bad(text, &format!("the scheme `{scheme}` is unknown"))),
@@ -182,7 +182,7 @@ mod tests {
             ("", "nothing is named"),
             ("http://localhost", "the scheme `http` is unknown"),
             ("localhost:6379", "a host and a port need `redis://` before them (`redis://localhost:6379`)"),
-            ("redis://", "Redis URL did not parse"),
+            ("redis://", "Missing hostname"),
             ("redis://host/x", "Invalid database number"),
             ("redis://host:99999", "Redis URL did not parse"),
             ("unix:", "the path is missing"),

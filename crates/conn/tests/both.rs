@@ -228,7 +228,7 @@ async fn a_reply_taken_for_a_dropped_call_goes_to_the_next_one_like_it() {
         let mut same = worker.clone();
         let waiting = tokio::spawn({
             let mut worker = worker.clone();
-            async move { worker.blpop::<_, (String, String)>("list", 0.0).await }
+            async move { worker.blpop::<_, (String, String)>("list", 30.0).await }
         });
         wait_for_blocked(&mut connection, 1).await;
         // The push serves the wait; the future that awaited it is dropped before it is polled again, or after: either
@@ -238,7 +238,7 @@ async fn a_reply_taken_for_a_dropped_call_goes_to_the_next_one_like_it() {
         waiting.abort();
         let () = push.exec_async(&mut connection).await.expect("a length");
         let _ = waiting.await;
-        assert_eq!(same.blpop::<_, (String, String)>("list", 5.0).await, Ok(("list".into(), "a".into())));
+        assert_eq!(same.blpop::<_, (String, String)>("list", 30.0).await, Ok(("list".into(), "a".into())));
     })
     .await;
 }

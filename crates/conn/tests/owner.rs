@@ -1,7 +1,7 @@
 //! Two processes and one directory.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 
 use redis::AsyncCommands;
 use windlass_conn::{Config, Connection, Error};
@@ -10,7 +10,11 @@ use windlass_conn::{Config, Connection, Error};
 const DIRECTORY: &str = "WINDLASS_TEST_DIRECTORY";
 
 /// Another process that has a directory open until it is told to end.
-struct Owner(Child);
+struct Owner {
+    process: Child,
+    /// Kept open, or else what the process says at its end would fail.
+    _output: BufReader<ChildStdout>,
+}
 
 impl Owner {
     fn start(directory: &str) -> Self {
@@ -21,22 +25,22 @@ impl Owner {
             .stdout(Stdio::piped())
             .spawn()
             .expect("this program runs");
-        let lines = BufReader::new(process.stdout.take().expect("a pipe")).lines();
-        lines.map_while(Result::ok).find(|line| line.contains("it is open")).expect("the directory opens");
-        Self(process)
+        let mut output = BufReader::new(process.stdout.take().expect("a pipe"));
+        output.by_ref().lines().map_while(Result::ok).find(|line| line.contains("it is open")).expect("it opens");
+        Self { process, _output: output }
     }
 
     /// Ends it in good order, and waits for that.
     fn end(mut self) {
-        drop(self.0.stdin.take());
-        assert!(self.0.wait().expect("it was started here").success());
+        drop(self.process.stdin.take());
+        assert!(self.process.wait().expect("it was started here").success());
     }
 }
 
 impl Drop for Owner {
     fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        let _ = self.process.kill();
+        let _ = self.process.wait();
     }
 }
 
@@ -74,7 +78,7 @@ async fn an_owner_that_does_not_answer_is_named() {
     std::fs::remove_file(folder.path().join("windlass.sock")).expect("the owner's socket");
     let config = Config { connect_time: std::time::Duration::from_millis(200), ..Config::default() };
     let error = Connection::open_with(directory, config).await.err().expect("nobody answers");
-    let pid = owner.0.id();
+    let pid = owner.process.id();
     assert!(
         matches!(Error::of(&error), Some(Error::OwnerSilent { pid: Some(found), .. }) if *found == pid),
         "{error}"
