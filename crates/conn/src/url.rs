@@ -79,7 +79,8 @@ impl Url {
                 "" => Err(bad(text, "the path is missing")),
                 path if path.starts_with('/') => server(text, &format!("unix://{path}"), false),
                 path => {
-                    let absolute = std::path::absolute(path).map_err(|error| bad(text, &error.to_string()))?;
+                    let absolute =
+                        std::path::absolute(path).map_err(|error| bad(text, &error.to_string()))?;
                     server(text, &format!("unix://{}", absolute.display()), false)
                 }
             },
@@ -102,7 +103,10 @@ fn split_scheme(text: &str) -> Option<(&str, &str)> {
 #[cfg(feature = "tls")]
 fn tls_server(text: &str, rest: &str) -> Result<Url> {
     if text.contains('#') {
-        return Err(bad(text, "a certificate that is not checked protects nothing, so that no `#` part is accepted"));
+        return Err(bad(
+            text,
+            "a certificate that is not checked protects nothing, so that no `#` part is accepted",
+        ));
     }
     server(text, &format!("redis:{rest}"), true)
 }

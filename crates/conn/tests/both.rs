@@ -78,10 +78,17 @@ async fn every_reply_is_the_same_value() {
 #[tokio::test]
 async fn pipelines_give_one_reply_per_command() {
     on_both(async |mut connection| {
-        let (a, b): (String, i64) =
-            pipe().set("k", "v").ignore().get("k").incr("n", 2).query_async(&mut connection).await.expect("replies");
+        let (a, b): (String, i64) = pipe()
+            .set("k", "v")
+            .ignore()
+            .get("k")
+            .incr("n", 2)
+            .query_async(&mut connection)
+            .await
+            .expect("replies");
         assert_eq!((a.as_str(), b), ("v", 2));
-        let failed = pipeline(&["SET k v", "LPUSH k a", "GET k"]).query_async::<Vec<Value>>(&mut connection).await;
+        let failed =
+            pipeline(&["SET k v", "LPUSH k a", "GET k"]).query_async::<Vec<Value>>(&mut connection).await;
         let errors = failed.expect_err("LPUSH on a string").into_server_errors().expect("the store's errors");
         assert_eq!((errors.len(), errors[0].0, errors[0].1.code()), (1, 1, "WRONGTYPE"));
         let results: Vec<RedisResult<Value>> = pipeline(&["LPUSH k a", "GET k"])
@@ -180,7 +187,8 @@ async fn a_session_of_ones_own_takes_transactions_and_databases() {
         let () = own.set("k", 1).await.expect("OK");
         run(&mut own, "WATCH k").await.expect("OK");
         let () = connection.set("k", 2).await.expect("OK");
-        let outcome: Option<Vec<i64>> = pipe().atomic().incr("k", 1).query_async(&mut own).await.expect("a reply");
+        let outcome: Option<Vec<i64>> =
+            pipe().atomic().incr("k", 1).query_async(&mut own).await.expect("a reply");
         assert_eq!(outcome, None, "the key changed after WATCH");
         run(&mut own, "SELECT 3").await.expect("OK");
         assert_eq!(own.exists::<_, bool>("k").await, Ok(false));

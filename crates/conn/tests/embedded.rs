@@ -75,11 +75,17 @@ async fn a_reply_that_was_not_read_waits_for_the_same_call() {
     command.arg("list").arg(0);
     for element in ["a", "b"] {
         let mut waiting = pin!(command.query_async::<(String, String)>(&mut worker));
-        assert!(waiting.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending() || element == "b");
+        assert!(
+            waiting.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending() || element == "b"
+        );
         let () = connection.rpush("list", element).await.expect("a length");
         // Dropped here: served, but not polled again.
     }
-    assert_eq!(connection.llen::<_, usize>("list").await, Ok(1), "the first was taken, the second call got the first");
+    assert_eq!(
+        connection.llen::<_, usize>("list").await,
+        Ok(1),
+        "the first was taken, the second call got the first"
+    );
     let mut other = cmd("BLPOP");
     other.arg("list").arg(1);
     assert_eq!(other.query_async::<(String, String)>(&mut worker).await, Ok(("list".into(), "b".into())));

@@ -26,7 +26,12 @@ impl Owner {
             .spawn()
             .expect("this program runs");
         let mut output = BufReader::new(process.stdout.take().expect("a pipe"));
-        output.by_ref().lines().map_while(Result::ok).find(|line| line.contains("it is open")).expect("it opens");
+        output
+            .by_ref()
+            .lines()
+            .map_while(Result::ok)
+            .find(|line| line.contains("it is open"))
+            .expect("it opens");
         Self { process, _output: output }
     }
 
@@ -52,7 +57,10 @@ async fn holds_a_directory() {
     assert!(connection.is_embedded());
     let () = connection.set("of the owner", 1).await.expect("OK");
     std::io::stdout().write_all(b"it is open\n").expect("the test reads");
-    tokio::task::spawn_blocking(|| std::io::stdin().read_to_end(&mut Vec::new())).await.expect("no panic").expect("EOF");
+    tokio::task::spawn_blocking(|| std::io::stdin().read_to_end(&mut Vec::new()))
+        .await
+        .expect("no panic")
+        .expect("EOF");
 }
 
 #[tokio::test]
@@ -83,5 +91,8 @@ async fn an_owner_that_does_not_answer_is_named() {
         matches!(Error::of(&error), Some(Error::OwnerSilent { pid: Some(found), .. }) if *found == pid),
         "{error}"
     );
-    assert!(error.to_string().starts_with(&format!("the store {directory} belongs to process {pid}")), "{error}");
+    assert!(
+        error.to_string().starts_with(&format!("the store {directory} belongs to process {pid}")),
+        "{error}"
+    );
 }

@@ -48,7 +48,11 @@ async fn receive(stream: &mut UnixStream, word: &str) {
 }
 
 fn impatient() -> Config {
-    Config { response_time: Duration::from_millis(300), reconnect_time: Duration::from_secs(5), ..Config::default() }
+    Config {
+        response_time: Duration::from_millis(300),
+        reconnect_time: Duration::from_secs(5),
+        ..Config::default()
+    }
 }
 
 #[tokio::test]
@@ -64,7 +68,11 @@ async fn a_command_that_was_sent_and_not_answered_has_an_unknown_outcome() {
     let (error, ()) = tokio::join!(async { connection.incr::<_, _, i64>("n", 1).await }, served);
     let error = error.expect_err("the connection broke");
     assert!(may_have_happened(&error), "{error}");
-    assert!(error.to_string().starts_with("the outcome is unknown, because the command was sent but not answered"));
+    assert!(
+        error
+            .to_string()
+            .starts_with("the outcome is unknown, because the command was sent but not answered")
+    );
     // The next command finds a new connection.
     let served = async {
         let mut stream = fake.accept(false).await;

@@ -16,7 +16,10 @@ async fn an_unknown_scheme_names_those_that_are_accepted() {
     let error = error_of("http://localhost").await;
     assert!(matches!(Error::of(&error), Some(Error::BadUrl { .. })));
     let text = error.to_string();
-    assert!(text.starts_with("the scheme `http` is unknown in \"http://localhost\"; expected a directory"), "{text}");
+    assert!(
+        text.starts_with("the scheme `http` is unknown in \"http://localhost\"; expected a directory"),
+        "{text}"
+    );
 }
 
 #[tokio::test]
@@ -85,10 +88,12 @@ async fn a_path_too_long_for_a_socket_still_opens() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("x".repeat(200));
     let config = Config::default();
-    let mut connection =
-        Connection::open_with(path.to_str().expect("a plain path"), config).await.expect("the socket is elsewhere");
+    let mut connection = Connection::open_with(path.to_str().expect("a plain path"), config)
+        .await
+        .expect("the socket is elsewhere");
     let () = redis::cmd("SET").arg("k").arg(1).exec_async(&mut connection).await.expect("OK");
-    let elsewhere = std::fs::read_to_string(path.join("windlass.sock.path")).expect("it says where the socket is");
+    let elsewhere =
+        std::fs::read_to_string(path.join("windlass.sock.path")).expect("it says where the socket is");
     let socket = Path::new(elsewhere.trim());
     let mode = std::fs::metadata(socket).expect("the socket").permissions().mode();
     assert_eq!(mode & 0o777, 0o600);

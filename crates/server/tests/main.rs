@@ -112,7 +112,8 @@ async fn a_client_that_takes_no_replies_does_not_hold_the_server() {
     let server = Running::start(Config { stop_grace: Duration::from_millis(50), ..any_port() });
     let mut client = server.connect().await;
     let value = "x".repeat(1 << 20);
-    check(&mut client, &format!("*3\r\n$3\r\nSET\r\n$1\r\nk\r\n${}\r\n{value}\r\n", value.len()), "+OK\r\n").await;
+    check(&mut client, &format!("*3\r\n$3\r\nSET\r\n$1\r\nk\r\n${}\r\n{value}\r\n", value.len()), "+OK\r\n")
+        .await;
     client.write_all("GET k\r\n".repeat(64).as_bytes()).await.expect("the server reads");
     server.stop().await;
 }
@@ -147,7 +148,8 @@ async fn a_socket_that_is_served_or_cannot_be_is_named() {
 
 #[test]
 fn a_configuration_names_every_problem() {
-    let config = Config { clients_max: 0, backlog: 0, threads: 0, keepalive: Duration::ZERO, ..Config::default() };
+    let config =
+        Config { clients_max: 0, backlog: 0, threads: 0, keepalive: Duration::ZERO, ..Config::default() };
     assert_eq!(
         config.validate().expect_err("nothing of it works").to_string(),
         "the configuration is not valid: `tcp` or `unix` must say where to listen; `clients_max` must be at least 1; \
