@@ -12,6 +12,10 @@ pub const ACCEPTED: &str = "expected a directory such as `./jobs` or `file:./job
 
 /// A store, as its URL names it.
 #[derive(Clone, Debug)]
+#[cfg_attr(
+    not(feature = "embedded"),
+    expect(dead_code, reason = "such a store is named in order to be refused")
+)]
 pub enum Url {
     /// A database in memory of its own.
     Memory,
@@ -37,6 +41,7 @@ pub enum Place {
     Unix(PathBuf),
 }
 
+#[cfg(feature = "embedded")]
 impl Address {
     /// The server of another process on this machine.
     pub fn unix(path: PathBuf) -> Self {
