@@ -142,7 +142,9 @@ impl Connection {
         let source = match &self.kind {
             #[cfg(feature = "embedded")]
             Kind::Embedded(embedded) => Source::Embedded(embedded.home().clone()),
-            Kind::Remote(remote) => Source::Remote(remote.address().clone(), remote.config().clone()),
+            Kind::Remote(remote) => {
+                Source::Remote(Box::new((remote.address().clone(), remote.config().clone())))
+            }
         };
         Subscription::open(source).await
     }

@@ -42,7 +42,7 @@ struct Wanted {
 pub(crate) enum Source {
     #[cfg(feature = "embedded")]
     Embedded(std::sync::Arc<crate::home::Home>),
-    Remote(Address, Config),
+    Remote(Box<(Address, Config)>),
 }
 
 enum Transport {
@@ -153,7 +153,8 @@ impl Source {
         match self {
             #[cfg(feature = "embedded")]
             Self::Embedded(home) => Ok(Transport::Embedded(home.database().session("embedded subscription"))),
-            Self::Remote(address, config) => {
+            Self::Remote(server) => {
+                let (address, config) = &**server;
                 let wire = Wire::open(&address.place, config.connect_time).await?;
                 // redis-rs receives messages apart from replies in RESP2 only.
                 let settings = address.redis.clone().set_protocol(redis::ProtocolVersion::RESP2);
