@@ -55,6 +55,27 @@ impl Stream {
         self.log.entries.len() == 0
     }
 
+    /// Takes about `budget` entries or pending entries out of a stream that nobody uses any more; true when none is
+    /// left. The counts of memory are not kept.
+    pub fn free_some(&mut self, budget: usize) -> bool {
+        let len = self.len();
+        if len > 0 {
+            self.log.entries.trim(Trim::Len(len.saturating_sub(budget)), Precision::Exact);
+            return false;
+        }
+        let Some(mut group) = self.groups.first_entry() else { return true };
+        if group.get().pending_len() > budget {
+            let ids: Vec<Id> =
+                group.get().pending_range(Id::MIN, Id::MAX).map(|(id, _)| id).take(budget).collect();
+            for id in ids {
+                group.get_mut().ack(id);
+            }
+        } else {
+            group.remove();
+        }
+        false
+    }
+
     /// Approximate bytes of memory.
     pub fn bytes(&self) -> usize {
         size_of::<Self>() + self.log.entries.bytes() + self.groups_bytes

@@ -55,6 +55,13 @@ impl SortedSet {
         self.len() == 0
     }
 
+    /// Takes about `budget` members out of a set that nobody uses any more; true when none is left.
+    pub fn free_some(&mut self, budget: usize) -> bool {
+        let len = self.len();
+        self.remove_range(len.saturating_sub(budget)..len);
+        self.is_empty()
+    }
+
     /// Approximate bytes of memory.
     pub fn bytes(&self) -> usize {
         let index = self.index.as_ref().map_or(0, |index| index.table.bytes());
