@@ -123,6 +123,7 @@ impl Engine {
             }
         }
         self.state.garbage.free_some(budget);
+        self.state.note_memory();
         self.serve_ready(now);
         std::mem::take(&mut self.state.deliveries)
     }
@@ -214,7 +215,7 @@ impl Engine {
             )));
         }
         let limit = self.state.config.memory_max;
-        if limit > 0 && command.flags.has(Flags::DENY_OOM) && self.state.bytes() > limit {
+        if limit > 0 && needs_memory(session, command) && self.state.bytes() > limit {
             return Err(Error::OUT_OF_MEMORY);
         }
         Ok(command)
@@ -277,5 +278,18 @@ impl Engine {
             self.state.waits.remove(id);
             self.state.deliver(id, Message::Reply(answer.unwrap_or_else(Value::from)));
         }
+    }
+}
+
+/// Whether a command is refused at the memory limit. Queueing takes memory, whatever is queued, and EXEC does what was
+/// queued.
+fn needs_memory(session: &Session, command: &Command) -> bool {
+    let is_greedy = |command: &Command| command.flags.has(Flags::DENY_OOM);
+    match &session.transaction {
+        Some(transaction) if command.name == "exec" => {
+            transaction.queue.iter().filter_map(|args| command::find(&args[0])).any(is_greedy)
+        }
+        Some(_) => !command.flags.has(Flags::IMMEDIATE),
+        None => is_greedy(command),
     }
 }

@@ -51,6 +51,9 @@ fn memory_is_counted_back_to_nothing() {
     assert!(engine.bytes() < 100, "{} bytes are left", engine.bytes());
 }
 
+/// The words of the n-th member in a command that adds it.
+type Words = fn(usize) -> Vec<String>;
+
 /// Makes a value of 20,000 members by commands of 100 each.
 fn fill(
     engine: &mut Engine,
@@ -69,7 +72,7 @@ fn fill(
 
 #[test]
 fn a_big_value_of_every_type_is_freed_by_tick() {
-    let makers: [(&str, fn(usize) -> Vec<String>); 4] = [
+    let makers: [(&str, Words); 4] = [
         ("RPUSH", |n| vec![format!("item:{n}")]),
         ("SADD", |n| vec![format!("member:{n}")]),
         ("HSET", |n| vec![format!("field:{n}"), "value".into()]),
