@@ -171,12 +171,19 @@ impl Engine {
                 session.last_command = command.name;
                 session.last_used = now;
                 self.state.stats.commands += 1;
-                if session.transaction.is_some() && !command.flags.has(Flags::IMMEDIATE) {
-                    let queue = &mut session.transaction.as_mut().expect("checked above").queue;
-                    queue.push(args.0.iter().map(|arg| Blob::from(*arg)).collect());
+                if let Some(transaction) = &mut session.transaction
+                    && !command.flags.has(Flags::IMMEDIATE)
+                {
+                    transaction.queue.push(args.0.iter().map(|arg| Blob::from(*arg)).collect());
                     return Some(Value::QUEUED);
                 }
                 self.run(session, command, args, now, true)
+            }
+            // EXEC that may not run ends the transaction, for whatever reason.
+            Err(error) if args.is(0, "EXEC") => {
+                session.transaction = None;
+                self.state.unwatch(session);
+                Some(Error::exec_abort(&error).into())
             }
             Err(error) => {
                 if let Some(transaction) = &mut session.transaction {

@@ -204,7 +204,7 @@ impl<'a> Call<'a> {
     /// Sets `key` to `value`, replacing whatever was there with its expiry.
     pub fn set(&mut self, key: &[u8], value: Object, expires_ms: Option<u64>) {
         if let Some(before) = self.db().insert(Blob::from(key), value, expires_ms) {
-            self.state.garbage.add(before.value);
+            self.state.garbage.add(before);
         }
         self.changed(key);
     }

@@ -73,7 +73,7 @@ pub fn hello(call: &mut Call<'_>) -> Answer {
     }
     if !call.session.is_authenticated {
         return Err(Error::new(
-            "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH \
+            "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO AUTH \
              <user> <pass> option can be used to authenticate the client and select the RESP protocol version at the \
              same time",
         ));

@@ -13,7 +13,7 @@ const SUBCOMMANDS: &[Subcommand] = &[
     Subcommand { name: "docs", arity: -2, usage: "[<command> ...]", summary: "What commands do.", run: docs },
     Subcommand {
         name: "getkeys",
-        arity: -3,
+        arity: -4,
         usage: "<command> [<arg> ...]",
         summary: "The keys of a whole command.",
         run: getkeys,
@@ -49,7 +49,7 @@ fn info(call: &mut Call<'_>) -> Answer {
     if call.args.len() == 2 {
         return Ok(Value::Array(all().map(describe).collect()));
     }
-    let named = call.args.from(2).iter().map(|name| find(name).map_or(Value::NilArray, describe));
+    let named = call.args.from(2).iter().map(|name| find(name).map_or(Value::Nil, describe));
     Ok(Value::Array(named.collect()))
 }
 
@@ -77,9 +77,6 @@ fn getkeys(call: &mut Call<'_>) -> Answer {
         return Err(Error::new("ERR Invalid number of arguments specified for command"));
     }
     let keys = command.keys(args).map_err(|_| Error::new("ERR Invalid arguments specified for command"))?;
-    if keys.is_empty() {
-        return Err(Error::new("ERR The command has no key arguments"));
-    }
     Ok(Value::Array(keys.into_iter().map(Value::bulk).collect()))
 }
 

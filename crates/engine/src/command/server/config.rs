@@ -93,10 +93,17 @@ fn settings(state: &State) -> Vec<(String, String)> {
 }
 
 fn get(call: &mut Call<'_>) -> Answer {
-    let wanted: Vec<Vec<u8>> = call.args.from(2).iter().map(|arg| arg.to_ascii_lowercase()).collect();
-    let is_wanted = |name: &str| wanted.iter().any(|wanted| pattern::matches(wanted, name.as_bytes()));
-    let found = settings(call.state).into_iter().filter(|(name, _)| is_wanted(name));
-    Ok(Value::Map(found.map(|(name, value)| (Value::bulk(name), Value::bulk(value))).collect()))
+    let wanted = call.args.from(2);
+    let mut found = Vec::new();
+    for (name, value) in settings(call.state) {
+        // A name that is no pattern comes back as it was spelled.
+        let spelled = wanted.iter().find(|wanted| wanted.eq_ignore_ascii_case(name.as_bytes()));
+        let is_wanted = |wanted: &&[u8]| pattern::matches(&wanted.to_ascii_lowercase(), name.as_bytes());
+        if spelled.is_some() || wanted.iter().any(is_wanted) {
+            found.push((Value::bulk(spelled.map_or(name.as_bytes(), |spelled| spelled)), Value::bulk(value)));
+        }
+    }
+    Ok(Value::Map(found))
 }
 
 fn set(call: &mut Call<'_>) -> Answer {

@@ -10,8 +10,11 @@ use crate::time::Time;
 /// Lines of name and value.
 type Lines = Vec<(&'static str, String)>;
 
-/// A section: its title and what it says.
-const SECTIONS: &[(&str, fn(&State, Time) -> Lines)] = &[
+/// Gives the lines of a section.
+type Describe = fn(&State, Time) -> Lines;
+
+/// The sections in order: title and lines.
+const SECTIONS: &[(&str, Describe)] = &[
     ("Server", server),
     ("Clients", clients),
     ("Memory", memory),

@@ -149,11 +149,11 @@ pub fn getex(call: &mut Call<'_>) -> Answer {
         4 => Some(Unit::of_option(&args.word(2)).ok_or(Error::SYNTAX)?),
         _ => return Err(Error::SYNTAX),
     };
-    let expires_ms = unit.map(|unit| unit.positive(args, 3, "getex", call.now)).transpose()?;
     let value = get(call)?;
     if value == Value::Nil || args.len() == 2 {
         return Ok(value);
     }
+    let expires_ms = unit.map(|unit| unit.positive(args, 3, "getex", call.now)).transpose()?;
     match expires_ms {
         Some(at) if at <= call.now.millis() => {
             call.remove(key);
