@@ -1,12 +1,13 @@
 //! The whole state as commands that rebuild it: what a compacted log begins with.
 
+use std::borrow::Cow;
+
 use crate::engine::Engine;
 use crate::keyspace::Entry;
 use crate::number::format_float;
 use crate::object::Object;
-use crate::types::SortedSet;
 
-/// Members of one command at most.
+/// The most words after the key in one command; even, for fields with their values and scores with their members.
 const CHUNK: usize = 64;
 
 impl Engine {
@@ -25,9 +26,25 @@ impl Engine {
 }
 
 fn dump_entry(entry: &Entry, emit: &mut impl FnMut(&[&[u8]])) {
+    let key = &*entry.key;
     match &entry.value {
-        Object::String(text) => emit(&[b"SET", &entry.key, text]),
-        Object::SortedSet(set) => dump_sorted_set(&entry.key, set, emit),
+        Object::String(text) => emit(&[b"SET", key, text]),
+        Object::List(list) => {
+            dump_members(b"RPUSH", key, list.iter().map(|item| Cow::Borrowed(&**item)), emit);
+        }
+        Object::Hash(hash) => {
+            let words = hash.iter().flat_map(|(field, value)| [&**field, &**value]).map(Cow::Borrowed);
+            dump_members(b"HSET", key, words, emit);
+        }
+        Object::Set(set) => {
+            dump_members(b"SADD", key, set.iter().map(|member| Cow::Owned(member.to_vec())), emit);
+        }
+        Object::SortedSet(set) => {
+            let words = set.iter().flat_map(|(member, score)| {
+                [Cow::Owned(format_float(score).into_bytes()), Cow::Borrowed(member)]
+            });
+            dump_members(b"ZADD", key, words, emit);
+        }
         _ => {}
     }
     if let Some(at) = entry.expires_ms {
@@ -35,12 +52,18 @@ fn dump_entry(entry: &Entry, emit: &mut impl FnMut(&[&[u8]])) {
     }
 }
 
-fn dump_sorted_set(key: &[u8], set: &SortedSet, emit: &mut impl FnMut(&[&[u8]])) {
-    for start in (0..set.len()).step_by(CHUNK) {
-        let members: Vec<(String, &[u8])> =
-            set.range(start..start + CHUNK).map(|(member, score)| (format_float(score), member)).collect();
-        let mut args: Vec<&[u8]> = vec![b"ZADD", key];
-        args.extend(members.iter().flat_map(|(score, member)| [score.as_bytes(), member]));
-        emit(&args);
+/// Gives members as commands of the same name, a chunk each.
+fn dump_members<'a>(
+    name: &[u8],
+    key: &[u8],
+    words: impl Iterator<Item = Cow<'a, [u8]>>,
+    emit: &mut impl FnMut(&[&[u8]]),
+) {
+    let mut words = words.peekable();
+    while words.peek().is_some() {
+        let chunk: Vec<Cow<'a, [u8]>> = words.by_ref().take(CHUNK).collect();
+        let mut record = vec![name, key];
+        record.extend(chunk.iter().map(|word| &**word));
+        emit(&record);
     }
 }

@@ -229,10 +229,9 @@ impl Engine {
         let mut context = Call { state: &mut self.state, session, command, args, now, wait: None };
         let answer: Answer = call(&mut context);
         let reply = answer.unwrap_or_else(Value::from);
-        let Some(mut wait) = context.wait.take().filter(|_| may_wait && !reply.is_error()) else {
+        let Some(wait) = context.wait.take().filter(|_| may_wait && !reply.is_error()) else {
             return Some(reply);
         };
-        wait.timeout_reply = reply;
         self.state.waits.insert(session.id, wait);
         None
     }

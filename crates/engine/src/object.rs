@@ -118,8 +118,9 @@ impl Kind for Blob {
     }
 }
 
+/// `+ free_some` stands by the types that can be freed bit by bit.
 macro_rules! collection {
-    ($($name:ident),*) => {$(
+    ($($name:ident $(+ $free_some:ident)?),*) => {$(
         impl Kind for $name {
             fn create(seed: u64) -> Self {
                 Self::new(seed)
@@ -140,8 +141,12 @@ macro_rules! collection {
             fn bytes(&self) -> usize {
                 $name::bytes(self)
             }
+
+            $(fn $free_some(&mut self, budget: usize) -> bool {
+                $name::$free_some(self, budget)
+            })?
         }
     )*};
 }
 
-collection!(List, Hash, Set, SortedSet, Stream);
+collection!(List + free_some, Hash + free_some, Set + free_some, SortedSet, Stream);

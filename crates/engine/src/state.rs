@@ -242,8 +242,9 @@ impl<'a> Call<'a> {
         self.state.effects.push(self.session.db, args);
     }
 
-    /// Waits for one of `keys`; what the command then answers is its reply at the timeout (0 is for ever), or where
-    /// waiting is not possible: in a transaction or a script.
+    /// Waits for one of `keys`, at most `timeout_ms` (0 is for ever). At the timeout the reply is the null array,
+    /// whatever the command; what the command answers now is its reply where waiting is not possible: in a transaction
+    /// or a script.
     pub fn wait(&mut self, keys: &[&[u8]], timeout_ms: u64) {
         let args = self.args;
         self.wait_as(keys, timeout_ms, args.0);
@@ -257,7 +258,7 @@ impl<'a> Call<'a> {
             keys: own(keys),
             deadline_ms: (timeout_ms > 0).then(|| self.now.millis().saturating_add(timeout_ms)),
             args: own(args),
-            timeout_reply: Value::Nil,
+            timeout_reply: Value::NilArray,
         });
     }
 }

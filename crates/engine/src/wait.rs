@@ -1,7 +1,7 @@
 //! Blocking reads: who waits for which key, in which order, until when.
 //!
 //! A blocking command that finds nothing calls [`Call::wait`](crate::state::Call::wait) and answers what it would
-//! answer at its timeout. When one of its keys changes, the same command runs again; so a blocking command has one
+//! answer in a transaction, where nothing waits. When one of its keys changes, the same command runs again; so a blocking command has one
 //! body, and a waiter is served by what it would have read.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};

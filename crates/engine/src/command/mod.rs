@@ -20,6 +20,8 @@ pub mod hash;
 pub mod key;
 pub mod list;
 pub mod pubsub;
+pub mod random;
+pub mod scan;
 pub mod script;
 pub mod server;
 pub mod set;

@@ -188,6 +188,12 @@ impl List {
         before - self.len
     }
 
+    /// Drops about `budget` items of a list that nobody uses any more; true when the rest is small.
+    pub fn free_some(&mut self, budget: usize) -> bool {
+        self.drop_some(End::Right, budget.min(self.len));
+        self.blocks.len() <= 1
+    }
+
     /// Approximate bytes of memory.
     pub fn bytes(&self) -> usize {
         size_of::<Self>() + self.blocks.len() * BLOCK_BYTES + self.len * size_of::<Blob>() + self.heap_bytes

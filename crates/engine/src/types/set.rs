@@ -170,6 +170,20 @@ impl Set {
         }
     }
 
+    /// Drops about `budget` members of a set that nobody uses any more; true when the rest is small.
+    pub fn free_some(&mut self, budget: usize) -> bool {
+        let Form::Large(table, _) = &mut self.form else { return true };
+        let mut left = budget;
+        while left > 0
+            && let Some(bucket) = table.pop_bucket()
+        {
+            // An empty bucket is work, too.
+            left = left.saturating_sub(bucket.len().max(1));
+            self.heap_bytes -= bucket.iter().map(|(_, item)| item.heap_bytes()).sum::<usize>();
+        }
+        table.is_empty()
+    }
+
     /// Approximate bytes of memory.
     pub fn bytes(&self) -> usize {
         let own = match &self.form {
