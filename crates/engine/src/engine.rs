@@ -271,7 +271,11 @@ impl Engine {
             wait: None,
         };
         let answer = run(&mut context);
-        let still_waits = context.wait.is_some() && answer.is_ok();
+        // A key that became another type is not what is waited for, and may yet become it.
+        let still_waits = match &answer {
+            Ok(_) => context.wait.is_some(),
+            Err(error) => *error == Error::WRONG_TYPE,
+        };
         self.state.sessions.insert(id, Some(session));
         self.state.effects.end_group();
         if !still_waits {

@@ -55,13 +55,6 @@ impl SortedSet {
         self.len() == 0
     }
 
-    /// Takes about `budget` members out of a set that nobody uses any more; true when none is left.
-    pub fn free_some(&mut self, budget: usize) -> bool {
-        let len = self.len();
-        self.remove_range(len.saturating_sub(budget)..len);
-        self.is_empty()
-    }
-
     /// Approximate bytes of memory.
     pub fn bytes(&self) -> usize {
         let index = self.index.as_ref().map_or(0, |index| index.table.bytes());
@@ -96,7 +89,7 @@ impl SortedSet {
         assert!(!score.is_nan(), "a score is a number");
         let score = self.stored(member, score);
         let Some(id) = self.find(member) else {
-            let id = self.arena.insert(score, Blob::from(member));
+            let id = self.arena.insert(score, member);
             self.place(id, score);
             self.add_to_index(id);
             return None;
@@ -113,21 +106,29 @@ impl SortedSet {
     /// Removes a member and answers its score.
     pub fn remove(&mut self, member: &[u8]) -> Option<f64> {
         let id = self.find(member)?;
-        Some(self.take(id).0)
+        Some(self.take(id))
     }
 
     /// Removes the member of this rank, which must be below the length.
     pub fn remove_at(&mut self, rank: usize) -> (f64, Blob) {
         let (leaf, offset) = self.tree.leaf_at(rank);
         let id = leaf[offset].id;
-        self.take(id)
+        let member = Blob::from(self.arena.member(id));
+        (self.take(id), member)
     }
 
     /// Removes the members of these ranks.
     pub fn remove_range(&mut self, ranks: Range<usize>) {
         for _ in ranks.clone() {
-            self.remove_at(ranks.start);
+            let (leaf, offset) = self.tree.leaf_at(ranks.start);
+            self.take(leaf[offset].id);
         }
+    }
+
+    /// Removes about `budget` members of a set that nobody uses any more; true when little is left.
+    pub fn free_some(&mut self, budget: usize) -> bool {
+        self.remove_range(self.len().saturating_sub(budget)..self.len());
+        self.len() <= budget
     }
 
     /// Visits some members and answers the next cursor, 0 at the end. A small set is visited at once.
@@ -159,7 +160,7 @@ impl SortedSet {
         self.tree.insert(Entry { score, id }, &order(&self.arena, id));
     }
 
-    fn take(&mut self, id: u32) -> (f64, Blob) {
+    fn take(&mut self, id: u32) -> f64 {
         self.tree.remove(&order(&self.arena, id));
         if let Some(index) = &mut self.index {
             let hash_of_id = |id: &u32| hash_of(&index.hasher, self.arena.member(*id));

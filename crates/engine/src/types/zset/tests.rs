@@ -125,6 +125,60 @@ fn its_memory_returns_when_its_members_go() {
         set.insert(format!("member {n} of a set, longer than in place").as_bytes(), f64::from(n));
     }
     assert!((60..130).contains(&(set.bytes() / set.len())), "{} bytes each", set.bytes() / set.len());
+    let mut copy = set.clone();
     set.remove_range(0..19_990);
     assert!(set.bytes() < 100_000, "{} bytes", set.bytes());
+    let steps = (1..).find(|_| copy.free_some(1_000));
+    assert_eq!((steps, copy.len()), (Some(19), 1_000));
+}
+
+/// Prints what a set of a million members costs: `cargo test --release -p windlass-engine -- --ignored --nocapture`.
+#[test]
+#[ignore = "a measurement"]
+fn what_a_million_members_cost() {
+    const COUNT: u32 = 1_000_000;
+    for (name, score) in [
+        ("in order", (|n| f64::from(n)) as fn(u32) -> f64),
+        ("scattered", |n| f64::from(n.wrapping_mul(2_654_435_761))),
+        ("all the same", |_| 0.0),
+    ] {
+        let before = resident_bytes();
+        let mut set = SortedSet::new(1);
+        let time = |what: &str, step: &mut dyn FnMut(u32)| {
+            let start = std::time::Instant::now();
+            (0..COUNT).for_each(step);
+            eprintln!("{name}: {what} {} ns", start.elapsed().as_nanos() / u128::from(COUNT));
+        };
+        let text = |n: u32| format!("member-{:019}", n.wrapping_mul(2_654_435_761)).into_bytes();
+        time("text alone", &mut |n| {
+            std::hint::black_box(text(n));
+        });
+        time("insert", &mut |n| {
+            set.insert(&text(n), score(n));
+        });
+        let used = resident_bytes().saturating_sub(before);
+        eprintln!("{name}: {} bytes each, counted {}", used / set.len(), set.bytes() / set.len());
+        time("insert again", &mut |n| {
+            set.insert(&text(n), score(n));
+        });
+        time("rank", &mut |n| {
+            std::hint::black_box(set.rank(&text(n)));
+        });
+        time("first 10 from a score", &mut |n| {
+            let bound = ScoreBound { score: score(n), is_exclusive: false };
+            let start = set.ranks_by_score(bound, bound).start;
+            std::hint::black_box(set.range(start..start + 10).map(|(member, _)| member.len()).sum::<usize>());
+        });
+        time("change", &mut |n| {
+            set.insert(&text(n), score(n) + 1.5);
+        });
+        time("take the first", &mut |_| {
+            set.remove_at(0);
+        });
+    }
+}
+
+fn resident_bytes() -> usize {
+    let status = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
+    status.split(' ').nth(1).and_then(|pages| pages.parse::<usize>().ok()).unwrap_or(0) * 4096
 }
