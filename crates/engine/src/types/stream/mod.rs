@@ -181,6 +181,11 @@ impl Stream {
         Some(result)
     }
 
+    /// True when there are entries that the group of this name has not seen.
+    pub fn has_new(&self, name: &[u8]) -> bool {
+        self.groups.get(name).is_some_and(|group| self.last_entry() > Some(group.last_id))
+    }
+
     /// Moves a group forward over at most `count` entries that it has not seen, showing each to `visit`; answers how
     /// many there were, none when there is no such group.
     pub fn advance(
