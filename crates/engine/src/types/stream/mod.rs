@@ -9,6 +9,8 @@ mod fields;
 mod group;
 mod id;
 mod log;
+#[cfg(test)]
+mod model;
 
 use std::collections::BTreeMap;
 
