@@ -9,6 +9,8 @@ mod fields;
 mod group;
 mod id;
 mod log;
+#[cfg(test)]
+mod model;
 
 use std::collections::BTreeMap;
 
@@ -200,6 +202,11 @@ impl Stream {
         let result = edit(group);
         self.groups_bytes = self.groups_bytes - before + group.bytes();
         Some(result)
+    }
+
+    /// True when there are entries that the group of this name has not seen.
+    pub fn has_new(&self, name: &[u8]) -> bool {
+        self.groups.get(name).is_some_and(|group| self.last_entry() > Some(group.last_id))
     }
 
     /// Moves a group forward over at most `count` entries that it has not seen, showing each to `visit`; answers how
