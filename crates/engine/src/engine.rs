@@ -249,19 +249,23 @@ impl Engine {
         while !self.state.ready.is_empty() {
             for place in std::mem::take(&mut self.state.ready) {
                 for id in self.state.waits.of_key(&place) {
-                    self.serve(id, now);
+                    self.serve(id, &place, now);
                 }
             }
         }
     }
 
     /// Runs a waiting command again; puts it back, in its place, when there is still nothing for it.
-    fn serve(&mut self, id: SessionId, now: Time) {
+    fn serve(&mut self, id: SessionId, (db, key): &(usize, Blob), now: Time) {
         let Some(owned) = self.state.waits.get(id).map(|wait| wait.args.clone()) else { return };
-        let Some(mut session) = self.state.sessions.get_mut(&id).and_then(Option::take) else { return };
         let args: Vec<&[u8]> = owned.iter().map(|arg| &**arg).collect();
         let command = command::find(args[0]).expect("a waiting command exists");
         let Run::Call(run) = command.run else { unreachable!("only plain commands wait") };
+        // A key that became another type is not what is waited for, and may yet become it.
+        if self.state.databases[*db].entry(key).is_some_and(|entry| entry.value.group() != command.group) {
+            return;
+        }
+        let Some(mut session) = self.state.sessions.get_mut(&id).and_then(Option::take) else { return };
         let mut context = Call {
             state: &mut self.state,
             session: &mut session,
@@ -271,11 +275,7 @@ impl Engine {
             wait: None,
         };
         let answer = run(&mut context);
-        // A key that became another type is not what is waited for, and may yet become it.
-        let still_waits = match &answer {
-            Ok(_) => context.wait.is_some(),
-            Err(error) => *error == Error::WRONG_TYPE,
-        };
+        let still_waits = context.wait.is_some() && answer.is_ok();
         self.state.sessions.insert(id, Some(session));
         self.state.effects.end_group();
         if !still_waits {

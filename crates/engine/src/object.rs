@@ -31,6 +31,14 @@ impl Object {
         }
     }
 
+    /// The group of the commands on this type, as the command table names it.
+    pub fn group(&self) -> &'static str {
+        match self {
+            Self::SortedSet(_) => "sorted-set",
+            other => other.type_name(),
+        }
+    }
+
     /// The name that OBJECT ENCODING gives.
     pub fn encoding(&self) -> &'static str {
         match self {
