@@ -41,10 +41,6 @@ pub fn xclaim(call: &mut Call<'_>) -> Answer {
     let (target, consumer) = (target(call)?, args[3]);
     let idle_min_ms = idle_min_ms(args[4], "XCLAIM")?;
     let ids: Vec<Id> = args.from(5).iter().map_while(|text| id::parse(text).ok()).collect();
-    if ids.is_empty() {
-        // The first must be an id: what follows could be an option, but nothing would be claimed then.
-        id::parse(args[5])?;
-    }
     let options = Options { idle_min_ms, ..parse_options(args, 5 + ids.len(), call.now)? };
     let now = call.now;
     let mut stream = call.get_mut::<Stream>(target.key)?.expect("the target was found");
@@ -198,9 +194,9 @@ fn idle_min_ms(text: &[u8], command: &str) -> Result<u64> {
 }
 
 fn auto_count(text: &[u8]) -> Result<usize> {
-    let count = parse_integer(text).ok_or(Error::NOT_INTEGER)?;
     let max = i64::MAX / 16;
-    let count = usize::try_from(count).ok().filter(|count| (1..=max as usize).contains(count));
+    let count = parse_integer(text).filter(|count| (1..=max).contains(count));
+    let count = count.and_then(|count| usize::try_from(count).ok());
     count.ok_or_else(|| Error::new("ERR COUNT must be > 0"))
 }
 

@@ -124,7 +124,10 @@ fn apply(stream: &mut Stream, model: &mut Model, step: &Step) {
         Step::Ack(at) => {
             if let Some(at) = place(model.pending.len(), at) {
                 let id = *model.pending.keys().nth(at).unwrap();
-                assert_eq!(stream.edit_group(GROUP, |group| (group.ack(id), group.ack(id))), Some((true, false)));
+                assert_eq!(
+                    stream.edit_group(GROUP, |group| (group.ack(id), group.ack(id))),
+                    Some((true, false))
+                );
                 model.pending.remove(&id);
             }
         }
@@ -152,7 +155,9 @@ fn check(stream: &Stream, model: &Model) {
     let expected: Vec<_> = model.entries.iter().map(|(id, content)| (*id, content.as_slice())).collect();
     let forward: Vec<_> = stream.range(Id::MIN, Id::MAX).map(|(id, mut f)| (id, f.nth(1).unwrap())).collect();
     assert_eq!(forward, expected);
-    assert!(stream.range(Id::MIN, Id::MAX).rev().map(|(id, _)| id).eq(expected.iter().rev().map(|(id, _)| *id)));
+    assert!(
+        stream.range(Id::MIN, Id::MAX).rev().map(|(id, _)| id).eq(expected.iter().rev().map(|(id, _)| *id))
+    );
     assert_eq!(stream.len(), expected.len());
     assert_eq!(stream.first_entry(), expected.first().map(|(id, _)| *id));
     assert_eq!(stream.last_entry(), expected.last().map(|(id, _)| *id));
