@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::task::{Wake, Waker};
 use std::thread::Thread;
 
+use parking_lot::MutexGuard;
+
 use super::Writer;
 use crate::config::Durability;
 use crate::error::Result;
@@ -62,15 +64,22 @@ impl Store {
 
     /// Writes what is pending unless somebody is at it.
     fn try_flush(&self) -> bool {
-        let Some(log) = &self.log else { return false };
-        let Some(mut writer) = log.writer.try_lock() else { return false };
-        self.flush(&mut writer);
+        let Some(writer) = self.log.as_ref().and_then(|log| log.writer.try_lock()) else { return false };
+        self.use_writer(writer, |writer| self.flush(writer));
+        true
+    }
+
+    /// Acts with the writer and gives it back. Whoever finds the writer taken relies on its holder to see to it
+    /// afterwards that what came meanwhile is written, so nobody may hold it in another way.
+    pub fn use_writer<T>(&self, mut writer: MutexGuard<'_, Writer>, act: impl FnOnce(&mut Writer) -> T) -> T {
+        let acted = act(&mut writer);
         drop(writer);
-        // Whoever found the writer taken meanwhile relies on this.
-        if self.progress.is_awaited() {
+        if self.progress.is_awaited()
+            && let Some(log) = &self.log
+        {
             log.thread.want();
         }
-        true
+        acted
     }
 
     /// Writes what is pending as one group, syncs it under `always`, and wakes who waits for that.

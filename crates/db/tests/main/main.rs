@@ -1,3 +1,10 @@
 //! The database seen from outside.
 
+mod compact;
+mod directory;
+mod durable;
+mod fault;
 mod memory;
+mod redis;
+mod store;
+mod torn;
