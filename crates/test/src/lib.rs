@@ -1,1 +1,3 @@
-//! To come.
+//! Harness, fixtures and the job conformance suite.
+
+pub mod conformance;

@@ -6,7 +6,7 @@ use redis::{Cmd, Value};
 
 use super::push::ms;
 use super::script::{BEAT, LEAVE, RECOVER, RELEASE, RENEW};
-use super::{Broker, array, bytes, int};
+use super::{Broker, Taken, array, bytes, int};
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::id::EntryId;
@@ -17,6 +17,13 @@ use crate::state::State;
 pub struct Held {
     pub(crate) entry: EntryId,
     pub(crate) count: u32,
+}
+
+impl Held {
+    /// What holds a job that was taken.
+    pub fn of(taken: &Taken) -> Self {
+        Self { entry: taken.entry, count: taken.count }
+    }
 }
 
 /// What was taken back from ended workers.

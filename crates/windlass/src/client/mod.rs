@@ -12,7 +12,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
 use windlass_conn::Connection;
 
-use crate::broker::{BATCH_BYTES_MAX, BATCH_JOBS_MAX, Broker, Due};
+use crate::broker::{BATCH_BYTES_MAX, BATCH_JOBS_MAX, Broker};
 use crate::config::Config;
 use crate::envelope::Envelope;
 use crate::error::{Error, Result};
@@ -233,35 +233,31 @@ impl Client {
             return Err(Error::Config(vec!["a key names one job, it cannot be given to many".into()]));
         }
         self.inner.pusher.know(queue).await?;
+        let queue: Arc<str> = queue.into();
+        let mut under_way: Option<tokio::task::JoinHandle<Result<u64>>> = None;
         let mut pushed = 0;
         let mut jobs = jobs.peekable();
-        let mut batch: Vec<Vec<u8>> = Vec::with_capacity(BATCH_JOBS_MAX);
-        while jobs.peek().is_some() {
-            let mut bytes = 0;
-            while let Some(job) = jobs.next_if(|job| match job {
-                Ok(job) => batch.is_empty() || bytes + job.len() <= BATCH_BYTES_MAX,
-                Err(_) => true,
-            }) {
-                let job = job?;
-                bytes += job.len();
-                batch.push(job);
-                if batch.len() == BATCH_JOBS_MAX {
-                    break;
+        loop {
+            let batch = gather(&mut jobs);
+            if let Some(last) = under_way.take() {
+                pushed += last.await.map_err(|_| Error::Stopped("the runtime"))??;
+            }
+            let batch = batch?;
+            if batch.is_empty() {
+                return Ok(pushed);
+            }
+            let (broker, queue, due) = (self.inner.broker.clone(), queue.clone(), options.due);
+            under_way = Some(tokio::spawn(async move {
+                match due {
+                    None => broker.push_bulk(&queue, &batch).await?,
+                    Some(due) => {
+                        let jobs: Vec<_> = batch.iter().map(|job| (due, job)).collect();
+                        broker.schedule(&queue, &jobs).await.map(drop)?;
+                    }
                 }
-            }
-            match options.due {
-                None => self.inner.broker.push_bulk(queue, &batch).await?,
-                Some(due) => self.schedule_batch(queue, due, &batch).await?,
-            }
-            pushed += batch.len() as u64;
-            batch.clear();
+                Ok(batch.len() as u64)
+            }));
         }
-        Ok(pushed)
-    }
-
-    async fn schedule_batch(&self, queue: &str, due: Due, batch: &[Vec<u8>]) -> Result<()> {
-        let jobs: Vec<_> = batch.iter().map(|job| (due, job)).collect();
-        self.inner.broker.schedule(queue, &jobs).await.map(drop)
     }
 
     /// Writes an envelope and checks its names and its size.
@@ -274,6 +270,23 @@ impl Client {
         }
         Ok(bytes)
     }
+}
+
+/// Takes the jobs of one call: within its bounds, but at least one while there are any.
+fn gather(jobs: &mut std::iter::Peekable<impl Iterator<Item = Result<Vec<u8>>>>) -> Result<Vec<Vec<u8>>> {
+    let mut batch: Vec<Vec<u8>> = Vec::with_capacity(BATCH_JOBS_MAX);
+    let mut bytes = 0;
+    while batch.len() < BATCH_JOBS_MAX {
+        let fits = |job: &Result<Vec<u8>>| match job {
+            Ok(job) => batch.is_empty() || bytes + job.len() <= BATCH_BYTES_MAX,
+            Err(_) => true,
+        };
+        let Some(job) = jobs.next_if(fits) else { break };
+        let job = job?;
+        bytes += job.len();
+        batch.push(job);
+    }
+    Ok(batch)
 }
 
 fn envelope_of<'a, Style, J: Pushable<Style>>(job: &'a J, options: &Push) -> Envelope<'a, &'a J> {

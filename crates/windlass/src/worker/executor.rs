@@ -231,8 +231,7 @@ fn context(
 
 /// The id of a taken job.
 pub(super) fn id_of(shared: &Shared, taken: &Taken) -> JobId {
-    let original = taken.id.as_deref().and_then(|id| JobId::parse(id).ok());
-    original.unwrap_or_else(|| JobId::of_entry(&shared.queues[taken.queue], taken.entry))
+    taken.job_id(&shared.queues[taken.queue])
 }
 
 /// Drives a job until it ends, its time is up, or its leash is pulled; `None` when it was pulled.

@@ -31,12 +31,7 @@ pub(super) async fn collect_all(duty: Rc<Duty>, mut done: mpsc::Receiver<Done>) 
             match end {
                 End::Completed(result) => {
                     let needs_extra = result.is_some() || taken.id.is_some() || taken.is_suspect;
-                    let extra = needs_extra.then(|| Extra {
-                        entry: taken.entry,
-                        id: id_of(&duty.shared, &taken),
-                        is_moved: taken.id.is_some(),
-                        result,
-                    });
+                    let extra = needs_extra.then(|| Extra::of(&taken, id_of(&duty.shared, &taken), result));
                     hand.add_finish(taken.queue, Finish { held: key.held, extra });
                     has_finished = true;
                 }

@@ -21,7 +21,7 @@ pub(crate) struct HoldKey {
 
 impl HoldKey {
     pub(super) fn of(taken: &Taken) -> Self {
-        Self { queue: taken.queue, held: Held { entry: taken.entry, count: taken.count } }
+        Self { queue: taken.queue, held: Held::of(taken) }
     }
 }
 
