@@ -26,6 +26,7 @@ struct Inner {
     deadline: Option<SystemTime>,
     client: Client,
     leash: Arc<Leash>,
+    runtime: tokio::runtime::Handle,
 }
 
 /// The facts of a job that its context shows.
@@ -41,11 +42,17 @@ pub(crate) struct Facts {
 }
 
 impl Context {
-    pub(crate) fn new(facts: Facts, client: Client, leash: Arc<Leash>) -> Self {
+    pub(crate) fn new(
+        facts: Facts,
+        client: Client,
+        leash: Arc<Leash>,
+        runtime: tokio::runtime::Handle,
+    ) -> Self {
         let Facts { id, kind, attempt, max_attempts, meta, trace, reply, deadline_ms } = facts;
         let deadline =
             deadline_ms.and_then(|ms| SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(ms)));
-        let inner = Inner { id, kind, attempt, max_attempts, meta, trace, reply, deadline, client, leash };
+        let inner =
+            Inner { id, kind, attempt, max_attempts, meta, trace, reply, deadline, client, leash, runtime };
         Self { inner: Arc::new(inner) }
     }
 
@@ -98,6 +105,14 @@ impl Context {
     /// The client, to push further jobs.
     pub fn client(&self) -> &Client {
         &self.inner.client
+    }
+
+    /// Waits for a future on this thread: how a [`BlockingJob`](crate::BlockingJob) pushes a job or asks the store.
+    ///
+    /// # Panics
+    /// In an async job, whose runtime it would block; await the future there.
+    pub fn block_on<F: Future>(&self, future: F) -> F::Output {
+        self.inner.runtime.block_on(future)
     }
 
     /// Whether to stop: the lease is lost, the time is up, or the worker ends.

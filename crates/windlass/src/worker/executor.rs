@@ -226,7 +226,7 @@ fn context(
         reply: envelope.reply.clone(),
         deadline_ms: envelope.deadline,
     };
-    Context::new(facts, shared.client.clone(), leash)
+    Context::new(facts, shared.client.clone(), leash, tokio::runtime::Handle::current())
 }
 
 /// The id of a taken job.

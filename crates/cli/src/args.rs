@@ -1,0 +1,196 @@
+//! The command line.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Parser, Subcommand};
+
+/// Durable background jobs with no server to install.
+#[derive(Debug, Parser)]
+#[command(name = "windlass", version, about, propagate_version = true, arg_required_else_help = true)]
+pub struct Args {
+    #[command(flatten)]
+    pub store: StoreArgs,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Where the jobs are and how to answer.
+#[derive(Clone, Debug, clap::Args)]
+pub struct StoreArgs {
+    /// The store: a directory, memory:NAME, redis://HOST:PORT/DB, rediss://…, unix:PATH
+    /// [environment: WINDLASS_URL or REDIS_URL; default: windlass-data]
+    #[arg(long, global = true, value_name = "URL")]
+    pub store: Option<String>,
+    /// The namespace that keeps applications on one store apart [default: default]
+    #[arg(long, global = true, value_name = "NS")]
+    pub namespace: Option<String>,
+    /// Answer with JSON, one value a line
+    #[arg(long, global = true)]
+    pub json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Serve a database over the Redis protocol
+    Serve(ServeArgs),
+    /// Push jobs and look at them
+    #[command(subcommand)]
+    Job(JobCommand),
+    /// Look at queues, pause and resume them
+    #[command(subcommand)]
+    Queue(QueueCommand),
+    /// Measure a store
+    #[command(subcommand)]
+    Bench(BenchCommand),
+    /// Print a completion script for a shell
+    Completion {
+        /// The shell to complete in
+        shell: clap_complete::Shell,
+    },
+}
+
+#[derive(Clone, Debug, clap::Args)]
+pub struct ServeArgs {
+    /// The directory of the data; created if absent [default: windlass-data]
+    #[arg(long)]
+    pub dir: Option<PathBuf>,
+    /// The address to listen on [default: 127.0.0.1:6380]
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub bind: Option<String>,
+    /// A unix socket to listen on as well
+    #[arg(long, value_name = "PATH")]
+    pub unixsocket: Option<PathBuf>,
+    /// When a write is acknowledged: after the sync to disk, or with a sync each second, or none at all [default: always]
+    #[arg(long, value_name = "always|everysec|none")]
+    pub durability: Option<String>,
+    /// A file whose first line is the password that clients must give
+    #[arg(long, value_name = "FILE")]
+    pub requirepass_file: Option<PathBuf>,
+    /// The most memory that data may take, such as 512mb or 2gb; then writes are refused [default: no limit]
+    #[arg(long, value_name = "SIZE")]
+    pub maxmemory: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum JobCommand {
+    /// Push a job
+    Push {
+        /// The job's kind
+        kind: String,
+        /// The queue
+        #[arg(long, default_value = "default")]
+        queue: String,
+        /// The arguments, as JSON
+        #[arg(long, value_name = "JSON", default_value = "null")]
+        args: String,
+        /// Run it after a while, such as 90s, 5m, 2h or 1d
+        #[arg(long = "in", value_name = "DURATION", value_parser = parse_duration)]
+        delay: Option<Duration>,
+        /// An enqueue key: pushing again with the same key within 24 hours pushes nothing
+        #[arg(long)]
+        key: Option<String>,
+    },
+    /// Show one job
+    Show {
+        /// The job's id, as push printed it
+        id: String,
+    },
+    /// Move a scheduled, failed or dead job to its queue now
+    Retry {
+        /// The job's id
+        id: String,
+    },
+    /// Remove a job that is not running
+    Rm {
+        /// The job's id
+        id: String,
+    },
+    /// List jobs in a state
+    Ls {
+        /// The state: enqueued, active, scheduled, retry, dead or parked
+        #[arg(long, default_value = "enqueued")]
+        state: String,
+        /// The queue, for enqueued and active jobs
+        #[arg(long, default_value = "default")]
+        queue: String,
+        /// How many to show
+        #[arg(long, default_value_t = 50)]
+        limit: usize,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum QueueCommand {
+    /// List queues with what waits and runs in them
+    Ls,
+    /// Let nothing be taken from a queue
+    Pause {
+        /// The queue
+        queue: String,
+    },
+    /// Let jobs be taken again
+    Resume {
+        /// The queue
+        queue: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum BenchCommand {
+    /// Push and drain no-op jobs, and measure the way from push to start
+    Jobs(BenchJobsArgs),
+}
+
+#[derive(Clone, Debug, clap::Args)]
+pub struct BenchJobsArgs {
+    /// Jobs to push and to drain
+    #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(50..=100_000_000))]
+    pub jobs: u64,
+    /// Jobs running at once
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub concurrency: u32,
+    /// Bytes of each job's payload
+    #[arg(long, value_name = "BYTES", default_value_t = 16)]
+    pub payload: usize,
+    /// When a directory acknowledges a write
+    #[arg(long, value_name = "always|everysec|none", default_value = "always")]
+    pub durability: String,
+}
+
+/// A whole number with a unit: ms, s, m, h or d.
+fn parse_duration(text: &str) -> Result<Duration, String> {
+    let split = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(split);
+    let unit_ms = match unit {
+        "ms" => 1,
+        "s" => 1_000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        "d" => 86_400_000,
+        _ => return Err(format!("`{text}` is no duration; write a number and ms, s, m, h or d, such as 5m")),
+    };
+    let number: u64 = number.parse().map_err(|_| format!("`{text}` does not begin with a whole number"))?;
+    number.checked_mul(unit_ms).map(Duration::from_millis).ok_or_else(|| format!("`{text}` is too long"))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn durations_need_a_unit() {
+        assert_eq!(parse_duration("5m"), Ok(Duration::from_secs(300)));
+        assert_eq!(parse_duration("250ms"), Ok(Duration::from_millis(250)));
+        for text in ["5", "m", "", "-1s", "5 m", "99999999999999999999d"] {
+            assert!(parse_duration(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,5 @@
+//! `windlass bench`: measures a store on this machine, with the figures' circumstances beside them.
+
+pub mod jobs;
+mod machine;
+mod process;

@@ -1,0 +1,31 @@
+//! What this process and the store have used so far.
+
+use std::fs;
+
+use windlass_conn::Connection;
+
+/// The clock ticks of `/proc/self/stat` are hundredths of a second on every Linux.
+const TICKS_PER_SECOND: f64 = 100.0;
+
+/// Seconds of processor time that this process has used; 0 where the system does not tell.
+pub fn cpu_seconds() -> f64 {
+    let stat = fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    // The name of the program may hold spaces; fields are counted after its closing parenthesis.
+    let fields: Vec<&str> = stat.rsplit(") ").next().unwrap_or_default().split(' ').collect();
+    let ticks = |at: usize| fields.get(at).and_then(|text| text.parse::<f64>().ok()).unwrap_or_default();
+    (ticks(11) + ticks(12)) / TICKS_PER_SECOND
+}
+
+/// Resident memory of this process in bytes; 0 where the system does not tell.
+pub fn resident_bytes() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap_or_default();
+    line.split_whitespace().nth(1).and_then(|kb| kb.parse::<u64>().ok()).unwrap_or_default() << 10
+}
+
+/// One figure of the store's INFO.
+pub async fn store_info(connection: &Connection, section: &str, name: &str) -> Option<String> {
+    let text: String = redis::cmd("INFO").arg(section).query_async(&mut connection.clone()).await.ok()?;
+    let line = text.lines().find(|line| line.split(':').next() == Some(name))?;
+    Some(line.split_once(':')?.1.trim().to_owned())
+}

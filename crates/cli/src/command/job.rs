@@ -1,0 +1,152 @@
+//! `windlass job`: push, show, retry, remove, list.
+
+use anyhow::anyhow;
+use serde_json::json;
+use serde_json::value::RawValue;
+use windlass::{Details, Inspector, JobId, Push, State};
+
+use super::{client, done};
+use crate::args::JobCommand;
+use crate::exit::{Failure, Result, USAGE};
+use crate::output;
+use crate::settings::Store;
+
+pub async fn run(command: JobCommand, store: &Store) -> Result<()> {
+    match command {
+        JobCommand::Push { kind, queue, args, delay, key } => {
+            // Read before connecting: a typing mistake is to cost nothing.
+            let args = RawValue::from_string(args)
+                .map_err(|error| usage(format!("--args is no JSON ({error}); text needs quotes of its own: '\"text\"'")))?;
+            let mut options = Push::new().queue(queue);
+            if let Some(delay) = delay {
+                options = options.delay(delay);
+            }
+            if let Some(key) = key {
+                options = options.key(key);
+            }
+            let id = client(store).await?.push_raw(&kind, &args, options).await?;
+            done(store, id.as_str(), &json!({ "id": id.as_str() }))
+        }
+        JobCommand::Show { id } => {
+            let id = parse(&id)?;
+            let details = client(store).await?.inspector().show(&id).await?;
+            let details = details.ok_or_else(|| anyhow!("no job {id}: it never was, or has ended and is forgotten"))?;
+            show(&details, store)
+        }
+        JobCommand::Retry { id } => {
+            let id = parse(&id)?;
+            if !client(store).await?.inspector().retry(&id).await? {
+                return Err(anyhow!("no job {id} is scheduled, waiting to be retried, parked or dead").into());
+            }
+            done(store, &format!("{id} is in its queue now"), &json!({ "enqueued": id.as_str() }))
+        }
+        JobCommand::Rm { id } => {
+            let id = parse(&id)?;
+            match client(store).await?.inspector().remove(&id).await? {
+                Some(true) => done(store, &format!("{id} is removed"), &json!({ "removed": id.as_str() })),
+                Some(false) => Err(anyhow!("no job {id}: it never was, or has ended").into()),
+                None => Err(anyhow!("{id} is running; wait until it has ended").into()),
+            }
+        }
+        JobCommand::Ls { state, queue, limit } => {
+            let state = State::parse(&state)
+                .ok_or_else(|| usage(format!("unknown state `{state}`; it is enqueued, active, scheduled, retry, dead, parked, discarded or cancelled")))?;
+            list(&client(store).await?.inspector(), state, &queue, limit, store).await
+        }
+    }
+}
+
+async fn list(inspector: &Inspector, state: State, queue: &str, limit: usize, store: &Store) -> Result<()> {
+    let queue = matches!(state, State::Enqueued | State::Active).then_some(queue);
+    let mut jobs: Vec<Details> = Vec::new();
+    let mut from = None;
+    while jobs.len() < limit {
+        let page = inspector.list(state, queue, from.as_deref(), limit - jobs.len()).await?;
+        jobs.extend(page.jobs);
+        from = page.next;
+        if from.is_none() {
+            break;
+        }
+    }
+    if store.json {
+        return jobs.iter().try_for_each(|job| output::json(&describe(job)));
+    }
+    let rows: Vec<_> = jobs
+        .iter()
+        .map(|job| {
+            let error = job.history.reason.clone().or_else(|| Some(job.history.errors.last()?.message.clone()));
+            let error = error.unwrap_or_default().lines().next().unwrap_or_default().to_owned();
+            [job.id.to_string(), job.kind.clone(), job.attempts.to_string(), time(job.at_ms), error]
+        })
+        .collect();
+    if rows.is_empty() {
+        println!("no jobs are {state}");
+    } else {
+        output::table(["id", "kind", "attempts", "at", "error"], &rows);
+    }
+    if from.is_some() {
+        println!("… and more; ask with --limit");
+    }
+    Ok(())
+}
+
+fn show(job: &Details, store: &Store) -> Result<()> {
+    if store.json {
+        return output::json(&describe(job));
+    }
+    println!("id        {}", job.id);
+    println!("state     {}", job.state);
+    println!("kind      {}", job.kind);
+    println!("attempts  {}", job.attempts);
+    if let Some(worker) = &job.worker {
+        println!("worker    {worker}");
+    }
+    if job.at_ms.is_some() {
+        println!("at        {}", time(job.at_ms));
+    }
+    if let Some(reason) = &job.history.reason {
+        println!("reason    {reason}");
+    }
+    if let Some(result) = &job.result {
+        println!("result    {result}");
+    }
+    println!("envelope  {}", String::from_utf8_lossy(&job.envelope));
+    for error in &job.history.errors {
+        println!("\n{} {}: {}", time(Some(error.at)), error.class, error.message);
+        if let Some(backtrace) = &error.backtrace {
+            println!("{backtrace}");
+        }
+    }
+    Ok(())
+}
+
+fn describe(job: &Details) -> serde_json::Value {
+    let read = |text: &[u8]| serde_json::from_slice(text).unwrap_or_else(|_| String::from_utf8_lossy(text).into());
+    let envelope: serde_json::Value = read(&job.envelope);
+    json!({
+        "id": job.id.as_str(),
+        "state": job.state.as_str(),
+        "kind": job.kind,
+        "attempts": job.attempts,
+        "worker": job.worker,
+        "at_ms": job.at_ms,
+        "history": job.history,
+        "result": job.result.as_ref().map(|result| read(result.as_bytes())),
+        "envelope": envelope,
+    })
+}
+
+fn parse(id: &str) -> Result<JobId> {
+    JobId::parse(id).map_err(|error| usage(format!("{error}; an id looks like default/1700000000000-0")))
+}
+
+fn usage(problem: String) -> Failure {
+    Failure::new(USAGE, anyhow!(problem))
+}
+
+/// A moment in the form of RFC 3339, to the second, in UTC.
+fn time(at_ms: Option<u64>) -> String {
+    let Some(at_ms) = at_ms else { return String::new() };
+    let timestamp = jiff::Timestamp::from_millisecond(i64::try_from(at_ms).unwrap_or(i64::MAX));
+    timestamp.map_or_else(|_| at_ms.to_string(), |timestamp| timestamp.strftime("%FT%TZ").to_string())
+}

@@ -1,0 +1,68 @@
+//! What each command does. A command is a file here and its arm in [`run`].
+
+use anyhow::anyhow;
+use windlass::{Client, Config};
+use windlass_conn::Connection;
+
+use crate::args::{Args, BenchCommand, Command};
+use crate::exit::{CANNOT_CONNECT, CONFIGURATION, Failure, Result};
+use crate::settings::{self, Store};
+use crate::{bench, output};
+
+mod job;
+mod queue;
+mod serve;
+
+/// Runs a parsed command line to its end.
+pub fn run(args: Args) -> Result<()> {
+    tracing_subscriber::fmt()
+        .with_env_filter(tracing_subscriber::EnvFilter::try_from_env("WINDLASS_LOG").unwrap_or_else(|_| "warn".into()))
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
+        .init();
+    let runtime = tokio::runtime::Runtime::new()?;
+    runtime.block_on(async {
+        match args.command {
+            Command::Serve(serve) => serve::run(settings::serve(serve)?).await,
+            Command::Job(command) => job::run(command, &settings::store(&args.store)?).await,
+            Command::Queue(command) => queue::run(command, &settings::store(&args.store)?).await,
+            Command::Bench(BenchCommand::Jobs(bench)) => bench::jobs::run(&bench, &settings::store(&args.store)?).await,
+            Command::Completion { shell } => {
+                let mut command = <Args as clap::CommandFactory>::command();
+                clap_complete::generate(shell, &mut command, "windlass", &mut std::io::stdout());
+                Ok(())
+            }
+        }
+    })
+}
+
+/// A connection to the store.
+pub async fn connect(store: &Store) -> Result<Connection> {
+    Connection::open(&store.url).await.map_err(|error| {
+        let is_setting = matches!(
+            windlass_conn::Error::of(&error),
+            Some(windlass_conn::Error::BadUrl { .. } | windlass_conn::Error::MissingFeature { .. })
+        );
+        let code = if is_setting { CONFIGURATION } else { CANNOT_CONNECT };
+        match windlass_conn::Error::of(&error) {
+            Some(own) => Failure::new(code, own.clone()),
+            None => Failure::new(code, anyhow!(error).context(format!("cannot use the store {}", store.url))),
+        }
+    })
+}
+
+/// A client of the store's namespace.
+async fn client(store: &Store) -> Result<Client> {
+    let config = Config { namespace: store.namespace.clone(), ..Config::default() };
+    config.validate().map_err(|error| Failure::new(CONFIGURATION, error))?;
+    Ok(Client::with_config(connect(store).await?, config).await?)
+}
+
+/// Says what was done: a sentence, or its JSON.
+fn done(store: &Store, sentence: &str, json: &serde_json::Value) -> Result<()> {
+    if store.json {
+        return output::json(json);
+    }
+    println!("{sentence}");
+    Ok(())
+}

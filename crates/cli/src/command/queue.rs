@@ -1,0 +1,49 @@
+//! `windlass queue`: what waits where, pause and resume.
+
+use serde_json::json;
+
+use super::{client, done};
+use crate::args::QueueCommand;
+use crate::exit::Result;
+use crate::output;
+use crate::settings::Store;
+
+pub async fn run(command: QueueCommand, store: &Store) -> Result<()> {
+    let inspector = client(store).await?.inspector();
+    match command {
+        QueueCommand::Ls => {
+            let queues = inspector.queues().await?;
+            if store.json {
+                for queue in &queues {
+                    output::json(&json!({
+                        "name": queue.name, "enqueued": queue.enqueued, "active": queue.active,
+                        "paused": queue.is_paused, "oldest_ms": queue.oldest_ms,
+                    }))?;
+                }
+                return Ok(());
+            }
+            if queues.is_empty() {
+                println!("no queues in the namespace {} of {}", store.namespace, store.url);
+                return Ok(());
+            }
+            let rows: Vec<_> = queues
+                .iter()
+                .map(|queue| {
+                    let paused = if queue.is_paused { "paused" } else { "" };
+                    [queue.name.clone(), queue.enqueued.to_string(), queue.active.to_string(), paused.into()]
+                })
+                .collect();
+            output::table(["queue", "enqueued", "active", ""], &rows);
+            Ok(())
+        }
+        QueueCommand::Pause { queue } => {
+            inspector.pause(&queue).await?;
+            done(store, &format!("{queue} is paused: nothing is taken from it"), &json!({ "paused": queue }))
+        }
+        QueueCommand::Resume { queue } => {
+            let was_paused = inspector.resume(&queue).await?;
+            let sentence = if was_paused { format!("{queue} goes on") } else { format!("{queue} was not paused") };
+            done(store, &sentence, &json!({ "resumed": queue, "was_paused": was_paused }))
+        }
+    }
+}

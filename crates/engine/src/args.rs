@@ -1,0 +1,74 @@
+//! The arguments of one command, and their parsing into types that cannot be wrong.
+
+use crate::error::{Error, Result};
+use crate::number::{parse_float, parse_integer};
+
+/// The arguments of a command; the first is its name. The table has checked the arity before a command sees them.
+#[derive(Clone, Copy)]
+pub struct Args<'a>(pub &'a [&'a [u8]]);
+
+impl<'a> Args<'a> {
+    pub fn len(self) -> usize {
+        self.0.len()
+    }
+
+    /// The arguments from `index` on.
+    pub fn from(self, index: usize) -> &'a [&'a [u8]] {
+        self.0.get(index..).unwrap_or_default()
+    }
+
+    pub fn get(self, index: usize) -> Option<&'a [u8]> {
+        self.0.get(index).copied()
+    }
+
+    /// The argument at `index`, or a syntax error where there is none: an option lacks its value.
+    pub fn expect(self, index: usize) -> Result<&'a [u8]> {
+        self.get(index).ok_or(Error::SYNTAX)
+    }
+
+    /// True when the argument at `index` is `word` in any case; `word` is upper case.
+    pub fn is(self, index: usize, word: &str) -> bool {
+        self.get(index).is_some_and(|arg| arg.eq_ignore_ascii_case(word.as_bytes()))
+    }
+
+    /// The argument at `index` in upper case, as text, to be matched against words; empty when it is no word.
+    pub fn word(self, index: usize) -> String {
+        let arg = self.get(index).filter(|arg| arg.len() <= 32).unwrap_or_default();
+        arg.iter().map(|byte| byte.to_ascii_uppercase() as char).collect()
+    }
+
+    pub fn integer(self, index: usize) -> Result<i64> {
+        parse_integer(self.expect(index)?).ok_or(Error::NOT_INTEGER)
+    }
+
+    pub fn float(self, index: usize) -> Result<f64> {
+        parse_float(self.expect(index)?).ok_or(Error::NOT_FLOAT)
+    }
+
+    /// A count that must not be negative.
+    pub fn count(self, index: usize) -> Result<usize> {
+        usize::try_from(self.integer(index)?).map_err(|_| Error::NOT_POSITIVE)
+    }
+
+    /// The timeout of a blocking command at `index` in seconds, fractions allowed, as milliseconds; 0 is for ever.
+    pub fn timeout_ms(self, index: usize) -> Result<u64> {
+        let seconds = parse_float(self.expect(index)?).ok_or(Error::TIMEOUT_NOT_FLOAT)?;
+        if seconds < 0.0 {
+            return Err(Error::TIMEOUT_NEGATIVE);
+        }
+        let millis = (seconds * 1000.0).ceil();
+        if millis > i64::MAX as f64 {
+            Err(Error::new("ERR timeout is out of range"))
+        } else {
+            Ok(millis as u64)
+        }
+    }
+}
+
+impl<'a> std::ops::Index<usize> for Args<'a> {
+    type Output = &'a [u8];
+
+    fn index(&self, index: usize) -> &&'a [u8] {
+        &self.0[index]
+    }
+}

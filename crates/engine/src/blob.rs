@@ -1,0 +1,123 @@
+//! Bytes as the keyspace stores them.
+
+use std::borrow::Borrow;
+use std::hash::{Hash, Hasher};
+use std::ops::Deref;
+
+/// The longest byte string that is stored without an allocation of its own.
+const INLINE_MAX: usize = 22;
+
+/// Immutable bytes in 24 bytes of memory; up to 22 of them are stored in place.
+///
+/// ```
+/// use windlass_engine::Blob;
+///
+/// assert_eq!(&*Blob::from(b"short"), b"short");
+/// assert_eq!(std::mem::size_of::<Blob>(), 24);
+/// ```
+#[derive(Clone)]
+pub struct Blob(Form);
+
+#[derive(Clone)]
+enum Form {
+    Inline(u8, [u8; INLINE_MAX]),
+    Heap(Box<[u8]>),
+}
+
+impl Blob {
+    /// Bytes allocated outside of the 24 of the value itself.
+    pub fn heap_bytes(&self) -> usize {
+        match &self.0 {
+            Form::Inline(..) => 0,
+            Form::Heap(bytes) => bytes.len(),
+        }
+    }
+}
+
+impl Deref for Blob {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match &self.0 {
+            Form::Inline(length, bytes) => &bytes[..usize::from(*length)],
+            Form::Heap(bytes) => bytes,
+        }
+    }
+}
+
+impl From<&[u8]> for Blob {
+    fn from(bytes: &[u8]) -> Self {
+        if bytes.len() > INLINE_MAX {
+            return Self(Form::Heap(bytes.into()));
+        }
+        let mut inline = [0; INLINE_MAX];
+        inline[..bytes.len()].copy_from_slice(bytes);
+        Self(Form::Inline(bytes.len() as u8, inline))
+    }
+}
+
+impl<const N: usize> From<&[u8; N]> for Blob {
+    fn from(bytes: &[u8; N]) -> Self {
+        Self::from(bytes.as_slice())
+    }
+}
+
+impl From<Vec<u8>> for Blob {
+    fn from(bytes: Vec<u8>) -> Self {
+        if bytes.len() > INLINE_MAX {
+            Self(Form::Heap(bytes.into_boxed_slice()))
+        } else {
+            Self::from(&bytes[..])
+        }
+    }
+}
+
+impl Default for Blob {
+    fn default() -> Self {
+        Self(Form::Inline(0, [0; INLINE_MAX]))
+    }
+}
+
+impl PartialEq for Blob {
+    fn eq(&self, other: &Self) -> bool {
+        **self == **other
+    }
+}
+
+impl Eq for Blob {}
+
+impl PartialOrd for Blob {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Blob {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        (**self).cmp(&**other)
+    }
+}
+
+impl Hash for Blob {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (**self).hash(state);
+    }
+}
+
+impl Borrow<[u8]> for Blob {
+    fn borrow(&self) -> &[u8] {
+        self
+    }
+}
+
+impl AsRef<[u8]> for Blob {
+    fn as_ref(&self) -> &[u8] {
+        self
+    }
+}
+
+impl std::fmt::Debug for Blob {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "b\"{}\"", self.escape_ascii())
+    }
+}

@@ -1,0 +1,5 @@
+//! Commands on hashs.
+
+use super::Command;
+
+pub const COMMANDS: &[Command] = &[];

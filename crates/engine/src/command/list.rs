@@ -1,0 +1,5 @@
+//! Commands on lists.
+
+use super::Command;
+
+pub const COMMANDS: &[Command] = &[];

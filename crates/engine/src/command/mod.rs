@@ -1,0 +1,224 @@
+//! The command table. A command is one row in its family's `COMMANDS` beside the function that the row names; the
+//! row is the only place that knows its name, arity, flags, keys and summary, and `COMMAND` answers from it.
+
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
+use windlass_resp::Value;
+
+use crate::args::Args;
+use crate::engine::Engine;
+use crate::error::{Error, Result};
+use crate::session::Session;
+use crate::state::Call;
+use crate::time::Time;
+
+pub mod connection;
+pub mod hash;
+pub mod key;
+pub mod list;
+pub mod pubsub;
+pub mod script;
+pub mod server;
+pub mod set;
+pub mod stream;
+pub mod string;
+pub mod transaction;
+pub mod zset;
+
+/// What a command answers.
+pub type Answer = Result<Value>;
+
+/// One row of the table.
+#[derive(Debug)]
+pub struct Command {
+    /// Its name, in lower case.
+    pub name: &'static str,
+    /// The number of arguments with the name; negative for at least so many.
+    pub arity: i8,
+    /// How it behaves.
+    pub flags: Flags,
+    /// Which arguments are keys.
+    pub keys: Keys,
+    /// The group of Redis's documentation that it belongs to.
+    pub group: &'static str,
+    /// What it does, in a sentence.
+    pub summary: &'static str,
+    pub(crate) run: Run,
+}
+
+/// The body of a command.
+#[derive(Debug)]
+pub(crate) enum Run {
+    /// Works on the state; most commands.
+    Call(fn(&mut Call<'_>) -> Answer),
+    /// Needs the engine itself: runs other commands, or answers by messages alone.
+    Engine(fn(&mut Engine, &mut Session, Args<'_>, Time) -> Option<Value>),
+}
+
+/// Which arguments are keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keys {
+    /// None.
+    None,
+    /// From the first to the last index (negative: from the end) at every step-th argument.
+    Range(i8, i8, i8),
+    /// As many as the argument at the index says, right after it.
+    Counted(i8),
+    /// A destination at index 1, and as many as the argument at the index says, right after it.
+    StoreCounted(i8),
+    /// The first half of what follows the word STREAMS.
+    Streams,
+}
+
+/// Properties of a command, as a set of bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Flags(u16);
+
+impl Flags {
+    /// Nothing special.
+    pub const NONE: Self = Self(0);
+    /// May change data.
+    pub const WRITE: Self = Self(1);
+    /// Only reads data.
+    pub const READONLY: Self = Self(1 << 1);
+    /// May need memory: refused when the limit is reached.
+    pub const DENY_OOM: Self = Self(1 << 2);
+    /// Takes constant or logarithmic time.
+    pub const FAST: Self = Self(1 << 3);
+    /// May wait.
+    pub const BLOCKING: Self = Self(1 << 4);
+    /// Not allowed in scripts.
+    pub const NO_SCRIPT: Self = Self(1 << 5);
+    /// Allowed before the password was given.
+    pub const NO_AUTH: Self = Self(1 << 6);
+    /// Runs at once inside a transaction, too.
+    pub const IMMEDIATE: Self = Self(1 << 7);
+    /// Allowed in RESP2 while subscribed.
+    pub const SUBSCRIBED: Self = Self(1 << 8);
+    /// An operator's command.
+    pub const ADMIN: Self = Self(1 << 9);
+    /// Works on channels.
+    pub const PUBSUB: Self = Self(1 << 10);
+
+    /// Both sets together.
+    pub const fn and(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// True when all of `other` are in this set.
+    pub const fn has(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
+
+    /// The names that COMMAND gives.
+    pub fn names(self) -> Vec<&'static str> {
+        const NAMES: [(Flags, &str); 8] = [
+            (Flags::WRITE, "write"),
+            (Flags::READONLY, "readonly"),
+            (Flags::DENY_OOM, "denyoom"),
+            (Flags::ADMIN, "admin"),
+            (Flags::PUBSUB, "pubsub"),
+            (Flags::NO_SCRIPT, "noscript"),
+            (Flags::FAST, "fast"),
+            (Flags::NO_AUTH, "no_auth"),
+        ];
+        NAMES.iter().filter(|(flag, _)| self.has(*flag)).map(|(_, name)| *name).collect()
+    }
+}
+
+impl Command {
+    /// True when the command takes `count` arguments, its name included.
+    pub fn accepts(&self, count: usize) -> bool {
+        let arity = usize::from(self.arity.unsigned_abs());
+        if self.arity < 0 { count >= arity } else { count == arity }
+    }
+
+    /// The keys among `args`.
+    ///
+    /// # Errors
+    /// When a count of keys is not a number or goes beyond the arguments.
+    pub fn keys<'a>(&self, args: &'a [&'a [u8]]) -> Result<Vec<&'a [u8]>> {
+        let args = Args(args);
+        let counted = |at: i8| -> Result<Vec<&'a [u8]>> {
+            let at = at as usize;
+            let count = args.count(at)?;
+            args.0.get(at + 1..).and_then(|rest| rest.get(..count)).map(<[_]>::to_vec).ok_or(Error::SYNTAX)
+        };
+        match self.keys {
+            Keys::None => Ok(Vec::new()),
+            Keys::Range(first, last, step) => {
+                let last = if last < 0 { args.len() as i64 + i64::from(last) } else { i64::from(last) };
+                let end = usize::try_from(last + 1).unwrap_or(0).min(args.len());
+                let (first, step) = (first as usize, step as usize);
+                Ok(args.0.get(first..end).unwrap_or_default().iter().step_by(step).copied().collect())
+            }
+            Keys::Counted(at) => counted(at),
+            Keys::StoreCounted(at) => {
+                let mut keys = vec![args.expect(1)?];
+                keys.extend(counted(at)?);
+                Ok(keys)
+            }
+            Keys::Streams => {
+                let at = (0..args.len()).find(|at| args.is(*at, "STREAMS")).ok_or(Error::SYNTAX)?;
+                let rest = args.from(at + 1);
+                Ok(rest[..rest.len() / 2].to_vec())
+            }
+        }
+    }
+}
+
+/// Every family's rows.
+const FAMILIES: &[&[Command]] = &[
+    connection::COMMANDS,
+    hash::COMMANDS,
+    key::COMMANDS,
+    list::COMMANDS,
+    pubsub::COMMANDS,
+    script::COMMANDS,
+    server::COMMANDS,
+    set::COMMANDS,
+    stream::COMMANDS,
+    string::COMMANDS,
+    transaction::COMMANDS,
+    zset::COMMANDS,
+];
+
+static BY_NAME: LazyLock<HashMap<&'static [u8], &'static Command, foldhash::fast::FixedState>> =
+    LazyLock::new(|| all().map(|command| (command.name.as_bytes(), command)).collect());
+
+/// The longest name of a command that is looked up.
+const NAME_MAX: usize = 32;
+
+/// Every command.
+///
+/// ```
+/// assert!(windlass_engine::commands().any(|command| command.name == "get"));
+/// ```
+pub fn all() -> impl Iterator<Item = &'static Command> {
+    FAMILIES.iter().flat_map(|family| family.iter())
+}
+
+/// The command of this name, in any case.
+pub(crate) fn find(name: &[u8]) -> Option<&'static Command> {
+    let mut lower = [0; NAME_MAX];
+    let lower = lower.get_mut(..name.len())?;
+    lower.copy_from_slice(name);
+    lower.make_ascii_lowercase();
+    BY_NAME.get(&*lower).copied()
+}
+
+/// The error for a command that is not there, in Redis's words.
+pub(crate) fn unknown(args: Args<'_>) -> Error {
+    const SHOWN_MAX: usize = 128;
+    let name = String::from_utf8_lossy(&args[0][..args[0].len().min(SHOWN_MAX)]).into_owned();
+    let mut shown = String::new();
+    for arg in args.from(1) {
+        if shown.len() >= SHOWN_MAX {
+            break;
+        }
+        let rest = SHOWN_MAX - shown.len();
+        shown += &format!("'{}' ", String::from_utf8_lossy(&arg[..arg.len().min(rest)]));
+    }
+    Error::new(format!("ERR unknown command '{name}', with args beginning with: {shown}"))
+}

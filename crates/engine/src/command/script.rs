@@ -1,0 +1,5 @@
+//! Commands on scripts.
+
+use super::Command;
+
+pub const COMMANDS: &[Command] = &[];

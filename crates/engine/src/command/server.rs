@@ -1,0 +1,5 @@
+//! Commands on servers.
+
+use super::Command;
+
+pub const COMMANDS: &[Command] = &[];

@@ -1,0 +1,5 @@
+//! Commands on sets.
+
+use super::Command;
+
+pub const COMMANDS: &[Command] = &[];

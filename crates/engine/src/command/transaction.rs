@@ -1,0 +1,125 @@
+//! MULTI, EXEC and WATCH.
+
+use windlass_resp::Value;
+
+use super::{Answer, Command, Flags, Keys, Run, find};
+use crate::args::Args;
+use crate::blob::Blob;
+use crate::engine::Engine;
+use crate::error::Error;
+use crate::session::{Session, Transaction};
+use crate::state::Call;
+use crate::time::Time;
+
+const CONTROL: Flags = Flags::NO_SCRIPT.and(Flags::IMMEDIATE).and(Flags::FAST);
+
+pub const COMMANDS: &[Command] = &[
+    Command {
+        name: "multi",
+        arity: 1,
+        flags: CONTROL,
+        keys: Keys::None,
+        group: "transactions",
+        summary: "Start a transaction",
+        run: Run::Call(multi),
+    },
+    Command {
+        name: "exec",
+        arity: 1,
+        flags: CONTROL,
+        keys: Keys::None,
+        group: "transactions",
+        summary: "Run the commands queued since MULTI, all at one moment",
+        run: Run::Engine(exec),
+    },
+    Command {
+        name: "discard",
+        arity: 1,
+        flags: CONTROL,
+        keys: Keys::None,
+        group: "transactions",
+        summary: "Drop the commands queued since MULTI",
+        run: Run::Call(discard),
+    },
+    Command {
+        name: "watch",
+        arity: -2,
+        flags: CONTROL,
+        keys: Keys::Range(1, -1, 1),
+        group: "transactions",
+        summary: "Make the next EXEC depend on keys that stay as they are",
+        run: Run::Call(watch),
+    },
+    Command {
+        name: "unwatch",
+        arity: 1,
+        flags: Flags::NO_SCRIPT.and(Flags::FAST),
+        keys: Keys::None,
+        group: "transactions",
+        summary: "Forget the watched keys",
+        run: Run::Call(unwatch),
+    },
+];
+
+fn multi(call: &mut Call<'_>) -> Answer {
+    if call.session.transaction.is_some() {
+        return Err(Error::new("ERR MULTI calls can not be nested"));
+    }
+    call.session.transaction = Some(Transaction::default());
+    Ok(Value::OK)
+}
+
+fn exec(engine: &mut Engine, session: &mut Session, _: Args<'_>, now: Time) -> Option<Value> {
+    let Some(transaction) = session.transaction.take() else {
+        return Some(Error::new("ERR EXEC without MULTI").into());
+    };
+    // A watched key that has ended counts as changed, although nobody has removed it yet.
+    for (db, key) in session.watched.clone() {
+        let before = engine.state.databases[db].entry(&key).is_some();
+        engine.state.expire_if_due(db, &key, now);
+        session.is_watch_broken |= before && engine.state.databases[db].entry(&key).is_none();
+    }
+    let is_broken = session.is_watch_broken;
+    engine.state.unwatch(session);
+    if transaction.has_failed {
+        return Some(Error::EXEC_ABORT.into());
+    }
+    if is_broken {
+        return Some(Value::NilArray);
+    }
+    let mut replies = Vec::with_capacity(transaction.queue.len());
+    for queued in &transaction.queue {
+        let args: Vec<&[u8]> = queued.iter().map(|arg| &**arg).collect();
+        let command = find(args[0]).expect("only known commands are queued");
+        replies.extend(engine.run(session, command, Args(&args), now, false));
+    }
+    Some(Value::Array(replies))
+}
+
+fn discard(call: &mut Call<'_>) -> Answer {
+    if call.session.transaction.take().is_none() {
+        return Err(Error::new("ERR DISCARD without MULTI"));
+    }
+    call.state.unwatch(call.session);
+    Ok(Value::OK)
+}
+
+fn watch(call: &mut Call<'_>) -> Answer {
+    if call.session.transaction.is_some() {
+        return Err(Error::new("ERR WATCH inside MULTI is not allowed"));
+    }
+    for key in call.args.from(1) {
+        call.entry(key);
+        let place = (call.session.db, Blob::from(*key));
+        if !call.session.watched.contains(&place) {
+            call.state.watchers.entry(place.clone()).or_default().push(call.session.id);
+            call.session.watched.push(place);
+        }
+    }
+    Ok(Value::OK)
+}
+
+fn unwatch(call: &mut Call<'_>) -> Answer {
+    call.state.unwatch(call.session);
+    Ok(Value::OK)
+}

@@ -1,0 +1,5 @@
+//! Commands on zsets.
+
+use super::Command;
+
+pub const COMMANDS: &[Command] = &[];

@@ -1,0 +1,22 @@
+//! Settings of the engine.
+
+/// How an engine behaves; fixed when it is made, but for what `CONFIG SET` may change.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The number of databases that SELECT can choose.
+    pub databases: usize,
+    /// The password that a session must give before anything else; empty for none.
+    pub password: String,
+    /// The most bytes that the data may take before commands that add data are refused with OOM; 0 for no limit.
+    pub memory_max: usize,
+    /// The seed of hashing and of the commands that choose at random. Not a secret in tests; a server draws it.
+    pub seed: u64,
+    /// How long a script may run before others are answered BUSY and, if it has not written, it may be stopped.
+    pub script_time_max_ms: u64,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self { databases: 16, password: String::new(), memory_max: 0, seed: 0, script_time_max_ms: 5000 }
+    }
+}

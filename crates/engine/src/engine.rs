@@ -1,0 +1,263 @@
+//! Runs commands: looks them up, checks what may run, queues transactions, serves who waits.
+
+use windlass_resp::{Protocol, Value};
+
+use crate::args::Args;
+use crate::blob::Blob;
+use crate::command::{self, Answer, Command, Flags, Run};
+use crate::config::Config;
+use crate::effect::Effects;
+use crate::error::Error;
+use crate::session::{Session, SessionId};
+use crate::state::{Call, State};
+use crate::time::Time;
+
+/// What a call led to.
+#[derive(Debug, Default, PartialEq)]
+pub struct Outcome {
+    /// The answer to the session that called; none when it waits now, or when only messages answer it.
+    pub reply: Option<Value>,
+    /// What goes to sessions besides, in order; to the calling one as well when it subscribed.
+    pub deliveries: Vec<Delivery>,
+}
+
+/// Something for a session that it did not just ask for.
+#[derive(Debug, PartialEq)]
+pub struct Delivery {
+    /// Whom it is for.
+    pub session: SessionId,
+    /// What it is.
+    pub message: Message,
+}
+
+/// The content of a [`Delivery`].
+#[derive(Debug, PartialEq)]
+pub enum Message {
+    /// The reply to a command that waited.
+    Reply(Value),
+    /// A message of a channel, or the confirmation of a subscription.
+    Push(Value),
+    /// The session is to be closed.
+    Close,
+}
+
+/// The databases, their sessions and their scripts.
+pub struct Engine {
+    pub(crate) state: Box<State>,
+    last_session: u64,
+}
+
+impl Engine {
+    /// An empty engine.
+    pub fn new(config: Config) -> Self {
+        Self { state: Box::new(State::new(config)), last_session: 0 }
+    }
+
+    /// Opens a session; `address` is what CLIENT LIST shows of the client.
+    pub fn open_session(&mut self, address: &str, now: Time) -> SessionId {
+        self.last_session += 1;
+        let id = SessionId(self.last_session);
+        let is_authenticated = self.state.config.password.is_empty();
+        let session = Session::new(id, address, is_authenticated, now);
+        self.state.sessions.insert(id, Some(Box::new(session)));
+        self.state.stats.connections += 1;
+        id
+    }
+
+    /// Ends a session: it no longer waits, watches or listens.
+    pub fn close_session(&mut self, id: SessionId) {
+        if let Some(mut session) = self.state.sessions.remove(&id).flatten() {
+            self.state.waits.remove(id);
+            self.state.unwatch(&mut session);
+            command::pubsub::unsubscribe_all(&mut self.state.pubsub, &mut session);
+        }
+    }
+
+    /// The protocol in which the session wants its replies.
+    pub fn protocol(&self, id: SessionId) -> Protocol {
+        self.session(id).map_or(Protocol::Resp2, |session| session.protocol)
+    }
+
+    /// Executes one command: `args` begins with its name. O(the command).
+    ///
+    /// # Panics
+    /// When `id` was never opened, was closed, or waits: the caller keeps a session's commands in order.
+    pub fn execute(&mut self, id: SessionId, args: &[&[u8]], now: Time) -> Outcome {
+        assert!(self.state.waits.get(id).is_none(), "a session that waits cannot execute");
+        let mut session =
+            self.state.sessions.get_mut(&id).and_then(Option::take).expect("a command needs an open session");
+        let reply = self.dispatch(&mut session, Args(args), now);
+        self.state.sessions.insert(id, Some(session));
+        self.state.effects.end_group();
+        self.serve_ready(now);
+        Outcome { reply, deliveries: std::mem::take(&mut self.state.deliveries) }
+    }
+
+    /// Executes a record of the log. No time passes in a replay: what ended has its own record.
+    ///
+    /// # Errors
+    /// The error reply of a record that does not fit the state.
+    pub fn replay(&mut self, id: SessionId, args: &[&[u8]]) -> Result<(), Error> {
+        match self.execute(id, args, Time::default()).reply {
+            Some(Value::Error(text)) => Err(Error::new(text)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Ends waits and removes keys whose time is over, at most `budget` of each. Call it when [`Engine::next_due`]
+    /// says so.
+    pub fn tick(&mut self, now: Time, budget: usize) -> Vec<Delivery> {
+        for _ in 0..budget {
+            let Some(id) = self.state.waits.due(now.millis()) else { break };
+            let wait = self.state.waits.remove(id).expect("a due wait exists");
+            self.state.deliver(id, Message::Reply(wait.timeout_reply));
+        }
+        for db in 0..self.state.databases.len() {
+            for _ in 0..budget {
+                let Some(key) = self.state.databases[db].expired(now.millis()) else { break };
+                self.state.expire(db, &key);
+                self.state.effects.end_group();
+            }
+        }
+        self.serve_ready(now);
+        std::mem::take(&mut self.state.deliveries)
+    }
+
+    /// When [`Engine::tick`] next has something to do.
+    pub fn next_due(&self) -> Option<Time> {
+        let expiries = self.state.databases.iter().filter_map(|db| db.next_expiry());
+        self.state.waits.next_deadline().into_iter().chain(expiries).min().map(Time::from_millis)
+    }
+
+    /// What calls changed, to be logged.
+    pub fn effects(&mut self) -> &mut Effects {
+        &mut self.state.effects
+    }
+
+    /// Gives up the wait of a session whose client went away or was interrupted; true if it waited.
+    pub fn stop_waiting(&mut self, id: SessionId) -> bool {
+        self.state.waits.remove(id).is_some()
+    }
+
+    /// Approximate bytes of memory of the data.
+    pub fn bytes(&self) -> usize {
+        self.state.bytes()
+    }
+
+    /// Tells INFO what only the engine's owner knows, as lines of one section.
+    pub fn set_facts(&mut self, section: &str, lines: Vec<(String, String)>) {
+        self.state.facts.insert(section.to_owned(), lines);
+    }
+
+    fn session(&self, id: SessionId) -> Option<&Session> {
+        self.state.sessions.get(&id)?.as_deref()
+    }
+
+    fn dispatch(&mut self, session: &mut Session, args: Args<'_>, now: Time) -> Option<Value> {
+        match self.admit(session, args) {
+            Ok(command) => {
+                session.last_command = command.name;
+                session.last_used = now;
+                self.state.stats.commands += 1;
+                if session.transaction.is_some() && !command.flags.has(Flags::IMMEDIATE) {
+                    let queue = &mut session.transaction.as_mut().expect("checked above").queue;
+                    queue.push(args.0.iter().map(|arg| Blob::from(*arg)).collect());
+                    return Some(Value::QUEUED);
+                }
+                self.run(session, command, args, now, true)
+            }
+            Err(error) => {
+                if let Some(transaction) = &mut session.transaction {
+                    transaction.has_failed = true;
+                }
+                Some(error.into())
+            }
+        }
+    }
+
+    /// Checks that a command exists, is well-formed and may run now.
+    fn admit(&self, session: &Session, args: Args<'_>) -> Result<&'static Command, Error> {
+        let Some(name) = args.get(0) else { return Err(Error::new("ERR empty command")) };
+        let command = command::find(name).ok_or_else(|| command::unknown(args))?;
+        if !command.accepts(args.len()) {
+            return Err(Error::arity(command.name));
+        }
+        if !session.is_authenticated && !command.flags.has(Flags::NO_AUTH) {
+            return Err(Error::NO_AUTH);
+        }
+        if session.protocol == Protocol::Resp2
+            && session.is_subscribed()
+            && !command.flags.has(Flags::SUBSCRIBED)
+        {
+            return Err(Error::new(format!(
+                "ERR Can't execute '{}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context",
+                command.name
+            )));
+        }
+        let limit = self.state.config.memory_max;
+        if limit > 0 && command.flags.has(Flags::DENY_OOM) && self.state.bytes() > limit {
+            return Err(Error::OUT_OF_MEMORY);
+        }
+        Ok(command)
+    }
+
+    /// Runs a command that was admitted; without a reply it waits.
+    pub(crate) fn run(
+        &mut self,
+        session: &mut Session,
+        command: &'static Command,
+        args: Args<'_>,
+        now: Time,
+        may_wait: bool,
+    ) -> Option<Value> {
+        let call = match command.run {
+            Run::Call(run) => run,
+            Run::Engine(run) => return run(self, session, args, now),
+        };
+        let mut context = Call { state: &mut self.state, session, command, args, now, wait: None };
+        let answer: Answer = call(&mut context);
+        let reply = answer.unwrap_or_else(Value::from);
+        let Some(mut wait) = context.wait.take().filter(|_| may_wait && !reply.is_error()) else {
+            return Some(reply);
+        };
+        wait.timeout_reply = reply;
+        self.state.waits.insert(session.id, wait);
+        None
+    }
+
+    /// Serves who waits for the keys that changed, first come first, until nothing more can be served.
+    fn serve_ready(&mut self, now: Time) {
+        while !self.state.ready.is_empty() {
+            for place in std::mem::take(&mut self.state.ready) {
+                for id in self.state.waits.of_key(&place) {
+                    self.serve(id, now);
+                }
+            }
+        }
+    }
+
+    /// Runs a waiting command again; puts it back, in its place, when there is still nothing for it.
+    fn serve(&mut self, id: SessionId, now: Time) {
+        let Some(owned) = self.state.waits.get(id).map(|wait| wait.args.clone()) else { return };
+        let Some(mut session) = self.state.sessions.get_mut(&id).and_then(Option::take) else { return };
+        let args: Vec<&[u8]> = owned.iter().map(|arg| &**arg).collect();
+        let command = command::find(args[0]).expect("a waiting command exists");
+        let Run::Call(run) = command.run else { unreachable!("only plain commands wait") };
+        let mut context = Call {
+            state: &mut self.state,
+            session: &mut session,
+            command,
+            args: Args(&args),
+            now,
+            wait: None,
+        };
+        let answer = run(&mut context);
+        let still_waits = context.wait.is_some() && answer.is_ok();
+        self.state.sessions.insert(id, Some(session));
+        self.state.effects.end_group();
+        if !still_waits {
+            self.state.waits.remove(id);
+            self.state.deliver(id, Message::Reply(answer.unwrap_or_else(Value::from)));
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! The value of a key: one of Redis's types.
+
+use crate::blob::Blob;
+use crate::number::parse_integer;
+use crate::types::{Hash, List, Set, SortedSet, Stream};
+
+/// A value of any type. Collections are boxed, so that a key costs the same whatever it holds.
+#[derive(Clone, Debug)]
+pub enum Object {
+    String(Blob),
+    List(Box<List>),
+    Hash(Box<Hash>),
+    Set(Box<Set>),
+    SortedSet(Box<SortedSet>),
+    Stream(Box<Stream>),
+}
+
+/// The longest string that Redis keeps in one piece with its header; OBJECT ENCODING tells.
+const EMBSTR_MAX: usize = 44;
+
+impl Object {
+    /// The name that TYPE gives.
+    pub fn type_name(&self) -> &'static str {
+        match self {
+            Self::String(_) => "string",
+            Self::List(_) => "list",
+            Self::Hash(_) => "hash",
+            Self::Set(_) => "set",
+            Self::SortedSet(_) => "zset",
+            Self::Stream(_) => "stream",
+        }
+    }
+
+    /// The name that OBJECT ENCODING gives.
+    pub fn encoding(&self) -> &'static str {
+        match self {
+            Self::String(text) if text.len() <= 20 && parse_integer(text).is_some() => "int",
+            Self::String(text) if text.len() <= EMBSTR_MAX => "embstr",
+            Self::String(_) => "raw",
+            Self::List(list) => list.encoding(),
+            Self::Hash(hash) => hash.encoding(),
+            Self::Set(set) => set.encoding(),
+            Self::SortedSet(zset) => zset.encoding(),
+            Self::Stream(stream) => stream.encoding(),
+        }
+    }
+
+    /// True for a collection that has lost its last member and must go. An empty string or stream may stay.
+    pub fn is_empty_collection(&self) -> bool {
+        match self {
+            Self::String(_) | Self::Stream(_) => false,
+            Self::List(list) => list.is_empty(),
+            Self::Hash(hash) => hash.is_empty(),
+            Self::Set(set) => set.is_empty(),
+            Self::SortedSet(zset) => zset.is_empty(),
+        }
+    }
+
+    /// Approximate bytes of memory.
+    pub fn bytes(&self) -> usize {
+        match self {
+            Self::String(text) => text.heap_bytes(),
+            Self::List(list) => list.bytes(),
+            Self::Hash(hash) => hash.bytes(),
+            Self::Set(set) => set.bytes(),
+            Self::SortedSet(zset) => zset.bytes(),
+            Self::Stream(stream) => stream.bytes(),
+        }
+    }
+}
+
+/// A type that an [`Object`] can hold.
+pub trait Kind: Sized {
+    fn create(seed: u64) -> Self;
+    fn of(object: &Object) -> Option<&Self>;
+    fn of_mut(object: &mut Object) -> Option<&mut Self>;
+    fn wrap(self) -> Object;
+    fn bytes(&self) -> usize;
+}
+
+impl Kind for Blob {
+    fn create(_: u64) -> Self {
+        Self::default()
+    }
+
+    fn of(object: &Object) -> Option<&Self> {
+        if let Object::String(text) = object { Some(text) } else { None }
+    }
+
+    fn of_mut(object: &mut Object) -> Option<&mut Self> {
+        if let Object::String(text) = object { Some(text) } else { None }
+    }
+
+    fn wrap(self) -> Object {
+        Object::String(self)
+    }
+
+    fn bytes(&self) -> usize {
+        self.heap_bytes()
+    }
+}
+
+macro_rules! collection {
+    ($($name:ident),*) => {$(
+        impl Kind for $name {
+            fn create(seed: u64) -> Self {
+                Self::new(seed)
+            }
+
+            fn of(object: &Object) -> Option<&Self> {
+                if let Object::$name(value) = object { Some(value) } else { None }
+            }
+
+            fn of_mut(object: &mut Object) -> Option<&mut Self> {
+                if let Object::$name(value) = object { Some(value) } else { None }
+            }
+
+            fn wrap(self) -> Object {
+                Object::$name(Box::new(self))
+            }
+
+            fn bytes(&self) -> usize {
+                $name::bytes(self)
+            }
+        }
+    )*};
+}
+
+collection!(List, Hash, Set, SortedSet, Stream);

@@ -1,0 +1,70 @@
+//! What the engine remembers of one client.
+
+use std::collections::BTreeSet;
+
+use windlass_resp::Protocol;
+
+use crate::blob::Blob;
+use crate::time::Time;
+
+/// Names a session of an engine; never used twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SessionId(pub u64);
+
+/// One client's state.
+#[derive(Debug)]
+pub struct Session {
+    pub id: SessionId,
+    pub db: usize,
+    pub protocol: Protocol,
+    pub is_authenticated: bool,
+    pub address: String,
+    pub name: Blob,
+    pub library: Blob,
+    pub library_version: Blob,
+    pub opened: Time,
+    pub last_used: Time,
+    pub last_command: &'static str,
+    pub transaction: Option<Transaction>,
+    pub watched: Vec<(usize, Blob)>,
+    /// Set when a watched key changed: EXEC then answers nil.
+    pub is_watch_broken: bool,
+    pub channels: BTreeSet<Blob>,
+    pub patterns: BTreeSet<Blob>,
+}
+
+/// The commands queued since MULTI.
+#[derive(Debug, Default)]
+pub struct Transaction {
+    pub queue: Vec<Vec<Blob>>,
+    /// Set by a command that could not be queued: EXEC is then refused.
+    pub has_failed: bool,
+}
+
+impl Session {
+    pub fn new(id: SessionId, address: &str, is_authenticated: bool, now: Time) -> Self {
+        Self {
+            id,
+            db: 0,
+            protocol: Protocol::Resp2,
+            is_authenticated,
+            address: address.to_owned(),
+            name: Blob::default(),
+            library: Blob::default(),
+            library_version: Blob::default(),
+            opened: now,
+            last_used: now,
+            last_command: "NULL",
+            transaction: None,
+            watched: Vec::new(),
+            is_watch_broken: false,
+            channels: BTreeSet::new(),
+            patterns: BTreeSet::new(),
+        }
+    }
+
+    /// True when the session may receive messages of channels.
+    pub fn is_subscribed(&self) -> bool {
+        !(self.channels.is_empty() && self.patterns.is_empty())
+    }
+}

@@ -1,0 +1,239 @@
+//! Everything that commands work on, and [`Call`], one command's view of it.
+
+use std::collections::{BTreeMap, HashMap};
+
+use windlass_resp::Value;
+
+use crate::args::Args;
+use crate::blob::Blob;
+use crate::command::Command;
+use crate::config::Config;
+use crate::effect::Effects;
+use crate::engine::{Delivery, Message};
+use crate::error::{Error, Result};
+use crate::keyspace::{Entry, Keyspace, Slot};
+use crate::object::{Kind, Object};
+use crate::pubsub::PubSub;
+use crate::random::Random;
+use crate::session::{Session, SessionId};
+use crate::time::Time;
+use crate::wait::{Wait, Waits};
+
+/// The whole state of an engine, but for its scripts.
+pub struct State {
+    pub config: Config,
+    pub databases: Vec<Keyspace>,
+    pub effects: Effects,
+    pub random: Random,
+    pub pubsub: PubSub,
+    pub waits: Waits,
+    /// Keys that changed while somebody waited for them, in the order of change.
+    pub ready: Vec<(usize, Blob)>,
+    /// What is to be sent to other sessions than the one that called.
+    pub deliveries: Vec<Delivery>,
+    /// A session is absent while it executes a command.
+    pub sessions: HashMap<SessionId, Option<Box<Session>>>,
+    pub watchers: HashMap<(usize, Blob), Vec<SessionId>>,
+    pub stats: Stats,
+    /// What the owner of the engine tells INFO: section, then lines of name and value.
+    pub facts: BTreeMap<String, Vec<(String, String)>>,
+    pub started: Time,
+}
+
+/// Counters that INFO shows.
+#[derive(Debug, Default)]
+pub struct Stats {
+    pub commands: u64,
+    pub connections: u64,
+    pub keyspace_hits: u64,
+    pub keyspace_misses: u64,
+    pub expired_keys: u64,
+}
+
+impl State {
+    pub fn new(config: Config) -> Self {
+        let databases = (0..config.databases).map(|_| Keyspace::new(config.seed)).collect();
+        Self {
+            random: Random::new(config.seed),
+            config,
+            databases,
+            effects: Effects::default(),
+            pubsub: PubSub::default(),
+            waits: Waits::default(),
+            ready: Vec::new(),
+            deliveries: Vec::new(),
+            sessions: HashMap::new(),
+            watchers: HashMap::new(),
+            stats: Stats::default(),
+            facts: BTreeMap::new(),
+            started: Time::default(),
+        }
+    }
+
+    /// Approximate bytes of memory of all databases.
+    pub fn bytes(&self) -> usize {
+        self.databases.iter().map(Keyspace::bytes).sum()
+    }
+
+    /// Tells whoever watches `key` or waits for it that it changed.
+    pub fn touch(&mut self, db: usize, key: &[u8]) {
+        if !self.watchers.is_empty()
+            && let Some(sessions) = self.watchers.get(&(db, Blob::from(key)))
+        {
+            for id in sessions.clone() {
+                if let Some(Some(session)) = self.sessions.get_mut(&id) {
+                    session.is_watch_broken = true;
+                }
+            }
+        }
+        if self.waits.has_key(db, key) {
+            self.ready.push((db, Blob::from(key)));
+        }
+    }
+
+    /// Removes `key` if it ended at or before `now`, and logs that.
+    pub fn expire_if_due(&mut self, db: usize, key: &[u8], now: Time) {
+        let ended = self.databases[db]
+            .entry(key)
+            .is_some_and(|entry| entry.expires_ms.is_some_and(|at| at <= now.millis()));
+        if ended {
+            self.expire(db, key);
+        }
+    }
+
+    /// Removes a key that has ended, and logs that: a replay has no clock.
+    pub fn expire(&mut self, db: usize, key: &[u8]) {
+        self.databases[db].remove(key);
+        self.effects.push(db, &[b"DEL", key]);
+        self.stats.expired_keys += 1;
+        self.touch(db, key);
+    }
+
+    /// Forgets what `session` watches.
+    pub fn unwatch(&mut self, session: &mut Session) {
+        for place in session.watched.drain(..) {
+            if let Some(sessions) = self.watchers.get_mut(&place) {
+                sessions.retain(|id| *id != session.id);
+                if sessions.is_empty() {
+                    self.watchers.remove(&place);
+                }
+            }
+        }
+        session.is_watch_broken = false;
+    }
+
+    pub fn deliver(&mut self, session: SessionId, message: Message) {
+        self.deliveries.push(Delivery { session, message });
+    }
+}
+
+/// One command that is being executed.
+///
+/// A command reads with [`get`](Self::get), writes with [`get_mut`](Self::get_mut) or [`make`](Self::make), then says
+/// [`changed`](Self::changed) for each key that it wrote and logs its effect with [`log`](Self::log) or
+/// [`log_as`](Self::log_as). A command that changed nothing logs nothing.
+pub struct Call<'a> {
+    pub state: &'a mut State,
+    pub session: &'a mut Session,
+    pub command: &'static Command,
+    pub args: Args<'a>,
+    pub now: Time,
+    /// Set by a command that may wait and found nothing.
+    pub wait: Option<Wait>,
+}
+
+impl<'a> Call<'a> {
+    pub fn db(&mut self) -> &mut Keyspace {
+        &mut self.state.databases[self.session.db]
+    }
+
+    /// The entry at `key` whatever its type; an ended one is gone.
+    pub fn entry(&mut self, key: &[u8]) -> Option<&Entry> {
+        self.state.expire_if_due(self.session.db, key, self.now);
+        self.state.databases[self.session.db].entry(key)
+    }
+
+    /// The value at `key` for reading.
+    ///
+    /// # Errors
+    /// WRONGTYPE when the key holds another type.
+    pub fn get<T: Kind>(&mut self, key: &[u8]) -> Result<Option<&T>> {
+        match self.entry(key) {
+            Some(entry) => T::of(&entry.value).map(Some).ok_or(Error::WRONG_TYPE),
+            None => Ok(None),
+        }
+    }
+
+    /// The value at `key` for writing, if there is one.
+    ///
+    /// # Errors
+    /// WRONGTYPE when the key holds another type.
+    pub fn get_mut<T: Kind>(&mut self, key: &[u8]) -> Result<Option<Slot<'_, T>>> {
+        self.state.expire_if_due(self.session.db, key, self.now);
+        self.state.databases[self.session.db].value_mut(key)
+    }
+
+    /// The value at `key` for writing, made empty where there is none.
+    ///
+    /// # Errors
+    /// WRONGTYPE when the key holds another type.
+    pub fn make<T: Kind>(&mut self, key: &[u8]) -> Result<Slot<'_, T>> {
+        self.state.expire_if_due(self.session.db, key, self.now);
+        self.state.databases[self.session.db].value_or_create(key)
+    }
+
+    /// Sets `key` to `value`, replacing whatever was there with its expiry.
+    pub fn set(&mut self, key: &[u8], value: Object, expires_ms: Option<u64>) {
+        self.db().insert(Blob::from(key), value, expires_ms);
+        self.changed(key);
+    }
+
+    /// Removes `key`; true when it was there.
+    pub fn remove(&mut self, key: &[u8]) -> bool {
+        self.state.expire_if_due(self.session.db, key, self.now);
+        let was_there = self.db().remove(key).is_some();
+        if was_there {
+            self.changed(key);
+        }
+        was_there
+    }
+
+    /// Must follow every write to `key`: wakes who waits for it, breaks who watches it, and removes a collection that
+    /// has become empty.
+    pub fn changed(&mut self, key: &[u8]) {
+        let db = self.session.db;
+        if self.state.databases[db].entry(key).is_some_and(|entry| entry.value.is_empty_collection()) {
+            self.state.databases[db].remove(key);
+        }
+        self.state.touch(db, key);
+    }
+
+    /// Logs the command as it was given.
+    pub fn log(&mut self) {
+        self.state.effects.push(self.session.db, self.args.0);
+    }
+
+    /// Logs `args` in place of the command.
+    pub fn log_as(&mut self, args: &[&[u8]]) {
+        self.state.effects.push(self.session.db, args);
+    }
+
+    /// Waits for one of `keys`; what the command then answers is its reply at the timeout (0 is for ever), or where
+    /// waiting is not possible: in a transaction or a script.
+    pub fn wait(&mut self, keys: &[&[u8]], timeout_ms: u64) {
+        let args = self.args;
+        self.wait_as(keys, timeout_ms, args.0);
+    }
+
+    /// As [`wait`](Self::wait), with other arguments for the runs to come: where `$` was, say, the id that it meant.
+    pub fn wait_as(&mut self, keys: &[&[u8]], timeout_ms: u64, args: &[&[u8]]) {
+        let own = |list: &[&[u8]]| list.iter().map(|item| Blob::from(*item)).collect();
+        self.wait = Some(Wait {
+            db: self.session.db,
+            keys: own(keys),
+            deadline_ms: (timeout_ms > 0).then(|| self.now.millis().saturating_add(timeout_ms)),
+            args: own(args),
+            timeout_reply: Value::Nil,
+        });
+    }
+}

@@ -1,0 +1,27 @@
+//! The set.
+
+/// A set.
+#[derive(Clone, Debug)]
+pub struct Set {
+    seed: u64,
+}
+
+impl Set {
+    pub fn new(seed: u64) -> Self {
+        Self { seed }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        true
+    }
+
+    /// Approximate bytes of memory.
+    pub fn bytes(&self) -> usize {
+        0
+    }
+
+    /// The name that OBJECT ENCODING gives.
+    pub fn encoding(&self) -> &'static str {
+        "raw"
+    }
+}

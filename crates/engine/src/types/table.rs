@@ -1,0 +1,266 @@
+//! A hash table that grows and shrinks one bucket at a time (linear hashing, Litwin 1980).
+//!
+//! The keyspace, hashes, sets and sorted sets stand on it. No operation ever moves more than one bucket, so there
+//! is no resize to wait for, and a bucket is the block by which a scan, a snapshot and a freeing go. It knows
+//! nothing of what it holds: the caller gives the hash and the comparison, as with a raw hash table.
+
+/// Entries per bucket that the table aims at.
+const LOAD: usize = 6;
+/// Buckets of one segment of the directory, so that growing the directory copies nothing but pointers.
+const SEGMENT: usize = 1024;
+
+/// A hash table of `T` with hashes given by the caller.
+#[derive(Clone, Debug)]
+pub struct Table<T> {
+    segments: Vec<Vec<Bucket<T>>>,
+    buckets: usize,
+    len: usize,
+}
+
+type Bucket<T> = Vec<(u32, T)>;
+
+impl<T> Default for Table<T> {
+    fn default() -> Self {
+        Self { segments: Vec::new(), buckets: 0, len: 0 }
+    }
+}
+
+impl<T> Table<T> {
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    pub fn find(&self, hash: u64, matches: impl Fn(&T) -> bool) -> Option<&T> {
+        let tag = tag(hash);
+        self.bucket(self.index(hash)?)
+            .iter()
+            .find(|(other, item)| *other == tag && matches(item))
+            .map(|(_, item)| item)
+    }
+
+    pub fn find_mut(&mut self, hash: u64, matches: impl Fn(&T) -> bool) -> Option<&mut T> {
+        let tag = tag(hash);
+        let index = self.index(hash)?;
+        let bucket = self.bucket_mut(index);
+        bucket.iter_mut().find(|(other, item)| *other == tag && matches(item)).map(|(_, item)| item)
+    }
+
+    /// Adds `item`, which the caller knows to be absent. The hash must be the one that it will be looked up with.
+    pub fn insert(&mut self, hash: u64, item: T, rehash: impl Fn(&T) -> u64) -> &mut T {
+        if self.len >= self.buckets * LOAD {
+            self.split(rehash);
+        }
+        self.len += 1;
+        let index = self.index(hash).expect("there is a bucket after a split");
+        let bucket = self.bucket_mut(index);
+        bucket.push((tag(hash), item));
+        &mut bucket.last_mut().expect("an item was just pushed").1
+    }
+
+    pub fn remove(
+        &mut self,
+        hash: u64,
+        matches: impl Fn(&T) -> bool,
+        rehash: impl Fn(&T) -> u64,
+    ) -> Option<T> {
+        let index = self.index(hash)?;
+        let tag = tag(hash);
+        let bucket = self.bucket_mut(index);
+        let place = bucket.iter().position(|(other, item)| *other == tag && matches(item))?;
+        let (_, item) = bucket.swap_remove(place);
+        self.len -= 1;
+        if self.len * 4 < self.buckets * LOAD {
+            self.merge(rehash);
+        }
+        Some(item)
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = &T> {
+        self.segments.iter().flatten().flatten().map(|(_, item)| item)
+    }
+
+    /// The item at a place chosen by `random` numbers; `None` only when the table is empty. Every item has the same
+    /// chance: places are drawn in a grid as deep as the deepest bucket seen until one is taken.
+    pub fn choose(&self, mut random: impl FnMut(usize) -> usize) -> Option<&T> {
+        if self.is_empty() {
+            return None;
+        }
+        // Buckets of well-mixed hashes are far below this depth, so no item is out of reach in practice; a deeper
+        // bucket raises the depth for its draw.
+        let mut depth = LOAD * 4;
+        loop {
+            let bucket = self.bucket(random(self.buckets));
+            depth = depth.max(bucket.len());
+            if let Some((_, item)) = bucket.get(random(depth)) {
+                return Some(item);
+            }
+        }
+    }
+
+    /// Visits one bucket and answers the next cursor, 0 at the end. An item that is present from the first to the
+    /// last call is visited at least once, however the table grows or shrinks between calls: the cursor counts in
+    /// bit-reversed order, so a split or merge only concerns buckets that were both visited or both not.
+    pub fn scan(&self, cursor: u64, mut visit: impl FnMut(&T)) -> u64 {
+        if self.buckets == 0 {
+            return 0;
+        }
+        // With linear hashing some buckets stand at the larger mask and some still at the smaller one. Walking by the
+        // larger mask visits an unsplit bucket for both of its halves, at worst twice.
+        let mask = self.mask();
+        let index = cursor & mask;
+        for (_, item) in self.bucket(self.fold(index)) {
+            visit(item);
+        }
+        let mut next = cursor | !mask;
+        next = next.reverse_bits().wrapping_add(1).reverse_bits();
+        // Both halves of an unsplit bucket have been seen now: skip its second half.
+        if next != 0 && (next & mask) as usize >= self.buckets && next & (mask >> 1) == index & (mask >> 1) {
+            next |= !mask;
+            next = next.reverse_bits().wrapping_add(1).reverse_bits();
+        }
+        next
+    }
+
+    /// Bytes of the directory and of the entries themselves, without what they point to.
+    pub fn bytes(&self) -> usize {
+        self.buckets * size_of::<Bucket<T>>() + self.len * size_of::<(u32, T)>()
+    }
+
+    fn split(&mut self, rehash: impl Fn(&T) -> u64) {
+        if self.buckets.is_multiple_of(SEGMENT) {
+            let capacity = if self.buckets == 0 { 1 } else { SEGMENT };
+            self.segments.push(Vec::with_capacity(capacity));
+        }
+        self.segments.last_mut().expect("a segment has room").push(Vec::new());
+        self.buckets += 1;
+        let fresh = self.buckets - 1;
+        if fresh == 0 {
+            return;
+        }
+        let source = fresh & !(1 << (usize::BITS - 1 - fresh.leading_zeros()));
+        let old = std::mem::take(self.bucket_mut(source));
+        for (tag, item) in old {
+            let index = self.index(rehash(&item)).expect("there are buckets");
+            self.bucket_mut(index).push((tag, item));
+        }
+    }
+
+    fn merge(&mut self, rehash: impl Fn(&T) -> u64) {
+        if self.buckets <= 1 {
+            return;
+        }
+        let last = self.segments.last_mut().expect("there are buckets");
+        let moved = last.pop().expect("a segment in use is not empty");
+        if last.is_empty() {
+            self.segments.pop();
+        }
+        self.buckets -= 1;
+        for (tag, item) in moved {
+            let index = self.index(rehash(&item)).expect("there are buckets");
+            self.bucket_mut(index).push((tag, item));
+        }
+    }
+
+    /// The mask under which bucket numbers reach the number of buckets.
+    fn mask(&self) -> u64 {
+        (self.buckets.next_power_of_two() - 1) as u64
+    }
+
+    fn fold(&self, index: u64) -> usize {
+        let index = index as usize;
+        if index < self.buckets { index } else { index & (self.mask() as usize >> 1) }
+    }
+
+    fn index(&self, hash: u64) -> Option<usize> {
+        (self.buckets > 0).then(|| self.fold(hash & self.mask()))
+    }
+
+    fn bucket(&self, index: usize) -> &Bucket<T> {
+        &self.segments[index / SEGMENT][index % SEGMENT]
+    }
+
+    fn bucket_mut(&mut self, index: usize) -> &mut Bucket<T> {
+        &mut self.segments[index / SEGMENT][index % SEGMENT]
+    }
+}
+
+/// The upper half of the hash tells items of one bucket apart; the lower half chose the bucket.
+fn tag(hash: u64) -> u32 {
+    (hash >> 32) as u32
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    fn mix(number: &u64) -> u64 {
+        (number ^ 0x5555)
+            .wrapping_mul(0x9e37_79b9_7f4a_7c15)
+            .rotate_left(29)
+            .wrapping_mul(0xbf58_476d_1ce4_e5b9)
+    }
+
+    fn table(numbers: std::ops::Range<u64>) -> Table<u64> {
+        let mut table = Table::default();
+        for number in numbers {
+            table.insert(mix(&number), number, mix);
+        }
+        table
+    }
+
+    #[test]
+    fn what_was_inserted_is_found_until_it_is_removed() {
+        let mut table = table(0..10_000);
+        for number in (0..10_000).step_by(3) {
+            assert_eq!(table.remove(mix(&number), |other| *other == number, mix), Some(number));
+        }
+        for number in 0..10_000 {
+            assert_eq!(table.find(mix(&number), |other| *other == number).is_some(), number % 3 != 0);
+        }
+        assert_eq!(table.iter().count(), table.len());
+    }
+
+    #[test]
+    fn a_scan_visits_what_stays_however_the_table_changes() {
+        for change in [0_u64, 20_000] {
+            let mut table = table(0..5_000);
+            let (mut cursor, mut seen, mut step) = (0, BTreeSet::new(), 0_u64);
+            loop {
+                cursor = table.scan(cursor, |number| {
+                    seen.insert(*number);
+                });
+                if cursor == 0 {
+                    break;
+                }
+                step += 1;
+                for fresh in (0..37).map(|n| 5_000 + step * 37 + n).filter(|_| change > 0) {
+                    table.insert(mix(&fresh), fresh, mix);
+                }
+                for number in
+                    (step * 4..step * 4 + 4).map(|n| 1_000 + n).filter(|n| change == 0 && *n < 5_000)
+                {
+                    table.remove(mix(&number), |other| *other == number, mix);
+                }
+            }
+            let stayed = if change == 0 { 0..1_000 } else { 0..5_000 };
+            assert!(stayed.into_iter().all(|number| seen.contains(&number)));
+        }
+    }
+
+    #[test]
+    fn every_item_has_about_the_same_chance() {
+        let table = table(0..50);
+        let mut random = crate::random::Random::new(1);
+        let mut counts = [0; 50];
+        for _ in 0..50_000 {
+            counts[*table.choose(|bound| random.below(bound)).expect("not empty") as usize] += 1;
+        }
+        assert!(counts.iter().all(|count| (800..1_200).contains(count)), "{counts:?}");
+    }
+}

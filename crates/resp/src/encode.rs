@@ -1,0 +1,110 @@
+//! Values and commands to bytes.
+
+use crate::Value;
+
+/// The version of the protocol that a connection speaks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Protocol {
+    /// The protocol of every client since Redis 2.0, the default of a connection.
+    #[default]
+    Resp2,
+    /// The typed protocol, asked for with `HELLO 3`.
+    Resp3,
+}
+
+/// Appends `value` to `out` in the given protocol.
+///
+/// ```
+/// use windlass_resp::{Protocol, Value, encode};
+///
+/// let mut out = Vec::new();
+/// encode(&Value::Nil, Protocol::Resp3, &mut out);
+/// assert_eq!(out, b"_\r\n");
+/// ```
+pub fn encode(value: &Value, protocol: Protocol, out: &mut Vec<u8>) {
+    let typed = protocol == Protocol::Resp3;
+    match value {
+        Value::Nil | Value::NilArray if typed => out.extend_from_slice(b"_\r\n"),
+        Value::Nil => out.extend_from_slice(b"$-1\r\n"),
+        Value::NilArray => out.extend_from_slice(b"*-1\r\n"),
+        Value::Simple(text) => line(b'+', text.as_bytes(), out),
+        Value::Error(text) => line(b'-', text.as_bytes(), out),
+        Value::Integer(number) => header(b':', *number, out),
+        Value::Double(number) if typed => line(b',', double(*number).as_bytes(), out),
+        Value::Double(number) => bulk(double(*number).as_bytes(), out),
+        Value::Boolean(yes) if typed => out.extend_from_slice(if *yes { b"#t\r\n" } else { b"#f\r\n" }),
+        Value::Boolean(yes) => header(b':', i64::from(*yes), out),
+        Value::Bulk(bytes) => bulk(bytes, out),
+        Value::Verbatim(format, text) if typed => {
+            header(b'=', length(text.len() + 4), out);
+            out.extend_from_slice(format.as_bytes());
+            out.push(b':');
+            out.extend_from_slice(text.as_bytes());
+            out.extend_from_slice(b"\r\n");
+        }
+        Value::Verbatim(_, text) => bulk(text.as_bytes(), out),
+        Value::Array(items) => aggregate(b'*', items, protocol, out),
+        Value::Set(items) => aggregate(if typed { b'~' } else { b'*' }, items, protocol, out),
+        Value::Push(items) => aggregate(if typed { b'>' } else { b'*' }, items, protocol, out),
+        Value::Map(pairs) => {
+            let (mark, count) = if typed { (b'%', pairs.len()) } else { (b'*', pairs.len() * 2) };
+            header(mark, length(count), out);
+            for (key, value) in pairs {
+                encode(key, protocol, out);
+                encode(value, protocol, out);
+            }
+        }
+    }
+}
+
+/// Appends a request, an array of bulk strings, to `out`: the form of a command on the wire and in the log.
+///
+/// ```
+/// let mut out = Vec::new();
+/// windlass_resp::encode_command(&[b"GET", b"k"], &mut out);
+/// assert_eq!(out, b"*2\r\n$3\r\nGET\r\n$1\r\nk\r\n");
+/// ```
+pub fn encode_command(args: &[&[u8]], out: &mut Vec<u8>) {
+    header(b'*', length(args.len()), out);
+    for arg in args {
+        bulk(arg, out);
+    }
+}
+
+/// A number as Redis writes a RESP double: the shortest text that reads back the same, `inf`, `-inf`, `nan`.
+fn double(number: f64) -> String {
+    if number.is_nan() {
+        "nan".into()
+    } else if number.is_infinite() {
+        if number > 0.0 { "inf".into() } else { "-inf".into() }
+    } else {
+        number.to_string()
+    }
+}
+
+fn aggregate(mark: u8, items: &[Value], protocol: Protocol, out: &mut Vec<u8>) {
+    header(mark, length(items.len()), out);
+    for item in items {
+        encode(item, protocol, out);
+    }
+}
+
+fn bulk(bytes: &[u8], out: &mut Vec<u8>) {
+    header(b'$', length(bytes.len()), out);
+    out.extend_from_slice(bytes);
+    out.extend_from_slice(b"\r\n");
+}
+
+fn header(mark: u8, number: i64, out: &mut Vec<u8>) {
+    line(mark, itoa::Buffer::new().format(number).as_bytes(), out);
+}
+
+fn line(mark: u8, text: &[u8], out: &mut Vec<u8>) {
+    out.push(mark);
+    out.extend_from_slice(text);
+    out.extend_from_slice(b"\r\n");
+}
+
+fn length(count: usize) -> i64 {
+    i64::try_from(count).expect("nothing in memory is longer than i64::MAX")
+}

@@ -1,0 +1,56 @@
+//! Imports point down only: a layer that knew what stands on it could not be read, tested or replaced by itself.
+
+use std::path::Path;
+
+use super::File;
+
+/// Each package and the packages of ours that it may name.
+const ARROWS: [(&str, &[&str]); 9] = [
+    ("resp", &[]),
+    ("engine", &["windlass-resp"]),
+    ("db", &["windlass-engine", "windlass-resp"]),
+    ("conn", &["windlass-db", "windlass-resp"]),
+    ("server", &["windlass-db", "windlass-resp"]),
+    ("windlass", &["windlass-conn"]),
+    ("cli", &["windlass", "windlass-conn", "windlass-db", "windlass-server"]),
+    (
+        "test",
+        &["windlass", "windlass-conn", "windlass-db", "windlass-engine", "windlass-resp", "windlass-server"],
+    ),
+    ("xtask", &[]),
+];
+
+pub fn check(_: &Path, files: &[File]) -> Vec<String> {
+    let manifests = files.iter().filter(|file| file.path.ends_with("/Cargo.toml"));
+    manifests.flat_map(|file| check_manifest(&file.path, &file.text)).collect()
+}
+
+fn check_manifest(path: &str, text: &str) -> Vec<String> {
+    let folder = path.trim_end_matches("/Cargo.toml").rsplit('/').next().unwrap_or_default();
+    let Some((_, allowed)) = ARROWS.iter().find(|(name, _)| *name == folder) else {
+        return vec![format!("{path}: a new package needs its line in xtask/src/tidy/layers.rs")];
+    };
+    named_packages(text)
+        .filter(|name| !allowed.contains(name))
+        .map(|name| format!("{path}: {folder} may not know {name}; imports point down only (ARCHITECTURE.md)"))
+        .collect()
+}
+
+/// The packages of ours under `[dependencies]`; tests may look further.
+fn named_packages(manifest: &str) -> impl Iterator<Item = &str> {
+    let lines = manifest.lines().skip_while(|line| *line != "[dependencies]").skip(1);
+    let names = lines.take_while(|line| !line.starts_with('[')).filter_map(|line| line.split(['.', ' ', '=']).next());
+    names.filter(|name| *name == "windlass" || name.starts_with("windlass-"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::check_manifest;
+
+    #[test]
+    fn an_arrow_that_points_up_is_found() {
+        let manifest = "[package]\nname = \"windlass-engine\"\n[dependencies]\nwindlass-db.workspace = true\n";
+        assert_eq!(check_manifest("crates/engine/Cargo.toml", manifest).len(), 1);
+        assert_eq!(check_manifest("crates/conn/Cargo.toml", manifest).len(), 0);
+    }
+}
