@@ -68,23 +68,27 @@ async fn run_all(cases: &[Case], url: &str) -> Vec<String> {
             && let Some(case) = waiting.next()
         {
             let (store, case) = (store.clone(), *case);
-            running.spawn(async move {
-                // A task of its own, so that an assertion that fails does not end the suite.
-                let mut task = tokio::spawn(async move { (case.run)(&store).await });
-                match tokio::time::timeout(CASE_MAX, &mut task).await {
-                    Ok(Ok(())) => None,
-                    Ok(Err(_)) => Some(format!("{} does not hold", case.name)),
-                    Err(_) => {
-                        task.abort();
-                        Some(format!("{} did not end in {CASE_MAX:?}", case.name))
-                    }
-                }
-            });
+            running.spawn_blocking(move || run_one(case, &store));
         }
         match running.join_next().await {
             None => return failures,
-            Some(failure) => failures.extend(failure.expect("the case has a task of its own")),
+            Some(failure) => failures.extend(failure.expect("a case catches its panics")),
         }
+    }
+}
+
+/// Runs one case on this thread, with a runtime of its own, and answers how it failed.
+fn run_one(case: Case, store: &Store) -> Option<String> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+    let runtime = runtime.expect("a runtime starts");
+    let within = async { tokio::time::timeout(CASE_MAX, (case.run)(store)).await };
+    // An assertion that fails ends the case and not the suite; its message is on stderr already.
+    let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| runtime.block_on(within)));
+    runtime.shutdown_background();
+    match ended {
+        Ok(Ok(())) => None,
+        Ok(Err(_)) => Some(format!("{} did not end in {CASE_MAX:?}", case.name)),
+        Err(_) => Some(format!("{} does not hold", case.name)),
     }
 }
 

@@ -15,8 +15,8 @@ use std::pin::Pin;
 
 pub use world::{Store, World};
 
-/// A case that is running.
-pub type Running<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
+/// A case that is running. It stays on the thread that began it.
+pub type Running<'a> = Pin<Box<dyn Future<Output = ()> + 'a>>;
 
 /// One case.
 #[derive(Clone, Copy)]

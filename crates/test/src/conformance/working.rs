@@ -217,7 +217,7 @@ pub(super) async fn names_and_sizes_are_checked(store: &Store) {
     let large = value!("x".repeat(100)).to_string();
     match world.client.push_raw("k", &json(&large), Push::new()).await {
         Err(error @ Error::Payload { .. }) => {
-            let text = "the job `k` takes 132 bytes, more than the 100 of max_payload";
+            let text = "the job `k` takes 128 bytes, more than the 100 of max_payload";
             assert_eq!(error.to_string(), text);
         }
         other => panic!("{other:?}"),
