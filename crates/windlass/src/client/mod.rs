@@ -23,7 +23,7 @@ use crate::name::check_name;
 
 pub use handle::Handle;
 pub(crate) use handle::{split_record, state_of};
-pub use options::Push;
+pub use options::{KEY_LEN_MAX, Push};
 
 /// Pushes jobs into one namespace of a store. A clone is the same client; pushes of many tasks on one
 /// client travel together.
@@ -200,6 +200,9 @@ impl Client {
         options: &Push,
     ) -> Result<JobId> {
         check_name("queue", queue)?;
+        if options.key.as_ref().is_some_and(|key| key.len() > KEY_LEN_MAX) {
+            return Err(Error::Config(vec![format!("the key has more than {KEY_LEN_MAX} bytes")]));
+        }
         let bytes = self.to_bytes(envelope)?;
         let Inner { broker, config, pusher, .. } = &*self.inner;
         let ttl = options.key_ttl.unwrap_or(config.key_ttl);

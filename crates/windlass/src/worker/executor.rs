@@ -303,7 +303,5 @@ fn panicked(panic: &(dyn std::any::Any + Send)) -> Failure {
     let message = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
     let message = message.or_else(|| panic.downcast_ref::<String>().cloned());
     let message = message.unwrap_or_else(|| "it panicked".to_owned());
-    let backtrace = std::backtrace::Backtrace::capture();
-    let is_known = backtrace.status() == std::backtrace::BacktraceStatus::Captured;
-    Failure::with(Fate::Retry(None), "Panic", message).backtrace(is_known.then(|| backtrace.to_string()))
+    Failure::with(Fate::Retry(None), "Panic", message)
 }
