@@ -35,6 +35,7 @@ impl Drop for Server {
 
 #[tokio::main]
 async fn main() -> ExitCode {
+    windlass_test::conformance::be_a_worker_if_asked().await;
     // Arguments narrow the run to the cases whose names contain one of them; those of the harness that
     // this is not are passed over.
     let filters: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect();

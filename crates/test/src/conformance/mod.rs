@@ -6,6 +6,7 @@
 
 mod moves;
 mod outcomes;
+mod process;
 mod recovery;
 mod results;
 mod working;
@@ -13,6 +14,7 @@ mod world;
 
 use std::pin::Pin;
 
+pub use process::be_a_worker_if_asked;
 pub use world::{Store, World};
 
 /// A case that is running. It stays on the thread that began it.
@@ -71,6 +73,8 @@ pub const CASES: &[Case] = cases! {
         garbage_dies_with_a_reason_and_the_worker_lives
         arguments_of_the_wrong_shape_fail
         an_unknown_kind_is_parked_until_somebody_knows_it;
+    process:
+        a_killed_process_loses_nothing;
     results:
         a_result_reaches_all_who_wait
         an_empty_result_is_a_result

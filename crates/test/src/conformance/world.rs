@@ -26,6 +26,11 @@ impl Store {
         Self { url: url.into(), run, count: Arc::default() }
     }
 
+    /// What names it.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
     /// A connection of its own.
     pub async fn connect(&self) -> Connection {
         Connection::open(&self.url).await.expect("the store answers")
