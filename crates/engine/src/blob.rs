@@ -2,7 +2,7 @@
 
 use std::borrow::Borrow;
 use std::hash::{Hash, Hasher};
-use std::ops::Deref;
+use std::ops::{Deref, DerefMut};
 
 /// The longest byte string that is stored without an allocation of its own.
 const INLINE_MAX: usize = 22;
@@ -30,6 +30,27 @@ impl Blob {
         match &self.0 {
             Form::Inline(..) => 0,
             Form::Heap(bytes) => bytes.len(),
+        }
+    }
+}
+
+impl Blob {
+    /// Changes the bytes with `edit`, which may make them longer or shorter.
+    pub(crate) fn edit(&mut self, edit: impl FnOnce(&mut Vec<u8>)) {
+        let mut bytes = match std::mem::take(self).0 {
+            Form::Inline(length, bytes) => bytes[..usize::from(length)].to_vec(),
+            Form::Heap(bytes) => bytes.into_vec(),
+        };
+        edit(&mut bytes);
+        *self = Self::from(bytes);
+    }
+}
+
+impl DerefMut for Blob {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        match &mut self.0 {
+            Form::Inline(length, bytes) => &mut bytes[..usize::from(*length)],
+            Form::Heap(bytes) => bytes,
         }
     }
 }

@@ -61,6 +61,9 @@ impl Engine {
         let session = Session::new(id, address, is_authenticated, now);
         self.state.sessions.insert(id, Some(Box::new(session)));
         self.state.stats.connections += 1;
+        if self.state.started == Time::default() {
+            self.state.started = now;
+        }
         id
     }
 
@@ -104,7 +107,7 @@ impl Engine {
         }
     }
 
-    /// Ends waits and removes keys whose time is over, at most `budget` of each. Call it when [`Engine::next_due`]
+    /// Ends waits, removes keys whose time is over and frees what was deleted, at most `budget` of each. Call it when [`Engine::next_due`]
     /// says so.
     pub fn tick(&mut self, now: Time, budget: usize) -> Vec<Delivery> {
         for _ in 0..budget {
@@ -119,12 +122,16 @@ impl Engine {
                 self.state.effects.end_group();
             }
         }
+        self.state.garbage.free_some(budget);
         self.serve_ready(now);
         std::mem::take(&mut self.state.deliveries)
     }
 
     /// When [`Engine::tick`] next has something to do.
     pub fn next_due(&self) -> Option<Time> {
+        if !self.state.garbage.is_empty() {
+            return Some(Time::default());
+        }
         let expiries = self.state.databases.iter().filter_map(|db| db.next_expiry());
         self.state.waits.next_deadline().into_iter().chain(expiries).min().map(Time::from_millis)
     }
@@ -137,6 +144,11 @@ impl Engine {
     /// Gives up the wait of a session whose client went away or was interrupted; true if it waited.
     pub fn stop_waiting(&mut self, id: SessionId) -> bool {
         self.state.waits.remove(id).is_some()
+    }
+
+    /// True for a session whose command waits: it must not execute another.
+    pub fn is_waiting(&self, id: SessionId) -> bool {
+        self.state.waits.get(id).is_some()
     }
 
     /// Approximate bytes of memory of the data.
@@ -159,12 +171,19 @@ impl Engine {
                 session.last_command = command.name;
                 session.last_used = now;
                 self.state.stats.commands += 1;
-                if session.transaction.is_some() && !command.flags.has(Flags::IMMEDIATE) {
-                    let queue = &mut session.transaction.as_mut().expect("checked above").queue;
-                    queue.push(args.0.iter().map(|arg| Blob::from(*arg)).collect());
+                if let Some(transaction) = &mut session.transaction
+                    && !command.flags.has(Flags::IMMEDIATE)
+                {
+                    transaction.queue.push(args.0.iter().map(|arg| Blob::from(*arg)).collect());
                     return Some(Value::QUEUED);
                 }
                 self.run(session, command, args, now, true)
+            }
+            // EXEC that may not run ends the transaction, for whatever reason.
+            Err(error) if args.is(0, "EXEC") => {
+                session.transaction = None;
+                self.state.unwatch(session);
+                Some(Error::exec_abort(&error).into())
             }
             Err(error) => {
                 if let Some(transaction) = &mut session.transaction {
@@ -217,10 +236,9 @@ impl Engine {
         let mut context = Call { state: &mut self.state, session, command, args, now, wait: None };
         let answer: Answer = call(&mut context);
         let reply = answer.unwrap_or_else(Value::from);
-        let Some(mut wait) = context.wait.take().filter(|_| may_wait && !reply.is_error()) else {
+        let Some(wait) = context.wait.take().filter(|_| may_wait && !reply.is_error()) else {
             return Some(reply);
         };
-        wait.timeout_reply = reply;
         self.state.waits.insert(session.id, wait);
         None
     }

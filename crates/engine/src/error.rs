@@ -72,6 +72,12 @@ impl Error {
         Self::new(format!("ERR wrong number of arguments for '{}' command", name.to_ascii_lowercase()))
     }
 
+    /// The answer to an EXEC that itself may not run.
+    pub fn exec_abort(cause: &Self) -> Self {
+        let cause = cause.text().strip_prefix("ERR ").unwrap_or(cause.text());
+        Self::new(format!("EXECABORT Transaction discarded because of: {cause}"))
+    }
+
     /// The answer to an expiry that is not positive or leaves the range of a 64-bit signed integer.
     pub fn invalid_expire(name: &str) -> Self {
         Self::new(format!("ERR invalid expire time in '{}' command", name.to_ascii_lowercase()))

@@ -56,6 +56,18 @@ impl Object {
         }
     }
 
+    /// Takes about `budget` members out of a value that nobody uses any more; true when little is left of it.
+    pub fn free_some(&mut self, budget: usize) -> bool {
+        match self {
+            Self::String(_) => true,
+            Self::List(list) => Kind::free_some(&mut **list, budget),
+            Self::Hash(hash) => Kind::free_some(&mut **hash, budget),
+            Self::Set(set) => Kind::free_some(&mut **set, budget),
+            Self::SortedSet(zset) => zset.free_some(budget),
+            Self::Stream(stream) => Kind::free_some(&mut **stream, budget),
+        }
+    }
+
     /// Approximate bytes of memory.
     pub fn bytes(&self) -> usize {
         match self {
@@ -76,6 +88,12 @@ pub trait Kind: Sized {
     fn of_mut(object: &mut Object) -> Option<&mut Self>;
     fn wrap(self) -> Object;
     fn bytes(&self) -> usize;
+
+    /// Takes about `budget` members out of a value that nobody uses any more; true when little is left of it. A type
+    /// that does not say how is freed at once.
+    fn free_some(&mut self, _budget: usize) -> bool {
+        true
+    }
 }
 
 impl Kind for Blob {
@@ -100,8 +118,9 @@ impl Kind for Blob {
     }
 }
 
+/// `+ free_some` stands by the types that can be freed bit by bit.
 macro_rules! collection {
-    ($($name:ident),*) => {$(
+    ($($name:ident $(+ $free_some:ident)?),*) => {$(
         impl Kind for $name {
             fn create(seed: u64) -> Self {
                 Self::new(seed)
@@ -122,8 +141,12 @@ macro_rules! collection {
             fn bytes(&self) -> usize {
                 $name::bytes(self)
             }
+
+            $(fn $free_some(&mut self, budget: usize) -> bool {
+                $name::$free_some(self, budget)
+            })?
         }
     )*};
 }
 
-collection!(List, Hash, Set, SortedSet, Stream);
+collection!(List + free_some, Hash + free_some, Set + free_some, SortedSet, Stream);

@@ -11,6 +11,7 @@ use crate::config::Config;
 use crate::effect::Effects;
 use crate::engine::{Delivery, Message};
 use crate::error::{Error, Result};
+use crate::garbage::Garbage;
 use crate::keyspace::{Entry, Keyspace, Slot};
 use crate::object::{Kind, Object};
 use crate::pubsub::PubSub;
@@ -35,6 +36,8 @@ pub struct State {
     pub sessions: HashMap<SessionId, Option<Box<Session>>>,
     pub watchers: HashMap<(usize, Blob), Vec<SessionId>>,
     pub stats: Stats,
+    /// What was deleted and is too big to be freed at once.
+    pub garbage: Garbage,
     /// What the owner of the engine tells INFO: section, then lines of name and value.
     pub facts: BTreeMap<String, Vec<(String, String)>>,
     pub started: Time,
@@ -65,6 +68,7 @@ impl State {
             sessions: HashMap::new(),
             watchers: HashMap::new(),
             stats: Stats::default(),
+            garbage: Garbage::default(),
             facts: BTreeMap::new(),
             started: Time::default(),
         }
@@ -103,7 +107,9 @@ impl State {
 
     /// Removes a key that has ended, and logs that: a replay has no clock.
     pub fn expire(&mut self, db: usize, key: &[u8]) {
-        self.databases[db].remove(key);
+        if let Some(entry) = self.databases[db].remove(key) {
+            self.garbage.add(entry.value);
+        }
         self.effects.push(db, &[b"DEL", key]);
         self.stats.expired_keys += 1;
         self.touch(db, key);
@@ -120,6 +126,12 @@ impl State {
             }
         }
         session.is_watch_broken = false;
+    }
+
+    /// What the engine's owner told under a section and a name.
+    pub fn fact(&self, section: &str, name: &str) -> Option<&str> {
+        let lines = self.facts.get(section)?;
+        lines.iter().find(|(other, _)| other == name).map(|(_, value)| value.as_str())
     }
 
     pub fn deliver(&mut self, session: SessionId, message: Message) {
@@ -158,9 +170,16 @@ impl<'a> Call<'a> {
     /// # Errors
     /// WRONGTYPE when the key holds another type.
     pub fn get<T: Kind>(&mut self, key: &[u8]) -> Result<Option<&T>> {
-        match self.entry(key) {
-            Some(entry) => T::of(&entry.value).map(Some).ok_or(Error::WRONG_TYPE),
-            None => Ok(None),
+        self.state.expire_if_due(self.session.db, key, self.now);
+        match self.state.databases[self.session.db].entry(key) {
+            Some(entry) => {
+                self.state.stats.keyspace_hits += 1;
+                T::of(&entry.value).map(Some).ok_or(Error::WRONG_TYPE)
+            }
+            None => {
+                self.state.stats.keyspace_misses += 1;
+                Ok(None)
+            }
         }
     }
 
@@ -184,24 +203,29 @@ impl<'a> Call<'a> {
 
     /// Sets `key` to `value`, replacing whatever was there with its expiry.
     pub fn set(&mut self, key: &[u8], value: Object, expires_ms: Option<u64>) {
-        self.db().insert(Blob::from(key), value, expires_ms);
+        if let Some(before) = self.db().insert(Blob::from(key), value, expires_ms) {
+            self.state.garbage.add(before);
+        }
         self.changed(key);
     }
 
     /// Removes `key`; true when it was there.
     pub fn remove(&mut self, key: &[u8]) -> bool {
         self.state.expire_if_due(self.session.db, key, self.now);
-        let was_there = self.db().remove(key).is_some();
-        if was_there {
-            self.changed(key);
-        }
-        was_there
+        let Some(entry) = self.db().remove(key) else { return false };
+        self.state.garbage.add(entry.value);
+        self.changed(key);
+        true
     }
 
     /// Must follow every write to `key`: wakes who waits for it, breaks who watches it, and removes a collection that
     /// has become empty.
     pub fn changed(&mut self, key: &[u8]) {
         let db = self.session.db;
+        // The calling session is not among the sessions while it executes, and its own writes count, too.
+        if self.session.watched.iter().any(|(watched_db, watched)| *watched_db == db && **watched == *key) {
+            self.session.is_watch_broken = true;
+        }
         if self.state.databases[db].entry(key).is_some_and(|entry| entry.value.is_empty_collection()) {
             self.state.databases[db].remove(key);
         }
@@ -218,8 +242,9 @@ impl<'a> Call<'a> {
         self.state.effects.push(self.session.db, args);
     }
 
-    /// Waits for one of `keys`; what the command then answers is its reply at the timeout (0 is for ever), or where
-    /// waiting is not possible: in a transaction or a script.
+    /// Waits for one of `keys`, at most `timeout_ms` (0 is for ever). At the timeout the reply is the null array,
+    /// whatever the command; what the command answers now is its reply where waiting is not possible: in a transaction
+    /// or a script.
     pub fn wait(&mut self, keys: &[&[u8]], timeout_ms: u64) {
         let args = self.args;
         self.wait_as(keys, timeout_ms, args.0);
@@ -233,7 +258,7 @@ impl<'a> Call<'a> {
             keys: own(keys),
             deadline_ms: (timeout_ms > 0).then(|| self.now.millis().saturating_add(timeout_ms)),
             args: own(args),
-            timeout_reply: Value::Nil,
+            timeout_reply: Value::NilArray,
         });
     }
 }

@@ -1,7 +1,7 @@
 //! Blocking reads: who waits for which key, in which order, until when.
 //!
 //! A blocking command that finds nothing calls [`Call::wait`](crate::state::Call::wait) and answers what it would
-//! answer at its timeout. When one of its keys changes, the same command runs again; so a blocking command has one
+//! answer in a transaction, where nothing waits. When one of its keys changes, the same command runs again; so a blocking command has one
 //! body, and a waiter is served by what it would have read.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
@@ -77,6 +77,13 @@ impl Waits {
     /// The sessions that wait for a key, first come first.
     pub fn of_key(&self, place: &(usize, Blob)) -> Vec<SessionId> {
         self.by_key.get(place).map(|queue| queue.iter().copied().collect()).unwrap_or_default()
+    }
+
+    /// Every key of a database that somebody waits for, in order.
+    pub fn keys_of(&self, db: usize) -> Vec<(usize, Blob)> {
+        let mut keys: Vec<_> = self.by_key.keys().filter(|(other, _)| *other == db).cloned().collect();
+        keys.sort();
+        keys
     }
 
     /// A session whose time is over.

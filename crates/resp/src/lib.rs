@@ -11,8 +11,10 @@
 //! assert_eq!(out, b"$2\r\nhi\r\n");
 //! ```
 
+mod double;
 mod encode;
 mod value;
 
+pub use double::{format_double, format_general};
 pub use encode::{Protocol, encode, encode_command};
 pub use value::Value;

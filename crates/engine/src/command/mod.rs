@@ -14,10 +14,14 @@ use crate::state::Call;
 use crate::time::Time;
 
 pub mod connection;
+pub mod container;
+pub mod expiry;
 pub mod hash;
 pub mod key;
 pub mod list;
 pub mod pubsub;
+pub mod random;
+pub mod scan;
 pub mod script;
 pub mod server;
 pub mod set;
@@ -113,7 +117,7 @@ impl Flags {
 
     /// The names that COMMAND gives.
     pub fn names(self) -> Vec<&'static str> {
-        const NAMES: [(Flags, &str); 8] = [
+        const NAMES: [(Flags, &str); 9] = [
             (Flags::WRITE, "write"),
             (Flags::READONLY, "readonly"),
             (Flags::DENY_OOM, "denyoom"),
@@ -121,6 +125,7 @@ impl Flags {
             (Flags::PUBSUB, "pubsub"),
             (Flags::NO_SCRIPT, "noscript"),
             (Flags::FAST, "fast"),
+            (Flags::BLOCKING, "blocking"),
             (Flags::NO_AUTH, "no_auth"),
         ];
         NAMES.iter().filter(|(flag, _)| self.has(*flag)).map(|(_, name)| *name).collect()
@@ -181,7 +186,13 @@ const FAMILIES: &[&[Command]] = &[
     stream::COMMANDS,
     string::COMMANDS,
     transaction::COMMANDS,
-    zset::COMMANDS,
+    zset::add::COMMANDS,
+    zset::combine::COMMANDS,
+    zset::pop::COMMANDS,
+    zset::random::COMMANDS,
+    zset::range::COMMANDS,
+    zset::read::COMMANDS,
+    zset::remove::COMMANDS,
 ];
 
 static BY_NAME: LazyLock<HashMap<&'static [u8], &'static Command, foldhash::fast::FixedState>> =

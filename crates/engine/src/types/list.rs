@@ -1,27 +1,487 @@
-//! The list.
+//! The list: a deque of blocks.
+//!
+//! Each block has at most [`ITEMS_MAX`] items and, unless it has one item alone, [`LENGTH_MAX`] bytes of content. Both
+//! ends cost O(1); a place inside is found by walking the blocks from the nearer end.
+
+use std::collections::VecDeque;
+
+use crate::blob::Blob;
+
+/// The most items of a block.
+const ITEMS_MAX: usize = 128;
+/// The most bytes of content of a block that has more than one item.
+const LENGTH_MAX: usize = 8 * 1024;
+/// What a block costs besides its items.
+const BLOCK_BYTES: usize = size_of::<Block>() + size_of::<Box<Block>>();
 
 /// A list.
 #[derive(Clone, Debug)]
 pub struct List {
-    seed: u64,
+    /// Boxed, so that growing the deque or opening a gap in it moves eight bytes for each block. No block is empty.
+    blocks: VecDeque<Box<Block>>,
+    len: usize,
+    /// Bytes of items that are stored outside of the blocks.
+    heap_bytes: usize,
+}
+
+/// One of the two ends of a list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// The head.
+    Left,
+    /// The tail.
+    Right,
 }
 
 impl List {
-    pub fn new(seed: u64) -> Self {
-        Self { seed }
+    pub fn new(_seed: u64) -> Self {
+        Self { blocks: VecDeque::new(), len: 0, heap_bytes: 0 }
     }
 
     pub fn is_empty(&self) -> bool {
-        true
+        self.len == 0
+    }
+
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    pub fn push(&mut self, end: End, item: Blob) {
+        self.count_in(&item);
+        let last = match end {
+            End::Left => self.blocks.front_mut(),
+            End::Right => self.blocks.back_mut(),
+        };
+        let block = match last {
+            Some(block) if block.has_room_for(&item) => block,
+            _ => match end {
+                End::Left => self.blocks.push_front_mut(Box::default()),
+                End::Right => self.blocks.push_back_mut(Box::default()),
+            },
+        };
+        let place = if end == End::Left { 0 } else { block.items.len() };
+        block.insert(place, item);
+    }
+
+    pub fn pop(&mut self, end: End) -> Option<Blob> {
+        let block = match end {
+            End::Left => self.blocks.front_mut()?,
+            End::Right => self.blocks.back_mut()?,
+        };
+        let item = match end {
+            End::Left => block.items.pop_front(),
+            End::Right => block.items.pop_back(),
+        };
+        let item = item.expect("no block is empty");
+        block.length -= item.len();
+        if block.items.is_empty() {
+            match end {
+                End::Left => self.blocks.pop_front(),
+                End::Right => self.blocks.pop_back(),
+            };
+        }
+        self.count_out(&item);
+        Some(item)
+    }
+
+    pub fn get(&self, index: usize) -> Option<&Blob> {
+        let (place, offset) = self.locate(index)?;
+        self.blocks[place].items.get(offset)
+    }
+
+    /// Replaces the item at an index, which must exist.
+    ///
+    /// # Panics
+    /// When there is no such index.
+    pub fn set(&mut self, index: usize, item: Blob) {
+        let (place, offset) = self.locate(index).expect("the caller knows the length");
+        self.count_in(&item);
+        let block = &mut self.blocks[place];
+        block.length += item.len();
+        let before = std::mem::replace(&mut block.items[offset], item);
+        block.length -= before.len();
+        self.count_out(&before);
+        if self.blocks[place].is_too_long() {
+            self.isolate(place, offset);
+        }
+    }
+
+    /// Inserts before the item at `index`, or at the end when `index` is the length.
+    ///
+    /// # Panics
+    /// When `index` is beyond the length.
+    pub fn insert(&mut self, index: usize, item: Blob) {
+        if index == 0 || index == self.len {
+            return self.push(if index == 0 { End::Left } else { End::Right }, item);
+        }
+        let (place, offset) = self.locate(index).expect("the caller knows the length");
+        self.count_in(&item);
+        if self.blocks[place].has_room_for(&item) {
+            return self.blocks[place].insert(offset, item);
+        }
+        // The item goes to the end of what is left of its place, which gets room or a block of its own for it.
+        let mut gap = place;
+        if offset > 0 {
+            let rest = self.blocks[place].split_off(offset);
+            self.blocks.insert(place + 1, rest);
+            gap = place + 1;
+        }
+        if gap > 0 && self.blocks[gap - 1].has_room_for(&item) {
+            let before = &mut self.blocks[gap - 1];
+            before.insert(before.items.len(), item);
+        } else if self.blocks[gap].has_room_for(&item) {
+            self.blocks[gap].insert(0, item);
+        } else {
+            let mut block = Box::<Block>::default();
+            block.insert(0, item);
+            self.blocks.insert(gap, block);
+        }
+    }
+
+    /// Every item from the head on; the iterator goes both ways.
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = &Blob> {
+        self.blocks.iter().flat_map(|block| block.items.iter())
+    }
+
+    /// At most `count` items from `start` on.
+    pub fn range(&self, start: usize, count: usize) -> impl Iterator<Item = &Blob> {
+        let (place, offset) = self.locate(start).unwrap_or((self.blocks.len(), 0));
+        self.blocks.range(place..).flat_map(|block| block.items.iter()).skip(offset).take(count)
+    }
+
+    /// Removes the first `limit` items that equal `value`, seen from `end`; answers how many there were.
+    pub fn remove(&mut self, value: &[u8], end: End, limit: usize) -> usize {
+        let (mut left, mut touched) = (limit, Vec::new());
+        let count = self.blocks.len();
+        for step in 0..count {
+            if left == 0 {
+                break;
+            }
+            let place = if end == End::Left { step } else { count - 1 - step };
+            let block = &mut self.blocks[place];
+            let found = block.items.iter().filter(|item| ***item == *value).count();
+            if found == 0 {
+                continue;
+            }
+            let removed = found.min(left);
+            let skipped = if end == End::Left { 0 } else { found - removed };
+            let heap_bytes = block.remove_matches(value, skipped, removed);
+            self.heap_bytes -= heap_bytes;
+            self.len -= removed;
+            left -= removed;
+            touched.push(place);
+        }
+        match touched[..] {
+            [] => {}
+            [place] => self.settle(place),
+            _ => self.compact(),
+        }
+        limit - left
+    }
+
+    /// Keeps `count` items from `start` on; answers how many went.
+    pub fn keep(&mut self, start: usize, count: usize) -> usize {
+        let before = self.len;
+        let tail = self.len.saturating_sub(start.saturating_add(count));
+        self.drop_some(End::Right, tail);
+        self.drop_some(End::Left, start.min(self.len));
+        before - self.len
+    }
+
+    /// Drops about `budget` items of a list that nobody uses any more; true when the rest is small.
+    pub fn free_some(&mut self, budget: usize) -> bool {
+        self.drop_some(End::Right, budget.min(self.len));
+        self.blocks.len() <= 1
     }
 
     /// Approximate bytes of memory.
     pub fn bytes(&self) -> usize {
-        0
+        size_of::<Self>() + self.blocks.len() * BLOCK_BYTES + self.len * size_of::<Blob>() + self.heap_bytes
     }
 
-    /// The name that OBJECT ENCODING gives.
+    /// The name that OBJECT ENCODING gives; Redis 7.0 knows but this one.
     pub fn encoding(&self) -> &'static str {
-        "raw"
+        "quicklist"
+    }
+
+    fn count_in(&mut self, item: &Blob) {
+        self.len += 1;
+        self.heap_bytes += item.heap_bytes();
+    }
+
+    fn count_out(&mut self, item: &Blob) {
+        self.len -= 1;
+        self.heap_bytes -= item.heap_bytes();
+    }
+
+    /// The block of an index and the place in it.
+    fn locate(&self, index: usize) -> Option<(usize, usize)> {
+        if index >= self.len {
+            return None;
+        }
+        if index < self.len / 2 {
+            let mut before = 0;
+            for (place, block) in self.blocks.iter().enumerate() {
+                if index - before < block.items.len() {
+                    return Some((place, index - before));
+                }
+                before += block.items.len();
+            }
+        } else {
+            let mut from = self.len;
+            for (place, block) in self.blocks.iter().enumerate().rev() {
+                from -= block.items.len();
+                if index >= from {
+                    return Some((place, index - from));
+                }
+            }
+        }
+        unreachable!("the blocks have as many items as the list")
+    }
+
+    /// Drops items at one end, block by block.
+    fn drop_some(&mut self, end: End, mut count: usize) {
+        while count > 0 {
+            let block = match end {
+                End::Left => self.blocks.front(),
+                End::Right => self.blocks.back(),
+            };
+            let Some(block) = block else { return };
+            if block.items.len() > count {
+                for _ in 0..count {
+                    self.pop(end);
+                }
+                return;
+            }
+            count -= block.items.len();
+            self.len -= block.items.len();
+            self.heap_bytes -= block.heap_bytes();
+            match end {
+                End::Left => self.blocks.pop_front(),
+                End::Right => self.blocks.pop_back(),
+            };
+        }
+    }
+
+    /// Gives the item at a place a block of its own, when its block became too long by it.
+    fn isolate(&mut self, place: usize, offset: usize) {
+        let mut own = place;
+        if offset > 0 {
+            let rest = self.blocks[place].split_off(offset);
+            own = place + 1;
+            self.blocks.insert(own, rest);
+        }
+        if self.blocks[own].is_too_long() {
+            let rest = self.blocks[own].split_off(1);
+            self.blocks.insert(own + 1, rest);
+        }
+    }
+
+    /// Puts right a block that lost items: an empty one goes, a small one joins a small neighbour.
+    fn settle(&mut self, place: usize) {
+        if self.blocks[place].items.is_empty() {
+            self.blocks.remove(place);
+        } else if place + 1 < self.blocks.len() && self.blocks[place].may_join(&self.blocks[place + 1]) {
+            let next = self.blocks.remove(place + 1).expect("it was looked at above");
+            self.blocks[place].append(*next);
+        } else if place > 0 && self.blocks[place - 1].may_join(&self.blocks[place]) {
+            let block = self.blocks.remove(place).expect("it was looked at above");
+            self.blocks[place - 1].append(*block);
+        }
+    }
+
+    /// Puts right all blocks, after many lost items.
+    fn compact(&mut self) {
+        for block in std::mem::take(&mut self.blocks) {
+            match self.blocks.back_mut() {
+                _ if block.items.is_empty() => {}
+                Some(last) if last.may_join(&block) => last.append(*block),
+                _ => self.blocks.push_back(block),
+            }
+        }
+    }
+}
+
+/// A block of items.
+#[derive(Clone, Debug, Default)]
+struct Block {
+    items: VecDeque<Blob>,
+    /// Bytes of content of all items.
+    length: usize,
+}
+
+impl Block {
+    fn has_room_for(&self, item: &Blob) -> bool {
+        self.items.is_empty() || self.items.len() < ITEMS_MAX && self.length + item.len() <= LENGTH_MAX
+    }
+
+    fn is_too_long(&self) -> bool {
+        self.items.len() > 1 && self.length > LENGTH_MAX
+    }
+
+    /// True when both together are at most half a block, so that a join is not soon followed by a split.
+    fn may_join(&self, other: &Self) -> bool {
+        self.items.len() + other.items.len() <= ITEMS_MAX / 2 && self.length + other.length <= LENGTH_MAX / 2
+    }
+
+    fn insert(&mut self, offset: usize, item: Blob) {
+        self.length += item.len();
+        self.items.insert(offset, item);
+    }
+
+    fn append(&mut self, mut other: Self) {
+        self.length += other.length;
+        self.items.append(&mut other.items);
+    }
+
+    fn split_off(&mut self, offset: usize) -> Box<Self> {
+        let items = self.items.split_off(offset);
+        let length = items.iter().map(|item| item.len()).sum();
+        self.length -= length;
+        Box::new(Self { items, length })
+    }
+
+    /// Removes `count` items that equal `value` after skipping so many; answers the bytes that they had elsewhere.
+    fn remove_matches(&mut self, value: &[u8], skipped: usize, count: usize) -> usize {
+        let (mut seen, mut heap_bytes) = (0, 0);
+        self.items.retain(|item| {
+            if **item != *value {
+                return true;
+            }
+            seen += 1;
+            let stays = seen <= skipped || seen > skipped + count;
+            if !stays {
+                heap_bytes += item.heap_bytes();
+            }
+            stays
+        });
+        self.length -= count * value.len();
+        heap_bytes
+    }
+
+    fn heap_bytes(&self) -> usize {
+        self.items.iter().map(Blob::heap_bytes).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        Push(bool, u8, bool),
+        Pop(bool),
+        Set(usize, u8, bool),
+        Insert(usize, u8, bool),
+        Remove(u8, bool, usize),
+        Keep(usize, usize),
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        let item = (0..6_u8, prop::bool::weighted(0.03));
+        prop_oneof![
+            30 => (any::<bool>(), item.clone()).prop_map(|(left, (n, big))| Step::Push(left, n, big)),
+            8 => any::<bool>().prop_map(Step::Pop),
+            8 => (any::<usize>(), item.clone()).prop_map(|(at, (n, big))| Step::Set(at, n, big)),
+            20 => (any::<usize>(), item).prop_map(|(at, (n, big))| Step::Insert(at, n, big)),
+            3 => (0..6_u8, any::<bool>(), 1..60_usize).prop_map(|(n, left, max)| Step::Remove(n, left, max)),
+            1 => (0..20_usize, 0..900_usize).prop_map(|(start, count)| Step::Keep(start, count)),
+        ]
+    }
+
+    /// A small item, or one that nearly fills a block.
+    fn item(number: u8, is_big: bool) -> Vec<u8> {
+        vec![b'a' + number; if is_big { 3000 + usize::from(number) * 1000 } else { usize::from(number) * 10 }]
+    }
+
+    fn end(is_left: bool) -> End {
+        if is_left { End::Left } else { End::Right }
+    }
+
+    fn check(list: &List, model: &VecDeque<Vec<u8>>) {
+        assert_eq!(list.len(), model.len());
+        assert!(list.iter().map(|item| &**item).eq(model.iter().map(|item| &item[..])));
+        assert!(list.iter().rev().map(|item| &**item).eq(model.iter().rev().map(|item| &item[..])));
+        assert_eq!(list.heap_bytes, list.iter().map(Blob::heap_bytes).sum::<usize>());
+        for block in &list.blocks {
+            assert!(!block.items.is_empty() && block.items.len() <= ITEMS_MAX && !block.is_too_long());
+            assert_eq!(block.length, block.items.iter().map(|item| item.len()).sum::<usize>());
+        }
+    }
+
+    fn apply(list: &mut List, model: &mut VecDeque<Vec<u8>>, step: Step) {
+        match step {
+            Step::Push(left, number, big) => {
+                let item = item(number, big);
+                list.push(end(left), Blob::from(&item[..]));
+                if left { model.push_front(item) } else { model.push_back(item) }
+            }
+            Step::Pop(left) => {
+                let popped = if left { model.pop_front() } else { model.pop_back() };
+                assert_eq!(list.pop(end(left)).map(|item| item.to_vec()), popped);
+            }
+            Step::Set(at, number, big) if !model.is_empty() => {
+                let (at, item) = (at % model.len(), item(number, big));
+                list.set(at, Blob::from(&item[..]));
+                model[at] = item;
+                assert_eq!(list.get(at).map(|item| &**item), Some(&model[at][..]));
+            }
+            Step::Set(..) => assert_eq!(list.get(0), None),
+            Step::Insert(at, number, big) => {
+                let (at, item) = (at % (model.len() + 1), item(number, big));
+                list.insert(at, Blob::from(&item[..]));
+                model.insert(at, item);
+            }
+            Step::Remove(number, left, max) => {
+                let value = item(number, false);
+                let mut places: Vec<usize> = (0..model.len()).filter(|at| model[*at] == value).collect();
+                if !left {
+                    places.reverse();
+                }
+                places.truncate(max);
+                assert_eq!(list.remove(&value, end(left), max), places.len());
+                places.sort_unstable();
+                for place in places.into_iter().rev() {
+                    model.remove(place);
+                }
+            }
+            Step::Keep(start, count) => {
+                let kept: VecDeque<Vec<u8>> = model.iter().skip(start).take(count).cloned().collect();
+                assert_eq!(list.keep(start, count), model.len() - kept.len());
+                *model = kept;
+            }
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(96))]
+
+        #[test]
+        fn a_list_does_what_a_deque_does(steps in prop::collection::vec(step(), 0..700)) {
+            let (mut list, mut model) = (List::new(0), VecDeque::new());
+            for step in steps {
+                apply(&mut list, &mut model, step);
+                assert_eq!(list.len(), model.len());
+            }
+            check(&list, &model);
+            for start in [0, 1, model.len() / 2, model.len()] {
+                let range = list.range(start, 150).map(|item| &**item);
+                assert!(range.eq(model.iter().skip(start).take(150).map(|item| &item[..])));
+            }
+        }
+    }
+
+    #[test]
+    fn removing_nearly_everything_leaves_few_blocks() {
+        let mut list = List::new(0);
+        for number in 0..10_000 {
+            list.push(End::Right, Blob::from(if number % 100 == 0 { b"stay" } else { b"gone" }));
+        }
+        assert_eq!(list.remove(b"gone", End::Right, usize::MAX), 9_900);
+        assert_eq!(list.len(), 100);
+        assert!(list.blocks.len() <= 4, "{} blocks", list.blocks.len());
     }
 }

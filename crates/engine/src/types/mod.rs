@@ -5,13 +5,17 @@
 
 mod hash;
 mod list;
+mod sample;
 mod set;
 mod stream;
 pub mod table;
 mod zset;
 
-pub use hash::Hash;
-pub use list::List;
-pub use set::Set;
-pub use stream::Stream;
-pub use zset::SortedSet;
+pub use hash::{Hash, Put};
+pub use list::{End, List};
+pub use set::{Member, Set};
+pub use stream::{
+    Consumer, ConsumerIndex, ENTRY_BYTES_MAX, Fields, Group, Id, IdText, NewId, Pending, Precision, Stream,
+    Trim,
+};
+pub use zset::{LexBound, ScoreBound, SortedSet};

@@ -1,0 +1,287 @@
+//! CLIENT: looking at sessions, naming, closing and waking them.
+
+use windlass_resp::{Protocol, Value};
+
+use crate::args::Args;
+use crate::blob::Blob;
+use crate::command::Answer;
+use crate::command::container::{Subcommand, dispatch};
+use crate::engine::Message;
+use crate::error::{Error, Result};
+use crate::session::{Session, SessionId};
+use crate::state::Call;
+
+const SUBCOMMANDS: &[Subcommand] = &[
+    Subcommand { name: "getname", arity: 2, usage: "", summary: "The connection's name.", run: getname },
+    Subcommand { name: "id", arity: 2, usage: "", summary: "The connection's number.", run: id },
+    Subcommand {
+        name: "info",
+        arity: 2,
+        usage: "",
+        summary: "What LIST shows of this connection.",
+        run: info,
+    },
+    Subcommand {
+        name: "kill",
+        arity: -3,
+        usage: "<ip:port> | [ID <id>] [ADDR <ip:port>] [TYPE <type>] [USER <name>] [SKIPME yes|no]",
+        summary: "Close connections.",
+        run: kill,
+    },
+    Subcommand {
+        name: "list",
+        arity: -2,
+        usage: "[TYPE normal|pubsub|master|replica | ID <id> [<id> ...]]",
+        summary: "A line for each connection.",
+        run: list,
+    },
+    Subcommand {
+        name: "no-evict",
+        arity: 3,
+        usage: "ON|OFF",
+        summary: "Accepted; no connection is ever closed for memory.",
+        run: no_evict,
+    },
+    Subcommand {
+        name: "setinfo",
+        arity: 4,
+        usage: "LIB-NAME|LIB-VER <text>",
+        summary: "Tell which library the client uses.",
+        run: setinfo,
+    },
+    Subcommand { name: "setname", arity: 3, usage: "<name>", summary: "Name the connection.", run: setname },
+    Subcommand {
+        name: "unblock",
+        arity: -3,
+        usage: "<id> [TIMEOUT|ERROR]",
+        summary: "End another connection's wait.",
+        run: unblock,
+    },
+];
+
+pub fn client(call: &mut Call<'_>) -> Answer {
+    dispatch(call, SUBCOMMANDS)
+}
+
+/// A name that fits in a line of CLIENT LIST.
+pub fn check_name(name: &[u8]) -> Result<&[u8]> {
+    if name.iter().all(|byte| (b'!'..=b'~').contains(byte)) {
+        Ok(name)
+    } else {
+        Err(Error::new("ERR Client names cannot contain spaces, newlines or special characters."))
+    }
+}
+
+fn id(call: &mut Call<'_>) -> Answer {
+    Ok(Value::Integer(call.session.id.0 as i64))
+}
+
+fn getname(call: &mut Call<'_>) -> Answer {
+    let name = &call.session.name;
+    Ok(if name.is_empty() { Value::Nil } else { Value::bulk(name) })
+}
+
+fn setname(call: &mut Call<'_>) -> Answer {
+    call.session.name = Blob::from(check_name(call.args[2])?);
+    Ok(Value::OK)
+}
+
+fn setinfo(call: &mut Call<'_>) -> Answer {
+    let (option, text) = (call.args.word(2), call.args[3]);
+    let text = check_name(text).map_err(|_| {
+        Error::new(format!(
+            "ERR {} cannot contain spaces, newlines or special characters.",
+            option.to_ascii_lowercase()
+        ))
+    })?;
+    match option.as_str() {
+        "LIB-NAME" => call.session.library = Blob::from(text),
+        "LIB-VER" => call.session.library_version = Blob::from(text),
+        _ => return Err(Error::new(format!("ERR Unrecognized option '{}'", option.to_ascii_lowercase()))),
+    }
+    Ok(Value::OK)
+}
+
+fn no_evict(call: &mut Call<'_>) -> Answer {
+    if call.args.is(2, "ON") || call.args.is(2, "OFF") { Ok(Value::OK) } else { Err(Error::SYNTAX) }
+}
+
+/// The kind of client that CLIENT LIST and KILL filter by; replicas and masters do not exist here.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Normal,
+    PubSub,
+    Other,
+}
+
+impl Kind {
+    fn parse(args: Args<'_>, index: usize) -> Result<Self> {
+        match args.word(index).as_str() {
+            "NORMAL" => Ok(Self::Normal),
+            "PUBSUB" => Ok(Self::PubSub),
+            "MASTER" | "REPLICA" | "SLAVE" => Ok(Self::Other),
+            _ => {
+                let shown = String::from_utf8_lossy(args[index]);
+                Err(Error::new(format!("ERR Unknown client type '{shown}'")))
+            }
+        }
+    }
+
+    fn of(session: &Session) -> Self {
+        if session.is_subscribed() { Self::PubSub } else { Self::Normal }
+    }
+}
+
+/// Every session, the calling one included, in the order in which they were opened.
+fn sessions<'s>(call: &'s Call<'_>) -> Vec<&'s Session> {
+    let others = call.state.sessions.values().filter_map(|session| session.as_deref());
+    let mut all: Vec<&Session> = others.chain([&*call.session]).collect();
+    all.sort_by_key(|session| session.id);
+    all
+}
+
+fn info(call: &mut Call<'_>) -> Answer {
+    Ok(Value::Verbatim("txt", line(call, call.session)))
+}
+
+fn list(call: &mut Call<'_>) -> Answer {
+    let args = call.args;
+    let is_shown: Box<dyn Fn(&Session) -> bool> = match args.word(2).as_str() {
+        "" if args.len() == 2 => Box::new(|_| true),
+        "TYPE" if args.len() == 4 => {
+            let kind = Kind::parse(args, 3)?;
+            Box::new(move |session| Kind::of(session) == kind)
+        }
+        "ID" if args.len() > 3 => {
+            let ids = (3..args.len()).map(|index| args.integer(index));
+            let ids: Vec<i64> =
+                ids.collect::<Result<_>>().map_err(|_| Error::new("ERR Invalid client ID"))?;
+            Box::new(move |session| ids.contains(&(session.id.0 as i64)))
+        }
+        _ => return Err(Error::SYNTAX),
+    };
+    let shown = sessions(call).into_iter().filter(|session| is_shown(session));
+    Ok(Value::Verbatim("txt", shown.map(|session| line(call, session)).collect()))
+}
+
+/// What CLIENT LIST shows of a session: the fields of Redis that have a meaning here.
+fn line(call: &Call<'_>, session: &Session) -> String {
+    let seconds_since = |moment: crate::time::Time| call.now.seconds().saturating_sub(moment.seconds());
+    let mut flags = String::new();
+    for (is_set, flag) in [
+        (session.is_subscribed(), 'P'),
+        (session.transaction.is_some(), 'x'),
+        (call.state.waits.get(session.id).is_some(), 'b'),
+        (session.is_watch_broken, 'd'),
+    ] {
+        if is_set {
+            flags.push(flag);
+        }
+    }
+    if flags.is_empty() {
+        flags.push('N');
+    }
+    format!(
+        "id={} addr={} name={} age={} idle={} flags={flags} db={} sub={} psub={} ssub=0 multi={} cmd={} \
+         user=default resp={} lib-name={} lib-ver={}\n",
+        session.id.0,
+        session.address,
+        session.name.escape_ascii(),
+        seconds_since(session.opened),
+        seconds_since(session.last_used),
+        session.db,
+        session.channels.len(),
+        session.patterns.len(),
+        session.transaction.as_ref().map_or(-1, |transaction| transaction.queue.len() as i64),
+        session.last_command,
+        if session.protocol == Protocol::Resp3 { 3 } else { 2 },
+        session.library.escape_ascii(),
+        session.library_version.escape_ascii(),
+    )
+}
+
+/// Which sessions CLIENT KILL closes.
+struct Filter<'a> {
+    id: Option<SessionId>,
+    address: Option<&'a [u8]>,
+    kind: Option<Kind>,
+    skips_caller: bool,
+}
+
+impl<'a> Filter<'a> {
+    fn parse(args: Args<'a>) -> Result<Self> {
+        let mut filter = Self { id: None, address: None, kind: None, skips_caller: true };
+        let mut at = 2;
+        while at < args.len() {
+            let value = args.expect(at + 1)?;
+            match args.word(at).as_str() {
+                "ID" => {
+                    let id = args.integer(at + 1).ok().and_then(|id| u64::try_from(id).ok());
+                    let id = id.filter(|id| *id > 0);
+                    filter.id = Some(SessionId(
+                        id.ok_or_else(|| Error::new("ERR client-id should be greater than 0"))?,
+                    ));
+                }
+                "ADDR" => filter.address = Some(value),
+                "TYPE" => filter.kind = Some(Kind::parse(args, at + 1)?),
+                "USER" if value == b"default" => {}
+                "USER" => {
+                    let shown = String::from_utf8_lossy(value);
+                    return Err(Error::new(format!("ERR No such user '{shown}'")));
+                }
+                "SKIPME" if args.is(at + 1, "YES") => filter.skips_caller = true,
+                "SKIPME" if args.is(at + 1, "NO") => filter.skips_caller = false,
+                _ => return Err(Error::SYNTAX),
+            }
+            at += 2;
+        }
+        Ok(filter)
+    }
+
+    fn selects(&self, session: &Session, caller: SessionId) -> bool {
+        self.id.is_none_or(|id| session.id == id)
+            && self.address.is_none_or(|address| session.address.as_bytes() == address)
+            && self.kind.is_none_or(|kind| Kind::of(session) == kind)
+            && !(self.skips_caller && session.id == caller)
+    }
+}
+
+fn kill(call: &mut Call<'_>) -> Answer {
+    let is_old_form = call.args.len() == 3;
+    let filter = if is_old_form {
+        Filter { id: None, address: Some(call.args[2]), kind: None, skips_caller: false }
+    } else {
+        Filter::parse(call.args)?
+    };
+    let caller = call.session.id;
+    let selected = sessions(call).into_iter().filter(|session| filter.selects(session, caller));
+    let selected: Vec<SessionId> = selected.map(|session| session.id).collect();
+    for id in &selected {
+        // From here on it is served nothing that it could not answer for.
+        call.state.waits.remove(*id);
+        call.state.deliver(*id, Message::Close);
+    }
+    match (is_old_form, selected.is_empty()) {
+        (true, true) => Err(Error::new("ERR No such client")),
+        (true, false) => Ok(Value::OK),
+        (false, _) => Ok(Value::from(selected.len())),
+    }
+}
+
+fn unblock(call: &mut Call<'_>) -> Answer {
+    let args = call.args;
+    let is_error = match args.word(3).as_str() {
+        "" | "TIMEOUT" if args.len() <= 4 => false,
+        "ERROR" if args.len() == 4 => true,
+        _ => return Err(Error::new("ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR")),
+    };
+    let Ok(id) = u64::try_from(args.integer(2)?).map(SessionId) else { return Ok(Value::from(false)) };
+    let Some(wait) = call.state.waits.remove(id) else { return Ok(Value::from(false)) };
+    let reply = if is_error {
+        Error::new("UNBLOCKED client unblocked via CLIENT UNBLOCK").into()
+    } else {
+        wait.timeout_reply
+    };
+    call.state.deliver(id, Message::Reply(reply));
+    Ok(Value::from(true))
+}

@@ -1,5 +1,0 @@
-//! Commands on hashs.
-
-use super::Command;
-
-pub const COMMANDS: &[Command] = &[];

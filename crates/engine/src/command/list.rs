@@ -1,5 +1,0 @@
-//! Commands on lists.
-
-use super::Command;
-
-pub const COMMANDS: &[Command] = &[];

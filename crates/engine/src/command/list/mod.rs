@@ -1,0 +1,125 @@
+//! Commands on lists.
+
+mod blocking;
+mod edit;
+mod pop;
+mod position;
+mod push;
+mod read;
+
+use super::{Answer, Command, Flags, Keys, Run};
+use crate::args::Args;
+use crate::error::{Error, Result};
+use crate::state::Call;
+use crate::types::End;
+
+const READ: Flags = Flags::READONLY;
+const READ_FAST: Flags = Flags::READONLY.and(Flags::FAST);
+const WRITE: Flags = Flags::WRITE;
+const WRITE_FAST: Flags = Flags::WRITE.and(Flags::FAST);
+const ADD: Flags = Flags::WRITE.and(Flags::DENY_OOM);
+const ADD_FAST: Flags = ADD.and(Flags::FAST);
+const WAIT: Flags = Flags::WRITE.and(Flags::BLOCKING).and(Flags::NO_SCRIPT);
+const WAIT_ADD: Flags = WAIT.and(Flags::DENY_OOM);
+const WAIT_COUNTED: Flags = Flags::WRITE.and(Flags::BLOCKING);
+
+const FIRST: Keys = Keys::Range(1, 1, 1);
+const FIRST_TWO: Keys = Keys::Range(1, 2, 1);
+const BUT_LAST: Keys = Keys::Range(1, -2, 1);
+
+pub const COMMANDS: &[Command] = &[
+    row("blmove", 6, WAIT_ADD, FIRST_TWO, "Move an item between lists, waiting for one", blocking::blmove),
+    row(
+        "blmpop",
+        -5,
+        WAIT_COUNTED,
+        Keys::Counted(2),
+        "Pop items of the first list that has any, waiting",
+        blocking::blmpop,
+    ),
+    row("blpop", -3, WAIT, BUT_LAST, "Pop the head of the first list that has one, waiting", blocking::blpop),
+    row("brpop", -3, WAIT, BUT_LAST, "Pop the tail of the first list that has one, waiting", blocking::brpop),
+    row(
+        "brpoplpush",
+        4,
+        WAIT_ADD,
+        FIRST_TWO,
+        "Move a tail to the head of a list, waiting for one",
+        blocking::brpoplpush,
+    ),
+    row("lindex", 3, READ, FIRST, "Get the item at an index", read::lindex),
+    row("linsert", 5, ADD, FIRST, "Insert an item before or after another", edit::linsert),
+    row("llen", 2, READ_FAST, FIRST, "Get the length of a list", read::llen),
+    row("lmove", 5, ADD, FIRST_TWO, "Move an item from one end of a list to an end of another", pop::lmove),
+    row("lmpop", -4, WRITE, Keys::Counted(1), "Pop items of the first list that has any", pop::lmpop),
+    row("lpop", -2, WRITE_FAST, FIRST, "Remove and get items at the head", pop::lpop),
+    row("lpos", -3, READ, FIRST, "Get the index of an item", position::lpos),
+    row("lpush", -3, ADD_FAST, FIRST, "Add items at the head", push::lpush),
+    row("lpushx", -3, ADD_FAST, FIRST, "Add items at the head of a list that exists", push::lpushx),
+    row("lrange", 4, READ, FIRST, "Get the items between two indices", read::lrange),
+    row("lrem", 4, WRITE, FIRST, "Remove items that equal a value", edit::lrem),
+    row("lset", 4, ADD, FIRST, "Replace the item at an index", edit::lset),
+    row("ltrim", 4, WRITE, FIRST, "Keep only the items between two indices", edit::ltrim),
+    row("rpop", -2, WRITE_FAST, FIRST, "Remove and get items at the tail", pop::rpop),
+    row("rpoplpush", 3, ADD, FIRST_TWO, "Move the tail of a list to the head of another", pop::rpoplpush),
+    row("rpush", -3, ADD_FAST, FIRST, "Add items at the tail", push::rpush),
+    row("rpushx", -3, ADD_FAST, FIRST, "Add items at the tail of a list that exists", push::rpushx),
+];
+
+const fn row(
+    name: &'static str,
+    arity: i8,
+    flags: Flags,
+    keys: Keys,
+    summary: &'static str,
+    run: fn(&mut Call<'_>) -> Answer,
+) -> Command {
+    Command { name, arity, flags, keys, group: "list", summary, run: Run::Call(run) }
+}
+
+/// The end that the argument at `index` names, LEFT or RIGHT.
+fn end(args: Args<'_>, index: usize) -> Result<End> {
+    if args.is(index, "LEFT") {
+        Ok(End::Left)
+    } else if args.is(index, "RIGHT") {
+        Ok(End::Right)
+    } else {
+        Err(Error::SYNTAX)
+    }
+}
+
+/// The place of an index that may count from the end, -1 being the last; none when there is no such place.
+fn place(index: i64, len: usize) -> Option<usize> {
+    let place = if index < 0 { index.saturating_add_unsigned(len as u64) } else { index };
+    usize::try_from(place).ok().filter(|place| *place < len)
+}
+
+/// The places from `start` to `stop`, both included and either counting from the end: the first one and how many.
+fn span(start: i64, stop: i64, len: usize) -> (usize, usize) {
+    let from_head = |index: i64| if index < 0 { index.saturating_add_unsigned(len as u64) } else { index };
+    let first = usize::try_from(from_head(start)).unwrap_or(0);
+    let end = usize::try_from(from_head(stop).saturating_add(1)).unwrap_or(0).min(len);
+    (first.min(len), end.saturating_sub(first))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_are_cut_to_the_list() {
+        for (start, stop, expected) in [
+            (0, -1, (0, 5)),
+            (1, 2, (1, 2)),
+            (-2, 100, (3, 2)),
+            (-100, 0, (0, 1)),
+            (3, 1, (3, 0)),
+            (5, 9, (5, 0)),
+            (i64::MIN, i64::MAX, (0, 5)),
+            (0, i64::MIN, (0, 0)),
+            (i64::MAX, i64::MAX, (5, 0)),
+        ] {
+            assert_eq!(span(start, stop, 5), expected, "{start} {stop}");
+        }
+    }
+}

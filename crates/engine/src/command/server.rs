@@ -1,5 +1,0 @@
-//! Commands on servers.
-
-use super::Command;
-
-pub const COMMANDS: &[Command] = &[];

@@ -1,0 +1,117 @@
+//! Whole databases: counting, emptying, exchanging them.
+
+use windlass_resp::Value;
+
+use crate::command::Answer;
+use crate::command::container::{Subcommand, dispatch};
+use crate::error::{Error, Result};
+use crate::keyspace::Keyspace;
+use crate::state::Call;
+
+pub fn dbsize(call: &mut Call<'_>) -> Answer {
+    Ok(Value::from(call.db().len()))
+}
+
+pub fn flushdb(call: &mut Call<'_>) -> Answer {
+    check_mode(call)?;
+    if empty(call, call.session.db) {
+        call.log_as(&[b"FLUSHDB"]);
+    }
+    Ok(Value::OK)
+}
+
+pub fn flushall(call: &mut Call<'_>) -> Answer {
+    check_mode(call)?;
+    let mut has_emptied = false;
+    for db in 0..call.state.databases.len() {
+        has_emptied |= empty(call, db);
+    }
+    if has_emptied {
+        call.log_as(&[b"FLUSHALL"]);
+    }
+    Ok(Value::OK)
+}
+
+/// ASYNC and SYNC are the same: the keys are gone at once, their memory is freed later.
+fn check_mode(call: &Call<'_>) -> Result<()> {
+    let is_known = call.args.is(1, "ASYNC") || call.args.is(1, "SYNC");
+    if call.args.len() == 1 || call.args.len() == 2 && is_known { Ok(()) } else { Err(Error::SYNTAX) }
+}
+
+/// Empties a database; true if there was something in it.
+fn empty(call: &mut Call<'_>, db: usize) -> bool {
+    if call.state.databases[db].len() == 0 {
+        return false;
+    }
+    touch_all(call, db, |databases, key| databases[db].entry(key).is_some());
+    let fresh = Keyspace::new(call.state.config.seed);
+    let old = std::mem::replace(&mut call.state.databases[db], fresh);
+    call.state.garbage.add_keyspace(old);
+    true
+}
+
+/// Breaks who watches a key of `db` that is concerned, and looks again at everything that somebody waits for there.
+fn touch_all(call: &mut Call<'_>, db: usize, is_concerned: impl Fn(&[Keyspace], &[u8]) -> bool) {
+    let state = &mut *call.state;
+    for ((watched_db, key), sessions) in &state.watchers {
+        if *watched_db != db || !is_concerned(&state.databases, key) {
+            continue;
+        }
+        for id in sessions {
+            match state.sessions.get_mut(id) {
+                Some(Some(session)) => session.is_watch_broken = true,
+                // The session that executes this is not among the others meanwhile.
+                _ if *id == call.session.id => call.session.is_watch_broken = true,
+                _ => {}
+            }
+        }
+    }
+    state.ready.extend(state.waits.keys_of(db));
+}
+
+pub fn swapdb(call: &mut Call<'_>) -> Answer {
+    let number = |index: usize, which: &str| {
+        let number = call.args.integer(index);
+        number.map_err(|_| Error::new(format!("ERR invalid {which} DB index")))
+    };
+    let (first, second) = (number(1, "first")?, number(2, "second")?);
+    let count = call.state.databases.len();
+    let check = |number: i64| usize::try_from(number).ok().filter(|db| *db < count).ok_or(Error::DB_RANGE);
+    let (first, second) = (check(first)?, check(second)?);
+    if first != second {
+        for db in [first, second] {
+            touch_all(call, db, |databases, key| {
+                databases[first].entry(key).is_some() || databases[second].entry(key).is_some()
+            });
+        }
+        call.state.databases.swap(first, second);
+        call.log();
+    }
+    Ok(Value::OK)
+}
+
+const MEMORY: &[Subcommand] = &[Subcommand {
+    name: "usage",
+    arity: -3,
+    usage: "<key> [SAMPLES <count>]",
+    summary: "About how many bytes a key takes; SAMPLES is accepted, the count is kept all the time.",
+    run: usage,
+}];
+
+pub fn memory(call: &mut Call<'_>) -> Answer {
+    dispatch(call, MEMORY)
+}
+
+fn usage(call: &mut Call<'_>) -> Answer {
+    let args = call.args;
+    match args.len() {
+        3 => {}
+        5 if args.is(3, "SAMPLES") => {
+            if args.integer(4)? < 0 {
+                return Err(Error::SYNTAX);
+            }
+        }
+        _ => return Err(Error::SYNTAX),
+    }
+    Ok(call.entry(args[2]).map(|entry| size_of_val(entry) + entry.bytes()).into())
+}

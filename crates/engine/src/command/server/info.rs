@@ -1,0 +1,159 @@
+//! INFO. What only the owner of the engine knows, it tells as facts; they replace lines of the same name.
+
+use windlass_resp::Value;
+
+use super::REDIS_VERSION;
+use crate::command::Answer;
+use crate::state::{Call, State};
+use crate::time::Time;
+
+/// Lines of name and value.
+type Lines = Vec<(&'static str, String)>;
+
+/// Gives the lines of a section.
+type Describe = fn(&State, Time) -> Lines;
+
+/// The sections in order: title and lines.
+const SECTIONS: &[(&str, Describe)] = &[
+    ("Server", server),
+    ("Clients", clients),
+    ("Memory", memory),
+    ("Persistence", persistence),
+    ("Stats", stats),
+    ("Replication", replication),
+    ("CPU", |_, _| Vec::new()),
+    ("Cluster", |_, _| vec![("cluster_enabled", "0".into())]),
+    ("Keyspace", |_, _| Vec::new()),
+];
+
+pub fn info(call: &mut Call<'_>) -> Answer {
+    let wanted: Vec<String> =
+        call.args.from(1).iter().map(|arg| String::from_utf8_lossy(arg).to_ascii_lowercase()).collect();
+    let is_all = wanted.is_empty()
+        || wanted.iter().any(|word| matches!(word.as_str(), "all" | "everything" | "default"));
+    let mut text = String::new();
+    let mut section = |title: &str, lines: &mut dyn Iterator<Item = (&str, &str)>| {
+        if !is_all && !wanted.contains(&title.to_ascii_lowercase()) {
+            return;
+        }
+        if !text.is_empty() {
+            text += "\r\n";
+        }
+        text += &format!("# {title}\r\n");
+        for (name, value) in lines {
+            text += &format!("{name}:{value}\r\n");
+        }
+    };
+    let state = &*call.state;
+    for (title, lines) in SECTIONS {
+        let facts = state.facts.get(&title.to_ascii_lowercase()).map_or(&[][..], Vec::as_slice);
+        let mut lines: Vec<(String, String)> =
+            lines(state, call.now).into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        if *title == "Keyspace" {
+            lines = keyspace(state);
+        }
+        for (name, value) in facts {
+            match lines.iter_mut().find(|(other, _)| other == name) {
+                Some((_, old)) => old.clone_from(value),
+                None => lines.push((name.clone(), value.clone())),
+            }
+        }
+        section(title, &mut lines.iter().map(|(name, value)| (name.as_str(), value.as_str())));
+    }
+    // Sections that only the owner knows; its settings are for CONFIG.
+    for (title, lines) in &state.facts {
+        let is_known = SECTIONS.iter().any(|(known, _)| known.eq_ignore_ascii_case(title));
+        if !is_known && title != "config" {
+            section(title, &mut lines.iter().map(|(name, value)| (name.as_str(), value.as_str())));
+        }
+    }
+    Ok(Value::Verbatim("txt", text))
+}
+
+fn server(state: &State, now: Time) -> Lines {
+    let uptime = now.seconds().saturating_sub(state.started.seconds());
+    vec![
+        ("redis_version", REDIS_VERSION.into()),
+        ("windlass_version", env!("CARGO_PKG_VERSION").into()),
+        ("redis_git_sha1", "00000000".into()),
+        ("redis_mode", "standalone".into()),
+        ("arch_bits", usize::BITS.to_string()),
+        ("tcp_port", "0".into()),
+        ("server_time_usec", now.micros().to_string()),
+        ("uptime_in_seconds", uptime.to_string()),
+        ("uptime_in_days", (uptime / 86_400).to_string()),
+    ]
+}
+
+fn clients(state: &State, _: Time) -> Lines {
+    vec![
+        ("connected_clients", state.sessions.len().to_string()),
+        ("blocked_clients", state.waits.len().to_string()),
+        ("cluster_connections", "0".into()),
+    ]
+}
+
+fn memory(state: &State, _: Time) -> Lines {
+    let (used, limit) = (state.bytes(), state.config.memory_max);
+    vec![
+        ("used_memory", used.to_string()),
+        ("used_memory_human", human(used)),
+        ("used_memory_dataset", used.to_string()),
+        ("maxmemory", limit.to_string()),
+        ("maxmemory_human", human(limit)),
+        ("maxmemory_policy", "noeviction".into()),
+    ]
+}
+
+/// Bytes as Redis shows them to people.
+fn human(bytes: usize) -> String {
+    let scaled = |shift: u32| bytes as f64 / (1_u64 << shift) as f64;
+    match bytes {
+        0..=0x3ff => format!("{bytes}B"),
+        0x400..=0xf_ffff => format!("{:.2}K", scaled(10)),
+        0x10_0000..=0x3fff_ffff => format!("{:.2}M", scaled(20)),
+        _ => format!("{:.2}G", scaled(30)),
+    }
+}
+
+fn persistence(state: &State, _: Time) -> Lines {
+    vec![
+        ("loading", "0".into()),
+        ("rdb_changes_since_last_save", "0".into()),
+        ("rdb_bgsave_in_progress", "0".into()),
+        ("rdb_last_save_time", state.started.seconds().to_string()),
+        ("rdb_last_bgsave_status", "ok".into()),
+        ("aof_enabled", "0".into()),
+        ("aof_rewrite_in_progress", "0".into()),
+        ("aof_last_bgrewrite_status", "ok".into()),
+        ("aof_last_write_status", "ok".into()),
+    ]
+}
+
+fn stats(state: &State, _: Time) -> Lines {
+    let stats = &state.stats;
+    vec![
+        ("total_connections_received", stats.connections.to_string()),
+        ("total_commands_processed", stats.commands.to_string()),
+        ("instantaneous_ops_per_sec", "0".into()),
+        ("expired_keys", stats.expired_keys.to_string()),
+        ("evicted_keys", "0".into()),
+        ("keyspace_hits", stats.keyspace_hits.to_string()),
+        ("keyspace_misses", stats.keyspace_misses.to_string()),
+        ("pubsub_channels", state.pubsub.channels.len().to_string()),
+        ("pubsub_patterns", state.pubsub.patterns.len().to_string()),
+    ]
+}
+
+fn replication(_: &State, _: Time) -> Lines {
+    vec![("role", "master".into()), ("connected_slaves", "0".into()), ("master_repl_offset", "0".into())]
+}
+
+fn keyspace(state: &State) -> Vec<(String, String)> {
+    let used = state.databases.iter().enumerate().filter(|(_, keyspace)| keyspace.len() > 0);
+    used.map(|(db, keyspace)| {
+        let line = format!("keys={},expires={},avg_ttl=0", keyspace.len(), keyspace.expiring());
+        (format!("db{db}"), line)
+    })
+    .collect()
+}

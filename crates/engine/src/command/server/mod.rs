@@ -1,0 +1,73 @@
+//! Commands about the server. `info` describes it, `config` sets it, `command` tells of its commands, `data` works on
+//! whole databases.
+
+use windlass_resp::Value;
+
+use super::{Answer, Command, Flags, Keys, Run};
+use crate::state::Call;
+
+mod command;
+mod config;
+mod data;
+mod info;
+
+/// The version of Redis whose behaviour this is; clients decide by it what they may use.
+pub const REDIS_VERSION: &str = "7.0.15";
+
+const ADMIN: Flags = Flags::ADMIN.and(Flags::NO_SCRIPT);
+const PLAIN: Flags = Flags::NONE;
+const READ_FAST: Flags = Flags::READONLY.and(Flags::FAST);
+
+pub const COMMANDS: &[Command] = &[
+    row("command", -1, PLAIN, Keys::None, "Tell of the commands that there are", command::command),
+    row("config", -2, ADMIN, Keys::None, "Read and change settings", config::config),
+    row("dbsize", 1, READ_FAST, Keys::None, "Count the keys of the database", data::dbsize),
+    row("flushall", -1, Flags::WRITE, Keys::None, "Delete all keys of all databases", data::flushall),
+    row("flushdb", -1, Flags::WRITE, Keys::None, "Delete all keys of the database", data::flushdb),
+    row("info", -1, PLAIN, Keys::None, "Describe the server in lines", info::info),
+    row("lastsave", 1, Flags::FAST, Keys::None, "Tell when the data was last saved", lastsave),
+    row("memory", -2, Flags::READONLY, Keys::Range(2, 2, 1), "Tell what keys cost in memory", data::memory),
+    row("role", 1, Flags::NO_SCRIPT.and(Flags::FAST), Keys::None, "Tell the part in a replication", role),
+    row("swapdb", 3, Flags::WRITE.and(Flags::FAST), Keys::None, "Exchange two databases", data::swapdb),
+    row("time", 1, Flags::FAST, Keys::None, "Tell the time", time),
+    row("wait", 3, Flags::NO_SCRIPT, Keys::None, "Wait for replicas, of which there are none", wait),
+];
+
+const fn row(
+    name: &'static str,
+    arity: i8,
+    flags: Flags,
+    keys: Keys,
+    summary: &'static str,
+    run: fn(&mut Call<'_>) -> Answer,
+) -> Command {
+    Command { name, arity, flags, keys, group: "server", summary, run: Run::Call(run) }
+}
+
+fn time(call: &mut Call<'_>) -> Answer {
+    let micros = call.now.micros();
+    let part = |number: u64| Value::bulk(itoa::Buffer::new().format(number));
+    Ok(Value::Array(vec![part(micros / 1_000_000), part(micros % 1_000_000)]))
+}
+
+fn lastsave(call: &mut Call<'_>) -> Answer {
+    let told = call.state.fact("persistence", "rdb_last_save_time").and_then(|text| text.parse().ok());
+    Ok(Value::Integer(told.unwrap_or(call.state.started.seconds() as i64)))
+}
+
+fn role(_: &mut Call<'_>) -> Answer {
+    Ok(Value::Array(vec![Value::from("master"), Value::Integer(0), Value::Array(Vec::new())]))
+}
+
+fn wait(call: &mut Call<'_>) -> Answer {
+    call.args.integer(1)?;
+    if call
+        .args
+        .integer(2)
+        .map_err(|_| crate::error::Error::new("ERR timeout is not an integer or out of range"))?
+        < 0
+    {
+        return Err(crate::error::Error::TIMEOUT_NEGATIVE);
+    }
+    Ok(Value::Integer(0))
+}

@@ -1,5 +1,0 @@
-//! Commands on sets.
-
-use super::Command;
-
-pub const COMMANDS: &[Command] = &[];

@@ -1,0 +1,101 @@
+//! A real redis-server for comparison, on a port of its own, gone with the test.
+
+use std::io::{self, BufRead, BufReader, Read};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::process::{Child, Command, Stdio};
+use std::thread::JoinHandle;
+
+use tempfile::TempDir;
+
+/// How often another port is tried when somebody took the one that was free a moment ago.
+const ATTEMPTS_MAX: usize = 5;
+
+/// A running redis-server without persistence; dropping it ends the process.
+pub struct RedisServer {
+    child: Child,
+    address: SocketAddr,
+    /// Reads the server's log to its end, so that the server never waits for a full pipe.
+    drain: Option<JoinHandle<()>>,
+    _directory: TempDir,
+}
+
+impl RedisServer {
+    /// Starts the `redis-server` of the path, with further arguments such as `--maxmemory 1mb`.
+    ///
+    /// # Errors
+    /// Of kind `NotFound` when there is no such program; otherwise when it does not come up.
+    pub fn start(args: &[&str]) -> io::Result<Self> {
+        let mut last = io::Error::other("redis-server was not tried");
+        for _ in 0..ATTEMPTS_MAX {
+            match Self::try_start(args) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => last = error,
+                result => return result,
+            }
+        }
+        Err(last)
+    }
+
+    /// Starts it, or says why a test goes without: true is in the environment's `WINDLASS_TEST_NO_REDIS`.
+    ///
+    /// # Panics
+    /// When redis-server does not start and `may_skip` is false.
+    pub fn start_or_skip(args: &[&str], may_skip: bool) -> Option<Self> {
+        match Self::start(args) {
+            Ok(server) => Some(server),
+            Err(_) if may_skip => None,
+            Err(error) => panic!(
+                "redis-server does not start ({error}); install it, or set WINDLASS_TEST_NO_REDIS=1 to test without"
+            ),
+        }
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Where it listens, as clients take it.
+    pub fn url(&self) -> String {
+        format!("redis://{}/", self.address)
+    }
+
+    fn try_start(args: &[&str]) -> io::Result<Self> {
+        let address = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
+        let directory = tempfile::tempdir()?;
+        let mut child = Command::new("redis-server")
+            .args(["--port", &address.port().to_string(), "--bind", "127.0.0.1"])
+            .args(["--save", "", "--appendonly", "no", "--logfile", ""])
+            .arg("--dir")
+            .arg(directory.path())
+            .args(args)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()?;
+        let mut log = BufReader::new(child.stdout.take().expect("the output is a pipe"));
+        let mut line = String::new();
+        while !line.contains("Ready to accept connections") {
+            line.clear();
+            if log.read_line(&mut line)? == 0 {
+                child.wait()?;
+                return Err(io::Error::other("redis-server ended while it started"));
+            }
+        }
+        let drain = std::thread::spawn(move || {
+            let mut rest = [0; 4096];
+            while log.read(&mut rest).is_ok_and(|count| count > 0) {}
+        });
+        Ok(Self { child, address, drain: Some(drain), _directory: directory })
+    }
+}
+
+impl Drop for RedisServer {
+    fn drop(&mut self) {
+        // Both fail only when the process has already ended, which is what is wanted.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if let Some(drain) = self.drain.take() {
+            let _ = drain.join();
+        }
+    }
+}

@@ -1,0 +1,33 @@
+//! Runs `fixtures/commands/*.txt` against the engine and a real redis-server.
+//!
+//! `WINDLASS_TEST_FIXTURE=string` runs only the files whose name contains that word.
+
+use windlass_test::fixture::{EngineTarget, Target, WireTarget, files, run};
+use windlass_test::redis_server::RedisServer;
+
+fn check(mut target: Target) {
+    let only = std::env::var("WINDLASS_TEST_FIXTURE").ok();
+    let files = files(only.as_deref());
+    let (steps, mismatches) = run(&mut target, &files);
+    assert!(steps > 0, "there are no fixtures to run");
+    assert!(
+        mismatches.is_empty(),
+        "{} of {steps} steps differ:\n{}",
+        mismatches.len(),
+        mismatches.join("\n")
+    );
+}
+
+#[test]
+fn the_engine_answers_as_the_fixtures_say() {
+    check(Target::Engine(EngineTarget::default()));
+}
+
+#[test]
+fn redis_answers_as_the_fixtures_say() {
+    let may_skip = std::env::var_os("WINDLASS_TEST_NO_REDIS").is_some();
+    if let Some(server) = RedisServer::start_or_skip(&[], may_skip) {
+        let target = WireTarget::connect(server.address(), true).expect("the server listens");
+        check(Target::Wire(target));
+    }
+}
