@@ -7,6 +7,7 @@ mod pusher;
 mod results;
 
 use std::sync::Arc;
+use std::task::Poll;
 
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
@@ -143,7 +144,8 @@ impl Client {
     /// Pushes any number of jobs of one type in few calls and little memory. Answers how many.
     ///
     /// # Errors
-    /// When a job is too large, or the store fails; jobs before it have been pushed.
+    /// When a job is too large, or the store fails; jobs before it have been pushed, and perhaps some of the
+    /// thousand after it.
     pub async fn push_many<Style, J: Pushable<Style>>(
         &self,
         jobs: impl IntoIterator<Item = J>,
@@ -224,7 +226,7 @@ impl Client {
         }
     }
 
-    /// Sends encoded jobs in batches: the next is gathered while the last one is under way.
+    /// Sends encoded jobs in batches: the next one is gathered and sent while the last is under way.
     async fn push_encoded(
         &self,
         queue: &str,
@@ -236,31 +238,36 @@ impl Client {
             return Err(Error::Config(vec!["a key names one job, it cannot be given to many".into()]));
         }
         self.inner.pusher.know(queue).await?;
-        let queue: Arc<str> = queue.into();
-        let mut under_way: Option<tokio::task::JoinHandle<Result<u64>>> = None;
-        let mut pushed = 0;
         let mut jobs = jobs.peekable();
+        let mut pushed = 0;
+        let mut last = None;
         loop {
-            let batch = gather(&mut jobs);
-            if let Some(last) = under_way.take() {
-                pushed += last.await.map_err(|_| Error::Stopped("the runtime"))??;
+            let batch = gather(&mut jobs)?;
+            let next = if batch.is_empty() {
+                None
+            } else {
+                Some(sent(self.push_batch(queue, batch, options)).await)
+            };
+            let is_done = next.is_none();
+            if let Some(last) = std::mem::replace(&mut last, next) {
+                pushed += last.await?;
             }
-            let batch = batch?;
-            if batch.is_empty() {
+            if is_done {
                 return Ok(pushed);
             }
-            let (broker, queue, due) = (self.inner.broker.clone(), queue.clone(), options.due);
-            under_way = Some(tokio::spawn(async move {
-                match due {
-                    None => broker.push_bulk(&queue, &batch).await?,
-                    Some(due) => {
-                        let jobs: Vec<_> = batch.iter().map(|job| (due, job)).collect();
-                        broker.schedule(&queue, &jobs).await.map(drop)?;
-                    }
-                }
-                Ok(batch.len() as u64)
-            }));
         }
+    }
+
+    async fn push_batch(&self, queue: &str, batch: Vec<Vec<u8>>, options: &Push) -> Result<u64> {
+        let broker = &self.inner.broker;
+        match options.due {
+            None => broker.push_bulk(queue, &batch).await?,
+            Some(due) => {
+                let jobs: Vec<_> = batch.iter().map(|job| (due, job)).collect();
+                broker.schedule(queue, &jobs).await.map(drop)?;
+            }
+        }
+        Ok(batch.len() as u64)
     }
 
     /// Writes an envelope and checks its names and its size.
@@ -290,6 +297,26 @@ fn gather(jobs: &mut std::iter::Peekable<impl Iterator<Item = Result<Vec<u8>>>>)
         batch.push(job);
     }
     Ok(batch)
+}
+
+/// Begins a call: polled once, it is on its way, after those that were begun before it. The caller awaits
+/// it later, in the same order.
+async fn sent<T>(call: impl Future<Output = T>) -> impl Future<Output = T> {
+    let mut call = Box::pin(call);
+    let mut answer = None;
+    std::future::poll_fn(|context| {
+        if let Poll::Ready(ready) = call.as_mut().poll(context) {
+            answer = Some(ready);
+        }
+        Poll::Ready(())
+    })
+    .await;
+    async move {
+        match answer {
+            Some(answer) => answer,
+            None => call.await,
+        }
+    }
 }
 
 fn envelope_of<'a, Style, J: Pushable<Style>>(job: &'a J, options: &Push) -> Envelope<'a, &'a J> {
