@@ -1,36 +1,32 @@
 //! The conformance suite, on every store there is. Each store is a line in [`STORES`].
 
 use std::net::TcpListener;
-use std::process::{Child, Command, ExitCode, Stdio};
-use std::time::Duration;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
 
 use tokio::task::JoinSet;
 use windlass_test::conformance::{CASES, Case, Store};
+use windlass_test::redis_server::RedisServer;
 
 /// How long one case may take, whatever it waits for.
 const CASE_MAX: Duration = Duration::from_secs(60);
 
+/// How long a store may take to come up.
+const START_MAX: Duration = Duration::from_secs(20);
+
 /// How many cases run at once.
 const CASES_AT_ONCE: usize = 8;
 
-/// The stores: a name, and what starts it. `None` means that it is not installed here.
-const STORES: &[(&str, fn() -> Option<Running>)] =
-    &[("redis-server", || redis_server(false)), ("redis-server in cluster mode", || redis_server(true))];
+/// The stores: a name, and what starts it. `None` means that it is left out, which the environment must ask for.
+const STORES: &[(&str, Start)] =
+    &[("redis-server", redis_server), ("redis-server in cluster mode", redis_cluster)];
+
+type Start = fn() -> Option<Running>;
 
 /// A store that was started, and is ended when dropped.
 struct Running {
     url: String,
-    _server: Option<Server>,
-}
-
-struct Server(Child);
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        // It is ours alone, so that ending it by its id cannot hit another.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
+    _server: RedisServer,
 }
 
 #[tokio::main]
@@ -47,13 +43,13 @@ async fn main() -> ExitCode {
     let mut failed = 0;
     for (name, start) in STORES {
         let Some(running) = start() else {
-            eprintln!("{name}: not installed, its cases did not run");
+            eprintln!("{name}: left out, its cases did not run");
             continue;
         };
         let failures = run_all(&cases, &running.url).await;
-        println!("{name}: {} of {} cases hold", cases.len() - failures.len(), cases.len());
+        eprintln!("{name}: {} of {} cases hold", cases.len() - failures.len(), cases.len());
         for failure in &failures {
-            println!("  {failure}");
+            eprintln!("  {failure}");
         }
         failed += failures.len();
     }
@@ -93,47 +89,31 @@ fn run_one(case: Case, store: &Store) -> Option<String> {
     }
 }
 
-/// Starts a fresh redis-server on a free port.
-fn redis_server(is_cluster: bool) -> Option<Running> {
-    let port = TcpListener::bind("127.0.0.1:0").ok()?.local_addr().ok()?.port();
-    let directory = tempfile::tempdir().ok()?.keep();
-    let mut command = Command::new("redis-server");
-    command.args([
-        "--port",
-        &port.to_string(),
-        "--bind",
-        "127.0.0.1",
-        "--save",
-        "",
-        "--appendonly",
-        "no",
-        "--dir",
-    ]);
-    command.arg(&directory).stdout(Stdio::null()).stderr(Stdio::null());
-    if is_cluster {
-        // The bus takes the port 10,000 above, which may not exist for a high port.
-        let bus = TcpListener::bind("127.0.0.1:0").ok()?.local_addr().ok()?.port();
-        command.args(["--cluster-enabled", "yes", "--cluster-port", &bus.to_string()]);
-    }
-    let server = Server(command.spawn().ok()?);
-    let url = format!("redis://127.0.0.1:{port}");
-    let client = redis::Client::open(url.as_str()).ok()?;
-    let started = std::time::Instant::now();
-    let mut connection = loop {
-        match client.get_connection() {
-            Ok(connection) => break connection,
-            Err(error) => assert!(started.elapsed() < Duration::from_secs(20), "it does not answer: {error}"),
-        }
+/// A fresh redis-server.
+fn redis_server() -> Option<Running> {
+    start(&[])
+}
+
+/// A fresh redis-server in cluster mode that owns every slot: a move whose keys lie in two slots is refused.
+fn redis_cluster() -> Option<Running> {
+    // The bus takes the port 10,000 above unless told otherwise, and there may be no such port.
+    let bus =
+        TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a port is free").port();
+    let running = start(&["--cluster-enabled", "yes", "--cluster-port", &bus.to_string()])?;
+    let client = redis::Client::open(running.url.as_str()).expect("the URL is right");
+    let mut connection = client.get_connection().expect("it answers");
+    let mut own_all = redis::cmd("CLUSTER");
+    own_all.arg("ADDSLOTSRANGE").arg(0).arg(16383).exec(&mut connection).expect("the slots are free");
+    let started = Instant::now();
+    let is_up = |info: String| info.contains("cluster_state:ok");
+    while !is_up(redis::cmd("CLUSTER").arg("INFO").query(&mut connection).expect("it answers")) {
+        assert!(started.elapsed() < START_MAX, "the cluster does not come up");
         std::thread::yield_now();
-    };
-    if is_cluster {
-        let mut own_all = redis::cmd("CLUSTER");
-        own_all.arg("ADDSLOTSRANGE").arg(0).arg(16383).exec(&mut connection).expect("the slots are free");
-        let is_up = |info: String| info.contains("cluster_state:ok");
-        while !is_up(redis::cmd("CLUSTER").arg("INFO").query(&mut connection).expect("it answers")) {
-            assert!(started.elapsed() < Duration::from_secs(20), "the cluster does not come up");
-            std::thread::yield_now();
-        }
     }
-    Some(Running { url, _server: Some(server) })
+    Some(running)
+}
+
+fn start(args: &[&str]) -> Option<Running> {
+    let server = RedisServer::start_or_skip(args, std::env::var_os("WINDLASS_TEST_NO_REDIS").is_some())?;
+    Some(Running { url: server.url(), _server: server })
 }

@@ -51,7 +51,9 @@ pub const CASES: &[Case] = cases! {
         a_job_that_a_worker_has_cannot_be_removed
         the_dead_are_bounded
         a_large_batch_is_fenced_job_by_job
-        leftover_work_wakes_the_next_taker;
+        leftover_work_wakes_the_next_taker
+        a_fetch_without_room_leaves_the_mark_that_brought_it
+        a_store_that_forgot_the_scripts_is_told_them;
     recovery:
         what_a_dead_worker_held_is_never_lost
         a_job_that_had_not_begun_gets_its_count_back
@@ -59,7 +61,7 @@ pub const CASES: &[Case] = cases! {
         only_the_running_suspect_is_blamed_and_dies_in_the_end
         a_lost_fetch_reply_of_a_living_worker_comes_back
         released_jobs_are_taken_first_and_uncounted
-        a_worker_leaves_only_what_is_empty
+        a_worker_that_leaves_gives_back_what_it_never_knew
         a_worker_resumes_what_a_dead_one_began
         renewal_keeps_a_long_job;
     outcomes:

@@ -232,6 +232,35 @@ pub(super) async fn leftover_work_wakes_the_next_taker(store: &Store) {
     assert_eq!(wait().await, None);
 }
 
+pub(super) async fn a_fetch_without_room_leaves_the_mark_that_brought_it(store: &Store) {
+    let world = store.world().await;
+    for queue in ["high", "high", "low"] {
+        world.push("k", "1", Push::new().queue(queue)).await;
+    }
+    let wait = async |queue| world.broker.wait(&[queue], Duration::from_millis(20)).await.unwrap();
+    assert_eq!(wait("low").await, Some(0));
+    let request = Request { consumer: A, count: 1, may_suspect: true, woken: Some(1) };
+    let (_, taken) = world.broker.fetch(&["high", "low"], request).await.unwrap();
+    assert_eq!((taken.len(), taken[0].queue), (1, 0));
+    assert_eq!(wait("low").await, Some(0), "the asker never looked at the queue whose mark it had taken");
+}
+
+pub(super) async fn a_store_that_forgot_the_scripts_is_told_them(store: &Store) {
+    let world = store.world().await;
+    for _ in 0..3 {
+        let _: String = world.ask("SCRIPT", &["FLUSH"]).await;
+        let ids = world.push_numbers(1).await;
+        let taken = world.take(A, 1).await;
+        assert_eq!(
+            taken[0].job_id("default"),
+            ids[0],
+            "a call that was refused did nothing and is made once"
+        );
+        assert_eq!(world.finish(A, &taken).await, 0);
+    }
+    assert!(world.is_empty().await);
+}
+
 async fn state(world: &World, number: usize, ids: &[windlass::JobId]) -> Option<State> {
     world.client.handle::<()>(ids[number].clone()).state().await.unwrap()
 }
