@@ -4,12 +4,13 @@ use windlass_resp::{Protocol, Value};
 
 use crate::args::Args;
 use crate::blob::Blob;
-use crate::command::{self, Answer, Command, Flags, Run};
+use crate::command::{self, Command, Flags, Run};
 use crate::config::Config;
 use crate::effect::Effects;
 use crate::error::Error;
+use crate::script::Scripts;
 use crate::session::{Session, SessionId};
-use crate::state::{Call, State};
+use crate::state::State;
 use crate::time::Time;
 
 /// What a call led to.
@@ -44,13 +45,15 @@ pub enum Message {
 /// The databases, their sessions and their scripts.
 pub struct Engine {
     pub(crate) state: Box<State>,
+    pub(crate) scripts: Scripts,
     last_session: u64,
 }
 
 impl Engine {
     /// An empty engine.
     pub fn new(config: Config) -> Self {
-        Self { state: Box::new(State::new(config)), last_session: 0 }
+        let scripts = Scripts::new(config.seed);
+        Self { state: Box::new(State::new(config)), scripts, last_session: 0 }
     }
 
     /// Opens a session; `address` is what CLIENT LIST shows of the client.
@@ -81,6 +84,11 @@ impl Engine {
         self.session(id).map_or(Protocol::Resp2, |session| session.protocol)
     }
 
+    /// True when the session may run any command, as far as the password goes.
+    pub fn is_authenticated(&self, id: SessionId) -> bool {
+        self.session(id).is_some_and(|session| session.is_authenticated)
+    }
+
     /// Executes one command: `args` begins with its name. O(the command).
     ///
     /// # Panics
@@ -96,12 +104,19 @@ impl Engine {
         Outcome { reply, deliveries: std::mem::take(&mut self.state.deliveries) }
     }
 
-    /// Executes a record of the log. No time passes in a replay: what ended has its own record.
+    /// Executes a record of the log. No time passes in a replay: what ended has its own record. Neither password nor
+    /// memory limit applies to what was already accepted.
     ///
     /// # Errors
     /// The error reply of a record that does not fit the state.
     pub fn replay(&mut self, id: SessionId, args: &[&[u8]]) -> Result<(), Error> {
-        match self.execute(id, args, Time::default()).reply {
+        if let Some(Some(session)) = self.state.sessions.get_mut(&id) {
+            session.is_authenticated = true;
+        }
+        let memory_max = std::mem::take(&mut self.state.config.memory_max);
+        let outcome = self.execute(id, args, Time::default());
+        self.state.config.memory_max = memory_max;
+        match outcome.reply {
             Some(Value::Error(text)) => Err(Error::new(text)),
             _ => Ok(()),
         }
@@ -144,6 +159,12 @@ impl Engine {
     /// Gives up the wait of a session whose client went away or was interrupted; true if it waited.
     pub fn stop_waiting(&mut self, id: SessionId) -> bool {
         self.state.waits.remove(id).is_some()
+    }
+
+    /// Refuses commands that may write, with this reason, from now on; none lets them run again. For a log that takes
+    /// no more. A transaction with such a command is refused as a whole.
+    pub fn refuse_writes(&mut self, reason: Option<Error>) {
+        self.state.write_refusal = reason;
     }
 
     /// True for a session whose command waits: it must not execute another.
@@ -213,6 +234,11 @@ impl Engine {
                 command.name
             )));
         }
+        if let Some(reason) = &self.state.write_refusal
+            && command.flags.has(Flags::WRITE)
+        {
+            return Err(reason.clone());
+        }
         let limit = self.state.config.memory_max;
         if limit > 0 && command.flags.has(Flags::DENY_OOM) && self.state.bytes() > limit {
             return Err(Error::OUT_OF_MEMORY);
@@ -229,16 +255,13 @@ impl Engine {
         now: Time,
         may_wait: bool,
     ) -> Option<Value> {
-        let call = match command.run {
-            Run::Call(run) => run,
+        let body = match command.run {
+            Run::Call(body) => body,
             Run::Engine(run) => return run(self, session, args, now),
         };
-        let mut context = Call { state: &mut self.state, session, command, args, now, wait: None };
-        let answer: Answer = call(&mut context);
+        let (answer, wait) = self.state.call(session, command, body, args, now);
         let reply = answer.unwrap_or_else(Value::from);
-        let Some(wait) = context.wait.take().filter(|_| may_wait && !reply.is_error()) else {
-            return Some(reply);
-        };
+        let Some(wait) = wait.filter(|_| may_wait) else { return Some(reply) };
         self.state.waits.insert(session.id, wait);
         None
     }
@@ -260,20 +283,11 @@ impl Engine {
         let Some(mut session) = self.state.sessions.get_mut(&id).and_then(Option::take) else { return };
         let args: Vec<&[u8]> = owned.iter().map(|arg| &**arg).collect();
         let command = command::find(args[0]).expect("a waiting command exists");
-        let Run::Call(run) = command.run else { unreachable!("only plain commands wait") };
-        let mut context = Call {
-            state: &mut self.state,
-            session: &mut session,
-            command,
-            args: Args(&args),
-            now,
-            wait: None,
-        };
-        let answer = run(&mut context);
-        let still_waits = context.wait.is_some() && answer.is_ok();
+        let Run::Call(body) = command.run else { unreachable!("only plain commands wait") };
+        let (answer, wait) = self.state.call(&mut session, command, body, Args(&args), now);
         self.state.sessions.insert(id, Some(session));
         self.state.effects.end_group();
-        if !still_waits {
+        if wait.is_none() {
             self.state.waits.remove(id);
             self.state.deliver(id, Message::Reply(answer.unwrap_or_else(Value::from)));
         }

@@ -6,7 +6,7 @@ use windlass_resp::Value;
 
 use crate::args::Args;
 use crate::blob::Blob;
-use crate::command::Command;
+use crate::command::{Answer, Body, Command};
 use crate::config::Config;
 use crate::effect::Effects;
 use crate::engine::{Delivery, Message};
@@ -36,6 +36,8 @@ pub struct State {
     pub sessions: HashMap<SessionId, Option<Box<Session>>>,
     pub watchers: HashMap<(usize, Blob), Vec<SessionId>>,
     pub stats: Stats,
+    /// Why commands that may write are refused, when they are.
+    pub write_refusal: Option<Error>,
     /// What was deleted and is too big to be freed at once.
     pub garbage: Garbage,
     /// What the owner of the engine tells INFO: section, then lines of name and value.
@@ -68,6 +70,7 @@ impl State {
             sessions: HashMap::new(),
             watchers: HashMap::new(),
             stats: Stats::default(),
+            write_refusal: None,
             garbage: Garbage::default(),
             facts: BTreeMap::new(),
             started: Time::default(),
@@ -126,6 +129,21 @@ impl State {
             }
         }
         session.is_watch_broken = false;
+    }
+
+    /// Runs the body of a plain command. What it waits for, if it found nothing, is for the caller to grant or to drop.
+    pub fn call(
+        &mut self,
+        session: &mut Session,
+        command: &'static Command,
+        body: Body,
+        args: Args<'_>,
+        now: Time,
+    ) -> (Answer, Option<Wait>) {
+        let mut call = Call { state: self, session, command, args, now, wait: None };
+        let answer = body(&mut call);
+        let wait = call.wait.take().filter(|_| answer.as_ref().is_ok_and(|reply| !reply.is_error()));
+        (answer, wait)
     }
 
     /// What the engine's owner told under a section and a name.

@@ -1,0 +1,3 @@
+//! The database seen from outside.
+
+mod memory;
