@@ -262,7 +262,7 @@ impl Engine {
         };
         let (answer, wait) = self.state.call(session, command, body, args, now);
         let reply = answer.unwrap_or_else(Value::from);
-        let Some(wait) = wait.filter(|_| may_wait && !reply.is_error()) else { return Some(reply) };
+        let Some(wait) = wait.filter(|_| may_wait) else { return Some(reply) };
         self.state.waits.insert(session.id, wait);
         None
     }
