@@ -77,6 +77,11 @@ impl Session {
         self.database.store().protocol(self.id)
     }
 
+    /// True when the session has given the password, or when none is needed.
+    pub fn is_authenticated(&self) -> bool {
+        self.database.store().is_authenticated(self.id)
+    }
+
     /// Its number, which no other session of this database has or will have while it is open.
     pub fn id(&self) -> SessionId {
         self.id

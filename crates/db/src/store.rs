@@ -119,6 +119,10 @@ impl Store {
         self.core.lock().engine.protocol(id)
     }
 
+    pub fn is_authenticated(&self, id: SessionId) -> bool {
+        self.core.lock().engine.is_authenticated(id)
+    }
+
     /// Refuses every later call, and tells every session to close.
     pub fn stop(&self) {
         let mut core = self.core.lock();

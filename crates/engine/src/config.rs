@@ -13,10 +13,20 @@ pub struct Config {
     pub seed: u64,
     /// How long a script may run before others are answered BUSY and, if it has not written, it may be stopped.
     pub script_time_max_ms: u64,
+    /// How many instructions of Lua a script that has not written may run before it is stopped. The engine has no
+    /// clock; the default takes about five seconds.
+    pub script_instructions_max: u64,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { databases: 16, password: String::new(), memory_max: 0, seed: 0, script_time_max_ms: 5000 }
+        Self {
+            databases: 16,
+            password: String::new(),
+            memory_max: 0,
+            seed: 0,
+            script_time_max_ms: 5000,
+            script_instructions_max: 500_000_000,
+        }
     }
 }

@@ -4,12 +4,13 @@ use windlass_resp::{Protocol, Value};
 
 use crate::args::Args;
 use crate::blob::Blob;
-use crate::command::{self, Answer, Command, Flags, Run};
+use crate::command::{self, Command, Flags, Run};
 use crate::config::Config;
 use crate::effect::Effects;
 use crate::error::Error;
+use crate::script::Scripts;
 use crate::session::{Session, SessionId};
-use crate::state::{Call, State};
+use crate::state::State;
 use crate::time::Time;
 
 /// What a call led to.
@@ -44,13 +45,15 @@ pub enum Message {
 /// The databases, their sessions and their scripts.
 pub struct Engine {
     pub(crate) state: Box<State>,
+    pub(crate) scripts: Scripts,
     last_session: u64,
 }
 
 impl Engine {
     /// An empty engine.
     pub fn new(config: Config) -> Self {
-        Self { state: Box::new(State::new(config)), last_session: 0 }
+        let scripts = Scripts::new(config.seed);
+        Self { state: Box::new(State::new(config)), scripts, last_session: 0 }
     }
 
     /// Opens a session; `address` is what CLIENT LIST shows of the client.
@@ -79,6 +82,11 @@ impl Engine {
     /// The protocol in which the session wants its replies.
     pub fn protocol(&self, id: SessionId) -> Protocol {
         self.session(id).map_or(Protocol::Resp2, |session| session.protocol)
+    }
+
+    /// True when the session may run any command, as far as the password goes.
+    pub fn is_authenticated(&self, id: SessionId) -> bool {
+        self.session(id).is_some_and(|session| session.is_authenticated)
     }
 
     /// Executes one command: `args` begins with its name. O(the command).
@@ -130,6 +138,7 @@ impl Engine {
             }
         }
         self.state.garbage.free_some(budget);
+        self.state.note_memory();
         self.serve_ready(now);
         std::mem::take(&mut self.state.deliveries)
     }
@@ -232,7 +241,7 @@ impl Engine {
             return Err(reason.clone());
         }
         let limit = self.state.config.memory_max;
-        if limit > 0 && command.flags.has(Flags::DENY_OOM) && self.state.bytes() > limit {
+        if limit > 0 && needs_memory(session, command) && self.state.bytes() > limit {
             return Err(Error::OUT_OF_MEMORY);
         }
         Ok(command)
@@ -247,16 +256,13 @@ impl Engine {
         now: Time,
         may_wait: bool,
     ) -> Option<Value> {
-        let call = match command.run {
-            Run::Call(run) => run,
+        let body = match command.run {
+            Run::Call(body) => body,
             Run::Engine(run) => return run(self, session, args, now),
         };
-        let mut context = Call { state: &mut self.state, session, command, args, now, wait: None };
-        let answer: Answer = call(&mut context);
+        let (answer, wait) = self.state.call(session, command, body, args, now);
         let reply = answer.unwrap_or_else(Value::from);
-        let Some(wait) = context.wait.take().filter(|_| may_wait && !reply.is_error()) else {
-            return Some(reply);
-        };
+        let Some(wait) = wait.filter(|_| may_wait && !reply.is_error()) else { return Some(reply) };
         self.state.waits.insert(session.id, wait);
         None
     }
@@ -266,34 +272,42 @@ impl Engine {
         while !self.state.ready.is_empty() {
             for place in std::mem::take(&mut self.state.ready) {
                 for id in self.state.waits.of_key(&place) {
-                    self.serve(id, now);
+                    self.serve(id, &place, now);
                 }
             }
         }
     }
 
     /// Runs a waiting command again; puts it back, in its place, when there is still nothing for it.
-    fn serve(&mut self, id: SessionId, now: Time) {
+    fn serve(&mut self, id: SessionId, (db, key): &(usize, Blob), now: Time) {
         let Some(owned) = self.state.waits.get(id).map(|wait| wait.args.clone()) else { return };
-        let Some(mut session) = self.state.sessions.get_mut(&id).and_then(Option::take) else { return };
         let args: Vec<&[u8]> = owned.iter().map(|arg| &**arg).collect();
         let command = command::find(args[0]).expect("a waiting command exists");
-        let Run::Call(run) = command.run else { unreachable!("only plain commands wait") };
-        let mut context = Call {
-            state: &mut self.state,
-            session: &mut session,
-            command,
-            args: Args(&args),
-            now,
-            wait: None,
-        };
-        let answer = run(&mut context);
-        let still_waits = context.wait.is_some() && answer.is_ok();
+        let Run::Call(body) = command.run else { unreachable!("only plain commands wait") };
+        // A key that became another type is not what is waited for, and may yet become it.
+        if self.state.databases[*db].entry(key).is_some_and(|entry| entry.value.group() != command.group) {
+            return;
+        }
+        let Some(mut session) = self.state.sessions.get_mut(&id).and_then(Option::take) else { return };
+        let (answer, wait) = self.state.call(&mut session, command, body, Args(&args), now);
         self.state.sessions.insert(id, Some(session));
         self.state.effects.end_group();
-        if !still_waits {
+        if wait.is_none() {
             self.state.waits.remove(id);
             self.state.deliver(id, Message::Reply(answer.unwrap_or_else(Value::from)));
         }
+    }
+}
+
+/// Whether a command is refused at the memory limit. Queueing takes memory, whatever is queued, and EXEC does what was
+/// queued.
+fn needs_memory(session: &Session, command: &Command) -> bool {
+    let is_greedy = |command: &Command| command.flags.has(Flags::DENY_OOM);
+    match &session.transaction {
+        Some(transaction) if command.name == "exec" => {
+            transaction.queue.iter().filter_map(|args| command::find(&args[0])).any(is_greedy)
+        }
+        Some(_) => !command.flags.has(Flags::IMMEDIATE),
+        None => is_greedy(command),
     }
 }

@@ -51,11 +51,14 @@ pub struct Command {
     pub(crate) run: Run,
 }
 
+/// The body of a command that works on the state alone.
+pub type Body = fn(&mut Call<'_>) -> Answer;
+
 /// The body of a command.
 #[derive(Debug)]
 pub(crate) enum Run {
     /// Works on the state; most commands.
-    Call(fn(&mut Call<'_>) -> Answer),
+    Call(Body),
     /// Needs the engine itself: runs other commands, or answers by messages alone.
     Engine(fn(&mut Engine, &mut Session, Args<'_>, Time) -> Option<Value>),
 }

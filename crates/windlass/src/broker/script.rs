@@ -15,29 +15,29 @@ pub(super) struct Script {
 
 macro_rules! scripts {
     ($($name:ident = $($file:literal)+;)+) => {
-        $(pub(super) static $name: LazyLock<Script> = LazyLock::new(|| Script::new(concat!($(include_str!(concat!("../../lua/", $file, ".lua"))),+)));)+
+        $(pub(super) static $name: LazyLock<Script> = LazyLock::new(|| Script::new(concat!($(include_str!(concat!("../../lua/", $file))),+)));)+
     };
 }
 
 scripts! {
-    BEAT = "beat";
-    FAIL = "fence" "trim" "fail";
-    FETCH = "fetch";
-    FINISH = "fence" "finish";
-    LEAVE = "leave";
-    PROMOTE = "enqueue" "promote";
-    PRUNE = "trim" "prune";
-    PUSH = "push";
-    PUSH_ONCE = "push_once";
-    RECOVER = "trim" "recover";
-    RELEASE = "fence" "release";
-    REMOVE = "remove";
-    RENEW = "fence" "renew";
-    REQUEUE = "enqueue" "requeue";
-    RESUME = "resume";
-    SCHEDULE = "schedule";
-    SHOW = "show";
-    UNPARK = "enqueue" "unpark";
+    BEAT = "beat.lua";
+    FAIL = "fence.lua" "trim.lua" "fail.lua";
+    FETCH = "fetch.lua";
+    FINISH = "fence.lua" "finish.lua";
+    LEAVE = "leave.lua";
+    PROMOTE = "enqueue.lua" "promote.lua";
+    PRUNE = "trim.lua" "prune.lua";
+    PUSH = "push.lua";
+    PUSH_ONCE = "push_once.lua";
+    RECOVER = "trim.lua" "recover.lua";
+    RELEASE = "fence.lua" "release.lua";
+    REMOVE = "remove.lua";
+    RENEW = "fence.lua" "renew.lua";
+    REQUEUE = "enqueue.lua" "requeue.lua";
+    RESUME = "resume.lua";
+    SCHEDULE = "schedule.lua";
+    SHOW = "show.lua";
+    UNPARK = "enqueue.lua" "unpark.lua";
 }
 
 impl Script {

@@ -1,0 +1,249 @@
+//! Scripts by their digest, and the Lua state that runs them.
+
+use std::collections::{HashMap, VecDeque};
+
+use foldhash::fast::FixedState;
+use mlua::Function;
+use sha1_smol::Sha1;
+use windlass_resp::{Protocol, Value};
+
+use super::machine::{Machine, Task};
+use super::scene::Scene;
+use super::source::{self, Declaration};
+use crate::config::Config;
+use crate::error::{Error, Result};
+use crate::session::{Session, SessionId};
+use crate::state::State;
+use crate::time::Time;
+
+/// The most scripts that EVAL leaves in the cache; what SCRIPT LOAD put there stays. A client that makes each
+/// script anew, with values in its text, would fill any memory.
+const EVALUATED_MAX: usize = 500;
+
+/// The SHA-1 digest that names a script.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Digest([u8; 20]);
+
+impl Digest {
+    /// The digest of a script.
+    pub fn of(source: &[u8]) -> Self {
+        Self(Sha1::from(source).digest().bytes())
+    }
+
+    /// Reads forty hexadecimal digits in any case.
+    pub fn parse(text: &[u8]) -> Option<Self> {
+        let text: &[u8; 40] = text.try_into().ok()?;
+        let mut bytes = [0; 20];
+        for (byte, pair) in bytes.iter_mut().zip(text.chunks_exact(2)) {
+            *byte = hexadecimal(pair[0])? << 4 | hexadecimal(pair[1])?;
+        }
+        Some(Self(bytes))
+    }
+
+    /// Forty digits in lower case.
+    pub fn hex(&self) -> String {
+        self.0.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+fn hexadecimal(digit: u8) -> Option<u8> {
+    match digit {
+        b'0'..=b'9' => Some(digit - b'0'),
+        b'a'..=b'f' => Some(digit - b'a' + 10),
+        b'A'..=b'F' => Some(digit - b'A' + 10),
+        _ => None,
+    }
+}
+
+struct Script {
+    source: Box<[u8]>,
+    declaration: Declaration,
+    /// Compiled in the present machine, once it was needed there.
+    function: Option<Function>,
+}
+
+/// The scripts of an engine. They are no data: nothing of this is logged.
+pub struct Scripts {
+    scripts: HashMap<Digest, Script, FixedState>,
+    /// What EVAL left, the oldest first.
+    evaluated: VecDeque<Digest>,
+    /// Made when first needed, and again when one had to be thrown away.
+    machine: Option<Machine>,
+    seed: u64,
+    /// What stands in for the engine's state, and the session of scripts, while none runs.
+    spare: Option<(Box<State>, Box<Session>)>,
+}
+
+impl Scripts {
+    pub fn new(seed: u64) -> Self {
+        Self {
+            scripts: HashMap::default(),
+            evaluated: VecDeque::new(),
+            machine: None,
+            seed,
+            spare: None,
+        }
+    }
+
+    pub fn has(&self, digest: &Digest) -> bool {
+        self.scripts.contains_key(digest)
+    }
+
+    /// Forgets all scripts, and with them the Lua state.
+    pub fn flush(&mut self) {
+        *self = Self::new(self.seed);
+    }
+
+    /// Keeps a script that SCRIPT LOAD gave.
+    ///
+    /// # Errors
+    /// When it is not well-formed.
+    pub fn load(&mut self, source: &[u8]) -> Result<Digest> {
+        let digest = Digest::of(source);
+        self.add(digest, source)?;
+        self.evaluated.retain(|other| *other != digest);
+        Ok(digest)
+    }
+
+    /// Keeps a script that EVAL gave, for a time.
+    ///
+    /// # Errors
+    /// When it is not well-formed.
+    pub fn load_evaluated(&mut self, source: &[u8]) -> Result<Digest> {
+        let digest = Digest::of(source);
+        if !self.has(&digest) {
+            self.add(digest, source)?;
+            self.evaluated.push_back(digest);
+            if self.evaluated.len() > EVALUATED_MAX
+                && let Some(oldest) = self.evaluated.pop_front()
+            {
+                self.scripts.remove(&oldest);
+            }
+        }
+        Ok(digest)
+    }
+
+    fn add(&mut self, digest: Digest, source: &[u8]) -> Result<()> {
+        if self.has(&digest) {
+            return Ok(());
+        }
+        let (declaration, code) = source::split(source)?;
+        let function = Some(self.machine()?.compile(code)?);
+        self.scripts.insert(digest, Script { source: source.into(), declaration, function });
+        Ok(())
+    }
+
+    fn machine(&mut self) -> Result<&Machine> {
+        if self.machine.is_none() {
+            let machine = Machine::new(self.seed);
+            self.machine = Some(machine.map_err(|error| Error::new(format!("ERR no Lua state: {error}")))?);
+        }
+        Ok(self.machine.as_ref().expect("made above"))
+    }
+
+    /// Runs the script `digest` on `state`.
+    ///
+    /// # Errors
+    /// When there is no such script, or it may not run as it declares itself.
+    pub fn run(&mut self, digest: Digest, state: &mut Box<State>, run: Invocation<'_>) -> Result<Value> {
+        let function = self.prepare(digest)?;
+        let declaration = self.scripts[&digest].declaration;
+        if declaration.is_explicit && !declaration.no_writes {
+            if run.is_read_only {
+                return Err(Error::new("ERR Can not execute a script with write flag using *_ro command."));
+            }
+            if !declaration.allow_oom && state.config.memory_max > 0 && state.bytes() > state.config.memory_max {
+                return Err(Error::OUT_OF_MEMORY);
+            }
+        }
+        let instructions_max = state.config.script_instructions_max;
+        let (spare, mut session) = self.spare.take().unwrap_or_else(|| {
+            let config = Config { databases: 0, ..Config::default() };
+            (Box::new(State::new(config)), Box::new(Session::new(SessionId(0), "", true, run.now)))
+        });
+        session.id = run.session.id;
+        session.db = run.session.db;
+        session.protocol = Protocol::Resp2;
+        // What the caller watches breaks by its own script, too.
+        session.watched = std::mem::take(&mut run.session.watched);
+        session.is_watch_broken = run.session.is_watch_broken;
+        let scene = Scene {
+            state: std::mem::replace(state, spare),
+            session,
+            now: run.now,
+            digest,
+            is_read_only: run.is_read_only || declaration.no_writes,
+            allows_oom: declaration.allow_oom,
+            has_written: false,
+            failure: None,
+        };
+        let task = Task { function: &function, keys: run.keys, argv: run.argv, instructions_max };
+        let machine = self.machine.as_ref().expect("the script was compiled in it");
+        let done = machine.run(&task, scene);
+        let mut session = done.scene.session;
+        run.session.watched = std::mem::take(&mut session.watched);
+        run.session.is_watch_broken = session.is_watch_broken;
+        self.spare = Some((std::mem::replace(state, done.scene.state), session));
+        if !done.is_sound {
+            self.replace_machine();
+        }
+        Ok(done.reply)
+    }
+
+    /// The compiled script.
+    fn prepare(&mut self, digest: Digest) -> Result<Function> {
+        let script = self.scripts.get(&digest).ok_or(Error::NO_SCRIPT)?;
+        if let Some(function) = &script.function {
+            return Ok(function.clone());
+        }
+        let source = script.source.clone();
+        let (_, code) = source::split(&source)?;
+        let function = self.machine()?.compile(code)?;
+        let script = self.scripts.get_mut(&digest).expect("it was there");
+        script.function = Some(function.clone());
+        Ok(function)
+    }
+
+    /// Throws the Lua state away. What was compiled in it is compiled again when needed.
+    fn replace_machine(&mut self) {
+        for script in self.scripts.values_mut() {
+            script.function = None;
+        }
+        self.machine = None;
+    }
+}
+
+/// How a script is called.
+pub struct Invocation<'a> {
+    pub session: &'a mut Session,
+    pub keys: &'a [&'a [u8]],
+    pub argv: &'a [&'a [u8]],
+    pub is_read_only: bool,
+    pub now: Time,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_digest_is_read_in_any_case() {
+        let digest = Digest::of(b"return 1");
+        assert_eq!(digest.hex(), "e0e1f9fabfc9d4800c877a703b823ac0578ff8db");
+        assert_eq!(Digest::parse(b"E0E1F9FABFC9D4800C877A703B823AC0578FF8DB"), Some(digest));
+        assert_eq!(Digest::parse(b"e0e1f9fabfc9d4800c877a703b823ac0578ff8d"), None);
+        assert_eq!(Digest::parse(b"g0e1f9fabfc9d4800c877a703b823ac0578ff8db"), None);
+    }
+
+    #[test]
+    fn scripts_of_eval_make_room_for_each_other_and_loaded_ones_stay() {
+        let mut scripts = Scripts::new(0);
+        let loaded = scripts.load(b"return 'loaded'").expect("it is well-formed");
+        let first = scripts.load_evaluated(b"return 'first'").expect("it is well-formed");
+        for number in 0..EVALUATED_MAX {
+            scripts.load_evaluated(format!("return {number}").as_bytes()).expect("it is well-formed");
+        }
+        assert!(scripts.has(&loaded));
+        assert!(!scripts.has(&first));
+    }
+}

@@ -1,0 +1,69 @@
+//! The libraries that scripts find besides Lua's own: one file each. A new one gets its file and its line in
+//! [`register`].
+
+use mlua::{IntoLua, IntoLuaMulti, Lua, MultiValue, Table};
+
+use super::machine::relaxed;
+use super::redis;
+
+mod bit;
+mod cjson;
+mod cmsgpack;
+mod cstruct;
+mod math;
+
+/// The version of Redis whose behaviour scripts find.
+pub const VERSION: &str = "7.0.15";
+/// The same as a number, a byte for each part.
+pub const VERSION_NUMBER: i64 = 0x07_00_0f;
+
+/// Puts what the libraries remember into a fresh Lua state.
+pub fn prepare(lua: &Lua, seed: u64) {
+    math::prepare(lua, seed);
+}
+
+/// Adds the libraries to what the sandbox is given.
+pub fn register(lua: &Lua, native: &Table) -> mlua::Result<()> {
+    math::register(lua, native)?;
+    let libraries = lua.create_table()?;
+    libraries.raw_set("redis", redis::library(lua)?)?;
+    libraries.raw_set("bit", bit::library(lua)?)?;
+    libraries.raw_set("cjson", cjson::library(lua)?)?;
+    libraries.raw_set("cmsgpack", cmsgpack::library(lua)?)?;
+    libraries.raw_set("struct", cstruct::library(lua)?)?;
+    native.raw_set("libraries", libraries)
+}
+
+/// A table of functions in the making.
+pub struct Library<'a> {
+    lua: &'a Lua,
+    table: Table,
+}
+
+impl<'a> Library<'a> {
+    pub fn new(lua: &'a Lua) -> mlua::Result<Self> {
+        Ok(Self { lua, table: lua.create_table()? })
+    }
+
+    /// Adds a function.
+    pub fn with<R, F>(self, name: &str, function: F) -> mlua::Result<Self>
+    where
+        R: IntoLuaMulti,
+        F: Fn(&Lua, &MultiValue) -> mlua::Result<R> + Send + 'static,
+    {
+        let function =
+            self.lua.create_function(move |lua, args: MultiValue| relaxed(lua, || function(lua, &args)))?;
+        self.table.raw_set(name, function)?;
+        Ok(self)
+    }
+
+    /// Adds a value.
+    pub fn value(self, name: &str, value: impl IntoLua) -> mlua::Result<Self> {
+        self.table.raw_set(name, value)?;
+        Ok(self)
+    }
+
+    pub fn finish(self) -> Table {
+        self.table
+    }
+}

@@ -1,0 +1,20 @@
+//! Lua scripts, run as Redis 7.0 runs them.
+//!
+//! In reading order: `cache` knows scripts by their digest, `machine` holds the Lua state and runs one,
+//! `sandbox.lua` is what the machine shows to scripts, `scene` is what a running script works on, `redis` and
+//! `library` are the functions that scripts call, `convert` carries values between the two worlds, `raise` the
+//! errors, `hook` stops a script that runs for too long. Deliberately absent: a clock (the budget is a number of
+//! instructions), a debugger, and everything through which Lua reaches files or the process.
+
+mod arguments;
+mod cache;
+mod convert;
+mod hook;
+mod library;
+mod machine;
+mod raise;
+mod redis;
+mod scene;
+mod source;
+
+pub use cache::{Digest, Invocation, Scripts};

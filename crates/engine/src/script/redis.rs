@@ -1,0 +1,259 @@
+//! The library `redis`: commands, replies and settings of the running script.
+
+use mlua::{IntoLua, Lua, MultiValue, Table, Value as LuaValue};
+use windlass_resp::{Protocol, Value};
+
+use super::arguments::Arguments;
+use super::convert::{self, Reply};
+use super::library::{Library, VERSION, VERSION_NUMBER};
+use super::scene::{Scene, Stage};
+use super::{hook, raise};
+use crate::args::Args;
+use crate::command::{self, Command, Flags, Run};
+use crate::error::{Error, Result};
+
+/// What a command counts in the budget of the script that calls it, in instructions of Lua.
+const CALL_COST: u64 = 100;
+
+/// How many levels of `redis.log` there are.
+const LOG_LEVELS: f64 = 4.0;
+
+/// The levels of `redis.log` and the flags of `redis.set_repl`.
+const CONSTANTS: [(&str, i64); 9] = [
+    ("LOG_DEBUG", 0),
+    ("LOG_VERBOSE", 1),
+    ("LOG_NOTICE", 2),
+    ("LOG_WARNING", 3),
+    ("REPL_NONE", 0),
+    ("REPL_AOF", 1),
+    ("REPL_SLAVE", 2),
+    ("REPL_REPLICA", 2),
+    ("REPL_ALL", 3),
+];
+
+pub fn library(lua: &Lua) -> mlua::Result<Table> {
+    let library = Library::new(lua)?
+        .with("call", call)?
+        .with("pcall", pcall)?
+        .with("error_reply", error_reply)?
+        .with("status_reply", status_reply)?
+        .with("sha1hex", sha1hex)?
+        .with("log", log)?
+        .with("setresp", setresp)?
+        .with("set_repl", set_repl)?
+        .with("replicate_commands", |_, _| Ok(LuaValue::Boolean(true)))?
+        .with("breakpoint", |_, _| Ok(LuaValue::Boolean(false)))?
+        .with("debug", |_, _| Ok(LuaValue::Nil))?
+        .with("acl_check_cmd", acl_check_cmd)?
+        .finish();
+    for (name, value) in CONSTANTS {
+        library.raw_set(name, value)?;
+    }
+    library.raw_set("REDIS_VERSION", VERSION)?;
+    library.raw_set("REDIS_VERSION_NUM", VERSION_NUMBER)?;
+    Ok(library)
+}
+
+/// Runs a command; its error is raised.
+fn call(lua: &Lua, args: &MultiValue) -> mlua::Result<LuaValue> {
+    match invoke(lua, args)? {
+        (Value::Error(text), _) => Err(raise::reply(text)),
+        (value, protocol) => Reply(value, protocol).into_lua(lua),
+    }
+}
+
+/// Runs a command; its error is returned.
+fn pcall(lua: &Lua, args: &MultiValue) -> mlua::Result<LuaValue> {
+    let (value, protocol) = invoke(lua, args)?;
+    Reply(value, protocol).into_lua(lua)
+}
+
+/// Runs a command; answers its reply and the protocol in whose terms the script wants it.
+fn invoke(lua: &Lua, args: &MultiValue) -> mlua::Result<(Value, Protocol)> {
+    if hook::is_stopped() {
+        return Err(raise::text(lua, "the script is stopped"));
+    }
+    hook::charge(CALL_COST);
+    let words = match words(args) {
+        Ok(words) => words,
+        Err(error) => return Ok((error.into(), Protocol::Resp2)),
+    };
+    let words: Words<'_> = words.iter().map(Word::bytes).collect();
+    Stage::with(lua, |scene| {
+        let reply = scene.execute(Args(&words)).unwrap_or_else(Value::from);
+        (reply, scene.session.protocol)
+    })
+}
+
+type Words<'a> = Vec<&'a [u8]>;
+
+/// One argument of a command that a script calls.
+enum Word {
+    Text(mlua::BorrowedBytes),
+    Number(String),
+}
+
+impl Word {
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Text(bytes) => bytes,
+            Self::Number(text) => text.as_bytes(),
+        }
+    }
+}
+
+fn words(args: &MultiValue) -> Result<Vec<Word>> {
+    if args.is_empty() {
+        return Err(Error::new("ERR Please specify at least one argument for this redis lib call"));
+    }
+    args.iter()
+        .map(|arg| match arg {
+            LuaValue::String(text) => Ok(Word::Text(text.as_bytes())),
+            LuaValue::Integer(number) => Ok(Word::Number(convert::argument(*number as f64))),
+            LuaValue::Number(number) => Ok(Word::Number(convert::argument(*number))),
+            _ => Err(Error::new("ERR Lua redis lib command arguments must be strings or integers")),
+        })
+        .collect()
+}
+
+impl Scene {
+    /// Runs a command for the script, if a script may.
+    fn execute(&mut self, args: Args<'_>) -> Result<Value> {
+        let (command, run) = self.admit(args)?;
+        if command.flags.has(Flags::WRITE) {
+            self.has_written = true;
+            hook::note_write();
+        }
+        self.state.stats.commands += 1;
+        // A script never waits: what a command answers where it would wait is its answer here.
+        let (answer, _) = self.state.call(&mut self.session, command, run, args, self.now);
+        answer
+    }
+
+    /// Checks that a command exists, is well-formed and may run in this script.
+    fn admit(&self, args: Args<'_>) -> Result<(&'static Command, command::Body)> {
+        let command =
+            command::find(args[0]).ok_or(Error::new("ERR Unknown Redis command called from script"))?;
+        if !command.accepts(args.len()) {
+            return Err(Error::new("ERR Wrong number of args calling Redis command from script"));
+        }
+        let Run::Call(run) = command.run else { return Err(not_allowed()) };
+        if command.flags.has(Flags::NO_SCRIPT) {
+            return Err(not_allowed());
+        }
+        // A message changes nothing here, but Redis sends it to replicas and so counts it as a write.
+        let is_write = command.flags.has(Flags::WRITE) || command.name == "publish";
+        if self.is_read_only && is_write {
+            return Err(Error::new("ERR Write commands are not allowed from read-only scripts."));
+        }
+        let limit = self.state.config.memory_max;
+        let may_be_refused = limit > 0 && !self.allows_oom && !self.has_written;
+        if may_be_refused && command.flags.has(Flags::DENY_OOM) && self.state.bytes() > limit {
+            return Err(Error::OUT_OF_MEMORY);
+        }
+        Ok((command, run))
+    }
+}
+
+fn not_allowed() -> Error {
+    Error::new("ERR This Redis command is not allowed from script")
+}
+
+fn error_reply(lua: &Lua, args: &MultiValue) -> mlua::Result<LuaValue> {
+    let Some(text) = only_string(args) else { return wrong_arguments(lua) };
+    // An error may be written as on the wire, with a dash; without a code it gets the general one.
+    let text = text.strip_prefix('-').unwrap_or(&text);
+    if text.contains(' ') { single(lua, "err", text) } else { single(lua, "err", &format!("ERR {text}")) }
+}
+
+fn status_reply(lua: &Lua, args: &MultiValue) -> mlua::Result<LuaValue> {
+    match only_string(args) {
+        Some(text) => single(lua, "ok", &text),
+        None => wrong_arguments(lua),
+    }
+}
+
+fn only_string(args: &MultiValue) -> Option<String> {
+    match args.iter().collect::<Vec<_>>()[..] {
+        [LuaValue::String(text)] => Some(text.to_string_lossy()),
+        _ => None,
+    }
+}
+
+fn wrong_arguments(lua: &Lua) -> mlua::Result<LuaValue> {
+    single(lua, "err", "ERR wrong number or type of arguments")
+}
+
+fn single(lua: &Lua, name: &str, text: &str) -> mlua::Result<LuaValue> {
+    let table = lua.create_table_with_capacity(0, 1)?;
+    table.raw_set(name, text)?;
+    Ok(LuaValue::Table(table))
+}
+
+fn sha1hex(lua: &Lua, args: &MultiValue) -> mlua::Result<LuaValue> {
+    if args.len() != 1 {
+        return Err(raise::reply("ERR wrong number of arguments"));
+    }
+    // What is no string counts as an empty one, as in Redis.
+    let text = Arguments::new(lua, "sha1hex", args).string(1).ok();
+    let digest = sha1_smol::Sha1::from(text.map(|text| text.as_bytes().to_vec()).unwrap_or_default());
+    lua.create_string(digest.digest().to_string()).map(LuaValue::String)
+}
+
+/// There is no log in the engine: what a script says is checked and dropped.
+fn log(_: &Lua, args: &MultiValue) -> mlua::Result<LuaValue> {
+    if args.len() < 2 {
+        return Err(raise::reply("ERR redis.log() requires two arguments or more."));
+    }
+    let Some(level) = number(args) else {
+        return Err(raise::reply("ERR First argument must be a number (log level)."));
+    };
+    if !(0.0..LOG_LEVELS).contains(&level) {
+        return Err(raise::reply("ERR Invalid debug level."));
+    }
+    Ok(LuaValue::Nil)
+}
+
+fn setresp(lua: &Lua, args: &MultiValue) -> mlua::Result<LuaValue> {
+    if args.len() != 1 {
+        return Err(raise::reply("ERR redis.setresp() requires one argument."));
+    }
+    let protocol = match number(args) {
+        Some(2.0) => Protocol::Resp2,
+        Some(3.0) => Protocol::Resp3,
+        _ => return Err(raise::reply("ERR RESP version must be 2 or 3.")),
+    };
+    Stage::with(lua, |scene| scene.session.protocol = protocol)?;
+    Ok(LuaValue::Nil)
+}
+
+/// Accepted and without effect: what a script writes is always logged, or a replay would lead elsewhere.
+fn set_repl(_: &Lua, args: &MultiValue) -> mlua::Result<LuaValue> {
+    if args.len() != 1 {
+        return Err(raise::reply("ERR redis.set_repl() requires two arguments."));
+    }
+    match number(args) {
+        Some(flags) if (0.0..4.0).contains(&flags) => Ok(LuaValue::Nil),
+        _ => Err(raise::reply(
+            "ERR Invalid replication flags. Use REPL_AOF, REPL_REPLICA, REPL_ALL or REPL_NONE.",
+        )),
+    }
+}
+
+fn number(args: &MultiValue) -> Option<f64> {
+    match args.front()? {
+        LuaValue::Integer(number) => Some(*number as f64),
+        LuaValue::Number(number) => Some(*number),
+        _ => None,
+    }
+}
+
+/// There are no users with limited rights: what exists is allowed.
+fn acl_check_cmd(_: &Lua, args: &MultiValue) -> mlua::Result<LuaValue> {
+    let words = words(args).map_err(|error| raise::reply(error.text()))?;
+    let words: Words<'_> = words.iter().map(Word::bytes).collect();
+    match command::find(words[0]) {
+        Some(_) => Ok(LuaValue::Boolean(true)),
+        None => Err(raise::reply("ERR Invalid command passed to redis.acl_check_cmd()")),
+    }
+}
