@@ -4,6 +4,7 @@ use std::net::TcpListener;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
+use tempfile::TempDir;
 use tokio::task::JoinSet;
 use windlass_test::conformance::{CASES, Case, Store};
 use windlass_test::redis_server::RedisServer;
@@ -18,20 +19,26 @@ const START_MAX: Duration = Duration::from_secs(20);
 const CASES_AT_ONCE: usize = 8;
 
 /// The stores: a name, and what starts it. `None` means that it is left out, which the environment must ask for.
-const STORES: &[(&str, Start)] =
-    &[("redis-server", redis_server), ("redis-server in cluster mode", redis_cluster)];
+const STORES: &[(&str, Start)] = &[
+    ("redis-server", redis_server),
+    ("redis-server in cluster mode", redis_cluster),
+    ("memory", memory),
+    ("a directory", directory),
+];
 
 type Start = fn() -> Option<Running>;
 
 /// A store that was started, and is ended when dropped.
 struct Running {
     url: String,
-    _server: RedisServer,
+    _server: Option<RedisServer>,
+    _directory: Option<TempDir>,
 }
 
 #[tokio::main]
 async fn main() -> ExitCode {
     windlass_test::conformance::be_a_worker_if_asked().await;
+    // WINDLASS_TEST_STORES narrows the run to stores by their names, with commas between them.
     // Arguments narrow the run to the cases whose names contain one of them; those of the harness that
     // this is not are passed over.
     let filters: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect();
@@ -41,7 +48,10 @@ async fn main() -> ExitCode {
         .copied()
         .collect();
     let mut failed = 0;
-    for (name, start) in STORES {
+    let only = std::env::var("WINDLASS_TEST_STORES").unwrap_or_default();
+    for (name, start) in
+        STORES.iter().filter(|(name, _)| only.is_empty() || only.split(',').any(|only| only == *name))
+    {
         let Some(running) = start() else {
             eprintln!("{name}: left out, its cases did not run");
             continue;
@@ -115,5 +125,17 @@ fn redis_cluster() -> Option<Running> {
 
 fn start(args: &[&str]) -> Option<Running> {
     let server = RedisServer::start_or_skip(args, std::env::var_os("WINDLASS_TEST_NO_REDIS").is_some())?;
-    Some(Running { url: server.url(), _server: server })
+    Some(Running { url: server.url(), _server: Some(server), _directory: None })
+}
+
+/// The embedded database without a directory, one for all cases of the process.
+fn memory() -> Option<Running> {
+    Some(Running { url: "memory:conformance".into(), _server: None, _directory: None })
+}
+
+/// The embedded database in a directory.
+fn directory() -> Option<Running> {
+    let directory = tempfile::tempdir().expect("a directory can be made");
+    let url = directory.path().to_str().expect("its path is text").to_owned();
+    Some(Running { url, _server: None, _directory: Some(directory) })
 }

@@ -73,7 +73,9 @@ impl Store {
     /// afterwards that what came meanwhile is written, so nobody may hold it in another way.
     pub fn use_writer<T>(&self, mut writer: MutexGuard<'_, Writer>, act: impl FnOnce(&mut Writer) -> T) -> T {
         let acted = act(&mut writer);
+        let awake = std::mem::take(&mut writer.awake);
         drop(writer);
+        awake.into_iter().for_each(Waker::wake);
         if self.progress.is_awaited()
             && let Some(log) = &self.log
         {
@@ -109,9 +111,12 @@ impl Store {
                     log.gauges.show(writer);
                     log.gauges.count_group();
                 }
-                self.progress.reach(Position(end));
+                writer.awake.extend(self.progress.reach(Position(end)));
             }
-            Err((action, error)) => self.fail(&format!("{action} {} failed: {error}", writer.name())),
+            Err((action, error)) => {
+                let reason = format!("{action} {} failed: {error}", writer.name());
+                self.fail(writer, &reason);
+            }
         }
     }
 
@@ -121,13 +126,15 @@ impl Store {
             && !writer.has_failed
             && let Err(error) = writer.sync()
         {
-            self.fail(&format!("sync of {} failed: {error}", writer.name()));
+            let reason = format!("sync of {} failed: {error}", writer.name());
+            self.fail(writer, &reason);
         }
     }
 
     /// Gives the log up: what ran and is not safe has an unknown outcome, writing commands are refused before they
     /// run, reads go on.
-    pub fn fail(&self, reason: &str) {
+    pub fn fail(&self, writer: &mut Writer, reason: &str) {
+        writer.has_failed = true;
         let mut core = self.core.lock();
         core.has_failed = true;
         let text = format!("MISCONF Errors writing to the AOF file: {reason}");
@@ -135,9 +142,7 @@ impl Store {
         core.engine.effects().set_recording(false);
         core.pending.buffer = Vec::new();
         // Before the lock goes: a later read must not find the log whole but its position out of reach.
-        self.progress.set_failure(reason);
-        drop(core);
-        self.progress.wake_all();
+        writer.awake.extend(self.progress.fail(reason));
     }
 }
 

@@ -108,8 +108,8 @@ fn tick(store: &Store) {
             if let Err(error) = synced
                 && Arc::ptr_eq(&file, &writer.file)
             {
-                writer.has_failed = true;
-                store.fail(&format!("sync of {} failed: {error}", writer.name()));
+                let reason = format!("sync of {} failed: {error}", writer.name());
+                store.fail(writer, &reason);
             }
         });
     }

@@ -44,6 +44,10 @@ async fn begin_and_die(store: &Store, world: &World) {
 }
 
 pub(super) async fn a_killed_process_loses_nothing(store: &Store) {
+    if store.url().starts_with("memory:") {
+        // Nothing outlives its process there, so there is nothing to show.
+        return;
+    }
     let world = store.world().await;
     let id = world.push("k", "1", Push::new()).await;
     let waiting = world.push("k", "2", Push::new()).await;

@@ -125,8 +125,15 @@ pub(super) async fn no_more_is_taken_than_can_run(store: &Store) {
     let (worker, mut runs, gate) = held_back(&world);
     let worker = Beside::start(worker);
     let active = async || world.client.inspector().queue("default").await.unwrap().active;
+    let keys = world.broker.keys();
     for done in 0..10 {
         runs.recv().await.unwrap();
+        // What has ended is pending until the store has been told; it takes no room.
+        eventually(async || {
+            let told: Option<u64> = world.ask("HGET", &[&keys.stats(), "completed"]).await;
+            (told.unwrap_or(0) == done).then_some(())
+        })
+        .await;
         assert!(active().await <= 4, "two slots and as many at most ahead, after {done}");
         gate.add_permits(1);
     }

@@ -54,17 +54,27 @@ impl Script {
         }
         command
     }
+
+    /// The same call with the script's text in place of its digest.
+    fn with_text(&self, call: &Cmd) -> Cmd {
+        let mut command = redis::cmd("EVAL");
+        command.arg(self.code);
+        for arg in call.args_iter().skip(2) {
+            if let redis::Arg::Simple(arg) = arg {
+                command.arg(arg);
+            }
+        }
+        command
+    }
 }
 
 impl Broker {
-    /// Runs a call. A store that does not know the script, or has forgotten it, is told it.
+    /// Runs a call. A store that does not know the script, or has forgotten it, is sent its text: one command,
+    /// so that it cannot be forgotten in between.
     pub(super) async fn run(&self, script: &Script, call: &Cmd) -> Result<Value> {
         match self.send(call).await {
             Err(Error::Store(error)) if error.code() == Some("NOSCRIPT") => {
-                let mut load = redis::cmd("SCRIPT");
-                load.arg("LOAD").arg(script.code);
-                self.send(&load).await?;
-                self.send(call).await
+                self.send(&script.with_text(call)).await
             }
             answer => answer,
         }
