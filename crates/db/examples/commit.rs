@@ -37,7 +37,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
     }
     let session = Database::memory(Config::default())?.session("memory");
-    report("memory", (0..ROUNDS).map(|_| timed(|| drop(push(&session)))).collect());
+    report("memory", (0..ROUNDS).map(|_| timed(|| _ = push(&session))).collect());
     fs::remove_dir_all(&directory)?;
     Ok(())
 }
