@@ -49,7 +49,9 @@ impl Wire {
     pub async fn open(place: &Place, connect_time: Duration) -> Result<Self> {
         let socket = match tokio::time::timeout(connect_time, Socket::open(place)).await {
             Ok(opened) => opened,
-            Err(_) => Err(io::Error::new(io::ErrorKind::TimedOut, format!("no answer within {connect_time:?}"))),
+            Err(_) => {
+                Err(io::Error::new(io::ErrorKind::TimedOut, format!("no answer within {connect_time:?}")))
+            }
         };
         let socket = socket.map_err(|error| Error::Connect {
             address: place.to_string(),
@@ -82,7 +84,9 @@ impl Socket {
                 let stream = TcpStream::connect((host.as_str(), *port)).await?;
                 stream.set_nodelay(true)?;
                 let socket = SockRef::from(&stream);
-                socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE).with_interval(KEEPALIVE / 3))?;
+                socket.set_tcp_keepalive(
+                    &TcpKeepalive::new().with_time(KEEPALIVE).with_interval(KEEPALIVE / 3),
+                )?;
                 #[cfg(target_os = "linux")]
                 socket.set_tcp_user_timeout(Some(SILENCE_MAX))?;
                 if *is_tls { Self::encrypt(stream, host).await } else { Ok(Self::Tcp(stream)) }
@@ -137,7 +141,9 @@ fn hint(place: &Place, error: &io::Error) -> &'static str {
             "nothing listens there; start a server, or give a directory such as `./jobs` for the embedded store"
         }
         (_, io::ErrorKind::TimedOut) => "check the address, and that no firewall stands between",
-        (Place::Tcp { is_tls: true, .. }, _) => "check the address, and that the server speaks TLS with a valid certificate",
+        (Place::Tcp { is_tls: true, .. }, _) => {
+            "check the address, and that the server speaks TLS with a valid certificate"
+        }
         _ => "check the address",
     }
 }
@@ -147,13 +153,21 @@ trait Duplex: AsyncRead + AsyncWrite {}
 impl<S: AsyncRead + AsyncWrite> Duplex for S {}
 
 impl AsyncRead for Wire {
-    fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         self.socket().poll_read(context, buffer)
     }
 }
 
 impl AsyncWrite for Wire {
-    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
         let outcome = self.as_mut().socket().poll_write(context, bytes);
         if let Poll::Ready(Ok(count)) = &outcome {
             self.written.0.fetch_add(*count as u64, Ordering::SeqCst);

@@ -160,7 +160,9 @@ impl Embedded {
                 Message::Push(_) => {}
                 Message::Close => {
                     awaited.is_answered = true;
-                    return Err(Error::Store("the database was stopped, or the session was ended".into()).into());
+                    return Err(
+                        Error::Store("the database was stopped, or the session was ended".into()).into()
+                    );
                 }
             }
         }
@@ -218,19 +220,17 @@ fn convert(value: Value) -> redis::Value {
         Value::Simple(Cow::Borrowed("OK")) => redis::Value::Okay,
         Value::Simple(text) if text == "OK" => redis::Value::Okay,
         Value::Simple(text) => redis::Value::SimpleString(text.into_owned()),
-        Value::Error(text) => server_error(&text).map_or_else(
-            || redis::Value::SimpleString(text.into_owned()),
-            redis::Value::ServerError,
-        ),
+        Value::Error(text) => server_error(&text)
+            .map_or_else(|| redis::Value::SimpleString(text.into_owned()), redis::Value::ServerError),
         Value::Integer(number) => redis::Value::Int(number),
         Value::Double(number) => redis::Value::BulkString(format_double(number).into_bytes()),
         Value::Boolean(yes) => redis::Value::Int(yes.into()),
         Value::Bulk(bytes) => redis::Value::BulkString(bytes),
         Value::Verbatim(_, text) => redis::Value::BulkString(text.into_bytes()),
         Value::Array(items) | Value::Set(items) | Value::Push(items) => list(items),
-        Value::Map(pairs) => {
-            redis::Value::Array(pairs.into_iter().flat_map(|(key, value)| [convert(key), convert(value)]).collect())
-        }
+        Value::Map(pairs) => redis::Value::Array(
+            pairs.into_iter().flat_map(|(key, value)| [convert(key), convert(value)]).collect(),
+        ),
     }
 }
 

@@ -85,7 +85,9 @@ pub enum Error {
     #[error("the connection broke after WATCH or MULTI and nothing of the transaction ran: begin it again")]
     TransactionLost,
     /// Replies of blocking calls whose futures were dropped wait to be fetched.
-    #[error("{count} replies of abandoned blocking calls wait to be fetched: repeat those calls, or open another session")]
+    #[error(
+        "{count} replies of abandoned blocking calls wait to be fetched: repeat those calls, or open another session"
+    )]
     TooManyAbandoned {
         /// How many there are.
         count: usize,

@@ -55,7 +55,9 @@ impl Home {
     pub fn directory(path: &Path, config: &Config) -> RedisResult<Opened> {
         let (database, recovery) = match Database::open(path, config.database.clone()) {
             Ok(opened) => opened,
-            Err(windlass_db::Error::Owned { pid, socket, .. }) => return Ok(Opened::Elsewhere { pid, socket }),
+            Err(windlass_db::Error::Owned { pid, socket, .. }) => {
+                return Ok(Opened::Elsewhere { pid, socket });
+            }
             Err(error) => return Err(store_error(error)),
         };
         if let Some(cut) = &recovery.cut {

@@ -268,7 +268,9 @@ impl Line {
             // It answers, and will be ready by and by.
             Ok(Err(error)) if error.kind() == ServerErrorKind::BusyLoading.into() => Ok(()),
             Ok(Err(error)) => Err(self.refused(error)),
-            Err(_) => Err(self.unreachable(format!("no answer within {:?}", self.config.response_time)).into()),
+            Err(_) => {
+                Err(self.unreachable(format!("no answer within {:?}", self.config.response_time)).into())
+            }
         }
     }
 

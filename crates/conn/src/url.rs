@@ -79,11 +79,12 @@ impl Url {
                 "" => Err(bad(text, "the path is missing")),
                 path if path.starts_with('/') => server(text, &format!("unix://{path}"), false),
                 path => {
-                    let absolute = std::path::absolute(path).map_err(|error| bad(text, &error.to_string()))?;
+                    let absolute =
+                        std::path::absolute(path).map_err(|error| bad(text, &error.to_string()))?;
                     server(text, &format!("unix://{}", absolute.display()), false)
                 }
             },
-            _ if rest.bytes().take_while(|byte| *byte != b'/').all(|byte| byte.is_ascii_digit()) => {
+            _ if rest.starts_with(|first: char| first.is_ascii_digit()) => {
                 Err(bad(text, &format!("a host and a port need `redis://` before them (`redis://{text}`)")))
             }
             _ => Err(bad(text, &format!("the scheme `{scheme}` is unknown"))),
@@ -102,7 +103,10 @@ fn split_scheme(text: &str) -> Option<(&str, &str)> {
 #[cfg(feature = "tls")]
 fn tls_server(text: &str, rest: &str) -> Result<Url> {
     if text.contains('#') {
-        return Err(bad(text, "a certificate that is not checked protects nothing, so that no `#` part is accepted"));
+        return Err(bad(
+            text,
+            "a certificate that is not checked protects nothing, so that no `#` part is accepted",
+        ));
     }
     server(text, &format!("redis:{rest}"), true)
 }
@@ -182,7 +186,7 @@ mod tests {
             ("", "nothing is named"),
             ("http://localhost", "the scheme `http` is unknown"),
             ("localhost:6379", "a host and a port need `redis://` before them (`redis://localhost:6379`)"),
-            ("redis://", "Redis URL did not parse"),
+            ("redis://", "Missing hostname"),
             ("redis://host/x", "Invalid database number"),
             ("redis://host:99999", "Redis URL did not parse"),
             ("unix:", "the path is missing"),

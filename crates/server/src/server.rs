@@ -35,7 +35,9 @@ impl Server {
         let listeners = listen::open(&config)?;
         let addresses = listeners
             .iter()
-            .map(|listener| listener.address().map_err(|source| Error::Listen { address: "a socket".into(), source }))
+            .map(|listener| {
+                listener.address().map_err(|source| Error::Listen { address: "a socket".into(), source })
+            })
             .collect::<Result<_>>()?;
         Ok(Self { config, database, listeners, addresses })
     }

@@ -43,7 +43,8 @@ impl Worker {
     pub fn start(database: Database, stop: watch::Receiver<bool>, grace: Duration) -> Result<Self> {
         // The places bound how many can be on their way.
         let (arrivals, arrived) = mpsc::unbounded_channel();
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Error::Thread)?;
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Error::Thread)?;
         let thread = std::thread::Builder::new()
             .name("windlass-clients".into())
             .spawn(move || runtime.block_on(serve_all(database, arrived, stop, grace)))
