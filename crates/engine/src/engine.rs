@@ -284,8 +284,11 @@ impl Engine {
         let args: Vec<&[u8]> = owned.iter().map(|arg| &**arg).collect();
         let command = command::find(args[0]).expect("a waiting command exists");
         let Run::Call(body) = command.run else { unreachable!("only plain commands wait") };
-        // A key that became another type is not what is waited for, and may yet become it.
-        if self.state.databases[*db].entry(key).is_some_and(|entry| entry.value.group() != command.group) {
+        // A key that became another type is not what is waited for, and may yet become it. But a group is gone with its
+        // stream, and its reader is told.
+        if command.name != "xreadgroup"
+            && self.state.databases[*db].entry(key).is_some_and(|entry| entry.value.group() != command.group)
+        {
             return;
         }
         let Some(mut session) = self.state.sessions.get_mut(&id).and_then(Option::take) else { return };

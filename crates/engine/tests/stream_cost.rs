@@ -87,6 +87,12 @@ fn a_million_jobs_go_through_a_stream() {
     for is_recording in [false, true] {
         eprintln!("recording: {is_recording}");
         let (mut queue, before) = (Queue::new(is_recording), resident());
+        let calling = nanos(|| {
+            for _ in 0..ENTRIES {
+                queue.run(&[b"GET", b"none"]);
+            }
+        });
+        eprintln!("  GET of nothing, as a measure of a call and of the machine: {} ns", calling / ENTRIES);
         queue.run(&[b"XGROUP", b"CREATE", b"q", b"g", b"0", b"MKSTREAM"]);
         let adding = nanos(|| {
             for _ in 0..ENTRIES {

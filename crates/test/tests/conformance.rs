@@ -1,11 +1,12 @@
 //! The conformance suite, on every store there is. Each store is a line in [`STORES`].
 
+use std::any::Any;
 use std::net::TcpListener;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use tempfile::TempDir;
 use tokio::task::JoinSet;
+use windlass_db::Database;
 use windlass_test::conformance::{CASES, Case, Store};
 use windlass_test::redis_server::RedisServer;
 
@@ -24,6 +25,7 @@ const STORES: &[(&str, Start)] = &[
     ("redis-server in cluster mode", redis_cluster),
     ("memory", memory),
     ("a directory", directory),
+    ("our server", our_server),
 ];
 
 type Start = fn() -> Option<Running>;
@@ -31,8 +33,14 @@ type Start = fn() -> Option<Running>;
 /// A store that was started, and is ended when dropped.
 struct Running {
     url: String,
-    _server: Option<RedisServer>,
-    _directory: Option<TempDir>,
+    _held: Box<dyn Any>,
+}
+
+impl Running {
+    /// A store that lives as long as `held`.
+    fn new(url: impl Into<String>, held: impl Any) -> Option<Self> {
+        Some(Self { url: url.into(), _held: Box::new(held) })
+    }
 }
 
 #[tokio::main]
@@ -125,17 +133,30 @@ fn redis_cluster() -> Option<Running> {
 
 fn start(args: &[&str]) -> Option<Running> {
     let server = RedisServer::start_or_skip(args, std::env::var_os("WINDLASS_TEST_NO_REDIS").is_some())?;
-    Some(Running { url: server.url(), _server: Some(server), _directory: None })
+    Running::new(server.url(), server)
 }
 
 /// The embedded database without a directory, one for all cases of the process.
 fn memory() -> Option<Running> {
-    Some(Running { url: "memory:conformance".into(), _server: None, _directory: None })
+    Running::new("memory:conformance", ())
 }
 
 /// The embedded database in a directory.
 fn directory() -> Option<Running> {
     let directory = tempfile::tempdir().expect("a directory can be made");
     let url = directory.path().to_str().expect("its path is text").to_owned();
-    Some(Running { url, _server: None, _directory: Some(directory) })
+    Running::new(url, directory)
+}
+
+/// Our server on a database in memory.
+fn our_server() -> Option<Running> {
+    let database = Database::memory(windlass_db::Config::default()).expect("a database opens");
+    let config = windlass_server::Config { tcp: vec!["127.0.0.1:0".into()], ..Default::default() };
+    let server = windlass_server::Server::bind(config, database).expect("a port is free");
+    let url = format!("redis://{}", server.addresses().first().expect("it listens"));
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    // It ends when the sender is dropped, which is with the store.
+    let until_stopped = async { drop(stopped.await) };
+    tokio::spawn(async move { server.run_until(until_stopped).await.expect("the server runs") });
+    Running::new(url, stop)
 }

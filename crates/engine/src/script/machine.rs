@@ -94,6 +94,7 @@ impl Machine {
         hook::start(task.instructions_max);
         let answer = self.call(task);
         let scene = self.stage(None).expect("the scene was put on the stage");
+        // A script that was told to stop may have got around it to its end: it is stopped all the same.
         if hook::is_stopped() {
             let text = "ERR Script killed: it ran for longer than it may, and had not written";
             return Run { reply: Error::new(text).into(), scene, is_sound: false };

@@ -58,6 +58,7 @@ pub const CASES: &[Case] = cases! {
         what_a_dead_worker_held_is_never_lost
         a_job_that_had_not_begun_gets_its_count_back
         suspects_run_one_at_a_time
+        one_fetch_takes_one_suspect_over_all_queues
         only_the_running_suspect_is_blamed_and_dies_in_the_end
         a_lost_fetch_reply_of_a_living_worker_comes_back
         released_jobs_are_taken_first_and_uncounted

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tokio::sync::mpsc;
-use windlass::broker::Recovered;
+use windlass::broker::{Recovered, Request};
 use windlass::{Event, Push, State};
 
 use super::world::{Beside, Store, eventually, held};
@@ -61,6 +61,25 @@ pub(super) async fn suspects_run_one_at_a_time(store: &Store) {
     assert_eq!(world.take_with(OTHER, 9, false).await.len(), 1, "ordinary work goes on beside it");
     assert_eq!(world.finish(OTHER, &first).await, 0);
     assert_eq!(world.take(OTHER, 9).await.len(), 1);
+}
+
+pub(super) async fn one_fetch_takes_one_suspect_over_all_queues(store: &Store) {
+    let world = store.world().await;
+    let queues = ["first", "second"];
+    let fetch = async |consumer| {
+        let request = Request { consumer, count: 9, may_suspect: true, woken: None };
+        world.broker.fetch(&queues, request).await.unwrap().1
+    };
+    for queue in queues {
+        world.push("k", "1", Push::new().queue(queue)).await;
+    }
+    assert_eq!(fetch(THREE).await.len(), 2);
+    for queue in queues {
+        let recovered = world.broker.recover(queue, &world.config, &[THREE.to_owned()]).await.unwrap();
+        assert_eq!(recovered.suspects, 1);
+    }
+    let taken = fetch(OTHER).await;
+    assert_eq!(taken.iter().map(|job| (job.queue, job.is_suspect)).collect::<Vec<_>>(), [(0, true)]);
 }
 
 pub(super) async fn only_the_running_suspect_is_blamed_and_dies_in_the_end(store: &Store) {

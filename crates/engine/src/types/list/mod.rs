@@ -1,7 +1,7 @@
 //! The list: a deque of blocks.
 //!
-//! Each block has at most [`block::ITEMS_MAX`] items and, unless it has one item alone, [`block::LENGTH_MAX`] bytes of content. Both
-//! ends cost O(1); a place inside is found by walking the blocks from the nearer end.
+//! Each block has at most [`block::ITEMS_MAX`] items and, unless it has one item alone, [`block::LENGTH_MAX`] bytes of
+//! content. Both ends cost O(1); a place inside is found by walking the blocks from the nearer end.
 
 mod block;
 

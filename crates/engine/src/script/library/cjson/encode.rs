@@ -8,6 +8,10 @@ use super::super::super::raise;
 use super::{Invalid, Settings};
 use crate::number::format_general;
 
+/// What a table and what a value in it count in the script's budget, in instructions of Lua.
+const TABLE_COST: u64 = 50;
+const ITEM_COST: u64 = 10;
+
 pub fn encode(args: &Arguments<'_>, settings: &Settings) -> mlua::Result<LuaString> {
     if args.len() != 1 {
         return Err(args.error(1, "expected 1 argument"));
@@ -44,6 +48,7 @@ impl Level {
 
     fn take(&mut self) -> mlua::Result<Value> {
         self.at += 1;
+        raise::spend(ITEM_COST)?;
         self.items.raw_get(self.at)
     }
 }
@@ -84,6 +89,7 @@ impl Encoder<'_> {
         if depth > self.settings.encode_depth_max {
             return Err(raise::text(self.lua, format_args!("Cannot serialise, excessive nesting ({depth})")));
         }
+        raise::spend(TABLE_COST)?;
         if self.out.len() > MEMORY_MAX {
             return Err(mlua::Error::MemoryError("not enough memory".into()));
         }
@@ -150,9 +156,7 @@ impl Encoder<'_> {
         match (is_sparse, settings.sparse_converts) {
             (false, _) => Ok(Some(largest)),
             (true, true) => Ok(None),
-            (true, false) => {
-                Err(raise::text(self.lua, "Cannot serialise table: excessively sparse array"))
-            }
+            (true, false) => Err(raise::text(self.lua, "Cannot serialise table: excessively sparse array")),
         }
     }
 
@@ -178,7 +182,10 @@ impl Encoder<'_> {
             return Ok(());
         }
         // What has no fraction and few digits is an integer in the general format, too.
-        if number.fract() == 0.0 && number.abs() < 10_f64.powi(self.settings.precision as i32) && number != 0.0 {
+        if number.fract() == 0.0
+            && number.abs() < 10_f64.powi(self.settings.precision as i32)
+            && number != 0.0
+        {
             self.out.extend_from_slice(itoa::Buffer::new().format(number as i64).as_bytes());
         } else if number == 0.0 {
             self.out.extend_from_slice(if number.is_sign_negative() { b"-0" } else { b"0" });

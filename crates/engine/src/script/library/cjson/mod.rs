@@ -83,16 +83,32 @@ pub fn library(lua: &Lua) -> mlua::Result<Table> {
         .with("encode_max_depth", move |lua, args| {
             let args = Arguments::new(lua, "encode_max_depth", args);
             too_many(&args, 1)?;
-            set_number(&args, 1, 1, i64::from(i32::MAX), encode_depth.get().encode_depth_max as i64, |depth| {
-                encode_depth.change(|settings| settings.encode_depth_max = (depth as usize).min(DEPTH_MAX));
-            })
+            set_number(
+                &args,
+                1,
+                1,
+                i64::from(i32::MAX),
+                encode_depth.get().encode_depth_max as i64,
+                |depth| {
+                    encode_depth
+                        .change(|settings| settings.encode_depth_max = (depth as usize).min(DEPTH_MAX));
+                },
+            )
         })?
         .with("decode_max_depth", move |lua, args| {
             let args = Arguments::new(lua, "decode_max_depth", args);
             too_many(&args, 1)?;
-            set_number(&args, 1, 1, i64::from(i32::MAX), decode_depth.get().decode_depth_max as i64, |depth| {
-                decode_depth.change(|settings| settings.decode_depth_max = (depth as usize).min(DEPTH_MAX));
-            })
+            set_number(
+                &args,
+                1,
+                1,
+                i64::from(i32::MAX),
+                decode_depth.get().decode_depth_max as i64,
+                |depth| {
+                    decode_depth
+                        .change(|settings| settings.decode_depth_max = (depth as usize).min(DEPTH_MAX));
+                },
+            )
         })?
         .with("encode_number_precision", move |lua, args| {
             let args = Arguments::new(lua, "encode_number_precision", args);
