@@ -55,8 +55,7 @@ impl Store {
         if let Err(error) = manifest.put_in_force(disk, &folder) {
             // After a crash either manifest may be found, and so neither file may take more records.
             drop(core);
-            writer.has_failed = true;
-            self.fail(&format!("the manifest could not be replaced: {error}"));
+            self.fail(writer, &format!("the manifest could not be replaced: {error}"));
             return Err(error);
         }
         core.has_failed = false;
@@ -75,7 +74,7 @@ impl Store {
         writer.has_failed = false;
         writer.manifest = manifest;
         // All that ran is in the base, whether or not its record was written.
-        self.progress.recover(Position(end));
+        writer.awake.extend(self.progress.recover(Position(end)));
         drop(core);
         if let Some(log) = &self.log {
             log.gauges.show(writer);

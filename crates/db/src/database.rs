@@ -140,11 +140,9 @@ impl Database {
     pub fn compact(&self) -> Result<()> {
         let store = &self.owner.store;
         let Some(log) = &store.log else { return Ok(()) };
-        let mut writer = log.writer.lock();
-        if self.owner.is_stopping() {
-            return Err(Error::Stopped);
-        }
-        store.compact(&mut writer)
+        store.use_writer(log.writer.lock(), |writer| {
+            if self.owner.is_stopping() { Err(Error::Stopped) } else { store.compact(writer) }
+        })
     }
 
     /// Where the owner of the directory is to serve other processes; none in memory.

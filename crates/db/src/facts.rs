@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::config::Durability;
 use crate::log::Writer;
 use crate::store::{Core, Store};
 
@@ -60,8 +61,13 @@ impl Store {
         self.facts_of(&self.core.lock())
     }
 
-    /// Tells INFO about the log.
-    pub fn tell_info(&self, core: &mut Core) {
+    /// Tells INFO and CONFIG about the log.
+    pub fn tell(&self, core: &mut Core) {
+        self.tell_info(core);
+        self.tell_config(core);
+    }
+
+    fn tell_info(&self, core: &mut Core) {
         let facts = self.facts_of(core);
         let status = if facts.failure.is_none() { "ok" } else { "err" };
         let lines = [
@@ -75,6 +81,19 @@ impl Store {
         ];
         let lines = lines.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
         core.engine.set_facts("Persistence", lines);
+    }
+
+    /// Tells CONFIG GET, whose names are Redis's, how the log is kept: clients judge the store by it.
+    fn tell_config(&self, core: &mut Core) {
+        let sync = match self.config.durability {
+            Durability::Always => "always",
+            Durability::Everysec => "everysec",
+            Durability::None => "no",
+        };
+        let is_logged = if self.log.is_some() { "yes" } else { "no" };
+        let lines = [("appendonly", is_logged), ("appendfsync", sync)];
+        let lines = lines.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        core.engine.set_facts("config", lines.to_vec());
     }
 
     fn facts_of(&self, core: &Core) -> Facts {

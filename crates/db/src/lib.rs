@@ -50,4 +50,4 @@ pub use progress::{Durable, Position};
 pub use recovery::{Cut, Recovery};
 pub use serve::serve;
 pub use session::{Called, NextDelivery, Session};
-pub use windlass_engine::{Message, SessionId, Time};
+pub use windlass_engine::{Config as EngineConfig, Message, SessionId, Time};

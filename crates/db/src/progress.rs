@@ -60,35 +60,31 @@ impl Progress {
         self.failure().map(|reason| Err(Error::OutcomeUnknown { reason }))
     }
 
-    /// Announces that the log is safe up to `position`, and wakes who waits for that.
-    pub fn reach(&self, position: Position) {
+    /// Announces that the log is safe up to `position`; answers who is to be woken for that. The caller wakes them
+    /// when it holds no lock: a waker may do anything.
+    #[must_use = "those who wait must be woken"]
+    pub fn reach(&self, position: Position) -> impl Iterator<Item = Waker> + use<> {
         self.reached.store(position.0, Ordering::Release);
-        let awake = {
-            let mut waiters = self.waiters.lock();
-            let rest = waiters.wakers.split_off(&(Position(position.0 + 1), 0));
-            std::mem::replace(&mut waiters.wakers, rest)
-        };
-        awake.into_values().for_each(Waker::wake);
+        let mut waiters = self.waiters.lock();
+        let rest = waiters.wakers.split_off(&(Position(position.0 + 1), 0));
+        std::mem::replace(&mut waiters.wakers, rest).into_values()
     }
 
-    /// Announces that the log gets no further, without waking anybody yet; the first reason stands.
-    pub fn set_failure(&self, reason: &str) {
+    /// Announces that the log gets no further; the first reason stands. Answers who is to be woken.
+    #[must_use = "those who wait must be woken"]
+    pub fn fail(&self, reason: &str) -> impl Iterator<Item = Waker> + use<> {
         let mut waiters = self.waiters.lock();
         waiters.failure.get_or_insert_with(|| reason.to_owned());
         self.has_failed.store(true, Ordering::Release);
+        std::mem::take(&mut waiters.wakers).into_values()
     }
 
-    /// Wakes everybody who waits.
-    pub fn wake_all(&self) {
-        let awake = std::mem::take(&mut self.waiters.lock().wakers);
-        awake.into_values().for_each(Waker::wake);
-    }
-
-    /// Announces that all up to `position` is safe in fresh files, a failure forgotten.
-    pub fn recover(&self, position: Position) {
+    /// Announces that all up to `position` is safe in fresh files, a failure forgotten. Answers who is to be woken.
+    #[must_use = "those who wait must be woken"]
+    pub fn recover(&self, position: Position) -> impl Iterator<Item = Waker> + use<> {
         self.waiters.lock().failure = None;
         self.has_failed.store(false, Ordering::Release);
-        self.reach(position);
+        self.reach(position)
     }
 
     /// Asks for `waker` to be woken when `position` is safe or never will be; answers the outcome if it is known by

@@ -89,8 +89,9 @@ impl Store {
         if let Some(refusal) = core.refuse(id) {
             return Called::Reply(Value::Error(refusal.into()), Position::START);
         }
-        if args.first().is_some_and(|name| name.eq_ignore_ascii_case(b"INFO")) {
-            self.tell_info(&mut core);
+        let asks = |name: &[u8]| args.first().is_some_and(|arg| arg.eq_ignore_ascii_case(name));
+        if asks(b"INFO") || asks(b"CONFIG") {
+            self.tell(&mut core);
         }
         let outcome = core.engine.execute(id, args, self.clock.now());
         let position = self.collect(&mut core);

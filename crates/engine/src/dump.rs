@@ -9,7 +9,7 @@ use crate::keyspace::Entry;
 use crate::number::format_float;
 use crate::object::Object;
 
-/// The most words after the key in one command; even, for fields with their values.
+/// The most words after the key in one command; even, for fields with their values and scores with their members.
 const CHUNK_MAX: usize = 64;
 
 impl Engine {
@@ -42,8 +42,8 @@ fn dump_entry(entry: &Entry, emit: &mut impl FnMut(&[&[u8]])) {
             dump_members(b"SADD", key, set.iter().map(|member| Cow::Owned(member.to_vec())), emit);
         }
         Object::Stream(stream) => stream::dump(key, stream, emit),
-        Object::SortedSet(zset) => {
-            let words = zset.range(0..zset.len()).flat_map(|(member, score)| {
+        Object::SortedSet(set) => {
+            let words = set.iter().flat_map(|(member, score)| {
                 [Cow::Owned(format_float(score).into_bytes()), Cow::Borrowed(member)]
             });
             dump_members(b"ZADD", key, words, emit);

@@ -53,6 +53,8 @@ pub struct Stats {
     pub keyspace_hits: u64,
     pub keyspace_misses: u64,
     pub expired_keys: u64,
+    /// The most bytes of data that a tick or an INFO saw.
+    pub memory_peak: usize,
 }
 
 impl State {
@@ -75,6 +77,11 @@ impl State {
             facts: BTreeMap::new(),
             started: Time::default(),
         }
+    }
+
+    /// Takes notice of the memory in use for the peak that INFO shows.
+    pub fn note_memory(&mut self) {
+        self.stats.memory_peak = self.stats.memory_peak.max(self.bytes());
     }
 
     /// Approximate bytes of memory of all databases.
@@ -100,6 +107,10 @@ impl State {
 
     /// Removes `key` if it ended at or before `now`, and logs that.
     pub fn expire_if_due(&mut self, db: usize, key: &[u8], now: Time) {
+        // Nearly always no key of the database has ended, and none needs to be looked up.
+        if self.databases[db].next_expiry().is_none_or(|at| at > now.millis()) {
+            return;
+        }
         let ended = self.databases[db]
             .entry(key)
             .is_some_and(|entry| entry.expires_ms.is_some_and(|at| at <= now.millis()));

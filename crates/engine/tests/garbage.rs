@@ -50,3 +50,63 @@ fn memory_is_counted_back_to_nothing() {
     // The table of keys keeps one bucket.
     assert!(engine.bytes() < 100, "{} bytes are left", engine.bytes());
 }
+
+/// The words of the n-th member in a command that adds it.
+type Words = fn(usize) -> Vec<String>;
+
+/// Makes a value of 20,000 members by commands of 100 each.
+fn fill(
+    engine: &mut Engine,
+    session: windlass_engine::SessionId,
+    name: &str,
+    words: fn(usize) -> Vec<String>,
+) {
+    for start in (0..20_000).step_by(100) {
+        let mut args = vec![name.to_owned(), "big".to_owned()];
+        args.extend((start..start + 100).flat_map(words));
+        let args: Vec<&[u8]> = args.iter().map(String::as_bytes).collect();
+        let reply = engine.execute(session, &args, NOW).reply;
+        assert!(!reply.expect("these answer").is_error(), "{name}");
+    }
+}
+
+#[test]
+fn a_big_value_of_every_type_is_freed_by_tick() {
+    let makers: [(&str, Words); 4] = [
+        ("RPUSH", |n| vec![format!("item:{n}")]),
+        ("SADD", |n| vec![format!("member:{n}")]),
+        ("HSET", |n| vec![format!("field:{n}"), "value".into()]),
+        ("ZADD", |n| vec![n.to_string(), format!("member:{n}")]),
+    ];
+    for (name, words) in makers {
+        let mut engine = Engine::new(Config::default());
+        let session = engine.open_session("test", NOW);
+        fill(&mut engine, session, name, words);
+        // An overwritten value is deleted, too.
+        engine.execute(session, &[b"SET", b"big", b"small"], NOW);
+        assert_freed_in_about_200_ticks(&mut engine, name);
+    }
+}
+
+#[test]
+fn a_big_stream_with_pending_entries_is_freed_by_tick() {
+    let mut engine = Engine::new(Config::default());
+    let session = engine.open_session("test", NOW);
+    for _ in 0..10_000 {
+        engine.execute(session, &[b"XADD", b"big", b"*", b"field", b"value"], NOW);
+    }
+    engine.execute(session, &[b"XGROUP", b"CREATE", b"big", b"group", b"0"], NOW);
+    let read = [&b"XREADGROUP"[..], b"GROUP", b"group", b"me", b"STREAMS", b"big", b">"];
+    engine.execute(session, &read, NOW);
+    engine.execute(session, &[b"UNLINK", b"big"], NOW);
+    assert_freed_in_about_200_ticks(&mut engine, "XADD");
+}
+
+fn assert_freed_in_about_200_ticks(engine: &mut Engine, name: &str) {
+    let mut ticks = 0;
+    while engine.next_due().is_some() && ticks < 1_000 {
+        engine.tick(NOW, 100);
+        ticks += 1;
+    }
+    assert!((100..=300).contains(&ticks), "what {name} made took {ticks} ticks of 100");
+}

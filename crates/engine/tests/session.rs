@@ -76,3 +76,45 @@ fn facts_replace_and_add_lines_of_info_and_config() {
     let reply = engine.execute(first, &[b"CONFIG", b"GET", b"appendonly"], NOW).reply;
     assert_eq!(reply, Some(Value::Map(vec![(Value::from("appendonly"), Value::from("yes"))])));
 }
+
+#[test]
+fn client_unblock_ends_a_wait_as_its_timeout_would_or_with_an_error() {
+    let (mut engine, first, second) = engine();
+    let unblock = |engine: &mut Engine, reason: &[&[u8]]| {
+        assert_eq!(engine.execute(second, &[b"BLPOP", b"k", b"0"], NOW).reply, None);
+        let id = number(second);
+        let args = [&[b"CLIENT".as_slice(), b"UNBLOCK", &id], reason].concat();
+        let outcome = engine.execute(first, &args, NOW);
+        assert_eq!(outcome.reply, Some(Value::Integer(1)));
+        outcome.deliveries
+    };
+    let reply = |value| [Delivery { session: second, message: Message::Reply(value) }];
+    assert_eq!(unblock(&mut engine, &[]), reply(Value::NilArray));
+    assert_eq!(unblock(&mut engine, &[b"TIMEOUT"]), reply(Value::NilArray));
+    let error = Value::Error("UNBLOCKED client unblocked via CLIENT UNBLOCK".into());
+    assert_eq!(unblock(&mut engine, &[b"ERROR"]), reply(error));
+    assert!(!engine.is_waiting(second));
+    let args: &[&[u8]] = &[b"CLIENT", b"UNBLOCK", &number(second)];
+    assert_eq!(engine.execute(first, args, NOW).reply, Some(Value::Integer(0)));
+}
+
+#[test]
+fn a_killed_session_that_waits_takes_nothing_more() {
+    let (mut engine, first, second) = engine();
+    engine.execute(second, &[b"BLPOP", b"k", b"0"], NOW);
+    engine.execute(first, &[b"CLIENT", b"KILL", b"ID", &number(second)], NOW);
+    let outcome = engine.execute(first, &[b"RPUSH", b"k", b"v"], NOW);
+    assert_eq!((outcome.reply, outcome.deliveries.len()), (Some(Value::Integer(1)), 0));
+    assert_eq!(engine.execute(first, &[b"LLEN", b"k"], NOW).reply, Some(Value::Integer(1)));
+}
+
+#[test]
+fn swapping_databases_serves_who_waits_for_a_key_that_came_with_it() {
+    let (mut engine, first, second) = engine();
+    engine.execute(second, &[b"BLPOP", b"k", b"0"], NOW);
+    engine.execute(first, &[b"SELECT", b"1"], NOW);
+    engine.execute(first, &[b"RPUSH", b"k", b"v"], NOW);
+    let outcome = engine.execute(first, &[b"SWAPDB", b"0", b"1"], NOW);
+    let popped = Value::Array(vec![Value::from("k"), Value::from("v")]);
+    assert_eq!(outcome.deliveries, [Delivery { session: second, message: Message::Reply(popped) }]);
+}

@@ -1,8 +1,10 @@
 //! Harness, fixtures and the job conformance suite.
 //!
-//! [`fixture`] runs `fixtures/commands/*.txt` against anything that executes Redis commands; [`our_server`]
-//! and [`redis_server`] start a server to run them against, ours and a real one.
+//! [`fixture`] runs `fixtures/commands/*.txt` against anything that executes Redis commands; [`our_server`] and
+//! [`redis_server`] start a server to run them against, ours and a real one; [`conformance`] holds what the job library
+//! promises, as cases that run on any store.
 
+pub mod conformance;
 pub mod fixture;
 pub mod our_server;
 pub mod redis_server;

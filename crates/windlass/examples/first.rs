@@ -27,7 +27,8 @@ async fn main() -> windlass::Result<()> {
     let url = std::env::var("WINDLASS_URL").unwrap_or_else(|_| "windlass-data".into());
     let client = Client::open(&url).await?;
     client.push_with(Report { month: "May".into() }, Push::new().key("report of May")).await?;
-    let summary = Worker::new(&client).register::<Report>().exit_when_empty().run().await?;
+    let worker = Worker::new(&client).register::<Report>().on_event(|event| println!("{event}"));
+    let summary = worker.exit_when_empty().run().await?;
     println!("{summary}");
     Ok(())
 }

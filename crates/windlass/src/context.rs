@@ -140,6 +140,7 @@ impl Context {
 pub(crate) struct Leash {
     pull: AtomicU8,
     is_started: AtomicBool,
+    has_ended: AtomicBool,
     cancelled: Notify,
     executor: Mutex<Option<Waker>>,
 }
@@ -179,6 +180,14 @@ impl Leash {
 
     pub(crate) fn is_started(&self) -> bool {
         self.is_started.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn end(&self) {
+        self.has_ended.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn has_ended(&self) -> bool {
+        self.has_ended.load(Ordering::Acquire)
     }
 
     /// Ready once the job's future is to be dropped. Polled only after the job itself was not ready, so

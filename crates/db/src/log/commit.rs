@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::task::{Wake, Waker};
 use std::thread::Thread;
 
+use parking_lot::MutexGuard;
+
 use super::Writer;
 use crate::config::Durability;
 use crate::error::Result;
@@ -62,15 +64,24 @@ impl Store {
 
     /// Writes what is pending unless somebody is at it.
     fn try_flush(&self) -> bool {
-        let Some(log) = &self.log else { return false };
-        let Some(mut writer) = log.writer.try_lock() else { return false };
-        self.flush(&mut writer);
+        let Some(writer) = self.log.as_ref().and_then(|log| log.writer.try_lock()) else { return false };
+        self.use_writer(writer, |writer| self.flush(writer));
+        true
+    }
+
+    /// Acts with the writer and gives it back. Whoever finds the writer taken relies on its holder to see to it
+    /// afterwards that what came meanwhile is written, so nobody may hold it in another way.
+    pub fn use_writer<T>(&self, mut writer: MutexGuard<'_, Writer>, act: impl FnOnce(&mut Writer) -> T) -> T {
+        let acted = act(&mut writer);
+        let awake = std::mem::take(&mut writer.awake);
         drop(writer);
-        // Whoever found the writer taken meanwhile relies on this.
-        if self.progress.is_awaited() {
+        awake.into_iter().for_each(Waker::wake);
+        if self.progress.is_awaited()
+            && let Some(log) = &self.log
+        {
             log.thread.want();
         }
-        true
+        acted
     }
 
     /// Writes what is pending as one group, syncs it under `always`, and wakes who waits for that.
@@ -100,9 +111,12 @@ impl Store {
                     log.gauges.show(writer);
                     log.gauges.count_group();
                 }
-                self.progress.reach(Position(end));
+                writer.awake.extend(self.progress.reach(Position(end)));
             }
-            Err((action, error)) => self.fail(&format!("{action} {} failed: {error}", writer.name())),
+            Err((action, error)) => {
+                let reason = format!("{action} {} failed: {error}", writer.name());
+                self.fail(writer, &reason);
+            }
         }
     }
 
@@ -112,13 +126,15 @@ impl Store {
             && !writer.has_failed
             && let Err(error) = writer.sync()
         {
-            self.fail(&format!("sync of {} failed: {error}", writer.name()));
+            let reason = format!("sync of {} failed: {error}", writer.name());
+            self.fail(writer, &reason);
         }
     }
 
     /// Gives the log up: what ran and is not safe has an unknown outcome, writing commands are refused before they
     /// run, reads go on.
-    pub fn fail(&self, reason: &str) {
+    pub fn fail(&self, writer: &mut Writer, reason: &str) {
+        writer.has_failed = true;
         let mut core = self.core.lock();
         core.has_failed = true;
         let text = format!("MISCONF Errors writing to the AOF file: {reason}");
@@ -126,9 +142,7 @@ impl Store {
         core.engine.effects().set_recording(false);
         core.pending.buffer = Vec::new();
         // Before the lock goes: a later read must not find the log whole but its position out of reach.
-        self.progress.set_failure(reason);
-        drop(core);
-        self.progress.wake_all();
+        writer.awake.extend(self.progress.fail(reason));
     }
 }
 

@@ -8,6 +8,7 @@ mod annotation;
 mod commit;
 mod reader;
 mod record;
+mod source;
 mod thread;
 mod writer;
 

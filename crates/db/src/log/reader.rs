@@ -1,20 +1,20 @@
 //! Reads one file of the log: groups under an annotation are verified, other bytes are Redis's own and are read by
 //! Redis's rules.
 
-use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use super::annotation::{Annotation, GROUP_BYTES_MIN, LENGTH_MAX, MARK};
 use super::record::{Parsed, parse};
+use super::source::{READ_BYTES, Source};
 use crate::error::{Error, Result};
 
-/// How much is read at once, at the least.
-const READ_BYTES: usize = 1 << 20;
 /// The annotations that Redis itself writes.
 const REDIS_TIMESTAMP: &[u8] = b"#TS:";
 /// How an RDB file begins.
 const RDB_MARK: &[u8] = b"REDIS";
+
+/// Takes one record into the state, or says why it does not fit.
+pub type Apply<'a> = &'a mut dyn FnMut(&[&[u8]]) -> std::result::Result<(), String>;
 
 /// What a file held.
 #[derive(Debug, Default)]
@@ -34,13 +34,9 @@ pub struct Content {
 ///
 /// # Errors
 /// [`Error::Damaged`] for anything else that is not a whole group or a record that `apply` takes.
-pub fn read(
-    path: &Path,
-    may_be_torn: bool,
-    apply: &mut dyn FnMut(&[&[u8]]) -> std::result::Result<(), String>,
-) -> Result<Content> {
+pub fn read(path: &Path, may_be_torn: bool, apply: Apply<'_>) -> Result<Content> {
     let source = Source::open(path, 0).map_err(Error::io("open", path))?;
-    let length = source.file.metadata().map_err(Error::io("look at", path))?.len();
+    let length = source.length().map_err(Error::io("look at", path))?;
     let mut reader =
         Reader { path: path.to_owned(), source, length, records: 0, sequence: 1, is_ours: true, apply };
     let end = match reader.run()? {
@@ -77,7 +73,7 @@ struct Reader<'a> {
     sequence: u64,
     /// True while the last bytes read were a covered group, or nothing was read: what follows is ours.
     is_ours: bool,
-    apply: &'a mut dyn FnMut(&[&[u8]]) -> std::result::Result<(), String>,
+    apply: Apply<'a>,
 }
 
 impl Reader<'_> {
@@ -117,15 +113,15 @@ impl Reader<'_> {
                 format!("group {} follows where group {} belongs", annotation.sequence, self.sequence),
             ));
         }
-        if annotation.length > self.length - self.source.offset {
+        if annotation.length > self.length - self.source.offset() {
             return Ok(Some(self.broken("a group is longer than the rest of the file")));
         }
         let whole = line_length + annotation.length as usize;
         if self.peek(whole)?.len() < whole {
             return Ok(Some(self.broken("a group is longer than the rest of the file")));
         }
-        let offset = self.source.offset;
-        let group = &self.source.bytes[self.source.start..][line_length..whole];
+        let offset = self.source.offset();
+        let group = &self.source.available()[line_length..whole];
         if !annotation.covers(group) {
             return Ok(Some(Stop::Broken(Broken {
                 offset,
@@ -176,9 +172,9 @@ impl Reader<'_> {
                     Parsed::Part => {
                         // Twice as much each time, so that a long record is not parsed over and over.
                         let wanted = (bytes.len() * 2).max(READ_BYTES);
-                        if self.source.is_at_end {
+                        if self.source.is_at_end() {
                             let reason = "a record or transaction has no end";
-                            let offset = self.source.offset;
+                            let offset = self.source.offset();
                             return Ok(Some(Stop::Broken(Broken {
                                 offset,
                                 reason,
@@ -201,7 +197,7 @@ impl Reader<'_> {
         }
         let mut at = 0;
         while at < length {
-            let bytes = &self.source.bytes[self.source.start..];
+            let bytes = self.source.available();
             let Parsed::Record(args, more) = parse(&bytes[at..length]) else {
                 unreachable!("each record was parsed above")
             };
@@ -239,12 +235,16 @@ impl Reader<'_> {
     }
 
     fn broken(&self, reason: &'static str) -> Stop {
-        let offset = self.source.offset;
+        let offset = self.source.offset();
         Stop::Broken(Broken { offset, reason, search_from: offset + 1, is_short: false })
     }
 
     fn damaged(&self, ahead: u64, reason: impl Into<String>) -> Error {
-        Error::Damaged { file: self.path.clone(), offset: self.source.offset + ahead, reason: reason.into() }
+        Error::Damaged {
+            file: self.path.clone(),
+            offset: self.source.offset() + ahead,
+            reason: reason.into(),
+        }
     }
 
     /// Decides whether what is broken at `offset` is the file's torn end.
@@ -269,7 +269,7 @@ impl Reader<'_> {
             source.fill(READ_BYTES).map_err(Error::io("read", &path))?;
             let bytes = source.available();
             let Some(at) = bytes.windows(MARK.len()).position(|window| window == MARK) else {
-                if source.is_at_end {
+                if source.is_at_end() {
                     return Ok(false);
                 }
                 let searched = bytes.len() - (MARK.len() - 1);
@@ -302,7 +302,7 @@ impl Reader<'_> {
             if self.source.available().iter().any(|byte| *byte != 0) {
                 return Ok(false);
             }
-            if self.source.is_at_end {
+            if self.source.is_at_end() {
                 return Ok(true);
             }
             let length = self.source.available().len();
@@ -314,46 +314,4 @@ impl Reader<'_> {
 
 fn is_transaction_mark(args: &[&[u8]]) -> bool {
     args.len() == 1 && (args[0].eq_ignore_ascii_case(b"MULTI") || args[0].eq_ignore_ascii_case(b"EXEC"))
-}
-
-/// A file that is read from front to back, with a window on its next bytes.
-struct Source {
-    file: File,
-    bytes: Vec<u8>,
-    /// Where in `bytes` the next byte is.
-    start: usize,
-    /// Where in the file the next byte is.
-    offset: u64,
-    is_at_end: bool,
-}
-
-impl Source {
-    fn open(path: &Path, offset: u64) -> std::io::Result<Self> {
-        let mut file = File::open(path)?;
-        file.seek(SeekFrom::Start(offset))?;
-        Ok(Self { file, bytes: Vec::new(), start: 0, offset, is_at_end: false })
-    }
-
-    fn available(&self) -> &[u8] {
-        &self.bytes[self.start..]
-    }
-
-    fn skip(&mut self, count: usize) {
-        self.start += count;
-        self.offset += count as u64;
-        assert!(self.start <= self.bytes.len(), "only bytes that are there are skipped");
-    }
-
-    /// Reads until `count` bytes are available or the file ends.
-    fn fill(&mut self, count: usize) -> std::io::Result<()> {
-        if self.available().len() >= count || self.is_at_end {
-            return Ok(());
-        }
-        self.bytes.drain(..self.start);
-        self.start = 0;
-        let missing = (count - self.bytes.len()).max(READ_BYTES) as u64;
-        let read = self.file.by_ref().take(missing).read_to_end(&mut self.bytes)?;
-        self.is_at_end = (read as u64) < missing;
-        Ok(())
-    }
 }

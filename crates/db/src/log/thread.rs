@@ -67,7 +67,7 @@ fn run(store: &Store) {
     let mut next_tick = Instant::now() + TICK;
     while !log.thread.is_stopped.load(Ordering::Acquire) {
         if log.thread.is_wanted.swap(false, Ordering::AcqRel) {
-            store.flush(&mut log.writer.lock());
+            store.use_writer(log.writer.lock(), |writer| store.flush(writer));
         }
         let now = Instant::now();
         if now >= next_tick {
@@ -85,34 +85,39 @@ fn run(store: &Store) {
             std::thread::park_timeout(next_tick.saturating_duration_since(now));
         }
     }
-    let mut writer = log.writer.lock();
-    store.flush(&mut writer);
-    store.sync_rest(&mut writer);
+    store.use_writer(log.writer.lock(), |writer| {
+        store.flush(writer);
+        store.sync_rest(writer);
+    });
 }
 
 /// Writes what nobody waited for, syncs under `everysec`, compacts.
 fn tick(store: &Store) {
     let log = store.log.as_ref().expect("only a store with a log has a log thread");
-    let mut writer = log.writer.lock();
-    store.flush(&mut writer);
-    if store.config.durability == Durability::Everysec && writer.is_unsynced && !writer.has_failed {
-        // Without the lock: others go on writing while the disk works.
-        let file = writer.file.clone();
-        writer.is_unsynced = false;
-        drop(writer);
+    let is_everysec = store.config.durability == Durability::Everysec;
+    let to_sync = store.use_writer(log.writer.lock(), |writer| {
+        store.flush(writer);
+        let is_due = is_everysec && !writer.has_failed && std::mem::take(&mut writer.is_unsynced);
+        is_due.then(|| writer.file.clone())
+    });
+    if let Some(file) = to_sync {
+        // Without the writer: others go on writing while the disk works.
         let synced = file.sync();
-        writer = log.writer.lock();
-        // A file that a compaction has replaced meanwhile matters no more.
-        if let Err(error) = synced
-            && Arc::ptr_eq(&file, &writer.file)
-        {
-            writer.has_failed = true;
-            store.fail(&format!("sync of {} failed: {error}", writer.name()));
+        store.use_writer(log.writer.lock(), |writer| {
+            // A file that a compaction has replaced meanwhile matters no more.
+            if let Err(error) = synced
+                && Arc::ptr_eq(&file, &writer.file)
+            {
+                let reason = format!("sync of {} failed: {error}", writer.name());
+                store.fail(writer, &reason);
+            }
+        });
+    }
+    store.use_writer(log.writer.lock(), |writer| {
+        if store.needs_compaction(writer) {
+            store.compact_or_put_off(writer);
         }
-    }
-    if store.needs_compaction(&writer) {
-        store.compact_or_put_off(&mut writer);
-    }
+    });
 }
 
 /// Gives the tick up when there is nothing to look after.

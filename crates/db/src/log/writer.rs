@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::task::Waker;
 
 use super::annotation::{Annotation, LENGTH_MAX};
 use crate::disk::DiskFile;
@@ -30,6 +31,8 @@ pub struct Writer {
     pub is_unsynced: bool,
     /// Set by the first failed write or sync: the file takes no more.
     pub has_failed: bool,
+    /// Who is to be woken when the writer is given back.
+    pub awake: Vec<Waker>,
     /// No compaction is tried before the incremental bytes reach this; set after one that failed.
     pub compact_bytes_next: u64,
     spare: Vec<u8>,
@@ -47,6 +50,7 @@ impl Writer {
             incremental_bytes: 0,
             is_unsynced: false,
             has_failed: false,
+            awake: Vec::new(),
             compact_bytes_next: 0,
             spare: Vec::new(),
         }

@@ -183,6 +183,24 @@ fn threads_that_block_and_tasks_that_wait_all_get_their_answer() {
 }
 
 #[test]
+fn threads_that_block_do_not_wait_for_each_other_for_ever() {
+    let directory = tempdir().unwrap();
+    // Real syncs: the log's thread must be found writing by some, and others must come while it does.
+    let (database, _) = windlass_db::Database::open(directory.path(), Config::default()).unwrap();
+    thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                let session = database.session("test");
+                for _ in 0..100 {
+                    database.wait_durable(position(session.call(&[b"INCR", b"k"]))).unwrap();
+                }
+            });
+        }
+    });
+    assert_eq!(run(&database.session("test"), "GET k"), Value::from("800"));
+}
+
+#[test]
 fn a_failed_sync_ends_writes_but_not_reads() {
     for operation in [Operation::Write, Operation::Sync] {
         let directory = tempdir().unwrap();

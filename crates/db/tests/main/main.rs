@@ -5,6 +5,8 @@ mod directory;
 mod durable;
 mod fault;
 mod memory;
+mod process;
 mod redis;
 mod store;
 mod torn;
+mod waiting;

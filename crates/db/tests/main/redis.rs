@@ -135,10 +135,9 @@ fn we_start_on_a_directory_that_redis_wrote() {
         "SET text before\r\nINCRBY counter 41\r\nSET lasting 1 PXAT 4000000000000\r\nXADD stream 1-1 f v\r\n\
          XGROUP CREATE stream group 0\r\nXREADGROUP GROUP group me STREAMS stream >\r\nSELECT 5\r\nSET elsewhere 1",
     );
-    let at_rest = |info: String| {
-        info.contains("aof_rewrite_in_progress:0") && info.contains("aof_base_size:0") == false
-    };
-    server.ask("CONFIG SET timeout 0\r\nBGREWRITEAOF");
+    let at_rest =
+        |info: String| info.contains("aof_rewrite_in_progress:0") && !info.contains("aof_base_size:0");
+    server.ask("BGREWRITEAOF");
     while !at_rest(server.ask("INFO persistence")) {
         std::thread::yield_now();
     }

@@ -11,6 +11,9 @@ use crate::store::{Content, assert_same, content, last_file, ok, open, open_on};
 /// How much of the log's end is cut, byte by byte.
 const CUT_BYTES: usize = 16 << 10;
 
+/// A move of two writes, which no cut may halve.
+const SCRIPT: &str = "redis.call('INCR','first');redis.call('RPUSH','l0',redis.call('INCR','second'))";
+
 /// A log of mixed commands, with the content after each of its groups.
 struct Written {
     bytes: Vec<u8>,
@@ -26,7 +29,7 @@ fn write(lines: usize) -> Written {
     let mut states = vec![(0, content(&database))];
     for n in 0..lines {
         let key = n % 17;
-        match n % 9 {
+        match n % 10 {
             0 => drop(ok(&session, &format!("SET k{key} {}", "v".repeat(n * 7 % 1200)))),
             1 => drop(ok(&session, &format!("INCRBY c{key} {n}"))),
             2 => drop(ok(&session, &format!("RPUSH l{} {n}", n % 3))),
@@ -34,7 +37,8 @@ fn write(lines: usize) -> Written {
             4 => drop(ok(&session, &format!("PEXPIRE k{key} {}", 1000 + n))),
             5 => drop(ok(&session, &format!("ZADD z{} {n} m{n}", n % 3))),
             6 => drop(ok(&session, &format!("LPOP l{}", n % 3))),
-            7 => drop(ok(&session, &format!("DEL k{}", (n + 3) % 17))),
+            7 => drop(ok(&session, &format!("EVAL {SCRIPT} 0"))),
+            8 => drop(ok(&session, &format!("DEL k{}", (n + 3) % 17))),
             _ => {
                 for line in ["MULTI", "INCR first", &format!("SET k{key} moved"), "INCR second", "EXEC"] {
                     ok(&session, line);

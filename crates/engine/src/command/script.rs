@@ -69,7 +69,13 @@ fn eval(engine: &mut Engine, session: &mut Session, args: Args<'_>, now: Time, i
     engine.scripts.run(digest, &mut engine.state, invocation)
 }
 
-fn evalsha(engine: &mut Engine, session: &mut Session, args: Args<'_>, now: Time, is_read_only: bool) -> Answer {
+fn evalsha(
+    engine: &mut Engine,
+    session: &mut Session,
+    args: Args<'_>,
+    now: Time,
+    is_read_only: bool,
+) -> Answer {
     // Redis looks for a script by what may be a digest before it looks at the other arguments.
     let digest = Digest::parse(args[1]).ok_or(Error::NO_SCRIPT)?;
     let (keys, argv) = parameters(args)?;

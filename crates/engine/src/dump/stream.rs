@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 
 use super::CHUNK_MAX;
-use crate::command::stream::effect::{Delivered, Target, claim, set_progress};
+use crate::command::stream::effect::{Delivered, Progress, Target, claim, set_progress};
 use crate::types::{Group, Id, Stream};
 
 pub fn dump(key: &[u8], stream: &Stream, emit: &mut impl FnMut(&[&[u8]])) {
@@ -44,15 +44,19 @@ pub fn dump(key: &[u8], stream: &Stream, emit: &mut impl FnMut(&[&[u8]])) {
     if !trimmed.is_empty() {
         emit(&[b"XTRIM", key, b"MAXLEN", b"=", itoa::Buffer::new().format(stream.len()).as_bytes()]);
     }
-    let (last_id, max_deleted_id) = (stream.last_id().text(), stream.max_deleted_id().text());
+    // XSETID can set an empty stream's last id below one that was deleted, but does not say so again.
+    let (last_id, max_deleted_id) = (stream.last_id(), stream.max_deleted_id().min(stream.last_id()));
+    let (last_id, max_deleted_id) = (last_id.text(), max_deleted_id.text());
     let mut added = itoa::Buffer::new();
-    let added = added.format(stream.entries_added()).as_bytes();
+    let added = added.format(stream.entries_added().min(i64::MAX as u64)).as_bytes();
     emit(&[b"XSETID", key, &last_id, b"ENTRIESADDED", added, b"MAXDELETEDID", &max_deleted_id]);
 }
 
 fn deleted_but_pending(stream: &Stream) -> BTreeSet<Id> {
     let pending = stream.groups().flat_map(|(_, group)| group.pending_range(Id::MIN, Id::MAX));
-    pending.map(|(id, _)| id).filter(|id| !stream.contains(*id)).collect()
+    let ids = pending.map(|(id, _)| id);
+    // Beyond the last id there is nothing that could be added for a while; such an entry is forgotten.
+    ids.filter(|id| *id <= stream.last_id() && !stream.contains(*id)).collect()
 }
 
 fn emit_place(key: &[u8], id: Id, emit: &mut impl FnMut(&[&[u8]])) {
@@ -62,7 +66,8 @@ fn emit_place(key: &[u8], id: Id, emit: &mut impl FnMut(&[&[u8]])) {
 fn dump_group(target: Target<'_>, group: &Group, emit: &mut impl FnMut(&[&[u8]])) {
     emit(&[b"XGROUP", b"CREATE", target.key, target.group, &group.last_id.text()]);
     if group.entries_read.is_some() {
-        set_progress(target, group.last_id, group.entries_read, &mut *emit);
+        let progress = Progress { last_id: group.last_id, entries_read: group.entries_read };
+        set_progress(target, progress, &mut *emit);
     }
     for consumer in group.consumers() {
         emit(&[b"XGROUP", b"CREATECONSUMER", target.key, target.group, &consumer.name]);

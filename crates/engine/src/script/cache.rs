@@ -20,6 +20,9 @@ use crate::time::Time;
 /// script anew, with values in its text, would fill any memory.
 const EVALUATED_MAX: usize = 500;
 
+/// The most scripts that are kept compiled: the bridge to Lua has room for a few thousand values that Rust holds.
+const COMPILED_MAX: usize = 2000;
+
 /// The SHA-1 digest that names a script.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Digest([u8; 20]);
@@ -65,6 +68,8 @@ struct Script {
 /// The scripts of an engine. They are no data: nothing of this is logged.
 pub struct Scripts {
     scripts: HashMap<Digest, Script, FixedState>,
+    /// How many scripts may be compiled at most: each one that was since none was.
+    compiled: usize,
     /// What EVAL left, the oldest first.
     evaluated: VecDeque<Digest>,
     /// Made when first needed, and again when one had to be thrown away.
@@ -78,6 +83,7 @@ impl Scripts {
     pub fn new(seed: u64) -> Self {
         Self {
             scripts: HashMap::default(),
+            compiled: 0,
             evaluated: VecDeque::new(),
             machine: None,
             seed,
@@ -128,7 +134,7 @@ impl Scripts {
             return Ok(());
         }
         let (declaration, code) = source::split(source)?;
-        let function = Some(self.machine()?.compile(code)?);
+        let function = Some(self.compile(code)?);
         self.scripts.insert(digest, Script { source: source.into(), declaration, function });
         Ok(())
     }
@@ -152,7 +158,10 @@ impl Scripts {
             if run.is_read_only {
                 return Err(Error::new("ERR Can not execute a script with write flag using *_ro command."));
             }
-            if !declaration.allow_oom && state.config.memory_max > 0 && state.bytes() > state.config.memory_max {
+            if !declaration.allow_oom
+                && state.config.memory_max > 0
+                && state.bytes() > state.config.memory_max
+            {
                 return Err(Error::OUT_OF_MEMORY);
             }
         }
@@ -198,17 +207,32 @@ impl Scripts {
         }
         let source = script.source.clone();
         let (_, code) = source::split(&source)?;
-        let function = self.machine()?.compile(code)?;
+        let function = self.compile(code)?;
         let script = self.scripts.get_mut(&digest).expect("it was there");
         script.function = Some(function.clone());
         Ok(function)
     }
 
-    /// Throws the Lua state away. What was compiled in it is compiled again when needed.
-    fn replace_machine(&mut self) {
+    fn compile(&mut self, code: &[u8]) -> Result<Function> {
+        if self.compiled >= COMPILED_MAX {
+            self.forget_compiled();
+        }
+        let function = self.machine()?.compile(code)?;
+        self.compiled += 1;
+        Ok(function)
+    }
+
+    /// Drops what is compiled. It is compiled again when needed.
+    fn forget_compiled(&mut self) {
         for script in self.scripts.values_mut() {
             script.function = None;
         }
+        self.compiled = 0;
+    }
+
+    /// Throws the Lua state away.
+    fn replace_machine(&mut self) {
+        self.forget_compiled();
         self.machine = None;
     }
 }

@@ -5,11 +5,15 @@ use std::borrow::Cow;
 use mlua::{IntoLua, Lua, LuaString, Table, Value as LuaValue};
 use windlass_resp::{Protocol, Value};
 
+use super::{hook, raise};
 use crate::error::{Error, Result};
 use crate::number::format_float;
 
-/// The deepest reply that a script may build.
-const DEPTH_MAX: usize = 500;
+/// The deepest reply that a script may build; Redis allows some thousands, as far as the stack of Lua goes.
+const DEPTH_MAX: usize = 200;
+
+/// What each value of a reply counts in the script's budget, in instructions of Lua.
+const ITEM_COST: u64 = 10;
 
 /// The most bytes that the reply of a script may take: tables that contain each other would fill any memory.
 const REPLY_MAX: usize = 512 * 1024 * 1024;
@@ -23,6 +27,7 @@ pub struct Reply(pub Value, pub Protocol);
 impl IntoLua for Reply {
     fn into_lua(self, lua: &Lua) -> mlua::Result<LuaValue> {
         let Self(value, protocol) = self;
+        raise::spend(ITEM_COST)?;
         let is_typed = protocol == Protocol::Resp3;
         match value {
             Value::Nil | Value::NilArray if is_typed => Ok(LuaValue::Nil),
@@ -129,13 +134,18 @@ struct Reader<'a> {
 impl Reader<'_> {
     fn read(&mut self, value: &LuaValue, depth: usize) -> Result<Value> {
         self.spend(VALUE_COST)?;
+        if !hook::spend(ITEM_COST) {
+            return Err(Error::new("ERR Script killed: its reply takes longer than it may"));
+        }
         Ok(match value {
             LuaValue::String(text) => self.bulk(text)?,
             LuaValue::Integer(number) => Value::Integer(*number),
             LuaValue::Number(number) => Value::Integer(truncate(*number)),
             LuaValue::Boolean(yes) if self.is_typed => Value::Boolean(*yes),
             LuaValue::Boolean(true) => Value::Integer(1),
-            LuaValue::Table(_) if depth >= DEPTH_MAX => return Err(Error::new("ERR reached lua stack limit")),
+            LuaValue::Table(_) if depth >= DEPTH_MAX => {
+                return Err(Error::new("ERR reached lua stack limit"));
+            }
             LuaValue::Table(table) => self.table(table, depth)?,
             _ => Value::Nil,
         })
@@ -211,7 +221,8 @@ impl Reader<'_> {
     }
 
     fn spend(&mut self, bytes: usize) -> Result<()> {
-        self.left = self.left.checked_sub(bytes).ok_or(Error::new("ERR the reply of the script is too large"))?;
+        self.left =
+            self.left.checked_sub(bytes).ok_or(Error::new("ERR the reply of the script is too large"))?;
         Ok(())
     }
 }

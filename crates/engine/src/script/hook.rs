@@ -54,9 +54,9 @@ pub fn start(limit: u64) {
     });
 }
 
-/// Counts work that was not done in Lua.
-pub fn charge(instructions: u64) {
-    METER.with(|meter| meter.spent.set(meter.spent.get().saturating_add(instructions)));
+/// Counts work that was not done in Lua, in instructions that would take as long; false when the script must stop.
+pub fn spend(instructions: u64) -> bool {
+    METER.with(|meter| !meter.is_over(instructions))
 }
 
 /// Says that the script has written: from now on it may not be stopped, since half a move must not exist.
@@ -70,9 +70,9 @@ pub fn is_stopped() -> bool {
 }
 
 impl Meter {
-    /// Counts one period; true when the script must stop.
-    fn is_over(&self) -> bool {
-        self.spent.set(self.spent.get().saturating_add(u64::from(PERIOD)));
+    /// Counts; true when the script must stop.
+    fn is_over(&self, instructions: u64) -> bool {
+        self.spent.set(self.spent.get().saturating_add(instructions));
         if self.is_stopped.get() {
             return true;
         }
@@ -83,7 +83,7 @@ impl Meter {
 }
 
 unsafe extern "C-unwind" fn on_period(state: *mut ffi::lua_State, _: *mut ffi::lua_Debug) {
-    if METER.with(Meter::is_over) {
+    if METER.with(|meter| meter.is_over(u64::from(PERIOD))) {
         // SAFETY: Lua calls a hook with the state that runs. `luaL_error` leaves by a long jump: no value with a
         // destructor is alive in this function.
         unsafe {

@@ -15,6 +15,12 @@ pub const MEMORY_MAX: usize = 256 * 1024 * 1024;
 /// The name of every script, as it appears in errors.
 const CHUNK_NAME: &str = "@user_script";
 
+/// The name of our own code in Lua, which errors never tell.
+const SANDBOX_NAME: &str = "=sandbox";
+
+/// How far up the stack the line of an error is looked for.
+const PLACE_DEPTH_MAX: usize = 16;
+
 /// A Lua state with its sandbox.
 pub struct Machine {
     lua: Lua,
@@ -53,7 +59,7 @@ impl Machine {
         native.raw_set("on_error", lua.create_function(on_error)?)?;
         native.raw_set("string_max", MEMORY_MAX)?;
         library::register(&lua, &native)?;
-        let sandbox = lua.load(include_str!("sandbox.lua")).set_name("=sandbox");
+        let sandbox = lua.load(include_str!("sandbox.lua")).set_name(SANDBOX_NAME);
         let (run, compile): (Function, Function) = sandbox.call(native)?;
         let names = Names::new(&lua)?;
         lua.gc_restart();
@@ -88,6 +94,7 @@ impl Machine {
         hook::start(task.instructions_max);
         let answer = self.call(task);
         let scene = self.stage(None).expect("the scene was put on the stage");
+        // A script that was told to stop may have got around it to its end: it is stopped all the same.
         if hook::is_stopped() {
             let text = "ERR Script killed: it ran for longer than it may, and had not written";
             return Run { reply: Error::new(text).into(), scene, is_sound: false };
@@ -176,18 +183,14 @@ fn on_error(lua: &Lua, raised: LuaValue) -> mlua::Result<MultiValue> {
     Ok(MultiValue::new())
 }
 
-/// The source and line of what raised an error; of its caller, when that was a function of C.
+/// The source and line of the script's code that raised an error, or called what raised it.
 fn place(lua: &Lua) -> Option<String> {
-    let level = |level| {
-        lua.inspect_stack(level, |debug| {
+    (1..PLACE_DEPTH_MAX).find_map(|level| {
+        let found = lua.inspect_stack(level, |debug| {
             let source = debug.source();
-            let line = debug.current_line().map_or("-1".into(), |line| line.to_string());
-            (source.what, format!("{}:{line}", source.source.unwrap_or_default()))
-        })
-    };
-    match level(1)? {
-        ("C", _) => level(2).map(|(_, place)| place),
-        (_, place) => Some(place),
-    }
+            let line = debug.current_line()?;
+            source.source.filter(|name| *name != SANDBOX_NAME).map(|name| format!("{name}:{line}"))
+        });
+        found.flatten()
+    })
 }
-

@@ -31,6 +31,14 @@ pub fn bare(message: &str) -> mlua::Error {
     mlua::Error::external(Raised::Text(message.to_owned()))
 }
 
+/// Counts work of a library in the script's budget.
+///
+/// # Errors
+/// When the budget is spent.
+pub fn spend(instructions: u64) -> mlua::Result<()> {
+    if super::hook::spend(instructions) { Ok(()) } else { Err(bare("the script is stopped")) }
+}
+
 /// The error for argument `position` of the function `name`, in Lua's words.
 pub fn argument(lua: &Lua, name: &str, position: usize, reason: impl std::fmt::Display) -> mlua::Error {
     // Called by another function of C there is no name to tell, and Lua says so by a question mark.

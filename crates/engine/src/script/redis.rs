@@ -70,10 +70,7 @@ fn pcall(lua: &Lua, args: &MultiValue) -> mlua::Result<LuaValue> {
 
 /// Runs a command; answers its reply and the protocol in whose terms the script wants it.
 fn invoke(lua: &Lua, args: &MultiValue) -> mlua::Result<(Value, Protocol)> {
-    if hook::is_stopped() {
-        return Err(raise::text(lua, "the script is stopped"));
-    }
-    hook::charge(CALL_COST);
+    raise::spend(CALL_COST)?;
     let words = match words(args) {
         Ok(words) => words,
         Err(error) => return Ok((error.into(), Protocol::Resp2)),

@@ -38,6 +38,8 @@ impl Stage {
     pub fn with<R>(lua: &Lua, work: impl FnOnce(&mut Scene) -> R) -> mlua::Result<R> {
         let mut stage = lua.app_data_mut::<Self>();
         let scene = stage.as_mut().and_then(|stage| stage.0.as_mut());
-        scene.map(work).ok_or_else(|| super::raise::reply("ERR redis functions work in a running script only"))
+        scene
+            .map(work)
+            .ok_or_else(|| super::raise::reply("ERR redis functions work in a running script only"))
     }
 }

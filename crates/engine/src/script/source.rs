@@ -20,7 +20,8 @@ pub fn split(source: &[u8]) -> Result<(Declaration, &[u8])> {
     if !source.starts_with(b"#!") {
         return Ok((Declaration::default(), source));
     }
-    let end = source.iter().position(|byte| *byte == b'\n').ok_or(Error::new("ERR Invalid script shebang"))?;
+    let end =
+        source.iter().position(|byte| *byte == b'\n').ok_or(Error::new("ERR Invalid script shebang"))?;
     let line = String::from_utf8_lossy(&source[..end]);
     let mut words = line.split_ascii_whitespace();
     let engine = words.next().unwrap_or_default();
@@ -51,7 +52,8 @@ mod tests {
 
     #[test]
     fn a_declaration_is_read_and_its_line_end_kept() {
-        let (declaration, code) = split(b"#!lua flags=no-writes,allow-oom\nreturn 1").expect("it is well-formed");
+        let (declaration, code) =
+            split(b"#!lua flags=no-writes,allow-oom\nreturn 1").expect("it is well-formed");
         assert_eq!(declaration, Declaration { is_explicit: true, no_writes: true, allow_oom: true });
         assert_eq!(code, b"\nreturn 1");
     }

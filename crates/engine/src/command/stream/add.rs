@@ -94,10 +94,14 @@ fn parse(args: Args<'_>, usage: Use) -> Result<Options> {
     let (mut may_create, mut new_id) = (true, NewId::Auto);
     let mut at = 2;
     while at < args.len() {
+        // Most calls have no option and begin with the id.
+        if usage == Use::Add && (args[at] == b"*" || args[at].first().is_some_and(u8::is_ascii_digit)) {
+            new_id = if args[at] == b"*" { NewId::Auto } else { id::parse_new(args[at])? };
+            break;
+        }
         let has_more = at + 1 < args.len();
         let word = args.word(at);
         match word.as_str() {
-            "*" if usage == Use::Add => break,
             "MAXLEN" | "MINID" if has_more => {
                 if to.is_some() {
                     return Err(Error::new(

@@ -2,7 +2,7 @@
 
 use windlass_resp::Value;
 
-use super::effect::{Delivered, Target};
+use super::effect::{Delivered, Progress, Target};
 use super::{entry_value, id, id_value, no_key_or_group};
 use crate::args::Args;
 use crate::command::Answer;
@@ -41,16 +41,12 @@ pub fn xclaim(call: &mut Call<'_>) -> Answer {
     let (target, consumer) = (target(call)?, args[3]);
     let idle_min_ms = idle_min_ms(args[4], "XCLAIM")?;
     let ids: Vec<Id> = args.from(5).iter().map_while(|text| id::parse(text).ok()).collect();
-    if ids.is_empty() {
-        // The first must be an id: what follows could be an option, but nothing would be claimed then.
-        id::parse(args[5])?;
-    }
     let options = Options { idle_min_ms, ..parse_options(args, 5 + ids.len(), call.now)? };
-    let index = see_consumer(call, target, consumer)?;
     let now = call.now;
     let mut stream = call.get_mut::<Stream>(target.key)?.expect("the target was found");
     let group = stream.group(target.group).expect("the target was found");
-    let progress = (options.last_id > group.last_id).then_some((options.last_id, group.entries_read));
+    let progress = (options.last_id > group.last_id)
+        .then_some(Progress { last_id: options.last_id, entries_read: group.entries_read });
     let mut claimed = Claimed::default();
     for id in ids {
         let exists = stream.contains(id);
@@ -65,6 +61,8 @@ pub fn xclaim(call: &mut Call<'_>) -> Answer {
                 None if !exists || !options.is_forced => {}
                 Some(pending) if is_too_fresh(pending, &options, now) => {}
                 pending => {
+                    // A consumer is made only by what it takes, so the XCLAIM of the log makes it, too.
+                    let (index, _) = group.see_consumer(consumer, now.millis());
                     let pending = options.claim(pending, index, now);
                     group.assign(id, pending);
                     claimed.taken.push(delivered(id, pending));
@@ -72,14 +70,14 @@ pub fn xclaim(call: &mut Call<'_>) -> Answer {
             }
         });
     }
-    if let Some((last_id, _)) = progress {
-        stream.edit_group(target.group, |group| group.last_id = last_id);
+    if progress.is_some() {
+        stream.edit_group(target.group, |group| group.last_id = options.last_id);
     }
     let reply = claimed.reply(&stream, options.only_ids);
     drop(stream);
     claimed.log(call, target, consumer);
-    if let Some((last_id, entries_read)) = progress {
-        target.log_progress(call, last_id, entries_read);
+    if let Some(progress) = progress {
+        target.log_progress(call, progress);
     }
     Ok(Value::Array(reply))
 }
@@ -102,7 +100,6 @@ pub fn xautoclaim(call: &mut Call<'_>) -> Answer {
         at += 1;
     }
     let (target, consumer) = (target(call)?, args[3]);
-    let index = see_consumer(call, target, consumer)?;
     let now = call.now;
     let mut stream = call.get_mut::<Stream>(target.key)?.expect("the target was found");
     let group = stream.group(target.group).expect("the target was found");
@@ -113,7 +110,7 @@ pub fn xautoclaim(call: &mut Call<'_>) -> Answer {
         if !stream.contains(id) {
             claimed.dropped.push(id);
         } else if !is_too_fresh(pending, &options, now) {
-            assigned.push((id, options.claim(Some(pending), index, now)));
+            assigned.push((id, pending));
         }
         if claimed.dropped.len() + assigned.len() >= count {
             break;
@@ -125,11 +122,13 @@ pub fn xautoclaim(call: &mut Call<'_>) -> Answer {
         for id in &claimed.dropped {
             group.ack(*id);
         }
-        for (id, pending) in &assigned {
-            group.assign(*id, *pending);
+        for (id, pending) in assigned {
+            let (index, _) = group.see_consumer(consumer, now.millis());
+            let pending = options.claim(Some(pending), index, now);
+            group.assign(id, pending);
+            claimed.taken.push(delivered(id, pending));
         }
     });
-    claimed.taken = assigned.into_iter().map(|(id, pending)| delivered(id, pending)).collect();
     let reply = claimed.reply(&stream, options.only_ids);
     drop(stream);
     claimed.log(call, target, consumer);
@@ -147,9 +146,11 @@ impl Options {
             Some(Ok(time)) if time <= now_ms || now == Time::default() => time,
             Some(_) => now_ms,
         };
-        let before = before.map_or(1, |pending| pending.deliveries);
-        let counted = if self.only_ids { before } else { before.saturating_add(1) };
-        Pending { consumer, delivered_ms, deliveries: self.deliveries.unwrap_or(counted) }
+        // What is forced into the pending list counts as delivered before, as in Redis.
+        let before = before.unwrap_or(Pending { consumer, delivered_ms, deliveries: 1 });
+        let claimed = if self.only_ids { before } else { before.again(consumer, delivered_ms) };
+        let deliveries = self.deliveries.unwrap_or(claimed.deliveries);
+        Pending { consumer, delivered_ms, deliveries }
     }
 }
 
@@ -185,19 +186,6 @@ fn target<'a>(call: &mut Call<'a>) -> Result<Target<'a>> {
     if found { Ok(Target { key, group }) } else { Err(no_key_or_group(key, group)) }
 }
 
-/// The consumer that takes over, made where there is none.
-fn see_consumer(call: &mut Call<'_>, target: Target<'_>, name: &[u8]) -> Result<ConsumerIndex> {
-    let now_ms = call.now.millis();
-    let mut stream = call.get_mut::<Stream>(target.key)?.expect("the target was found");
-    let seen = stream.edit_group(target.group, |group| group.see_consumer(name, now_ms));
-    drop(stream);
-    let (index, is_new) = seen.expect("the target was found");
-    if is_new {
-        target.log_consumer(call, name);
-    }
-    Ok(index)
-}
-
 fn idle_min_ms(text: &[u8], command: &str) -> Result<u64> {
     let number = parse_integer(text);
     let number =
@@ -206,9 +194,9 @@ fn idle_min_ms(text: &[u8], command: &str) -> Result<u64> {
 }
 
 fn auto_count(text: &[u8]) -> Result<usize> {
-    let count = parse_integer(text).ok_or(Error::NOT_INTEGER)?;
     let max = i64::MAX / 16;
-    let count = usize::try_from(count).ok().filter(|count| (1..=max as usize).contains(count));
+    let count = parse_integer(text).filter(|count| (1..=max).contains(count));
+    let count = count.and_then(|count| usize::try_from(count).ok());
     count.ok_or_else(|| Error::new("ERR COUNT must be > 0"))
 }
 

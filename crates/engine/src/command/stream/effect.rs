@@ -25,6 +25,13 @@ impl Delivered {
     }
 }
 
+/// How far a group has come.
+#[derive(Clone, Copy, Debug)]
+pub struct Progress {
+    pub last_id: Id,
+    pub entries_read: Option<u64>,
+}
+
 /// The group that a command works on.
 #[derive(Clone, Copy)]
 pub struct Target<'a> {
@@ -55,8 +62,8 @@ impl Target<'_> {
     }
 
     /// How far the group has come.
-    pub fn log_progress(self, call: &mut Call<'_>, last_id: Id, entries_read: Option<u64>) {
-        set_progress(self, last_id, entries_read, |effect| call.log_as(effect));
+    pub fn log_progress(self, call: &mut Call<'_>, progress: Progress) {
+        set_progress(self, progress, |effect| call.log_as(effect));
     }
 }
 
@@ -74,9 +81,9 @@ pub fn claim(target: Target<'_>, consumer: &[u8], batch: &[Delivered], emit: imp
 }
 
 /// Gives the XGROUP SETID that says how far a group has come.
-pub fn set_progress(target: Target<'_>, last_id: Id, entries_read: Option<u64>, emit: impl FnOnce(&[&[u8]])) {
-    let read = entries_read.map_or(-1, |read| i64::try_from(read).unwrap_or(i64::MAX));
-    let (text, mut number) = (last_id.text(), itoa::Buffer::new());
+pub fn set_progress(target: Target<'_>, progress: Progress, emit: impl FnOnce(&[&[u8]])) {
+    let read = progress.entries_read.map_or(-1, |read| i64::try_from(read).unwrap_or(i64::MAX));
+    let (text, mut number) = (progress.last_id.text(), itoa::Buffer::new());
     let read = number.format(read).as_bytes();
     emit(&[b"XGROUP", b"SETID", target.key, target.group, &text, b"ENTRIESREAD", read]);
 }

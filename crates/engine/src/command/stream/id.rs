@@ -68,10 +68,19 @@ fn number(text: &[u8]) -> Option<u64> {
     if digits.is_empty() {
         return None;
     }
-    digits.iter().try_fold(0_u64, |number, digit| {
-        let digit = digit.is_ascii_digit().then(|| u64::from(digit - b'0'))?;
-        number.checked_mul(10)?.checked_add(digit)
+    // Nineteen digits always fit: no need to look for an overflow at each.
+    let (safe, rest) = digits.split_at(digits.len().min(19));
+    let mut number = 0;
+    for digit in safe {
+        number = number * 10 + u64::from(decimal(*digit)?);
+    }
+    rest.iter().try_fold(number, |number: u64, digit| {
+        number.checked_mul(10)?.checked_add(u64::from(decimal(*digit)?))
     })
+}
+
+fn decimal(digit: u8) -> Option<u8> {
+    digit.is_ascii_digit().then(|| digit - b'0')
 }
 
 fn invalid() -> Error {

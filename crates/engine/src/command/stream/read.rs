@@ -2,7 +2,7 @@
 
 use windlass_resp::{Protocol, Value};
 
-use super::effect::{Delivered, Target};
+use super::effect::{Delivered, Progress, Target};
 use super::{entry_value, id, id_value};
 use crate::args::Args;
 use crate::command::Answer;
@@ -132,43 +132,38 @@ impl Reader<'_> {
     /// Takes entries that the group has not seen and makes them pending; none when there are no such entries.
     fn take(self, call: &mut Call<'_>, count: usize) -> Result<Option<Vec<Value>>> {
         let Target { key, group } = self.target;
-        self.see_consumer(call)?;
         let delivered_ms = call.now.millis();
-        let Some(mut stream) = call.get_mut::<Stream>(key)? else { return Ok(None) };
-        let Some(index) = stream.group(group).and_then(|group| group.find_consumer(self.consumer)) else {
+        let Some(mut stream) = call.get_mut::<Stream>(key)?.filter(|stream| stream.has_new(group)) else {
             return Ok(None);
         };
+        let seen = stream.edit_group(group, |group| group.see_consumer(self.consumer, delivered_ms));
+        let (consumer, _) = seen.expect("a group with new entries exists");
         let (mut entries, mut delivered) = (Vec::new(), Vec::new());
         stream.advance(group, count, |group, id, fields| {
-            group.assign(id, Pending { consumer: index, delivered_ms, deliveries: 1 });
+            group.assign(id, Pending { consumer, delivered_ms, deliveries: 1 });
             delivered.push(Delivered { id, delivered_ms, deliveries: 1 });
             entries.push(entry_value((id, fields)));
         });
-        let progress = stream.group(group).map(|group| (group.last_id, group.entries_read));
+        let progress = progress(&stream, group);
         drop(stream);
-        if entries.is_empty() {
-            return Ok(None);
-        }
         self.target.log_delivered(call, self.consumer, &delivered);
-        let (last_id, entries_read) = progress.expect("the group was there");
-        self.target.log_progress(call, last_id, entries_read);
+        self.target.log_progress(call, progress);
         Ok(Some(entries))
     }
 
     /// As [`take`](Self::take), for a reader that will not acknowledge: nothing becomes pending.
     fn take_acked(self, call: &mut Call<'_>, count: usize) -> Result<Option<Vec<Value>>> {
         let Target { key, group } = self.target;
-        self.see_consumer(call)?;
-        let Some(mut stream) = call.get_mut::<Stream>(key)? else { return Ok(None) };
-        let mut entries = Vec::new();
-        stream.advance(group, count, |_, id, fields| entries.push(entry_value((id, fields))));
-        let progress = stream.group(group).map(|group| (group.last_id, group.entries_read));
-        drop(stream);
-        if entries.is_empty() {
+        if !call.get::<Stream>(key)?.is_some_and(|stream| stream.has_new(group)) {
             return Ok(None);
         }
-        let (last_id, entries_read) = progress.expect("the group was there");
-        self.target.log_progress(call, last_id, entries_read);
+        self.see_consumer(call)?;
+        let mut stream = call.get_mut::<Stream>(key)?.expect("checked above");
+        let mut entries = Vec::new();
+        stream.advance(group, count, |_, id, fields| entries.push(entry_value((id, fields))));
+        let progress = progress(&stream, group);
+        drop(stream);
+        self.target.log_progress(call, progress);
         Ok(Some(entries))
     }
 
@@ -186,8 +181,7 @@ impl Reader<'_> {
             for (id, pending) in state.pending_range_of(index, from, Id::MAX).take(count) {
                 if let Some(fields) = stream.get(id) {
                     entries.push(entry_value((id, fields)));
-                    let deliveries = pending.deliveries.saturating_add(1);
-                    redelivered.push((id, Pending { delivered_ms, deliveries, ..pending }));
+                    redelivered.push((id, pending.again(index, delivered_ms)));
                 } else {
                     entries.push(Value::Array(vec![id_value(id), Value::NilArray]));
                 }
@@ -217,6 +211,11 @@ impl Reader<'_> {
         }
         Ok(())
     }
+}
+
+fn progress(stream: &Stream, group: &[u8]) -> Progress {
+    let group = stream.group(group).expect("the group was there");
+    Progress { last_id: group.last_id, entries_read: group.entries_read }
 }
 
 /// True when the command runs again for a session that waits.
@@ -261,10 +260,10 @@ fn parse<'a>(args: Args<'a>) -> Result<Options<'a>> {
             }
             "STREAMS" if left >= 1 => {
                 if !left.is_multiple_of(2) {
-                    let (name, symbol) = if of_group { ("xreadgroup", '>') } else { ("xread", '$') };
-                    return Err(Error::new(format!(
-                        "ERR Unbalanced '{name}' list of streams: for each stream key an ID or '{symbol}' must be specified."
-                    )));
+                    // Redis names XREAD and `$` for XREADGROUP, too.
+                    return Err(Error::new(
+                        "ERR Unbalanced XREAD list of streams: for each stream key an ID or '$' must be specified.",
+                    ));
                 }
                 (options.keys, options.ids) = args.from(at + 1).split_at(left / 2);
                 return Ok(options);

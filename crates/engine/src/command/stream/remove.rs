@@ -65,11 +65,6 @@ pub fn xsetid(call: &mut Call<'_>) -> Answer {
         at += 2;
     }
     let Some(mut stream) = call.get_mut::<Stream>(key)? else { return Err(Error::NO_KEY) };
-    if last_id < stream.max_deleted_id() {
-        return Err(Error::new(
-            "ERR The ID specified in XSETID is smaller than current max_deleted_entry_id",
-        ));
-    }
     if stream.last_entry().is_some_and(|last| last_id < last) {
         return Err(Error::new("ERR The ID specified in XSETID is smaller than the target stream top item"));
     }
@@ -78,9 +73,13 @@ pub fn xsetid(call: &mut Call<'_>) -> Answer {
             "ERR The entries_added specified in XSETID is smaller than the target stream length",
         ));
     }
+    if !stream.is_empty() && last_id < stream.max_deleted_id() {
+        return Err(Error::new(
+            "ERR The ID specified in XSETID is smaller than current max_deleted_entry_id",
+        ));
+    }
     stream.set_history(last_id, entries_added, max_deleted_id);
     drop(stream);
-    call.changed(key);
     call.log();
     Ok(Value::OK)
 }

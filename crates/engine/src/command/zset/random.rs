@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 use windlass_resp::Value;
 
 use super::{Answer, Command, FIRST, READ, Scores, row};
-use crate::error::Error;
+use crate::args::Args;
+use crate::command::random::{self, Count};
+use crate::error::{Error, Result};
 use crate::random::Random;
 use crate::state::Call;
 use crate::types::SortedSet;
@@ -13,13 +15,9 @@ use crate::types::SortedSet;
 pub const COMMANDS: &[Command] =
     &[row("zrandmember", -2, READ, FIRST, "Get members chosen at random", zrandmember)];
 
-/// The most members, with repetitions, that one call gives: the client names this number, and the reply is held in
-/// memory. Redis has no bound of its own.
-const REPEATED_MAX: u64 = 1 << 24;
-
 fn zrandmember(call: &mut Call<'_>) -> Answer {
     let (args, key) = (call.args, call.args[1]);
-    let count = if args.len() > 2 { Some(count(call)?) } else { None };
+    let count = if args.len() > 2 { Some(count(call.args)?) } else { None };
     let len = call.get::<SortedSet>(key)?.map_or(0, SortedSet::len);
     let Some(count) = count else {
         if len == 0 {
@@ -29,36 +27,31 @@ fn zrandmember(call: &mut Call<'_>) -> Answer {
         let set = call.get::<SortedSet>(key)?.expect("the key was there");
         return Ok(set.range(rank..rank + 1).next().map(|(member, _)| Value::bulk(member)).into());
     };
-    if len == 0 || count == 0 {
+    if len == 0 {
         return Ok(Value::Array(Vec::new()));
     }
     let random = &mut call.state.random;
-    let ranks = if count < 0 {
-        (0..count.unsigned_abs()).map(|_| random.below(len)).collect()
-    } else {
-        distinct(usize::try_from(count).unwrap_or(usize::MAX), len, random)
+    let ranks = match count {
+        Count::Repeated(count) => (0..count).map(|_| random.below(len)).collect(),
+        Count::Distinct(count) => distinct(count, len, random),
     };
     let scores = Scores::of(call, args.len() > 3);
     let set = call.get::<SortedSet>(key)?.expect("the key was there");
     Ok(scores.reply(ranks.into_iter().filter_map(|rank| set.range(rank..rank + 1).next())))
 }
 
-/// The count; a negative one allows repetitions.
-fn count(call: &Call<'_>) -> crate::error::Result<i64> {
-    const MAX: i64 = i64::MAX;
-    let args = call.args;
-    let count = args.integer(2)?;
-    if count < -MAX {
-        return Err(Error::new(format!("ERR value is out of range, value must between -{MAX} and {MAX}")));
-    }
+/// The count, and that nothing but WITHSCORES follows it.
+fn count(args: Args<'_>) -> Result<Count> {
+    const PAIRS_MAX: usize = i64::MAX as usize / 2;
+    let count = random::count(args, 2)?;
     let with_scores = args.len() > 3;
     if args.len() > 4 || with_scores && !args.is(3, "WITHSCORES") {
         return Err(Error::SYNTAX);
     }
-    let is_beyond_scores = with_scores && count.unsigned_abs() > MAX as u64 / 2;
-    if is_beyond_scores || count < 0 && count.unsigned_abs() > REPEATED_MAX {
+    if with_scores && count.size() > PAIRS_MAX {
         return Err(Error::new("ERR value is out of range"));
     }
+    count.check()?;
     Ok(count)
 }
 

@@ -4,9 +4,8 @@ use windlass_resp::Value;
 
 use super::span::{By, Span};
 use super::{Answer, Command, FIRST, READ, READ_FAST, row};
-use crate::error::{Error, Result};
+use crate::command::scan::{self, Scan};
 use crate::number::format_float;
-use crate::pattern;
 use crate::state::Call;
 use crate::types::SortedSet;
 
@@ -24,9 +23,6 @@ pub const COMMANDS: &[Command] = &[
     }),
     row("zscan", -3, READ, FIRST, "Walk through members and scores", zscan),
 ];
-
-/// How many members ZSCAN visits at least where it is not told.
-const SCAN_COUNT: usize = 10;
 
 fn zcard(call: &mut Call<'_>) -> Answer {
     Ok(Value::from(call.get::<SortedSet>(call.args[1])?.map_or(0, SortedSet::len)))
@@ -59,23 +55,18 @@ fn count(call: &mut Call<'_>, by: By) -> Answer {
 
 fn zscan(call: &mut Call<'_>) -> Answer {
     let args = call.args;
-    let invalid = || Error::new("ERR invalid cursor");
-    let cursor = std::str::from_utf8(args[2]).map_err(|_| invalid())?;
-    let mut cursor: u64 = cursor.parse().map_err(|_| invalid())?;
-    let Some(set) = call.get::<SortedSet>(args[1])? else { return Ok(scan_reply(0, Vec::new())) };
-    let (pattern, count) = scan_options(args.from(3))?;
-    let (mut visited, mut items) = (0, Vec::new());
-    loop {
-        cursor = set.scan(cursor, |member, score| {
-            visited += 1;
-            if pattern.is_none_or(|pattern| pattern::matches(pattern, member)) {
-                items.extend([Value::bulk(member), Value::bulk(scan_score(set, score))]);
+    let mut cursor = scan::cursor(args, 2)?;
+    let Some(set) = call.get::<SortedSet>(args[1])? else { return Ok(scan::reply(0, Vec::new())) };
+    let (options, mut found) = (Scan::parse(args, 3)?, Vec::new());
+    cursor = options.run(cursor, |cursor, visited| {
+        set.scan(cursor, |member, score| {
+            *visited += 1;
+            if options.matches(member) {
+                found.extend([Value::bulk(member), Value::bulk(scan_score(set, score))]);
             }
-        });
-        if cursor == 0 || visited >= count {
-            return Ok(scan_reply(cursor, items));
-        }
-    }
+        })
+    });
+    Ok(scan::reply(cursor, found))
 }
 
 /// ZSCAN shows a score as it is stored: the compact form has integers as such, however long.
@@ -86,24 +77,4 @@ fn scan_score(set: &SortedSet, score: f64) -> String {
     } else {
         format_float(score)
     }
-}
-
-fn scan_options<'a>(options: &[&'a [u8]]) -> Result<(Option<&'a [u8]>, usize)> {
-    let (mut pattern, mut count) = (None, SCAN_COUNT);
-    for option in options.chunks(2) {
-        let [name, value] = option else { return Err(Error::SYNTAX) };
-        match name.to_ascii_uppercase().as_slice() {
-            b"MATCH" => pattern = Some(*value),
-            b"COUNT" => {
-                let given = crate::number::parse_integer(value).ok_or(Error::NOT_INTEGER)?;
-                count = usize::try_from(given).ok().filter(|count| *count > 0).ok_or(Error::SYNTAX)?;
-            }
-            _ => return Err(Error::SYNTAX),
-        }
-    }
-    Ok((pattern, count))
-}
-
-fn scan_reply(cursor: u64, items: Vec<Value>) -> Value {
-    Value::Array(vec![Value::bulk(cursor.to_string()), Value::Array(items)])
 }

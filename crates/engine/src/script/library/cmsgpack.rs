@@ -16,6 +16,9 @@ const RESULTS_MAX: usize = 7900;
 /// How many values are read between two looks at the memory.
 const MEMORY_CHECK_PERIOD: usize = 4096;
 
+/// What a value counts in the script's budget, in instructions of Lua.
+const ITEM_COST: u64 = 10;
+
 pub fn library(lua: &Lua) -> mlua::Result<Table> {
     let library = Library::new(lua)?
         .with("pack", |lua, args| pack(lua, args))?
@@ -50,6 +53,7 @@ fn pack(lua: &Lua, args: &MultiValue) -> mlua::Result<LuaString> {
 }
 
 fn write(lua: &Lua, value: &Value, depth: usize, out: &mut Vec<u8>) -> mlua::Result<()> {
+    raise::spend(ITEM_COST)?;
     if out.len() > MEMORY_MAX {
         return Err(mlua::Error::MemoryError("not enough memory".into()));
     }
@@ -173,7 +177,8 @@ fn unpack(args: &Arguments<'_>, limit: i64, offset: i64) -> mlua::Result<MultiVa
     let mut results = Vec::new();
     while !reader.rest.is_empty() && results.len() < limit {
         if results.len() >= RESULTS_MAX {
-            let reason = "stack overflow (too many return values at once; use unpack_one or unpack_limit instead.)";
+            let reason =
+                "stack overflow (too many return values at once; use unpack_one or unpack_limit instead.)";
             return Err(raise::text(lua, reason));
         }
         results.push(reader.value()?);
@@ -249,6 +254,7 @@ impl Reader<'_> {
     }
 
     fn item(&mut self) -> mlua::Result<Item> {
+        raise::spend(ITEM_COST)?;
         self.count += 1;
         if self.count.is_multiple_of(MEMORY_CHECK_PERIOD) {
             check_memory(self.lua)?;

@@ -50,8 +50,8 @@ impl<'a> Format<'a> {
             b'i' | b'I' => {
                 let size = self.count(4)?;
                 if size > INTEGER_MAX {
-                    let reason =
-                        format_args!("integral size {size} is larger than limit of {INTEGER_MAX}").to_string();
+                    let reason = format_args!("integral size {size} is larger than limit of {INTEGER_MAX}")
+                        .to_string();
                     return Err(raise::text(self.args.lua, reason));
                 }
                 size

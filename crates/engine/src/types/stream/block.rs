@@ -126,13 +126,15 @@ impl Block {
         if self.dead < DEAD_MIN || self.dead * 2 < self.content.len() || self.slots.is_empty() {
             return;
         }
-        let mut kept = Vec::with_capacity(self.content.len() - self.dead);
+        let mut end = 0;
         for slot in &mut self.slots {
             let start = slot.offset as usize;
-            slot.offset = u32::try_from(kept.len()).expect("a block's content is bounded");
-            kept.extend_from_slice(&self.content[start..start + slot.len as usize]);
+            self.content.copy_within(start..start + slot.len as usize, end);
+            slot.offset = u32::try_from(end).expect("a block's content is bounded");
+            end += slot.len as usize;
         }
-        self.content = kept;
+        self.content.truncate(end);
+        self.content.shrink_to_fit();
         self.dead = 0;
         self.slots.shrink_to_fit();
     }

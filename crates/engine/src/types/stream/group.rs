@@ -32,6 +32,14 @@ pub struct Pending {
     pub deliveries: u64,
 }
 
+impl Pending {
+    /// Delivered once more. The count stays one that a command can give.
+    pub fn again(self, consumer: ConsumerIndex, delivered_ms: u64) -> Self {
+        let deliveries = self.deliveries.saturating_add(1).min(i64::MAX as u64);
+        Self { consumer, delivered_ms, deliveries }
+    }
+}
+
 /// One reader of a group.
 #[derive(Clone, Debug)]
 pub struct Consumer {

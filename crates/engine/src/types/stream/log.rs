@@ -54,9 +54,12 @@ impl Log {
         Some(self.entries_added.wrapping_sub(read) as i64)
     }
 
-    /// True when an entry at or after `id` was deleted by name: a count of entries then misses some.
+    /// True when an entry at or after `id`, and after the first that is there, was deleted by name: a count of entries
+    /// then misses some.
     fn has_deleted_from(&self, id: Id) -> bool {
-        self.entries.len() > 0 && self.max_deleted_id > Id::MIN && id <= self.max_deleted_id
+        self.max_deleted_id > Id::MIN
+            && id <= self.max_deleted_id
+            && self.entries.first_id().is_some_and(|first| first <= self.max_deleted_id)
     }
 
     /// How many entries were ever added up to `id`; none when it cannot be told.

@@ -9,6 +9,8 @@ mod fields;
 mod group;
 mod id;
 mod log;
+#[cfg(test)]
+mod model;
 
 use std::collections::BTreeMap;
 
@@ -53,6 +55,27 @@ impl Stream {
 
     pub fn is_empty(&self) -> bool {
         self.log.entries.len() == 0
+    }
+
+    /// Takes about `budget` entries or pending entries out of a stream that nobody uses any more; true when none is
+    /// left. The counts of memory are not kept.
+    pub fn free_some(&mut self, budget: usize) -> bool {
+        let len = self.len();
+        if len > 0 {
+            self.log.entries.trim(Trim::Len(len.saturating_sub(budget)), Precision::Exact);
+            return false;
+        }
+        let Some(mut group) = self.groups.first_entry() else { return true };
+        if group.get().pending_len() > budget {
+            let ids: Vec<Id> =
+                group.get().pending_range(Id::MIN, Id::MAX).map(|(id, _)| id).take(budget).collect();
+            for id in ids {
+                group.get_mut().ack(id);
+            }
+        } else {
+            group.remove();
+        }
+        false
     }
 
     /// Approximate bytes of memory.
@@ -179,6 +202,11 @@ impl Stream {
         let result = edit(group);
         self.groups_bytes = self.groups_bytes - before + group.bytes();
         Some(result)
+    }
+
+    /// True when there are entries that the group of this name has not seen.
+    pub fn has_new(&self, name: &[u8]) -> bool {
+        self.groups.get(name).is_some_and(|group| self.last_entry() > Some(group.last_id))
     }
 
     /// Moves a group forward over at most `count` entries that it has not seen, showing each to `visit`; answers how

@@ -292,7 +292,7 @@ mod tests {
         if let Node::Branch(children) = node {
             for child in children {
                 assert_eq!(check(&child.node), child.count);
-                assert_eq!(Some({ child.first.id }), child.node.first().map(|first| first.id));
+                assert_eq!(Some(child.first.id), child.node.first().map(|first| first.id));
             }
         }
         assert!(node.fill().0 <= node.fill().1);

@@ -11,6 +11,9 @@ use super::token::{Lexer, Token};
 /// How many tables are read between two looks at the memory.
 const MEMORY_CHECK_PERIOD: usize = 1024;
 
+/// What a value counts in the script's budget, in instructions of Lua.
+const ITEM_COST: u64 = 10;
+
 pub fn decode(args: &Arguments<'_>, settings: &Settings) -> mlua::Result<Value> {
     if args.len() != 1 {
         return Err(args.error(1, "expected 1 argument"));
@@ -64,6 +67,7 @@ impl Decoder<'_> {
         let mut frames: Vec<Frame> = Vec::new();
         let mut token = self.lexer.next();
         loop {
+            raise::spend(ITEM_COST)?;
             let mut value = match token {
                 Token::String(bytes) => Value::String(self.lua.create_string(&bytes)?),
                 Token::Number(number) => Value::Number(number),

@@ -82,18 +82,37 @@ pub fn library(lua: &Lua) -> mlua::Result<Table> {
         .with("encode_sparse_array", move |lua, args| encode_sparse_array(lua, args, &sparse))?
         .with("encode_max_depth", move |lua, args| {
             let args = Arguments::new(lua, "encode_max_depth", args);
-            set_number(&args, 1, 1, i64::from(i32::MAX), encode_depth.get().encode_depth_max as i64, |depth| {
-                encode_depth.change(|settings| settings.encode_depth_max = (depth as usize).min(DEPTH_MAX));
-            })
+            too_many(&args, 1)?;
+            set_number(
+                &args,
+                1,
+                1,
+                i64::from(i32::MAX),
+                encode_depth.get().encode_depth_max as i64,
+                |depth| {
+                    encode_depth
+                        .change(|settings| settings.encode_depth_max = (depth as usize).min(DEPTH_MAX));
+                },
+            )
         })?
         .with("decode_max_depth", move |lua, args| {
             let args = Arguments::new(lua, "decode_max_depth", args);
-            set_number(&args, 1, 1, i64::from(i32::MAX), decode_depth.get().decode_depth_max as i64, |depth| {
-                decode_depth.change(|settings| settings.decode_depth_max = (depth as usize).min(DEPTH_MAX));
-            })
+            too_many(&args, 1)?;
+            set_number(
+                &args,
+                1,
+                1,
+                i64::from(i32::MAX),
+                decode_depth.get().decode_depth_max as i64,
+                |depth| {
+                    decode_depth
+                        .change(|settings| settings.decode_depth_max = (depth as usize).min(DEPTH_MAX));
+                },
+            )
         })?
         .with("encode_number_precision", move |lua, args| {
             let args = Arguments::new(lua, "encode_number_precision", args);
+            too_many(&args, 1)?;
             set_number(&args, 1, 1, PRECISION_MAX as i64, precision.get().precision as i64, |digits| {
                 precision.change(|settings| settings.precision = digits as usize);
             })
@@ -168,13 +187,13 @@ fn set_number(
     present: i64,
     set: impl FnOnce(i64),
 ) -> mlua::Result<i64> {
-    too_many(args, position.max(args.len().min(3)))?;
     if args.given(position).is_none() {
         return Ok(present);
     }
     let number = args.integer(position)?;
     if !(least..=most).contains(&number) {
-        return Err(args.error(position, format_args!("expected integer between {least} and {most}")));
+        // Lua CJSON names the first argument here, whichever it was.
+        return Err(args.error(1, format_args!("expected integer between {least} and {most}")));
     }
     set(number);
     Ok(number)

@@ -127,9 +127,9 @@ impl<'a> Lexer<'a> {
         match rest {
             [b'0', b'x' | b'X' | b'0'..=b'9', ..] => true,
             [first, ..] if *first <= b'9' => false,
-            rest => rest.get(..3).is_some_and(|word| {
-                word.eq_ignore_ascii_case(b"inf") || word.eq_ignore_ascii_case(b"nan")
-            }),
+            rest => rest
+                .get(..3)
+                .is_some_and(|word| word.eq_ignore_ascii_case(b"inf") || word.eq_ignore_ascii_case(b"nan")),
         }
     }
 
@@ -214,9 +214,8 @@ fn number_prefix(text: &[u8]) -> Option<(f64, usize)> {
     let sign = usize::from(matches!(text.first(), Some(b'+' | b'-')));
     let factor = if text.first() == Some(&b'-') { -1.0 } else { 1.0 };
     let rest = &text[sign..];
-    let begins = |word: &str| {
-        rest.get(..word.len()).is_some_and(|start| start.eq_ignore_ascii_case(word.as_bytes()))
-    };
+    let begins =
+        |word: &str| rest.get(..word.len()).is_some_and(|start| start.eq_ignore_ascii_case(word.as_bytes()));
     for (word, number) in [("infinity", f64::INFINITY), ("inf", f64::INFINITY), ("nan", f64::NAN)] {
         if begins(word) {
             return Some((factor * number, sign + word.len()));
@@ -229,7 +228,8 @@ fn number_prefix(text: &[u8]) -> Option<(f64, usize)> {
         });
         return Some((factor * number, sign + 2 + count));
     }
-    let digits = |from: usize| rest.get(from..).unwrap_or_default().iter().take_while(|b| b.is_ascii_digit()).count();
+    let digits =
+        |from: usize| rest.get(from..).unwrap_or_default().iter().take_while(|b| b.is_ascii_digit()).count();
     let whole = digits(0);
     let mut length = whole;
     if rest.get(whole) == Some(&b'.') {

@@ -1,0 +1,287 @@
+//! Scripts from the outside: what stops them, what they cannot reach, and what they leave behind.
+
+use windlass_engine::{Config, Engine, SessionId, Time};
+use windlass_resp::Value;
+
+const NOW: Time = Time::from_millis(1_700_000_000_000);
+
+/// Instructions that a test's script may run: enough for every loop here that ends by itself.
+const INSTRUCTIONS_MAX: u64 = 1_000_000;
+
+struct Client {
+    engine: Engine,
+    session: SessionId,
+}
+
+impl Client {
+    fn new() -> Self {
+        let mut engine =
+            Engine::new(Config { script_instructions_max: INSTRUCTIONS_MAX, ..Config::default() });
+        engine.effects().set_recording(true);
+        let session = engine.open_session("test", NOW);
+        Self { engine, session }
+    }
+
+    fn run(&mut self, args: &[&str]) -> Value {
+        let args: Vec<&[u8]> = args.iter().map(|arg| arg.as_bytes()).collect();
+        self.engine.execute(self.session, &args, NOW).reply.expect("nothing here waits")
+    }
+
+    fn eval(&mut self, script: &str) -> Value {
+        self.run(&["EVAL", script, "0"])
+    }
+
+    #[track_caller]
+    fn fails(&mut self, script: &str, part: &str) {
+        match self.eval(script) {
+            Value::Error(text) => assert!(text.contains(part), "{script} answered {text}"),
+            other => panic!("{script} answered {other:?}"),
+        }
+        // Whatever happened, the next script finds everything in order.
+        assert_eq!(self.eval("return redis.call('ping').ok .. #cjson.encode({1})"), Value::from("PONG3"));
+    }
+
+    #[track_caller]
+    fn is_stopped(&mut self, script: &str) {
+        self.fails(script, "Script killed");
+    }
+}
+
+#[test]
+fn endless_loops_are_stopped_whatever_catches_errors() {
+    let mut client = Client::new();
+    client.is_stopped("while true do end");
+    client.is_stopped("while true do pcall(function() while true do end end) end");
+    client.is_stopped("local function f() pcall(f) f() end f()");
+    client.is_stopped("local function f() while true do pcall(f) end end f()");
+    client.is_stopped("while true do xpcall(function() while true do end end, function() return 1 end) end");
+    client.is_stopped("while true do coroutine.wrap(function() while true do end end)() end");
+    client
+        .is_stopped("while true do coroutine.resume(coroutine.create(function() while true do end end)) end");
+    client.is_stopped("while true do pcall(string.gsub, 'x', 'x', function() while true do end end) end");
+    client.is_stopped("while true do redis.pcall('get', 'k') end");
+    client.is_stopped("local t = {} for i = 1, 40 do t = {t, t} end return cjson.encode(t)");
+    client.is_stopped("return cjson.decode('[' .. string.rep('{},', 2^22) .. '1]')");
+    client.is_stopped(
+        "local t = setmetatable({}, {__index = function(t, k) return t[k + 1] end}) \
+         while true do pcall(function() return t[1] end) end",
+    );
+}
+
+#[test]
+fn a_script_that_has_written_is_not_stopped() {
+    let mut client = Client::new();
+    let script = "redis.call('set', 'k', 1) local n = 0 for i = 1, 3000000 do n = n + 1 end return n";
+    assert_eq!(client.eval(script), Value::Integer(3_000_000));
+}
+
+#[test]
+fn memory_has_a_limit_and_the_next_script_runs() {
+    let mut client = Client::new();
+    client.fails("local s = 'x' while true do s = s .. s end", "not enough memory");
+    client.fails("return string.rep('x', 2^40)", "resulting string too large");
+    client.fails(
+        "local t = string.rep('x', 2^24) local all = {} for i = 1, 40 do all[i] = t end return all",
+        "too large",
+    );
+    assert_eq!(client.eval("return string.rep('', 2^31 - 1)"), Value::from(""));
+}
+
+#[test]
+fn deep_calls_do_not_take_the_whole_stack() {
+    let mut client = Client::new();
+    client.fails("local function f() return 1 + f() end return f()", "stack overflow");
+    client.fails("local function f() coroutine.wrap(f)() end f()", "C stack overflow");
+    client.fails("local function f() return (('x'):gsub('x', f)) end return f()", "C stack overflow");
+    client.fails(
+        "local t = setmetatable({}, {}) \
+         getmetatable(t).__index = function() return (('x'):gsub('x', t)) end return t.x",
+        "C stack overflow",
+    );
+    // Each coroutine starts a count of nested calls of its own: this is the deepest that both limits allow.
+    client.fails(
+        "local function deep(n) if n == 0 then return coroutine.wrap(deep)(90) end \
+         local ok, err = pcall(deep, n - 1) if not ok then error(err, 0) end end deep(90)",
+        "stack overflow",
+    );
+    client.fails("local t = {} t[1] = t return t", "reached lua stack limit");
+    client.fails("local t = {} for i = 1, 40 do t = {t, t} end return t", "Script killed");
+    client.fails("local t = {} t.map = {t} return t", "reached lua stack limit");
+    client.fails("local t = {} t[1] = t return cjson.encode(t)", "excessive nesting");
+    client.fails("return cjson.decode(string.rep('[', 100000))", "nested data structures");
+    client.fails("return cmsgpack.unpack(string.rep('\\145', 100000))", "stack overflow");
+    assert_eq!(
+        client.eval("local t = {} for i = 1, 999 do t = {t} end return #cjson.encode(t)"),
+        Value::Integer(2000)
+    );
+    assert!(matches!(client.eval("local t = 1 for i = 1, 199 do t = {t} end return t"), Value::Array(_)));
+}
+
+#[test]
+fn ranges_that_overflow_are_refused() {
+    let mut client = Client::new();
+    client.fails("return {unpack({}, 0, 2147483647)}", "too many results to unpack");
+    client.fails("return {unpack({}, -2147483648, 2147483647)}", "too many results to unpack");
+    client.fails("return {unpack({}, 1, 1e15)}", "too many results to unpack");
+    client.fails("return {('x'):rep(10000):byte(1, -1)}", "string slice too long");
+    client.fails("return struct.pack('c2147483647', 'x')", "string too short");
+    client.fails("return struct.pack('!2147483647i', 1)", "not a power of 2");
+    client.fails("return struct.unpack('c2147483647', 'x')", "data string too short");
+    client.fails("return struct.unpack('i4', 'abcd', 2^62)", "data string too short");
+    client.fails("return cmsgpack.unpack('\\221\\255\\255\\255\\255\\1')", "Missing bytes");
+    assert_eq!(client.eval("return bit.tohex(1, -2147483648)"), Value::from("00000001"));
+}
+
+#[test]
+fn many_arguments_and_results_are_taken() {
+    let mut client = Client::new();
+    let script = "local t = {} for i = 1, 7000 do t[i] = 'v' .. i end \
+                  redis.call('rpush', 'k', unpack(t)) return redis.call('llen', 'k')";
+    assert_eq!(client.eval(script), Value::Integer(7000));
+    assert_eq!(client.eval("return #redis.call('lrange', 'k', 0, -1)"), Value::Integer(7000));
+    let argv: Vec<String> = (0..20_000).map(|number| number.to_string()).collect();
+    let mut args = vec!["EVAL", "return {#ARGV, ARGV[20000]}", "0"];
+    args.extend(argv.iter().map(String::as_str));
+    assert_eq!(client.run(&args), Value::Array(vec![Value::Integer(20_000), Value::from("19999")]));
+}
+
+#[test]
+fn nothing_leads_out_of_the_sandbox() {
+    let mut client = Client::new();
+    let absent = [
+        "os", "io", "package", "debug", "require", "module", "dofile", "loadfile", "getfenv", "setfenv",
+        "newproxy", "print",
+    ];
+    for name in absent {
+        client.fails(&format!("return {name}"), "nonexistent global variable");
+        assert_eq!(client.eval(&format!("return rawget(_G, '{name}')")), Value::Nil);
+    }
+    for code in ["'\\27Lua'", "string.dump(function() return 1 end)"] {
+        assert_eq!(client.eval(&format!("return tostring((loadstring({code})))")), Value::from("nil"));
+    }
+    let script = "local code = '\\27Lua' \
+                  return tostring((load(function() local piece = code code = nil return piece end)))";
+    assert_eq!(client.eval(script), Value::from("nil"));
+    // A name with a zero byte is cut there, so that it stays alive while the parser runs.
+    assert_eq!(
+        client.eval("local f, why = loadstring('x', 'name\\0' .. ('y'):rep(1000)) return why"),
+        Value::from("[string \"name\"]:1: '=' expected near '<eof>'")
+    );
+    client.fails("return loadstring('os = 1')()", "Attempt to modify a readonly table");
+}
+
+#[test]
+fn what_a_script_changes_no_other_sees() {
+    let mut client = Client::new();
+    let attempts = [
+        "x = 1",
+        "KEYS = 1",
+        "_G.x = 1",
+        "_G._G = 1",
+        "redis.call = nil",
+        "string.rep = nil",
+        "cjson.x = 1",
+        "rawset(_G, 'x', 1)",
+        "rawset(redis, 'call', 1)",
+        "table.insert(redis, 1)",
+        "setmetatable(_G, {})",
+        "setmetatable(redis, nil)",
+        "getmetatable('').__index = nil",
+        "getmetatable('').__len = 1",
+        "getmetatable(_G).__index = nil",
+        "local _, t = pairs(redis) t.call = 1",
+    ];
+    for script in attempts {
+        client.fails(script, "Attempt to modify a readonly table");
+    }
+    assert_eq!(client.eval("return #('x'):upper() + #redis"), Value::Integer(1));
+    let script = "local n = 0 for _ in pairs(redis) do n = n + 1 end return n > 20";
+    assert_eq!(client.eval(script), Value::Integer(1));
+    client.eval("collectgarbage('stop')");
+    client.eval("for i = 1, 1e5 do local t = {i} end");
+    assert_eq!(client.eval("return collectgarbage('count') < 50000"), Value::Integer(1));
+}
+
+#[test]
+fn formatting_is_checked() {
+    let mut client = Client::new();
+    client.fails("return string.format('%s')", "bad argument #2 to 'format' (no value)");
+    client.fails("return string.format('%s', nil)", "string expected, got nil");
+    client.fails("return string.format('%d', 'x')", "number expected");
+    client.fails("return string.format('%123d', 1)", "invalid format");
+    client.fails("return string.format('%y', 1)", "invalid option");
+    assert_eq!(client.eval("return string.format('%5.1f|%q', 3.14159, 'a')"), Value::from("  3.1|\"a\""));
+}
+
+#[test]
+fn errors_are_tables_and_strings_and_never_anything_else() {
+    let mut client = Client::new();
+    let strings = [
+        "local ok, err = pcall(redis.call, 'nosuch') return type(err)",
+        "local ok, err = pcall(cjson.decode, '[') return type(err)",
+        "local ok, err = pcall(struct.unpack, 'i4', '') return type(err)",
+        "local f = coroutine.wrap(function() cjson.decode('[') end) local ok, err = pcall(f) return type(err)",
+    ];
+    for script in strings {
+        assert_eq!(client.eval(script), Value::from("string"), "{script}");
+    }
+    let tables = [
+        "local ok, err = xpcall(function() redis.call('nosuch') end, function(err) return err end) return type(err)",
+        "local ok, err = coroutine.resume(coroutine.create(function() redis.call('nosuch') end)) return type(err)",
+    ];
+    for script in tables {
+        assert_eq!(client.eval(script), Value::from("table"), "{script}");
+    }
+    // A table without `err` takes a real server down.
+    client.fails("error({code = 1})", "ERR unknown error");
+}
+
+#[test]
+fn the_effects_of_a_script_are_one_group_and_lead_to_the_same_state() {
+    let mut client = Client::new();
+    let script = "redis.call('set', 'k', 'v', 'PX', 1000) redis.call('select', 3) \
+                  redis.call('rpush', 'list', 1, 2) return redis.call('incr', 'n')";
+    assert_eq!(client.eval(script), Value::Integer(1));
+    let log = String::from_utf8(client.engine.effects().take()).expect("the log is text here");
+    let words: Vec<&str> = log.split("\r\n").filter(|line| !line.starts_with(['*', '$'])).collect();
+    assert_eq!(
+        words.join(" ").trim(),
+        "SELECT 0 MULTI SET k v PXAT 1700000001000 SELECT 3 rpush list 1 2 incr n EXEC",
+    );
+    assert_eq!(client.run(&["GET", "n"]), Value::Nil);
+}
+
+#[test]
+fn random_numbers_come_from_the_seed() {
+    let draw =
+        |client: &mut Client| client.eval("return {math.random(1000), math.random(1, 6), math.random(9)}");
+    assert_eq!(draw(&mut Client::new()), draw(&mut Client::new()));
+    // What a real server draws.
+    assert_eq!(Client::new().eval("math.randomseed(5) return math.random(1, 100)"), Value::Integer(53));
+}
+
+#[test]
+fn more_scripts_than_lua_has_room_for_are_kept() {
+    let mut client = Client::new();
+    let load = |number: i64| client.run(&["SCRIPT", "LOAD", &format!("return {number}")]);
+    let digests: Vec<Value> = (0..9000).map(load).collect();
+    for (number, digest) in digests.iter().enumerate().step_by(500) {
+        let Value::Bulk(digest) = digest else { panic!("SCRIPT LOAD answered {digest:?}") };
+        let digest = std::str::from_utf8(digest).expect("a digest is hexadecimal");
+        assert_eq!(client.run(&["EVALSHA", digest, "0"]), Value::from(number));
+    }
+}
+
+#[test]
+fn memory_at_its_limit_refuses_the_first_write_and_no_later_one() {
+    let mut engine = Engine::new(Config { memory_max: 1, ..Config::default() });
+    let session = engine.open_session("test", NOW);
+    let mut eval = |script: &str| engine.execute(session, &[b"EVAL", script.as_bytes(), b"0"], NOW).reply;
+    assert_eq!(eval("#!lua flags=allow-oom\nreturn redis.call('set', 'k', ('v'):rep(100))"), Some(Value::OK));
+    let refused = eval("redis.call('set', 'k', 'v') return 1").expect("it does not wait");
+    assert!(matches!(&refused, Value::Error(text) if text.starts_with("OOM ")), "{refused:?}");
+    let undeclared = eval("#!lua\nreturn 1").expect("it does not wait");
+    assert!(matches!(&undeclared, Value::Error(text) if text.starts_with("OOM ")), "{undeclared:?}");
+    let script = "redis.call('del', 'none') return redis.call('set', 'k', ('v'):rep(200))";
+    assert_eq!(eval(script), Some(Value::OK));
+}
