@@ -102,9 +102,12 @@ fn file() -> Result<File> {
     let text = match std::fs::read_to_string(FILE) {
         Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(File::default()),
-        Err(error) => return Err(Failure::new(CONFIGURATION, anyhow!(error).context(format!("cannot read {FILE}")))),
+        Err(error) => {
+            return Err(Failure::new(CONFIGURATION, anyhow!(error).context(format!("cannot read {FILE}"))));
+        }
     };
-    toml::from_str(&text).map_err(|error| Failure::new(CONFIGURATION, anyhow!("{FILE} has a mistake: {error}")))
+    toml::from_str(&text)
+        .map_err(|error| Failure::new(CONFIGURATION, anyhow!("{FILE} has a mistake: {error}")))
 }
 
 fn password(path: &Path) -> anyhow::Result<String> {
@@ -131,7 +134,8 @@ fn bytes(text: &str) -> anyhow::Result<usize> {
         "gb" => 1 << 30,
         _ => return Err(anyhow!("`{text}` is no size; write a number and b, kb, mb or gb, such as 512mb")),
     };
-    let number: usize = number.parse().with_context(|| format!("`{text}` does not begin with a whole number"))?;
+    let number: usize =
+        number.parse().with_context(|| format!("`{text}` does not begin with a whole number"))?;
     number.checked_mul(factor).with_context(|| format!("`{text}` is more than this machine can address"))
 }
 

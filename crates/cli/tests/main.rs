@@ -63,7 +63,11 @@ fn a_wrong_command_line_says_what_to_do() {
         assert!(said.contains(text), "{args:?} said {said}");
         assert!(!said.contains("panicked"), "{args:?} said {said}");
     }
-    assert_eq!(std::fs::read_dir(folder.path().join("foreign")).expect("a folder").count(), 1, "nothing was added");
+    assert_eq!(
+        std::fs::read_dir(folder.path().join("foreign")).expect("a folder").count(),
+        1,
+        "nothing was added"
+    );
 }
 
 #[test]
@@ -105,7 +109,10 @@ fn a_job_is_pushed_looked_at_moved_and_removed() {
     };
     let id = run(&["job", "push", "mail", "--queue", "letters", "--args", "{\"to\":\"ann\"}"]);
     assert!(id.starts_with("letters/"), "{id}");
-    assert_eq!(run(&["job", "push", "mail", "--key", "once"]), run(&["job", "push", "mail", "--key", "once"]));
+    assert_eq!(
+        run(&["job", "push", "mail", "--key", "once"]),
+        run(&["job", "push", "mail", "--key", "once"])
+    );
     let shown: serde_json::Value = serde_json::from_str(&run(&["--json", "job", "show", &id])).expect("JSON");
     assert_eq!(shown["state"], "enqueued");
     assert_eq!(shown["envelope"]["args"]["to"], "ann");

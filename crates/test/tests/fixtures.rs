@@ -22,7 +22,7 @@ fn check(mut target: Target) {
 
 #[test]
 fn the_engine_answers_as_the_fixtures_say() {
-    check(Target::Engine(EngineTarget::default()));
+    check(Target::Engine(Box::default()));
 }
 
 #[test]

@@ -62,7 +62,8 @@ fn an_owner_that_is_killed_loses_no_acknowledged_push() {
     let mut owner = start_owner(&directory);
     let acknowledged: Arc<Mutex<Vec<u64>>> = Arc::default();
     let next = Arc::new(AtomicU64::new(0));
-    let client = runtime.block_on(Client::open(directory.to_str().expect("a UTF-8 path"))).expect("the owner answers");
+    let client =
+        runtime.block_on(Client::open(directory.to_str().expect("a UTF-8 path"))).expect("the owner answers");
     assert!(!client.connection().is_embedded());
     let pushing: Vec<_> = (0..PUSHERS)
         .map(|_| {
@@ -101,7 +102,11 @@ fn an_owner_that_is_killed_loses_no_acknowledged_push() {
     });
     let ran = ran();
     let repeated: u64 = ran.values().map(|times| times - 1).sum();
-    println!("{} acknowledged, {} ran, {repeated} more than once, {KILLS} kills", acknowledged.len(), ran.len());
+    println!(
+        "{} acknowledged, {} ran, {repeated} more than once, {KILLS} kills",
+        acknowledged.len(),
+        ran.len()
+    );
     assert!(acknowledged.len() as u64 >= ACKNOWLEDGED_MIN);
     assert!(repeated <= KILLS * CAP, "{repeated} runs too many");
     owner.kill().expect("the owner is ours to kill");

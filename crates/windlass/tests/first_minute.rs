@@ -9,7 +9,8 @@ fn the_readme_shows_the_program_that_is_tested() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let readme = std::fs::read_to_string(root.join("../../README.md")).expect("the README");
     let program = std::fs::read_to_string(root.join("examples/first.rs")).expect("the example");
-    let shown = readme.split("```rust\n").nth(1).and_then(|rest| rest.split("```").next()).expect("a program");
+    let shown =
+        readme.split("```rust\n").nth(1).and_then(|rest| rest.split("```").next()).expect("a program");
     assert!(program.ends_with(shown), "the README shows another program than examples/first.rs");
 }
 

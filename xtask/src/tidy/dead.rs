@@ -5,7 +5,11 @@ use std::path::Path;
 use super::File;
 
 pub fn check(_: &Path, files: &[File]) -> Vec<String> {
-    files.iter().filter(|file| is_dead(file, files)).map(|file| format!("{}: nothing includes it", file.path)).collect()
+    files
+        .iter()
+        .filter(|file| is_dead(file, files))
+        .map(|file| format!("{}: nothing includes it", file.path))
+        .collect()
 }
 
 fn is_dead(file: &File, files: &[File]) -> bool {
@@ -14,7 +18,8 @@ fn is_dead(file: &File, files: &[File]) -> bool {
         if !folder.contains("/src") || ["lib", "main"].contains(&stem) || folder.ends_with("/src/bin") {
             return false;
         }
-        let (parent, module) = if stem == "mod" { folder.rsplit_once('/').unwrap_or_default() } else { (folder, stem) };
+        let (parent, module) =
+            if stem == "mod" { folder.rsplit_once('/').unwrap_or_default() } else { (folder, stem) };
         let module = if stem == "mod" { folder.rsplit('/').next().unwrap_or_default() } else { module };
         let declaration = format!("mod {module};");
         let homes = [

@@ -8,7 +8,8 @@ const HOME: &str = "crates/windlass/src/keys.rs";
 
 pub fn check(_: &Path, files: &[File]) -> Vec<String> {
     let sources = files.iter().filter(|file| {
-        file.path.starts_with("crates/windlass/") && (file.path.contains("/src/") || file.path.ends_with(".lua"))
+        file.path.starts_with("crates/windlass/")
+            && (file.path.contains("/src/") || file.path.ends_with(".lua"))
     });
     sources
         .filter(|file| file.path != HOME)

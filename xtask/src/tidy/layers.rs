@@ -32,14 +32,17 @@ fn check_manifest(path: &str, text: &str) -> Vec<String> {
     };
     named_packages(text)
         .filter(|name| !allowed.contains(name))
-        .map(|name| format!("{path}: {folder} may not know {name}; imports point down only (ARCHITECTURE.md)"))
+        .map(|name| {
+            format!("{path}: {folder} may not know {name}; imports point down only (ARCHITECTURE.md)")
+        })
         .collect()
 }
 
 /// The packages of ours under `[dependencies]`; tests may look further.
 fn named_packages(manifest: &str) -> impl Iterator<Item = &str> {
     let lines = manifest.lines().skip_while(|line| *line != "[dependencies]").skip(1);
-    let names = lines.take_while(|line| !line.starts_with('[')).filter_map(|line| line.split(['.', ' ', '=']).next());
+    let names =
+        lines.take_while(|line| !line.starts_with('[')).filter_map(|line| line.split(['.', ' ', '=']).next());
     names.filter(|name| *name == "windlass" || name.starts_with("windlass-"))
 }
 
@@ -49,7 +52,8 @@ mod tests {
 
     #[test]
     fn an_arrow_that_points_up_is_found() {
-        let manifest = "[package]\nname = \"windlass-engine\"\n[dependencies]\nwindlass-db.workspace = true\n";
+        let manifest =
+            "[package]\nname = \"windlass-engine\"\n[dependencies]\nwindlass-db.workspace = true\n";
         assert_eq!(check_manifest("crates/engine/Cargo.toml", manifest).len(), 1);
         assert_eq!(check_manifest("crates/conn/Cargo.toml", manifest).len(), 0);
     }

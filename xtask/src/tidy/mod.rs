@@ -29,7 +29,10 @@ impl File {
     /// The code of a Rust file as numbered lines: without comments, and without the tests at its end.
     pub fn code(&self) -> impl Iterator<Item = (usize, &str)> {
         let lines = self.text.lines().take_while(|line| line.trim() != "#[cfg(test)]");
-        lines.enumerate().map(|(at, line)| (at + 1, line)).filter(|(_, line)| !line.trim_start().starts_with("//"))
+        lines
+            .enumerate()
+            .map(|(at, line)| (at + 1, line))
+            .filter(|(_, line)| !line.trim_start().starts_with("//"))
     }
 }
 
@@ -41,14 +44,19 @@ fn files_under(root: &Path) -> Vec<File> {
     let mut files = Vec::new();
     while let Some(folder) = folders.pop() {
         let entries = fs::read_dir(&folder).expect("a folder of the repository can be read");
-        let mut paths: Vec<PathBuf> = entries.map(|entry| entry.expect("an entry can be read").path()).collect();
+        let mut paths: Vec<PathBuf> =
+            entries.map(|entry| entry.expect("an entry can be read").path()).collect();
         paths.sort();
         for path in paths {
             let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
             if path.is_dir() && !SKIPPED.contains(&name) {
                 folders.push(path);
             } else if let Ok(text) = fs::read_to_string(&path) {
-                let path = path.strip_prefix(root).expect("the walk began there").to_string_lossy().replace('\\', "/");
+                let path = path
+                    .strip_prefix(root)
+                    .expect("the walk began there")
+                    .to_string_lossy()
+                    .replace('\\', "/");
                 files.push(File { path, text });
             }
         }

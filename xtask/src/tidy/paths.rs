@@ -12,7 +12,9 @@ pub fn check(_: &Path, files: &[File]) -> Vec<String> {
         .flat_map(|file| {
             let lines = file.text.lines().enumerate();
             let found = lines.filter(|(_, line)| homes.iter().any(|home| line.contains(home)));
-            found.map(|(at, _)| format!("{}:{}: a path of one machine", file.path, at + 1)).collect::<Vec<_>>()
+            found
+                .map(|(at, _)| format!("{}:{}: a path of one machine", file.path, at + 1))
+                .collect::<Vec<_>>()
         })
         .collect()
 }

@@ -6,7 +6,15 @@ use super::File;
 
 const PURE: [&str; 2] = ["crates/resp/src/", "crates/engine/src/"];
 const IMPURE: [&str; 10] = [
-    "SystemTime", "Instant", "std::fs", "std::net", "std::thread", "std::env", "std::process", "tokio", "RandomState",
+    "SystemTime",
+    "Instant",
+    "std::fs",
+    "std::net",
+    "std::thread",
+    "std::env",
+    "std::process",
+    "tokio",
+    "RandomState",
     "getrandom",
 ];
 
@@ -27,7 +35,8 @@ mod tests {
 
     #[test]
     fn a_clock_in_the_engine_is_found() {
-        let file = File { path: "crates/engine/src/x.rs".into(), text: "let now = SystemTime::now();".into() };
+        let file =
+            File { path: "crates/engine/src/x.rs".into(), text: "let now = SystemTime::now();".into() };
         assert_eq!(check(Path::new(""), &[file]).len(), 1);
     }
 }

@@ -159,7 +159,9 @@ impl Bench {
             push_one_by_one_per_s,
             push_50_tasks_per_s,
             push_bulk_per_s,
-            bytes_per_waiting_job: bytes_after.zip(bytes_before).map(|(a, b)| a.saturating_sub(b) / args.jobs),
+            bytes_per_waiting_job: bytes_after
+                .zip(bytes_before)
+                .map(|(a, b)| a.saturating_sub(b) / args.jobs),
             drain_per_s: drain.per_s,
             worker_cpu_us_per_job: drain.worker_cpu_us,
             store_cpu_us_per_job: drain.store_cpu_us.filter(|_| !is_embedded),
@@ -253,7 +255,9 @@ impl Bench {
             let due = start + Duration::from_secs_f64(job as f64 / per_s);
             tokio::time::sleep_until(due.into()).await;
             let (client, payload) = (self.client.clone(), self.payload.clone());
-            pushes.spawn(async move { client.push(Nop { pushed_ns: now_ns().max(1), payload }).await.map(drop) });
+            pushes.spawn(
+                async move { client.push(Nop { pushed_ns: now_ns().max(1), payload }).await.map(drop) },
+            );
             while let Some(pushed) = pushes.try_join_next() {
                 pushed??;
             }
@@ -308,7 +312,8 @@ impl Bench {
         }
         let mut connection = self.connection.clone();
         let mut setting = async |name: &str| -> Option<String> {
-            let answer: Vec<String> = redis::cmd("CONFIG").arg("GET").arg(name).query_async(&mut connection).await.ok()?;
+            let answer: Vec<String> =
+                redis::cmd("CONFIG").arg("GET").arg(name).query_async(&mut connection).await.ok()?;
             answer.into_iter().nth(1)
         };
         match setting("appendonly").await.as_deref() {
@@ -349,9 +354,15 @@ impl MemoryWatch {
 impl Report {
     fn print(&self) {
         let Machine { cpu, cores, memory_gb, system } = &self.machine;
-        println!("windlass {}, store {} ({}, durability {})", self.windlass, self.store, self.store_version, self.durability);
+        println!(
+            "windlass {}, store {} ({}, durability {})",
+            self.windlass, self.store, self.store_version, self.durability
+        );
         println!("{cpu}, {cores} cores, {memory_gb} GB, {system}");
-        println!("{} jobs, concurrency {}, payload {} bytes\n", self.jobs, self.concurrency, self.payload_bytes);
+        println!(
+            "{} jobs, concurrency {}, payload {} bytes\n",
+            self.jobs, self.concurrency, self.payload_bytes
+        );
         println!("push one by one        {:>12.0} /s", self.push_one_by_one_per_s);
         println!("push from 50 tasks     {:>12.0} /s", self.push_50_tasks_per_s);
         println!("push in bulk           {:>12.0} /s", self.push_bulk_per_s);

@@ -48,7 +48,8 @@ fn now() -> f64 {
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let mut args = std::env::args().skip(1);
-    let mode = args.next().context("usage: windlass-peer version | enqueue N | flood N | bulk N | pace N | work")?;
+    let mode =
+        args.next().context("usage: windlass-peer version | enqueue N | flood N | bulk N | pace N | work")?;
     if mode == "version" {
         println!("windlass {}", env!("CARGO_PKG_VERSION"));
         return Ok(());

@@ -15,8 +15,9 @@ pub async fn run(command: JobCommand, store: &Store) -> Result<()> {
     match command {
         JobCommand::Push { kind, queue, args, delay, key } => {
             // Read before connecting: a typing mistake is to cost nothing.
-            let args = RawValue::from_string(args)
-                .map_err(|error| usage(format!("--args is no JSON ({error}); text needs quotes of its own: '\"text\"'")))?;
+            let args = RawValue::from_string(args).map_err(|error| {
+                usage(format!("--args is no JSON ({error}); text needs quotes of its own: '\"text\"'"))
+            })?;
             let mut options = Push::new().queue(queue);
             if let Some(delay) = delay {
                 options = options.delay(delay);
@@ -30,7 +31,8 @@ pub async fn run(command: JobCommand, store: &Store) -> Result<()> {
         JobCommand::Show { id } => {
             let id = parse(&id)?;
             let details = client(store).await?.inspector().show(&id).await?;
-            let details = details.ok_or_else(|| anyhow!("no job {id}: it never was, or has ended and is forgotten"))?;
+            let details =
+                details.ok_or_else(|| anyhow!("no job {id}: it never was, or has ended and is forgotten"))?;
             show(&details, store)
         }
         JobCommand::Retry { id } => {
@@ -74,7 +76,8 @@ async fn list(inspector: &Inspector, state: State, queue: &str, limit: usize, st
     let rows: Vec<_> = jobs
         .iter()
         .map(|job| {
-            let error = job.history.reason.clone().or_else(|| Some(job.history.errors.last()?.message.clone()));
+            let error =
+                job.history.reason.clone().or_else(|| Some(job.history.errors.last()?.message.clone()));
             let error = error.unwrap_or_default().lines().next().unwrap_or_default().to_owned();
             [job.id.to_string(), job.kind.clone(), job.attempts.to_string(), time(job.at_ms), error]
         })
@@ -121,7 +124,8 @@ fn show(job: &Details, store: &Store) -> Result<()> {
 }
 
 fn describe(job: &Details) -> serde_json::Value {
-    let read = |text: &[u8]| serde_json::from_slice(text).unwrap_or_else(|_| String::from_utf8_lossy(text).into());
+    let read =
+        |text: &[u8]| serde_json::from_slice(text).unwrap_or_else(|_| String::from_utf8_lossy(text).into());
     let envelope: serde_json::Value = read(&job.envelope);
     json!({
         "id": job.id.as_str(),

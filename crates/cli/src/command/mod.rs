@@ -16,7 +16,9 @@ mod serve;
 /// Runs a parsed command line to its end.
 pub fn run(args: Args) -> Result<()> {
     tracing_subscriber::fmt()
-        .with_env_filter(tracing_subscriber::EnvFilter::try_from_env("WINDLASS_LOG").unwrap_or_else(|_| "warn".into()))
+        .with_env_filter(
+            tracing_subscriber::EnvFilter::try_from_env("WINDLASS_LOG").unwrap_or_else(|_| "warn".into()),
+        )
         .with_writer(std::io::stderr)
         .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
         .init();
@@ -26,7 +28,9 @@ pub fn run(args: Args) -> Result<()> {
             Command::Serve(serve) => serve::run(settings::serve(serve)?).await,
             Command::Job(command) => job::run(command, &settings::store(&args.store)?).await,
             Command::Queue(command) => queue::run(command, &settings::store(&args.store)?).await,
-            Command::Bench(BenchCommand::Jobs(bench)) => bench::jobs::run(&bench, &settings::store(&args.store)?).await,
+            Command::Bench(BenchCommand::Jobs(bench)) => {
+                bench::jobs::run(&bench, &settings::store(&args.store)?).await
+            }
             Command::Completion { shell } => {
                 let mut command = <Args as clap::CommandFactory>::command();
                 clap_complete::generate(shell, &mut command, "windlass", &mut std::io::stdout());

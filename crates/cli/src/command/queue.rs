@@ -42,7 +42,8 @@ pub async fn run(command: QueueCommand, store: &Store) -> Result<()> {
         }
         QueueCommand::Resume { queue } => {
             let was_paused = inspector.resume(&queue).await?;
-            let sentence = if was_paused { format!("{queue} goes on") } else { format!("{queue} was not paused") };
+            let sentence =
+                if was_paused { format!("{queue} goes on") } else { format!("{queue} was not paused") };
             done(store, &sentence, &json!({ "resumed": queue, "was_paused": was_paused }))
         }
     }

@@ -33,7 +33,8 @@ pub async fn run(settings: Serve) -> Result<()> {
         unix: settings.unixsocket.clone(),
         ..windlass_server::Config::default()
     };
-    let server = Server::bind(listening, database.clone()).map_err(|error| Failure::new(CONFIGURATION, error))?;
+    let server =
+        Server::bind(listening, database.clone()).map_err(|error| Failure::new(CONFIGURATION, error))?;
     for address in server.addresses() {
         println!("ready on {address}, data in {path}");
     }
@@ -53,7 +54,10 @@ fn windlass_engine_config(settings: &Serve) -> windlass_db::EngineConfig {
 
 fn report(recovery: &Recovery) {
     if recovery.records > 0 {
-        eprintln!("replayed {} records, {} bytes, in {} ms", recovery.records, recovery.bytes, recovery.millis);
+        eprintln!(
+            "replayed {} records, {} bytes, in {} ms",
+            recovery.records, recovery.bytes, recovery.millis
+        );
     }
     if let Some(cut) = &recovery.cut {
         eprintln!(
@@ -68,7 +72,8 @@ fn report(recovery: &Recovery) {
 /// Ends at the first TERM or INT; a second one ends the process.
 async fn stop_signal() {
     let kinds = [SignalKind::terminate(), SignalKind::interrupt()];
-    let [mut terminate, mut interrupt] = kinds.map(|kind| signal(kind).expect("the system lets us listen to signals"));
+    let [mut terminate, mut interrupt] =
+        kinds.map(|kind| signal(kind).expect("the system lets us listen to signals"));
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
