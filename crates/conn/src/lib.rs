@@ -1,54 +1,61 @@
 //! One connection, to an embedded database or to a Redis server.
+//!
+//! What it is: [`Connection`], which implements redis-rs's `ConnectionLike`, so that every command, pipeline and script
+//! of redis-rs works on it, whatever the URL names. What it is not: a pool, and a client for clusters.
+//!
+//! ```
+//! use redis::AsyncCommands;
+//! use windlass_conn::Connection;
+//!
+//! # #[tokio::main(flavor = "current_thread")] async fn main() -> redis::RedisResult<()> {
+//! let mut connection = Connection::open("memory:").await?;
+//! let length: usize = connection.rpush("list", &["a", "b"]).await?;
+//! assert_eq!(length, 2);
+//! # Ok(()) }
+//! ```
+//!
+//! # Sessions
+//!
+//! A clone of a connection is the same session, and so it refuses what would change that session under the others:
+//! WATCH, MULTI outside a pipeline, SELECT, SUBSCRIBE. [`Connection::session`] opens a session of your own, which
+//! takes transactions and may block without holding others up; [`Connection::subscribe`] listens to channels.
+//!
+//! # What may have happened
+//!
+//! A command whose connection broke before a byte of it was sent is sent again. One that may have run fails with an
+//! error for which [`may_have_happened`] is true. A blocking command whose future is dropped gives its wait up; if
+//! the store had served it by then, the reply is kept for the next call with the same arguments on the same session.
+//! On a server the wait goes on, and the next such call takes it over. Replies of other commands whose futures are
+//! dropped are gone, and the commands may have run.
+//!
+//! # Map
+//!
+//! `connection` is redis-rs's interface; `url` says what is opened, `local`, `home` and `door` open it in this process
+//! and let others in, `dial` reaches a server; `embedded` and `remote` are the two kinds of session.
 
-use redis::aio::{ConnectionLike, ConnectionManager, ConnectionManagerConfig};
-use redis::{Cmd, Pipeline, RedisFuture, RedisResult, Value};
+mod abandoned;
+mod args;
+mod blocking;
+mod config;
+mod connection;
+mod dial;
+#[cfg(feature = "embedded")]
+mod door;
+#[cfg(feature = "embedded")]
+mod embedded;
+mod error;
+#[cfg(feature = "embedded")]
+mod home;
+#[cfg(feature = "embedded")]
+mod local;
+mod remote;
+mod rules;
+mod subscribe;
+mod url;
 
-/// A connection that clones; a clone shares the same session.
-#[derive(Clone)]
-pub struct Connection {
-    client: redis::Client,
-    manager: ConnectionManager,
-}
-
-impl Connection {
-    /// Connects to the store that `url` names.
-    ///
-    /// # Errors
-    /// When the URL is malformed or nothing answers.
-    pub async fn open(url: &str) -> RedisResult<Self> {
-        Self::connect(redis::Client::open(url)?).await
-    }
-
-    /// Another session of the same store, fit for commands that block.
-    ///
-    /// # Errors
-    /// When the store does not answer.
-    pub async fn session(&self) -> RedisResult<Self> {
-        Self::connect(self.client.clone()).await
-    }
-
-    async fn connect(client: redis::Client) -> RedisResult<Self> {
-        let config = ConnectionManagerConfig::new().set_response_timeout(None);
-        let manager = ConnectionManager::new_with_config(client.clone(), config).await?;
-        Ok(Self { client, manager })
-    }
-}
-
-impl ConnectionLike for Connection {
-    fn req_packed_command<'a>(&'a mut self, cmd: &'a Cmd) -> RedisFuture<'a, Value> {
-        self.manager.req_packed_command(cmd)
-    }
-
-    fn req_packed_commands<'a>(
-        &'a mut self,
-        pipeline: &'a Pipeline,
-        offset: usize,
-        count: usize,
-    ) -> RedisFuture<'a, Vec<Value>> {
-        self.manager.req_packed_commands(pipeline, offset, count)
-    }
-
-    fn get_db(&self) -> i64 {
-        self.manager.get_db()
-    }
-}
+pub use config::Config;
+pub use connection::Connection;
+pub use error::{Error, Result, may_have_happened};
+pub use subscribe::{Message, Subscription};
+#[cfg(feature = "embedded")]
+pub use windlass_db::ManualClock as TestClock;

@@ -1,1 +1,53 @@
-//! To come.
+//! The embedded, durable database around the engine.
+//!
+//! What it is: [`Database`], a handle that clones, of an engine that many threads call, with a clock that ends waits
+//! and expiries, a log in one directory, and mailboxes for what reaches a client unasked. What it is not: there are
+//! no commands here (they are the engine's), and no sockets but for the session loop over any byte stream.
+//!
+//! ```
+//! use windlass_db::{Called, Config, Database};
+//! use windlass_resp::Value;
+//!
+//! let database = Database::memory(Config::default())?;
+//! let session = database.session("example");
+//! session.call(&[b"SET", b"greeting", b"hello"]);
+//! let Called::Reply(reply, position) = session.call(&[b"GET", b"greeting"]) else { unreachable!() };
+//! database.wait_durable(position)?;
+//! assert_eq!(reply, Value::from("hello"));
+//! # Ok::<(), windlass_db::Error>(())
+//! ```
+//!
+//! In reading order: `database` is the handle, `store` runs a call under the one lock, `session` and `mailbox` are a
+//! client's side, `progress` says how far the log is safe, `log` writes and reads its files, which `manifest` lists,
+//! `recovery` replays and `compact` replaces; `directory` and `registry` see to it that there is one owner.
+
+mod clock;
+mod compact;
+mod config;
+mod database;
+mod directory;
+mod disk;
+mod error;
+mod facts;
+mod log;
+mod mailbox;
+mod manifest;
+mod progress;
+mod recovery;
+mod registry;
+mod serve;
+mod session;
+mod store;
+mod timer;
+
+pub use clock::{Clock, ManualClock, SystemClock, Tick};
+pub use config::{Config, Durability};
+pub use database::Database;
+pub use disk::{Disk, DiskFile, SystemDisk};
+pub use error::{Error, Result};
+pub use facts::Facts;
+pub use progress::{Durable, Position};
+pub use recovery::{Cut, Recovery};
+pub use serve::serve;
+pub use session::{Called, NextDelivery, Session};
+pub use windlass_engine::{Config as EngineConfig, Message, SessionId, Time};

@@ -1,13 +1,16 @@
 //! The whole state as commands that rebuild it: what a compacted log begins with.
 
+mod stream;
+
 use std::borrow::Cow;
 
 use crate::engine::Engine;
 use crate::keyspace::Entry;
+use crate::number::format_float;
 use crate::object::Object;
 
-/// The most words after the key in one command; even, for fields with their values.
-const CHUNK: usize = 64;
+/// The most words after the key in one command; even, for fields with their values and scores with their members.
+const CHUNK_MAX: usize = 64;
 
 impl Engine {
     /// Gives every key of every database as the commands that make it, SELECT first. O(the data).
@@ -38,7 +41,13 @@ fn dump_entry(entry: &Entry, emit: &mut impl FnMut(&[&[u8]])) {
         Object::Set(set) => {
             dump_members(b"SADD", key, set.iter().map(|member| Cow::Owned(member.to_vec())), emit);
         }
-        _ => {}
+        Object::Stream(stream) => stream::dump(key, stream, emit),
+        Object::SortedSet(set) => {
+            let words = set.iter().flat_map(|(member, score)| {
+                [Cow::Owned(format_float(score).into_bytes()), Cow::Borrowed(member)]
+            });
+            dump_members(b"ZADD", key, words, emit);
+        }
     }
     if let Some(at) = entry.expires_ms {
         emit(&[b"PEXPIREAT", &entry.key, itoa::Buffer::new().format(at).as_bytes()]);
@@ -54,7 +63,7 @@ fn dump_members<'a>(
 ) {
     let mut words = words.peekable();
     while words.peek().is_some() {
-        let chunk: Vec<Cow<'a, [u8]>> = words.by_ref().take(CHUNK).collect();
+        let chunk: Vec<Cow<'a, [u8]>> = words.by_ref().take(CHUNK_MAX).collect();
         let mut record = vec![name, key];
         record.extend(chunk.iter().map(|word| &**word));
         emit(&record);

@@ -84,6 +84,11 @@ impl Engine {
         self.session(id).map_or(Protocol::Resp2, |session| session.protocol)
     }
 
+    /// True when the session may run any command, as far as the password goes.
+    pub fn is_authenticated(&self, id: SessionId) -> bool {
+        self.session(id).is_some_and(|session| session.is_authenticated)
+    }
+
     /// Executes one command: `args` begins with its name. O(the command).
     ///
     /// # Panics
@@ -99,12 +104,19 @@ impl Engine {
         Outcome { reply, deliveries: std::mem::take(&mut self.state.deliveries) }
     }
 
-    /// Executes a record of the log. No time passes in a replay: what ended has its own record.
+    /// Executes a record of the log. No time passes in a replay: what ended has its own record. Neither password nor
+    /// memory limit applies to what was already accepted.
     ///
     /// # Errors
     /// The error reply of a record that does not fit the state.
     pub fn replay(&mut self, id: SessionId, args: &[&[u8]]) -> Result<(), Error> {
-        match self.execute(id, args, Time::default()).reply {
+        if let Some(Some(session)) = self.state.sessions.get_mut(&id) {
+            session.is_authenticated = true;
+        }
+        let memory_max = std::mem::take(&mut self.state.config.memory_max);
+        let outcome = self.execute(id, args, Time::default());
+        self.state.config.memory_max = memory_max;
+        match outcome.reply {
             Some(Value::Error(text)) => Err(Error::new(text)),
             _ => Ok(()),
         }
@@ -126,6 +138,7 @@ impl Engine {
             }
         }
         self.state.garbage.free_some(budget);
+        self.state.note_memory();
         self.serve_ready(now);
         std::mem::take(&mut self.state.deliveries)
     }
@@ -147,6 +160,12 @@ impl Engine {
     /// Gives up the wait of a session whose client went away or was interrupted; true if it waited.
     pub fn stop_waiting(&mut self, id: SessionId) -> bool {
         self.state.waits.remove(id).is_some()
+    }
+
+    /// Refuses commands that may write, with this reason, from now on; none lets them run again. For a log that takes
+    /// no more. A transaction with such a command is refused as a whole.
+    pub fn refuse_writes(&mut self, reason: Option<Error>) {
+        self.state.write_refusal = reason;
     }
 
     /// True for a session whose command waits: it must not execute another.
@@ -216,8 +235,13 @@ impl Engine {
                 command.name
             )));
         }
+        if let Some(reason) = &self.state.write_refusal
+            && command.flags.has(Flags::WRITE)
+        {
+            return Err(reason.clone());
+        }
         let limit = self.state.config.memory_max;
-        if limit > 0 && command.flags.has(Flags::DENY_OOM) && self.state.bytes() > limit {
+        if limit > 0 && needs_memory(session, command) && self.state.bytes() > limit {
             return Err(Error::OUT_OF_MEMORY);
         }
         Ok(command)
@@ -248,19 +272,26 @@ impl Engine {
         while !self.state.ready.is_empty() {
             for place in std::mem::take(&mut self.state.ready) {
                 for id in self.state.waits.of_key(&place) {
-                    self.serve(id, now);
+                    self.serve(id, &place, now);
                 }
             }
         }
     }
 
     /// Runs a waiting command again; puts it back, in its place, when there is still nothing for it.
-    fn serve(&mut self, id: SessionId, now: Time) {
+    fn serve(&mut self, id: SessionId, (db, key): &(usize, Blob), now: Time) {
         let Some(owned) = self.state.waits.get(id).map(|wait| wait.args.clone()) else { return };
-        let Some(mut session) = self.state.sessions.get_mut(&id).and_then(Option::take) else { return };
         let args: Vec<&[u8]> = owned.iter().map(|arg| &**arg).collect();
         let command = command::find(args[0]).expect("a waiting command exists");
         let Run::Call(body) = command.run else { unreachable!("only plain commands wait") };
+        // A key that became another type is not what is waited for, and may yet become it. But a group is gone with its
+        // stream, and its reader is told.
+        if command.name != "xreadgroup"
+            && self.state.databases[*db].entry(key).is_some_and(|entry| entry.value.group() != command.group)
+        {
+            return;
+        }
+        let Some(mut session) = self.state.sessions.get_mut(&id).and_then(Option::take) else { return };
         let (answer, wait) = self.state.call(&mut session, command, body, Args(&args), now);
         self.state.sessions.insert(id, Some(session));
         self.state.effects.end_group();
@@ -268,5 +299,18 @@ impl Engine {
             self.state.waits.remove(id);
             self.state.deliver(id, Message::Reply(answer.unwrap_or_else(Value::from)));
         }
+    }
+}
+
+/// Whether a command is refused at the memory limit. Queueing takes memory, whatever is queued, and EXEC does what was
+/// queued.
+fn needs_memory(session: &Session, command: &Command) -> bool {
+    let is_greedy = |command: &Command| command.flags.has(Flags::DENY_OOM);
+    match &session.transaction {
+        Some(transaction) if command.name == "exec" => {
+            transaction.queue.iter().filter_map(|args| command::find(&args[0])).any(is_greedy)
+        }
+        Some(_) => !command.flags.has(Flags::IMMEDIATE),
+        None => is_greedy(command),
     }
 }

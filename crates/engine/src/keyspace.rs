@@ -83,17 +83,24 @@ impl Keyspace {
         Ok(self.value_mut(key)?.expect("the key was just made"))
     }
 
-    /// Sets `key`, replacing value and expiry; answers what it replaced.
-    pub fn insert(&mut self, key: Blob, value: Object, expires_ms: Option<u64>) -> Option<Entry> {
-        let before = self.remove(&key);
+    /// Sets `key`, replacing value and expiry; answers the value before.
+    pub fn insert(&mut self, key: Blob, value: Object, expires_ms: Option<u64>) -> Option<Object> {
         let hash = self.hash(&key);
+        if let Some(entry) = self.table.find_mut(hash, |entry| entry.key == key) {
+            self.bytes = self.bytes - entry.value.bytes() + value.bytes();
+            let before = std::mem::replace(&mut entry.value, value);
+            if entry.expires_ms != expires_ms {
+                self.set_expiry(&key, expires_ms);
+            }
+            return Some(before);
+        }
         if let Some(at) = expires_ms {
             self.expiries.insert((at, hash));
         }
         let entry = Entry { key, value, expires_ms };
         self.bytes += entry.bytes();
         self.table.insert(hash, entry, |entry| hash_of(&self.hasher, &entry.key));
-        before
+        None
     }
 
     /// Takes some entries out of a keyspace that nobody uses any more; none at its end. The counts are not kept.

@@ -31,6 +31,14 @@ impl Object {
         }
     }
 
+    /// The group of the commands on this type, as the command table names it.
+    pub fn group(&self) -> &'static str {
+        match self {
+            Self::SortedSet(_) => "sorted-set",
+            other => other.type_name(),
+        }
+    }
+
     /// The name that OBJECT ENCODING gives.
     pub fn encoding(&self) -> &'static str {
         match self {
@@ -60,11 +68,11 @@ impl Object {
     pub fn free_some(&mut self, budget: usize) -> bool {
         match self {
             Self::String(_) => true,
-            Self::List(list) => Kind::free_some(&mut **list, budget),
-            Self::Hash(hash) => Kind::free_some(&mut **hash, budget),
-            Self::Set(set) => Kind::free_some(&mut **set, budget),
-            Self::SortedSet(zset) => Kind::free_some(&mut **zset, budget),
-            Self::Stream(stream) => Kind::free_some(&mut **stream, budget),
+            Self::List(list) => list.free_some(budget),
+            Self::Hash(hash) => hash.free_some(budget),
+            Self::Set(set) => set.free_some(budget),
+            Self::SortedSet(zset) => zset.free_some(budget),
+            Self::Stream(stream) => stream.free_some(budget),
         }
     }
 
@@ -88,12 +96,6 @@ pub trait Kind: Sized {
     fn of_mut(object: &mut Object) -> Option<&mut Self>;
     fn wrap(self) -> Object;
     fn bytes(&self) -> usize;
-
-    /// Takes about `budget` members out of a value that nobody uses any more; true when little is left of it. A type
-    /// that does not say how is freed at once.
-    fn free_some(&mut self, _budget: usize) -> bool {
-        true
-    }
 }
 
 impl Kind for Blob {
@@ -118,9 +120,8 @@ impl Kind for Blob {
     }
 }
 
-/// `+ free_some` stands by the types that can be freed bit by bit.
 macro_rules! collection {
-    ($($name:ident $(+ $free_some:ident)?),*) => {$(
+    ($($name:ident),*) => {$(
         impl Kind for $name {
             fn create(seed: u64) -> Self {
                 Self::new(seed)
@@ -141,12 +142,8 @@ macro_rules! collection {
             fn bytes(&self) -> usize {
                 $name::bytes(self)
             }
-
-            $(fn $free_some(&mut self, budget: usize) -> bool {
-                $name::$free_some(self, budget)
-            })?
         }
     )*};
 }
 
-collection!(List + free_some, Hash + free_some, Set + free_some, SortedSet, Stream);
+collection!(List, Hash, Set, SortedSet, Stream);

@@ -36,6 +36,8 @@ pub struct State {
     pub sessions: HashMap<SessionId, Option<Box<Session>>>,
     pub watchers: HashMap<(usize, Blob), Vec<SessionId>>,
     pub stats: Stats,
+    /// Why commands that may write are refused, when they are.
+    pub write_refusal: Option<Error>,
     /// What was deleted and is too big to be freed at once.
     pub garbage: Garbage,
     /// What the owner of the engine tells INFO: section, then lines of name and value.
@@ -51,6 +53,8 @@ pub struct Stats {
     pub keyspace_hits: u64,
     pub keyspace_misses: u64,
     pub expired_keys: u64,
+    /// The most bytes of data that a tick or an INFO saw.
+    pub memory_peak: usize,
 }
 
 impl State {
@@ -68,10 +72,16 @@ impl State {
             sessions: HashMap::new(),
             watchers: HashMap::new(),
             stats: Stats::default(),
+            write_refusal: None,
             garbage: Garbage::default(),
             facts: BTreeMap::new(),
             started: Time::default(),
         }
+    }
+
+    /// Takes notice of the memory in use for the peak that INFO shows.
+    pub fn note_memory(&mut self) {
+        self.stats.memory_peak = self.stats.memory_peak.max(self.bytes());
     }
 
     /// Approximate bytes of memory of all databases.
@@ -97,6 +107,10 @@ impl State {
 
     /// Removes `key` if it ended at or before `now`, and logs that.
     pub fn expire_if_due(&mut self, db: usize, key: &[u8], now: Time) {
+        // Nearly always no key of the database has ended, and none needs to be looked up.
+        if self.databases[db].next_expiry().is_none_or(|at| at > now.millis()) {
+            return;
+        }
         let ended = self.databases[db]
             .entry(key)
             .is_some_and(|entry| entry.expires_ms.is_some_and(|at| at <= now.millis()));
@@ -219,7 +233,7 @@ impl<'a> Call<'a> {
     /// Sets `key` to `value`, replacing whatever was there with its expiry.
     pub fn set(&mut self, key: &[u8], value: Object, expires_ms: Option<u64>) {
         if let Some(before) = self.db().insert(Blob::from(key), value, expires_ms) {
-            self.state.garbage.add(before.value);
+            self.state.garbage.add(before);
         }
         self.changed(key);
     }

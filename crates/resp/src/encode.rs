@@ -1,6 +1,7 @@
 //! Values and commands to bytes.
 
 use crate::Value;
+use crate::double::format_double;
 
 /// The version of the protocol that a connection speaks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -30,8 +31,8 @@ pub fn encode(value: &Value, protocol: Protocol, out: &mut Vec<u8>) {
         Value::Simple(text) => line(b'+', text.as_bytes(), out),
         Value::Error(text) => line(b'-', text.as_bytes(), out),
         Value::Integer(number) => header(b':', *number, out),
-        Value::Double(number) if typed => line(b',', double(*number).as_bytes(), out),
-        Value::Double(number) => bulk(double(*number).as_bytes(), out),
+        Value::Double(number) if typed => line(b',', format_double(*number).as_bytes(), out),
+        Value::Double(number) => bulk(format_double(*number).as_bytes(), out),
         Value::Boolean(yes) if typed => out.extend_from_slice(if *yes { b"#t\r\n" } else { b"#f\r\n" }),
         Value::Boolean(yes) => header(b':', i64::from(*yes), out),
         Value::Bulk(bytes) => bulk(bytes, out),
@@ -68,17 +69,6 @@ pub fn encode_command(args: &[&[u8]], out: &mut Vec<u8>) {
     header(b'*', length(args.len()), out);
     for arg in args {
         bulk(arg, out);
-    }
-}
-
-/// A number as Redis writes a RESP double: the shortest text that reads back the same, `inf`, `-inf`, `nan`.
-fn double(number: f64) -> String {
-    if number.is_nan() {
-        "nan".into()
-    } else if number.is_infinite() {
-        if number > 0.0 { "inf".into() } else { "-inf".into() }
-    } else {
-        number.to_string()
     }
 }
 

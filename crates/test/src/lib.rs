@@ -1,7 +1,10 @@
 //! Harness, fixtures and the job conformance suite.
 //!
-//! [`fixture`] runs `fixtures/commands/*.txt` against anything that executes Redis commands; [`redis_server`] starts
-//! a real redis-server to compare with.
+//! [`fixture`] runs `fixtures/commands/*.txt` against anything that executes Redis commands; [`our_server`] and
+//! [`redis_server`] start a server to run them against, ours and a real one; [`conformance`] holds what the job library
+//! promises, as cases that run on any store.
 
+pub mod conformance;
 pub mod fixture;
+pub mod our_server;
 pub mod redis_server;

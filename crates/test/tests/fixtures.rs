@@ -1,8 +1,10 @@
-//! Runs `fixtures/commands/*.txt` against the engine and a real redis-server.
+//! Runs `fixtures/commands/*.txt` against the engine, the embedded connection, our server and a real
+//! redis-server.
 //!
 //! `WINDLASS_TEST_FIXTURE=string` runs only the files whose name contains that word.
 
-use windlass_test::fixture::{EngineTarget, Target, WireTarget, files, run};
+use windlass_test::fixture::{ConnTarget, EngineTarget, Target, WireTarget, files, run};
+use windlass_test::our_server::OurServer;
 use windlass_test::redis_server::RedisServer;
 
 fn check(mut target: Target) {
@@ -30,4 +32,15 @@ fn redis_answers_as_the_fixtures_say() {
         let target = WireTarget::connect(server.address(), true).expect("the server listens");
         check(Target::Wire(target));
     }
+}
+
+#[test]
+fn the_embedded_connection_answers_as_the_fixtures_say() {
+    check(Target::Conn(ConnTarget::default()));
+}
+
+#[test]
+fn our_server_answers_as_the_fixtures_say() {
+    let server = OurServer::start();
+    check(Target::Wire(WireTarget::connect(server.address(), false).expect("the server listens")));
 }

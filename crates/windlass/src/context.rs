@@ -26,6 +26,7 @@ struct Inner {
     deadline: Option<SystemTime>,
     client: Client,
     leash: Arc<Leash>,
+    runtime: tokio::runtime::Handle,
 }
 
 /// The facts of a job that its context shows.
@@ -41,11 +42,17 @@ pub(crate) struct Facts {
 }
 
 impl Context {
-    pub(crate) fn new(facts: Facts, client: Client, leash: Arc<Leash>) -> Self {
+    pub(crate) fn new(
+        facts: Facts,
+        client: Client,
+        leash: Arc<Leash>,
+        runtime: tokio::runtime::Handle,
+    ) -> Self {
         let Facts { id, kind, attempt, max_attempts, meta, trace, reply, deadline_ms } = facts;
         let deadline =
             deadline_ms.and_then(|ms| SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(ms)));
-        let inner = Inner { id, kind, attempt, max_attempts, meta, trace, reply, deadline, client, leash };
+        let inner =
+            Inner { id, kind, attempt, max_attempts, meta, trace, reply, deadline, client, leash, runtime };
         Self { inner: Arc::new(inner) }
     }
 
@@ -100,6 +107,14 @@ impl Context {
         &self.inner.client
     }
 
+    /// Waits for a future on this thread: how a [`BlockingJob`](crate::BlockingJob) pushes a job or asks the store.
+    ///
+    /// # Panics
+    /// In an async job, whose runtime it would block; await the future there.
+    pub fn block_on<F: Future>(&self, future: F) -> F::Output {
+        self.inner.runtime.block_on(future)
+    }
+
     /// Whether to stop: the lease is lost, the time is up, or the worker ends.
     pub fn is_cancelled(&self) -> bool {
         self.inner.leash.is_cancelled()
@@ -125,6 +140,7 @@ impl Context {
 pub(crate) struct Leash {
     pull: AtomicU8,
     is_started: AtomicBool,
+    has_ended: AtomicBool,
     cancelled: Notify,
     executor: Mutex<Option<Waker>>,
 }
@@ -164,6 +180,14 @@ impl Leash {
 
     pub(crate) fn is_started(&self) -> bool {
         self.is_started.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn end(&self) {
+        self.has_ended.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn has_ended(&self) -> bool {
+        self.has_ended.load(Ordering::Acquire)
     }
 
     /// Ready once the job's future is to be dropped. Polled only after the job itself was not ready, so

@@ -92,10 +92,12 @@ impl fmt::Display for Event {
     }
 }
 
+type Listener = Arc<dyn Fn(&Event) + Send + Sync>;
+
 /// Where events go: to `tracing`, and to the user's function.
 #[derive(Clone, Default)]
 pub(crate) struct Events {
-    listener: Option<Arc<dyn Fn(&Event) + Send + Sync>>,
+    listener: Option<Listener>,
 }
 
 impl Events {

@@ -1,6 +1,7 @@
 //! How a job says that it did not succeed.
 
 use std::any::type_name;
+use std::backtrace::{Backtrace, BacktraceStatus};
 use std::time::Duration;
 
 use crate::state::cut;
@@ -95,8 +96,12 @@ impl Failure {
         Self { fate, class: class.to_owned(), message: cut(message.into()), backtrace: None }
     }
 
-    pub(crate) fn backtrace(mut self, backtrace: Option<String>) -> Self {
-        self.backtrace = backtrace.map(cut);
+    /// Adds where it happened, when `RUST_BACKTRACE` asks for that.
+    fn traced(mut self) -> Self {
+        let backtrace = Backtrace::capture();
+        if backtrace.status() == BacktraceStatus::Captured {
+            self.backtrace = Some(cut(backtrace.to_string()));
+        }
         self
     }
 }
@@ -110,6 +115,6 @@ impl<E: std::error::Error + Send + Sync + 'static> From<E> for Failure {
             message.push_str(&cause.to_string());
             source = cause.source();
         }
-        Self::with(Fate::Retry(None), type_name::<E>(), message)
+        Self::with(Fate::Retry(None), type_name::<E>(), message).traced()
     }
 }

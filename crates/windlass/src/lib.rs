@@ -63,7 +63,7 @@ mod worker;
 
 pub use windlass_conn::Connection;
 
-pub use client::{Client, Handle, Push};
+pub use client::{Client, Handle, KEY_LEN_MAX, Push};
 pub use config::{Config, LEASE_MIN, PAYLOAD_LIMIT_MAX};
 pub use context::Context;
 pub use envelope::{ENVELOPE_VERSION, Envelope, MAX_ATTEMPTS_DEFAULT};

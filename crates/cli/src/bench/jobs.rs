@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, anyhow, ensure};
+use anyhow::ensure;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 use windlass::{Client, Config, Context, Job, Outcome, Worker};
@@ -14,8 +14,8 @@ use super::machine::Machine;
 use super::process::{cpu_seconds, resident_bytes, store_info};
 use crate::args::BenchJobsArgs;
 use crate::exit::Result;
-use crate::output;
-use crate::settings::Store;
+use crate::settings::{self, Store};
+use crate::{command, output};
 
 /// Jobs pushed one after the other.
 const SINGLE_MAX: u64 = 20_000;
@@ -94,7 +94,8 @@ impl Job for Nop {
 
 /// Measures and prints.
 pub async fn run(args: &BenchJobsArgs, store: &Store) -> Result<()> {
-    let connection = super::super::command::connect(store).await?;
+    let durability = settings::durability(&args.durability)?;
+    let connection = command::connect_with(store, durability).await?;
     let bench = Bench::new(args.clone(), connection).await?;
     let report = bench.measure(store).await?;
     if store.json {
@@ -186,7 +187,7 @@ impl Bench {
                     for _ in 0..jobs / FLOOD_TASKS {
                         client.push(Nop { pushed_ns: 0, payload: payload.clone() }).await?;
                     }
-                    windlass::Result::Ok(())
+                    Ok::<(), windlass::Error>(())
                 })
             })
             .collect();

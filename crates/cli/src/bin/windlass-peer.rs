@@ -91,7 +91,7 @@ async fn flood(client: &Client, jobs: usize) -> anyhow::Result<()> {
                 for _ in 0..own {
                     client.push(Nop(now())).await?;
                 }
-                windlass::Result::Ok(())
+                Ok::<(), windlass::Error>(())
             })
         })
         .collect();

@@ -36,9 +36,16 @@ pub fn run(args: Args) -> Result<()> {
     })
 }
 
-/// A connection to the store.
+/// A connection to the store; a directory that this process is the first to open acknowledges after the sync.
 pub async fn connect(store: &Store) -> Result<Connection> {
-    Connection::open(&store.url).await.map_err(|error| {
+    connect_with(store, windlass_db::Durability::Always).await
+}
+
+/// As [`connect`], with the durability of a directory.
+pub async fn connect_with(store: &Store, durability: windlass_db::Durability) -> Result<Connection> {
+    let database = windlass_db::Config { durability, ..windlass_db::Config::default() };
+    let config = windlass_conn::Config { database, ..windlass_conn::Config::default() };
+    Connection::open_with(&store.url, config).await.map_err(|error| {
         let is_setting = matches!(
             windlass_conn::Error::of(&error),
             Some(windlass_conn::Error::BadUrl { .. } | windlass_conn::Error::MissingFeature { .. })

@@ -87,6 +87,12 @@ fn exec(engine: &mut Engine, session: &mut Session, _: Args<'_>, now: Time) -> O
     if is_broken {
         return Some(Value::NilArray);
     }
+    // The commands were queued while writes still ran.
+    if let Some(reason) = &engine.state.write_refusal
+        && transaction.queue.iter().any(|queued| find(&queued[0]).is_some_and(|c| c.flags.has(Flags::WRITE)))
+    {
+        return Some(reason.clone().into());
+    }
     let mut replies = Vec::with_capacity(transaction.queue.len());
     for queued in &transaction.queue {
         let args: Vec<&[u8]> = queued.iter().map(|arg| &**arg).collect();

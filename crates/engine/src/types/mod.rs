@@ -14,5 +14,8 @@ mod zset;
 pub use hash::{Hash, Put};
 pub use list::{End, List};
 pub use set::{Member, Set};
-pub use stream::Stream;
-pub use zset::SortedSet;
+pub use stream::{
+    Consumer, ConsumerIndex, ENTRY_BYTES_MAX, Fields, Group, Id, IdText, NewId, Pending, Precision, Stream,
+    Trim,
+};
+pub use zset::{LexBound, ScoreBound, SortedSet};

@@ -156,7 +156,7 @@ impl<T> Table<T> {
         let source = fresh & !(1 << (usize::BITS - 1 - fresh.leading_zeros()));
         let old = std::mem::take(self.bucket_mut(source));
         for (tag, item) in old {
-            let index = self.index(rehash(&item)).expect("there are buckets");
+            let index = self.index(self.hash_of(tag, || rehash(&item))).expect("there are buckets");
             self.bucket_mut(index).push((tag, item));
         }
     }
@@ -172,7 +172,7 @@ impl<T> Table<T> {
         }
         self.buckets -= 1;
         for (tag, item) in moved {
-            let index = self.index(rehash(&item)).expect("there are buckets");
+            let index = self.index(self.hash_of(tag, || rehash(&item))).expect("there are buckets");
             self.bucket_mut(index).push((tag, item));
         }
     }
@@ -180,6 +180,11 @@ impl<T> Table<T> {
     /// The mask under which bucket numbers reach the number of buckets.
     fn mask(&self) -> u64 {
         (self.buckets.next_power_of_two() - 1) as u64
+    }
+
+    /// As much of an item's hash as the choice of a bucket needs: the tag, unless there are so many buckets.
+    fn hash_of(&self, tag: u32, rehash: impl Fn() -> u64) -> u64 {
+        if self.mask() <= u64::from(u32::MAX) { u64::from(tag) } else { rehash() }
     }
 
     fn fold(&self, index: u64) -> usize {
@@ -200,9 +205,10 @@ impl<T> Table<T> {
     }
 }
 
-/// The upper half of the hash tells items of one bucket apart; the lower half chose the bucket.
+/// The lower half of the hash. It tells items of one bucket apart by those of its bits that did not choose the bucket,
+/// and moves an item to its next bucket without a look at the item, which is most often not in the cache.
 fn tag(hash: u64) -> u32 {
-    (hash >> 32) as u32
+    hash as u32
 }
 
 #[cfg(test)]

@@ -43,7 +43,8 @@ pub struct Guard {
 impl Guard {
     /// Refuses private addresses but for those in `allowed`, which are exact: address and port.
     pub fn new(allowed: Vec<SocketAddr>) -> Self {
-        let private = PRIVATE.iter().chain(&["ff00::/8"]).map(|net| net.parse().expect("the table is well-formed"));
+        let private =
+            PRIVATE.iter().chain(&["ff00::/8"]).map(|net| net.parse().expect("the table is well-formed"));
         Self { private: Arc::new(private.collect()), allowed: Arc::new(allowed) }
     }
 
@@ -56,7 +57,9 @@ impl Guard {
         let Ok(address) = host.trim_matches(['[', ']']).parse::<IpAddr>() else { return Ok(()) };
         let port = url.port_or_known_default().unwrap_or_default();
         if self.is_private(address) && !self.allowed.contains(&SocketAddr::new(address, port)) {
-            return Err(format!("{address} is a private address; start the service with --allow {address}:{port}"));
+            return Err(format!(
+                "{address} is a private address; start the service with --allow {address}:{port}"
+            ));
         }
         Ok(())
     }

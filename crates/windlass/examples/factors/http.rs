@@ -36,9 +36,9 @@ enum Number {
 
 /// Listens on `address`, or says what to do.
 pub async fn bind(address: SocketAddr) -> Result<TcpListener, String> {
-    TcpListener::bind(address)
-        .await
-        .map_err(|error| format!("cannot listen on {address}: {error}; choose other ports with --listen and --receiver"))
+    TcpListener::bind(address).await.map_err(|error| {
+        format!("cannot listen on {address}: {error}; choose other ports with --listen and --receiver")
+    })
 }
 
 /// Serves until the task is ended.
@@ -114,7 +114,9 @@ async fn show(State(client): State<Client>, Path(id): Path<String>) -> Response 
             .await
             .map(|result| json!({ "id": id.to_string(), "state": "completed", "result": result })),
         Ok(Some(state)) => Ok(json!({ "id": id.to_string(), "state": state.as_str() })),
-        Ok(None) => return refuse(StatusCode::NOT_FOUND, format!("no job {id}; results are kept for an hour")),
+        Ok(None) => {
+            return refuse(StatusCode::NOT_FOUND, format!("no job {id}; results are kept for an hour"));
+        }
         Err(error) => Err(error),
     };
     match answer {

@@ -49,7 +49,9 @@ impl Journal {
                 match fields[..] {
                     ["run", name] => run = Some(name.to_owned()),
                     // A line that a kill cut short is a post-back that was not answered: it comes again.
-                    ["got", job, wait, attempt, "."] => seen.add(job, wait.parse().unwrap_or(0), attempt.parse().unwrap_or(1)),
+                    ["got", job, wait, attempt, "."] => {
+                        seen.add(job, wait.parse().unwrap_or(0), attempt.parse().unwrap_or(1))
+                    }
                     _ => {}
                 }
             }

@@ -15,7 +15,10 @@ pub fn print(run: &Run, cap: u32, store: &str) {
     println!("submit to post-back  p50 {} ms, p99 {} ms", percentile(&waits, 50), percentile(&waits, 99));
     println!("running at once      {} at most, cap {cap}", running_most());
     println!("attempts      {} for {} numbers", run.seen.attempts, run.submitted);
-    println!("duplicates    {} post-backs came twice, {} were refused", run.seen.duplicates, run.seen.refused);
+    println!(
+        "duplicates    {} post-backs came twice, {} were refused",
+        run.seen.duplicates, run.seen.refused
+    );
     println!("data          {store}");
 }
 

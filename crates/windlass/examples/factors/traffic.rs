@@ -28,7 +28,11 @@ pub struct Run {
 }
 
 /// Submits `numbers` numbers and waits for all their answers.
-pub async fn run(service: SocketAddr, receiver: SocketAddr, numbers: u32) -> Result<Run, Box<dyn std::error::Error>> {
+pub async fn run(
+    service: SocketAddr,
+    receiver: SocketAddr,
+    numbers: u32,
+) -> Result<Run, Box<dyn std::error::Error>> {
     let journal = Arc::new(Journal::open(JOURNAL)?);
     let before = journal.count();
     if before > 0 {
@@ -37,11 +41,19 @@ pub async fn run(service: SocketAddr, receiver: SocketAddr, numbers: u32) -> Res
     let receiving = tokio::spawn(receiver::serve(receiver, journal.clone()));
     let start = Instant::now();
     let submitting: Vec<_> = (0..SUBMITTERS)
-        .map(|lane| tokio::spawn(submit(service, receiver, journal.run.clone(), (lane..numbers).step_by(SUBMITTERS as usize))))
+        .map(|lane| {
+            tokio::spawn(submit(
+                service,
+                receiver,
+                journal.run.clone(),
+                (lane..numbers).step_by(SUBMITTERS as usize),
+            ))
+        })
         .collect();
 
     let bar = ProgressBar::new(u64::from(numbers)).with_style(
-        ProgressStyle::with_template("{bar:40} {pos}/{len} answers, {per_sec}, {eta} left").expect("a sound template"),
+        ProgressStyle::with_template("{bar:40} {pos}/{len} answers, {per_sec}, {eta} left")
+            .expect("a sound template"),
     );
     while journal.count() < numbers as usize {
         if receiving.is_finished() {
@@ -73,11 +85,16 @@ async fn submit(
         let body = json!({ "number": number(index).to_string(), "post_back_url": format!("http://{receiver}/posts") });
         let mut tries = 0;
         loop {
-            let request = http.post(format!("http://{service}/factors")).header(IDEMPOTENCY_KEY, format!("{run}-{index}"));
-            let answer = request.header("content-type", "application/json").body(body.to_string()).send().await;
+            let request = http
+                .post(format!("http://{service}/factors"))
+                .header(IDEMPOTENCY_KEY, format!("{run}-{index}"));
+            let answer =
+                request.header("content-type", "application/json").body(body.to_string()).send().await;
             match answer.map(|answer| answer.status()) {
                 Ok(status) if status.as_u16() == 202 => break,
-                failed if tries == SUBMIT_TRIES => return Err(format!("number {index} was not taken: {failed:?}")),
+                failed if tries == SUBMIT_TRIES => {
+                    return Err(format!("number {index} was not taken: {failed:?}"));
+                }
                 _ => tries += 1,
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
@@ -89,7 +106,11 @@ async fn submit(
 /// The number at `index`: the same in every run, so that a run can be continued.
 fn number(index: u32) -> u128 {
     let first = mix(u64::from(index));
-    if index % HARD_EVERY == HARD_EVERY - 1 { prime(first) * prime(mix(first)) } else { u128::from(first | 1) }
+    if index % HARD_EVERY == HARD_EVERY - 1 {
+        prime(first) * prime(mix(first))
+    } else {
+        u128::from(first | 1)
+    }
 }
 
 /// A prime of 40 to 48 bits.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::lease::{Held, add_pairs, read_entries};
 use super::push::ms;
 use super::script::{FAIL, FINISH};
-use super::{Broker, int};
+use super::{Broker, Taken, int};
 use crate::error::Result;
 use crate::id::{EntryId, JobId};
 use crate::state::State;
@@ -20,6 +20,13 @@ pub struct Extra {
     pub is_moved: bool,
     /// Its result as JSON, and how long it is kept.
     pub result: Option<(Vec<u8>, Duration)>,
+}
+
+impl Extra {
+    /// What a success of `taken`, the job `id`, has beside its entry.
+    pub fn of(taken: &Taken, id: JobId, result: Option<(Vec<u8>, Duration)>) -> Self {
+        Self { entry: taken.entry, id, is_moved: taken.id.is_some(), result }
+    }
 }
 
 /// A job that did not succeed.

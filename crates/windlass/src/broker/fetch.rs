@@ -7,7 +7,7 @@ use redis::Value;
 use super::script::FETCH;
 use super::{Broker, array, bytes, int};
 use crate::error::{Error, Result};
-use crate::id::EntryId;
+use crate::id::{EntryId, JobId};
 
 /// What to take.
 #[derive(Debug, Clone, Copy)]
@@ -38,6 +38,14 @@ pub struct Taken {
     pub id: Option<String>,
     /// Its history as JSON, when it has one.
     pub history: Option<Vec<u8>>,
+}
+
+impl Taken {
+    /// The id of the job; `queue` is the name of the queue that it came from.
+    pub fn job_id(&self, queue: &str) -> JobId {
+        let original = self.id.as_deref().and_then(|id| JobId::parse(id).ok());
+        original.unwrap_or_else(|| JobId::of_entry(queue, self.entry))
+    }
 }
 
 impl Broker {

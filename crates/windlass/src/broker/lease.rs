@@ -6,7 +6,7 @@ use redis::{Cmd, Value};
 
 use super::push::ms;
 use super::script::{BEAT, LEAVE, RECOVER, RELEASE, RENEW};
-use super::{Broker, array, bytes, int};
+use super::{BATCH_JOBS_MAX, Broker, Taken, array, bytes, int};
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::id::EntryId;
@@ -17,6 +17,13 @@ use crate::state::State;
 pub struct Held {
     pub(crate) entry: EntryId,
     pub(crate) count: u32,
+}
+
+impl Held {
+    /// What holds a job that was taken.
+    pub fn of(taken: &Taken) -> Self {
+        Self { entry: taken.entry, count: taken.count }
+    }
 }
 
 /// What was taken back from ended workers.
@@ -95,15 +102,19 @@ impl Broker {
         Ok(int(&self.run(&RELEASE, &call).await?)? as usize)
     }
 
-    /// Takes a stopped worker off the lists. Answers in how many queues something is pending under it.
+    /// Takes a stopped worker off the lists, and gives back what was pending under it all the same. Answers
+    /// how much still is; go on while it is not 0.
     ///
     /// # Errors
-    /// When the store fails; the lists then clear themselves in time.
+    /// When the store fails; the leases then end and the lists clear themselves in time.
     pub async fn leave(&self, worker: &str, queues: &[&str]) -> Result<usize> {
         let mut keys = vec![self.keys.workers(), self.keys.worker(worker)];
-        keys.extend(queues.iter().map(|queue| self.keys.stream(queue)));
+        for queue in queues {
+            let (stream, suspect) = (self.keys.stream(queue), self.keys.suspect(queue));
+            keys.extend([stream, self.keys.gate(queue), self.keys.wake(queue), suspect]);
+        }
         let mut call = LEAVE.call(&keys);
-        call.arg(worker);
+        call.arg(worker).arg(BATCH_JOBS_MAX);
         Ok(int(&self.run(&LEAVE, &call).await?)? as usize)
     }
 

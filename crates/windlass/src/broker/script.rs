@@ -15,29 +15,29 @@ pub(super) struct Script {
 
 macro_rules! scripts {
     ($($name:ident = $($file:literal)+;)+) => {
-        $(pub(super) static $name: LazyLock<Script> = LazyLock::new(|| Script::new(concat!($(include_str!(concat!("../../lua/", $file, ".lua"))),+)));)+
+        $(pub(super) static $name: LazyLock<Script> = LazyLock::new(|| Script::new(concat!($(include_str!(concat!("../../lua/", $file))),+)));)+
     };
 }
 
 scripts! {
-    BEAT = "beat";
-    FAIL = "fence" "trim" "fail";
-    FETCH = "fetch";
-    FINISH = "fence" "finish";
-    LEAVE = "leave";
-    PROMOTE = "enqueue" "promote";
-    PRUNE = "trim" "prune";
-    PUSH = "push";
-    PUSH_ONCE = "push_once";
-    RECOVER = "trim" "recover";
-    RELEASE = "fence" "release";
-    REMOVE = "remove";
-    RENEW = "fence" "renew";
-    REQUEUE = "enqueue" "requeue";
-    RESUME = "resume";
-    SCHEDULE = "schedule";
-    SHOW = "show";
-    UNPARK = "enqueue" "unpark";
+    BEAT = "beat.lua";
+    FAIL = "fence.lua" "trim.lua" "fail.lua";
+    FETCH = "fetch.lua";
+    FINISH = "fence.lua" "finish.lua";
+    LEAVE = "leave.lua";
+    PROMOTE = "enqueue.lua" "promote.lua";
+    PRUNE = "trim.lua" "prune.lua";
+    PUSH = "push.lua";
+    PUSH_ONCE = "push_once.lua";
+    RECOVER = "trim.lua" "recover.lua";
+    RELEASE = "fence.lua" "release.lua";
+    REMOVE = "remove.lua";
+    RENEW = "fence.lua" "renew.lua";
+    REQUEUE = "enqueue.lua" "requeue.lua";
+    RESUME = "resume.lua";
+    SCHEDULE = "schedule.lua";
+    SHOW = "show.lua";
+    UNPARK = "enqueue.lua" "unpark.lua";
 }
 
 impl Script {
@@ -54,17 +54,27 @@ impl Script {
         }
         command
     }
+
+    /// The same call with the script's text in place of its digest.
+    fn with_text(&self, call: &Cmd) -> Cmd {
+        let mut command = redis::cmd("EVAL");
+        command.arg(self.code);
+        for arg in call.args_iter().skip(2) {
+            if let redis::Arg::Simple(arg) = arg {
+                command.arg(arg);
+            }
+        }
+        command
+    }
 }
 
 impl Broker {
-    /// Runs a call. A store that does not know the script, or has forgotten it, is told it.
+    /// Runs a call. A store that does not know the script, or has forgotten it, is sent its text: one command,
+    /// so that it cannot be forgotten in between.
     pub(super) async fn run(&self, script: &Script, call: &Cmd) -> Result<Value> {
         match self.send(call).await {
             Err(Error::Store(error)) if error.code() == Some("NOSCRIPT") => {
-                let mut load = redis::cmd("SCRIPT");
-                load.arg("LOAD").arg(script.code);
-                self.send(&load).await?;
-                self.send(call).await
+                self.send(&script.with_text(call)).await
             }
             answer => answer,
         }

@@ -7,12 +7,13 @@ mod pusher;
 mod results;
 
 use std::sync::Arc;
+use std::task::Poll;
 
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
 use windlass_conn::Connection;
 
-use crate::broker::{BATCH_BYTES_MAX, BATCH_JOBS_MAX, Broker, Due};
+use crate::broker::{BATCH_BYTES_MAX, BATCH_JOBS_MAX, Broker};
 use crate::config::Config;
 use crate::envelope::Envelope;
 use crate::error::{Error, Result};
@@ -23,7 +24,7 @@ use crate::name::check_name;
 
 pub use handle::Handle;
 pub(crate) use handle::{split_record, state_of};
-pub use options::Push;
+pub use options::{KEY_LEN_MAX, Push};
 
 /// Pushes jobs into one namespace of a store. A clone is the same client; pushes of many tasks on one
 /// client travel together.
@@ -143,7 +144,8 @@ impl Client {
     /// Pushes any number of jobs of one type in few calls and little memory. Answers how many.
     ///
     /// # Errors
-    /// When a job is too large, or the store fails; jobs before it have been pushed.
+    /// When a job is too large, or the store fails; jobs before it have been pushed, and perhaps some of the
+    /// thousand after it.
     pub async fn push_many<Style, J: Pushable<Style>>(
         &self,
         jobs: impl IntoIterator<Item = J>,
@@ -200,6 +202,9 @@ impl Client {
         options: &Push,
     ) -> Result<JobId> {
         check_name("queue", queue)?;
+        if options.key.as_ref().is_some_and(|key| key.len() > KEY_LEN_MAX) {
+            return Err(Error::Config(vec![format!("the key has more than {KEY_LEN_MAX} bytes")]));
+        }
         let bytes = self.to_bytes(envelope)?;
         let Inner { broker, config, pusher, .. } = &*self.inner;
         let ttl = options.key_ttl.unwrap_or(config.key_ttl);
@@ -221,7 +226,7 @@ impl Client {
         }
     }
 
-    /// Sends encoded jobs in batches: the next is gathered while the last one is under way.
+    /// Sends encoded jobs in batches: the next one is gathered and sent while the last is under way.
     async fn push_encoded(
         &self,
         queue: &str,
@@ -233,35 +238,36 @@ impl Client {
             return Err(Error::Config(vec!["a key names one job, it cannot be given to many".into()]));
         }
         self.inner.pusher.know(queue).await?;
-        let mut pushed = 0;
         let mut jobs = jobs.peekable();
-        let mut batch: Vec<Vec<u8>> = Vec::with_capacity(BATCH_JOBS_MAX);
-        while jobs.peek().is_some() {
-            let mut bytes = 0;
-            while let Some(job) = jobs.next_if(|job| match job {
-                Ok(job) => batch.is_empty() || bytes + job.len() <= BATCH_BYTES_MAX,
-                Err(_) => true,
-            }) {
-                let job = job?;
-                bytes += job.len();
-                batch.push(job);
-                if batch.len() == BATCH_JOBS_MAX {
-                    break;
-                }
+        let mut pushed = 0;
+        let mut last = None;
+        loop {
+            let batch = gather(&mut jobs)?;
+            let next = if batch.is_empty() {
+                None
+            } else {
+                Some(sent(self.push_batch(queue, batch, options)).await)
+            };
+            let is_done = next.is_none();
+            if let Some(last) = std::mem::replace(&mut last, next) {
+                pushed += last.await?;
             }
-            match options.due {
-                None => self.inner.broker.push_bulk(queue, &batch).await?,
-                Some(due) => self.schedule_batch(queue, due, &batch).await?,
+            if is_done {
+                return Ok(pushed);
             }
-            pushed += batch.len() as u64;
-            batch.clear();
         }
-        Ok(pushed)
     }
 
-    async fn schedule_batch(&self, queue: &str, due: Due, batch: &[Vec<u8>]) -> Result<()> {
-        let jobs: Vec<_> = batch.iter().map(|job| (due, job)).collect();
-        self.inner.broker.schedule(queue, &jobs).await.map(drop)
+    async fn push_batch(&self, queue: &str, batch: Vec<Vec<u8>>, options: &Push) -> Result<u64> {
+        let broker = &self.inner.broker;
+        match options.due {
+            None => broker.push_bulk(queue, &batch).await?,
+            Some(due) => {
+                let jobs: Vec<_> = batch.iter().map(|job| (due, job)).collect();
+                broker.schedule(queue, &jobs).await.map(drop)?;
+            }
+        }
+        Ok(batch.len() as u64)
     }
 
     /// Writes an envelope and checks its names and its size.
@@ -273,6 +279,43 @@ impl Client {
             return Err(Error::Payload { kind: envelope.kind.to_string(), size: bytes.len(), limit });
         }
         Ok(bytes)
+    }
+}
+
+/// Takes the jobs of one call: within its bounds, but at least one while there are any.
+fn gather(jobs: &mut std::iter::Peekable<impl Iterator<Item = Result<Vec<u8>>>>) -> Result<Vec<Vec<u8>>> {
+    let mut batch: Vec<Vec<u8>> = Vec::with_capacity(BATCH_JOBS_MAX);
+    let mut bytes = 0;
+    while batch.len() < BATCH_JOBS_MAX {
+        let fits = |job: &Result<Vec<u8>>| match job {
+            Ok(job) => batch.is_empty() || bytes + job.len() <= BATCH_BYTES_MAX,
+            Err(_) => true,
+        };
+        let Some(job) = jobs.next_if(fits) else { break };
+        let job = job?;
+        bytes += job.len();
+        batch.push(job);
+    }
+    Ok(batch)
+}
+
+/// Begins a call: polled once, it is on its way, after those that were begun before it. The caller awaits
+/// it later, in the same order.
+async fn sent<T>(call: impl Future<Output = T>) -> impl Future<Output = T> {
+    let mut call = Box::pin(call);
+    let mut answer = None;
+    std::future::poll_fn(|context| {
+        if let Poll::Ready(ready) = call.as_mut().poll(context) {
+            answer = Some(ready);
+        }
+        Poll::Ready(())
+    })
+    .await;
+    async move {
+        match answer {
+            Some(answer) => answer,
+            None => call.await,
+        }
     }
 }
 

@@ -4,6 +4,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::{broker::Due, envelope::Envelope};
 
+/// Longest enqueue key, in bytes.
+pub const KEY_LEN_MAX: usize = 256;
+
 /// How a job is pushed, where that differs from what its kind says.
 ///
 /// ```
@@ -53,7 +56,7 @@ impl Push {
         self
     }
 
-    /// One job per key: pushing again with the same key answers the first job's id, for as long as
+    /// One job per key (up to [`KEY_LEN_MAX`] bytes): pushing again with the same key answers the first job's id, for as long as
     /// [`Config::key_ttl`](crate::Config::key_ttl) says. So a push may be repeated when its answer was lost.
     pub fn key(mut self, key: impl Into<String>) -> Self {
         self.key = Some(key.into());

@@ -94,15 +94,11 @@ async fn send_all(broker: Broker, mut waiting: mpsc::Receiver<Waiting>) {
 fn take_batch(gathered: &mut Vec<Waiting>) -> Vec<Waiting> {
     let queue = gathered[0].queue.clone();
     let mut bytes = 0;
-    let fits = |job: &Waiting| {
+    let follows = |job: &&Waiting| {
         bytes += job.envelope.len();
         job.queue == queue && bytes <= BATCH_BYTES_MAX
     };
-    let count = gathered.iter().take_while({
-        let mut fits = fits;
-        move |job| fits(job)
-    });
-    let count = count.count().max(1);
+    let count = gathered.iter().take_while(follows).count().max(1);
     gathered.drain(..count).collect()
 }
 

@@ -23,7 +23,7 @@ const READ_MAX: Duration = Duration::from_secs(5);
 /// How long the nudge outlives its last use.
 const NUDGE_TTL: Duration = Duration::from_secs(60);
 
-/// The wait before a failed read is tried again, doubled up to the second.
+/// The wait before a failed read is tried again, doubled from the first to the second.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
 
 pub(super) struct Results {

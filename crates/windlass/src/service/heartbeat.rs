@@ -31,9 +31,9 @@ async fn renew(duty: &Duty) -> Result<()> {
             let name = &*duty.shared.queues[queue];
             let lost = duty.broker.renew(name, &duty.shared.worker, some).await?;
             for held in lost {
-                // A job that ended while the call was under way is not lost.
                 let key = HoldKey { queue, held };
                 if duty.hand().borrow_mut().lose(&key) {
+                    duty.look_again();
                     duty.emit(Event::LeaseLost { id: JobId::of_entry(name, held.entry) });
                 }
             }

@@ -226,13 +226,12 @@ fn context(
         reply: envelope.reply.clone(),
         deadline_ms: envelope.deadline,
     };
-    Context::new(facts, shared.client.clone(), leash)
+    Context::new(facts, shared.client.clone(), leash, tokio::runtime::Handle::current())
 }
 
 /// The id of a taken job.
 pub(super) fn id_of(shared: &Shared, taken: &Taken) -> JobId {
-    let original = taken.id.as_deref().and_then(|id| JobId::parse(id).ok());
-    original.unwrap_or_else(|| JobId::of_entry(&shared.queues[taken.queue], taken.entry))
+    taken.job_id(&shared.queues[taken.queue])
 }
 
 /// Drives a job until it ends, its time is up, or its leash is pulled; `None` when it was pulled.
@@ -304,7 +303,5 @@ fn panicked(panic: &(dyn std::any::Any + Send)) -> Failure {
     let message = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
     let message = message.or_else(|| panic.downcast_ref::<String>().cloned());
     let message = message.unwrap_or_else(|| "it panicked".to_owned());
-    let backtrace = std::backtrace::Backtrace::capture();
-    let is_known = backtrace.status() == std::backtrace::BacktraceStatus::Captured;
-    Failure::with(Fate::Retry(None), "Panic", message).backtrace(is_known.then(|| backtrace.to_string()))
+    Failure::with(Fate::Retry(None), "Panic", message)
 }

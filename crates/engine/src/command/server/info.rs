@@ -44,6 +44,7 @@ pub fn info(call: &mut Call<'_>) -> Answer {
             text += &format!("{name}:{value}\r\n");
         }
     };
+    call.state.note_memory();
     let state = &*call.state;
     for (title, lines) in SECTIONS {
         let facts = state.facts.get(&title.to_ascii_lowercase()).map_or(&[][..], Vec::as_slice);
@@ -98,6 +99,8 @@ fn memory(state: &State, _: Time) -> Lines {
     vec![
         ("used_memory", used.to_string()),
         ("used_memory_human", human(used)),
+        ("used_memory_peak", state.stats.memory_peak.to_string()),
+        ("used_memory_peak_human", human(state.stats.memory_peak)),
         ("used_memory_dataset", used.to_string()),
         ("maxmemory", limit.to_string()),
         ("maxmemory_human", human(limit)),

@@ -5,9 +5,10 @@ use windlass_resp::Value;
 use crate::args::Args;
 use crate::command::Answer;
 use crate::error::{Error, Result};
+use crate::number::parse_integer;
 use crate::object::{Kind, Object};
 use crate::state::Call;
-use crate::types::Set;
+use crate::types::{Member, Set};
 
 /// Makes a set of sets; none stands for a key that is not there.
 type Combine = fn(&[Option<&Set>], u64) -> Set;
@@ -52,11 +53,11 @@ pub fn sintercard(call: &mut Call<'_>) -> Answer {
 fn limit(args: Args<'_>, index: usize) -> Result<usize> {
     let mut limit = usize::MAX;
     for option in args.from(index).chunks(2) {
-        let ([name, value], true) = (option, option[0].eq_ignore_ascii_case(b"LIMIT")) else {
+        let [name, value] = option else { return Err(Error::SYNTAX) };
+        if !name.eq_ignore_ascii_case(b"LIMIT") {
             return Err(Error::SYNTAX);
-        };
-        debug_assert!(name.len() == 5);
-        let given = crate::number::parse_integer(value).and_then(|limit| usize::try_from(limit).ok());
+        }
+        let given = parse_integer(value).and_then(|limit| usize::try_from(limit).ok());
         let given = given.ok_or_else(|| Error::new("ERR LIMIT can't be negative"))?;
         limit = if given == 0 { usize::MAX } else { given };
     }
@@ -120,7 +121,7 @@ fn difference(sets: &[Option<&Set>], seed: u64) -> Set {
 }
 
 /// The members that all sets have: those of the smallest that the others have, the smaller ones asked first.
-fn common<'a>(sets: &[Option<&'a Set>]) -> impl Iterator<Item = crate::types::Member<'a>> {
+fn common<'a>(sets: &[Option<&'a Set>]) -> impl Iterator<Item = Member<'a>> {
     let mut present: Vec<&Set> = sets.iter().copied().collect::<Option<_>>().unwrap_or_default();
     present.sort_by_key(|set| set.len());
     let smallest = present.first().copied();

@@ -208,3 +208,45 @@ fn run(call: &mut Call<'_>, operations: &[Operation]) -> Answer {
     }
     Ok(Value::Array(answers))
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(256))]
+
+        #[test]
+        fn what_is_written_is_read_and_nothing_else_changes(
+            is_signed: bool,
+            width in 1..=63_usize,
+            at in 0..100_usize,
+            number: i64,
+            before in proptest::collection::vec(any::<u8>(), 24),
+        ) {
+            let form = Form { is_signed, width };
+            let fitted = form.fit(number.into(), Overflow::Wrap).expect("wrapping always fits");
+            let mut text = before.clone();
+            form.write(&mut text, at, fitted);
+            prop_assert_eq!(form.read(&text, at), fitted);
+            let mask = |text: &[u8]| -> Vec<bool> {
+                let bit = |bit: usize| text[bit / 8] >> (7 - bit % 8) & 1 == 1;
+                (0..at).chain(at + width..text.len() * 8).map(bit).collect()
+            };
+            prop_assert_eq!(mask(&before), mask(&text));
+        }
+
+        #[test]
+        fn a_number_that_fits_stays_as_it_is(is_signed: bool, width in 1..=63_usize, number: i64) {
+            let form = Form { is_signed, width };
+            let (low, high) = form.range();
+            let number = i128::from(number);
+            let fits = (low..=high).contains(&number);
+            prop_assert_eq!(form.fit(number, Overflow::Fail).is_some(), fits);
+            let clamped = i64::try_from(number.clamp(low, high)).unwrap();
+            prop_assert_eq!(form.fit(number, Overflow::Saturate), Some(clamped));
+        }
+    }
+}

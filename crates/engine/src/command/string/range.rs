@@ -65,3 +65,32 @@ pub fn setrange(call: &mut Call<'_>) -> Answer {
     call.log();
     Ok(Value::from(length.max(end)))
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::clip;
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(256))]
+
+        #[test]
+        fn a_range_is_what_its_indices_say(start in -12..12_i64, end in -12..12_i64, length in 0..8_usize) {
+            let resolve = |index: i64| if index < 0 { index + length as i64 } else { index };
+            // Counted from the end beyond the first item is the first item, but not for two that are in the wrong order.
+            let end_at = if start < 0 && end < 0 && start > end { -1 } else { resolve(end).max(if end < 0 { 0 } else { end }) };
+            let wanted: Vec<usize> = (0..length)
+                .filter(|index| (resolve(start)..=end_at).contains(&(*index as i64)))
+                .collect();
+            let got: Vec<usize> = clip(start, end, length).map_or_else(Vec::new, |(from, to)| (from..=to).collect());
+            prop_assert_eq!(got, wanted);
+        }
+    }
+
+    #[test]
+    fn the_largest_indices_do_not_overflow() {
+        assert_eq!(clip(i64::MIN, i64::MAX, 3), Some((0, 2)));
+        assert_eq!(clip(i64::MAX, i64::MIN, 3), None);
+    }
+}

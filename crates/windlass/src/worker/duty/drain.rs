@@ -9,6 +9,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use super::Duty;
 use super::hand::HoldKey;
 use crate::broker::BATCH_JOBS_MAX;
+use crate::error::Result;
 use crate::event::Event;
 use crate::worker::{Control, Phase};
 
@@ -47,11 +48,19 @@ pub(super) async fn when_told(duty: &Rc<Duty>, fetching: JoinHandle<()>, executo
     }
     let _ = timeout(TELL_MAX, wait_until(duty, |duty| duty.hand.borrow().is_told())).await;
     give_back(duty).await;
-    let queues: Vec<&str> = duty.shared.queues.iter().map(|queue| &**queue).collect();
-    if let Ok(Err(error)) = timeout(TELL_MAX, duty.broker.leave(&duty.shared.worker, &queues)).await {
-        duty.note_store(Some(&error));
+    match timeout(TELL_MAX, leave(duty)).await {
+        Ok(Err(error)) => duty.note_store(Some(&error)),
+        // The lists clear themselves in time.
+        Err(_) => tracing::warn!(target: "windlass", "the store did not let the worker leave in time"),
+        Ok(Ok(())) => {}
     }
     duty.emit(Event::Stopped { released: duty.summary.borrow().released as usize });
+}
+
+async fn leave(duty: &Duty) -> Result<()> {
+    let queues: Vec<&str> = duty.shared.queues.iter().map(|queue| &**queue).collect();
+    while duty.broker.leave(&duty.shared.worker, &queues).await? > 0 {}
+    Ok(())
 }
 
 async fn wait_for(control: &Control, phase: Phase) {

@@ -21,7 +21,7 @@ pub(crate) struct HoldKey {
 
 impl HoldKey {
     pub(super) fn of(taken: &Taken) -> Self {
-        Self { queue: taken.queue, held: Held { entry: taken.entry, count: taken.count } }
+        Self { queue: taken.queue, held: Held::of(taken) }
     }
 }
 
@@ -92,6 +92,11 @@ impl Hand {
         self.ended_since_fetch += 1;
     }
 
+    /// The leash of a job, when it is held.
+    pub(super) fn leash(&self, key: &HoldKey) -> Option<&Leash> {
+        self.held.get(key).map(|leash| &**leash)
+    }
+
     pub(super) fn in_hand(&self) -> usize {
         self.in_hand
     }
@@ -99,10 +104,6 @@ impl Hand {
     /// Whether no suspect runs here.
     pub(super) fn may_suspect(&self) -> bool {
         self.suspect.is_none()
-    }
-
-    pub(super) fn is_held(&self, key: &HoldKey) -> bool {
-        self.held.contains_key(key)
     }
 
     pub(super) fn add_finish(&mut self, queue: usize, finish: Finish) {
@@ -133,10 +134,12 @@ impl Hand {
     }
 
     /// The lease of a job is lost. One that has not begun will not begin; one that runs is asked to stop.
+    /// Answers false for a job that has ended already: whether its end counted, the store tells by itself.
     pub(crate) fn lose(&mut self, key: &HoldKey) -> bool {
-        let Some(leash) = self.held.get(key) else { return false };
+        let Some(leash) = self.held.get(key).filter(|leash| !leash.has_ended()) else { return false };
         leash.pull(if leash.is_started() { Pull::Cancel } else { Pull::Drop });
-        self.drop_held(key)
+        self.drop_held(key);
+        true
     }
 
     /// What is held, by queue and sorted.

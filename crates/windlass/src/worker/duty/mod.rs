@@ -173,6 +173,11 @@ impl Duty {
         self.control.phase()
     }
 
+    /// Has the next fetch made although nobody pushed: a suspect may be allowed now.
+    pub(crate) fn look_again(&self) {
+        self.kick.notify_one();
+    }
+
     /// How many jobs run or wait to run here.
     pub(crate) fn in_hand(&self) -> usize {
         self.hand.borrow().in_hand()

@@ -1,16 +1,15 @@
 //! The list: a deque of blocks.
 //!
-//! Each block has at most [`ITEMS_MAX`] items and, unless it has one item alone, [`LENGTH_MAX`] bytes of content. Both
-//! ends cost O(1); a place inside is found by walking the blocks from the nearer end.
+//! Each block has at most [`block::ITEMS_MAX`] items and, unless it has one item alone, [`block::LENGTH_MAX`] bytes of
+//! content. Both ends cost O(1); a place inside is found by walking the blocks from the nearer end.
+
+mod block;
 
 use std::collections::VecDeque;
 
+use self::block::Block;
 use crate::blob::Blob;
 
-/// The most items of a block.
-const ITEMS_MAX: usize = 128;
-/// The most bytes of content of a block that has more than one item.
-const LENGTH_MAX: usize = 8 * 1024;
 /// What a block costs besides its items.
 const BLOCK_BYTES: usize = size_of::<Block>() + size_of::<Box<Block>>();
 
@@ -302,186 +301,5 @@ impl List {
     }
 }
 
-/// A block of items.
-#[derive(Clone, Debug, Default)]
-struct Block {
-    items: VecDeque<Blob>,
-    /// Bytes of content of all items.
-    length: usize,
-}
-
-impl Block {
-    fn has_room_for(&self, item: &Blob) -> bool {
-        self.items.is_empty() || self.items.len() < ITEMS_MAX && self.length + item.len() <= LENGTH_MAX
-    }
-
-    fn is_too_long(&self) -> bool {
-        self.items.len() > 1 && self.length > LENGTH_MAX
-    }
-
-    /// True when both together are at most half a block, so that a join is not soon followed by a split.
-    fn may_join(&self, other: &Self) -> bool {
-        self.items.len() + other.items.len() <= ITEMS_MAX / 2 && self.length + other.length <= LENGTH_MAX / 2
-    }
-
-    fn insert(&mut self, offset: usize, item: Blob) {
-        self.length += item.len();
-        self.items.insert(offset, item);
-    }
-
-    fn append(&mut self, mut other: Self) {
-        self.length += other.length;
-        self.items.append(&mut other.items);
-    }
-
-    fn split_off(&mut self, offset: usize) -> Box<Self> {
-        let items = self.items.split_off(offset);
-        let length = items.iter().map(|item| item.len()).sum();
-        self.length -= length;
-        Box::new(Self { items, length })
-    }
-
-    /// Removes `count` items that equal `value` after skipping so many; answers the bytes that they had elsewhere.
-    fn remove_matches(&mut self, value: &[u8], skipped: usize, count: usize) -> usize {
-        let (mut seen, mut heap_bytes) = (0, 0);
-        self.items.retain(|item| {
-            if **item != *value {
-                return true;
-            }
-            seen += 1;
-            let stays = seen <= skipped || seen > skipped + count;
-            if !stays {
-                heap_bytes += item.heap_bytes();
-            }
-            stays
-        });
-        self.length -= count * value.len();
-        heap_bytes
-    }
-
-    fn heap_bytes(&self) -> usize {
-        self.items.iter().map(Blob::heap_bytes).sum()
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    #[derive(Clone, Debug)]
-    enum Step {
-        Push(bool, u8, bool),
-        Pop(bool),
-        Set(usize, u8, bool),
-        Insert(usize, u8, bool),
-        Remove(u8, bool, usize),
-        Keep(usize, usize),
-    }
-
-    fn step() -> impl Strategy<Value = Step> {
-        let item = (0..6_u8, prop::bool::weighted(0.03));
-        prop_oneof![
-            30 => (any::<bool>(), item.clone()).prop_map(|(left, (n, big))| Step::Push(left, n, big)),
-            8 => any::<bool>().prop_map(Step::Pop),
-            8 => (any::<usize>(), item.clone()).prop_map(|(at, (n, big))| Step::Set(at, n, big)),
-            20 => (any::<usize>(), item).prop_map(|(at, (n, big))| Step::Insert(at, n, big)),
-            3 => (0..6_u8, any::<bool>(), 1..60_usize).prop_map(|(n, left, max)| Step::Remove(n, left, max)),
-            1 => (0..20_usize, 0..900_usize).prop_map(|(start, count)| Step::Keep(start, count)),
-        ]
-    }
-
-    /// A small item, or one that nearly fills a block.
-    fn item(number: u8, is_big: bool) -> Vec<u8> {
-        vec![b'a' + number; if is_big { 3000 + usize::from(number) * 1000 } else { usize::from(number) * 10 }]
-    }
-
-    fn end(is_left: bool) -> End {
-        if is_left { End::Left } else { End::Right }
-    }
-
-    fn check(list: &List, model: &VecDeque<Vec<u8>>) {
-        assert_eq!(list.len(), model.len());
-        assert!(list.iter().map(|item| &**item).eq(model.iter().map(|item| &item[..])));
-        assert!(list.iter().rev().map(|item| &**item).eq(model.iter().rev().map(|item| &item[..])));
-        assert_eq!(list.heap_bytes, list.iter().map(Blob::heap_bytes).sum::<usize>());
-        for block in &list.blocks {
-            assert!(!block.items.is_empty() && block.items.len() <= ITEMS_MAX && !block.is_too_long());
-            assert_eq!(block.length, block.items.iter().map(|item| item.len()).sum::<usize>());
-        }
-    }
-
-    fn apply(list: &mut List, model: &mut VecDeque<Vec<u8>>, step: Step) {
-        match step {
-            Step::Push(left, number, big) => {
-                let item = item(number, big);
-                list.push(end(left), Blob::from(&item[..]));
-                if left { model.push_front(item) } else { model.push_back(item) }
-            }
-            Step::Pop(left) => {
-                let popped = if left { model.pop_front() } else { model.pop_back() };
-                assert_eq!(list.pop(end(left)).map(|item| item.to_vec()), popped);
-            }
-            Step::Set(at, number, big) if !model.is_empty() => {
-                let (at, item) = (at % model.len(), item(number, big));
-                list.set(at, Blob::from(&item[..]));
-                model[at] = item;
-                assert_eq!(list.get(at).map(|item| &**item), Some(&model[at][..]));
-            }
-            Step::Set(..) => assert_eq!(list.get(0), None),
-            Step::Insert(at, number, big) => {
-                let (at, item) = (at % (model.len() + 1), item(number, big));
-                list.insert(at, Blob::from(&item[..]));
-                model.insert(at, item);
-            }
-            Step::Remove(number, left, max) => {
-                let value = item(number, false);
-                let mut places: Vec<usize> = (0..model.len()).filter(|at| model[*at] == value).collect();
-                if !left {
-                    places.reverse();
-                }
-                places.truncate(max);
-                assert_eq!(list.remove(&value, end(left), max), places.len());
-                places.sort_unstable();
-                for place in places.into_iter().rev() {
-                    model.remove(place);
-                }
-            }
-            Step::Keep(start, count) => {
-                let kept: VecDeque<Vec<u8>> = model.iter().skip(start).take(count).cloned().collect();
-                assert_eq!(list.keep(start, count), model.len() - kept.len());
-                *model = kept;
-            }
-        }
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(96))]
-
-        #[test]
-        fn a_list_does_what_a_deque_does(steps in prop::collection::vec(step(), 0..700)) {
-            let (mut list, mut model) = (List::new(0), VecDeque::new());
-            for step in steps {
-                apply(&mut list, &mut model, step);
-                assert_eq!(list.len(), model.len());
-            }
-            check(&list, &model);
-            for start in [0, 1, model.len() / 2, model.len()] {
-                let range = list.range(start, 150).map(|item| &**item);
-                assert!(range.eq(model.iter().skip(start).take(150).map(|item| &item[..])));
-            }
-        }
-    }
-
-    #[test]
-    fn removing_nearly_everything_leaves_few_blocks() {
-        let mut list = List::new(0);
-        for number in 0..10_000 {
-            list.push(End::Right, Blob::from(if number % 100 == 0 { b"stay" } else { b"gone" }));
-        }
-        assert_eq!(list.remove(b"gone", End::Right, usize::MAX), 9_900);
-        assert_eq!(list.len(), 100);
-        assert!(list.blocks.len() <= 4, "{} blocks", list.blocks.len());
-    }
-}
+mod tests;

@@ -1,0 +1,188 @@
+//! The command as its users meet it: what it prints, and the codes that it ends with.
+
+use std::io::{BufRead, BufReader};
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+
+/// A run of `windlass` in an empty folder, without the user's environment.
+fn windlass(folder: &Path, args: &[&str]) -> Output {
+    command(folder, args).output().expect("the command runs")
+}
+
+fn command(folder: &Path, args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_windlass"));
+    command.current_dir(folder).args(args).env_remove("WINDLASS_URL").env_remove("REDIS_URL");
+    command
+}
+
+fn code(output: &Output) -> i32 {
+    output.status.code().expect("it ended by itself")
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).expect("text")
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).expect("text")
+}
+
+/// Runs that fail, the code that they end with, and what they must say.
+#[test]
+fn a_wrong_command_line_says_what_to_do() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let occupied = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = occupied.local_addr().expect("an address").to_string();
+    std::fs::create_dir(folder.path().join("foreign")).expect("a folder");
+    std::fs::write(folder.path().join("foreign/notes.txt"), "not ours").expect("a file");
+    let cases: &[(&[&str], i32, &str)] = &[
+        (&[], 2, "Usage"),
+        (&["job"], 2, "Usage"),
+        (&["queue", "ls", "--stroe", "x"], 2, "--store"),
+        (&["job", "push", "mail", "--args", "{oops"], 2, "--args is no JSON"),
+        (&["job", "push", "mail", "--in", "5"], 2, "5m"),
+        (&["job", "ls", "--state", "sleeping"], 2, "unknown state `sleeping`"),
+        (&["job", "show", "no id"], 2, "is not the id of a job"),
+        (&["job", "show", "default/1-1"], 1, "no job default/1-1"),
+        (&["job", "push", "two words"], 1, "the kind `two words`"),
+        (&["queue", "ls", "--store", "http://localhost"], 4, "the scheme `http` is unknown"),
+        (&["queue", "ls", "--store", "redis://127.0.0.1:1"], 3, "cannot connect to 127.0.0.1:1"),
+        (&["queue", "ls", "--store", "foreign"], 1, "foreign"),
+        (&["queue", "ls", "--namespace", "a b"], 4, "the namespace `a b`"),
+        (&["serve", "--durability", "sometimes"], 4, "always, everysec or none"),
+        (&["serve", "--maxmemory", "lots"], 4, "such as 512mb"),
+        (&["serve", "--requirepass-file", "absent"], 4, "cannot read the password from absent"),
+        (&["serve", "--dir", "data", "--bind", &port], 4, &port),
+        (&["serve", "--dir", "foreign"], 4, "foreign"),
+    ];
+    for (args, wanted, text) in cases {
+        let output = windlass(folder.path(), args);
+        let said = format!("{}{}", stdout(&output), stderr(&output));
+        assert_eq!(code(&output), *wanted, "{args:?} said {said}");
+        assert!(said.contains(text), "{args:?} said {said}");
+        assert!(!said.contains("panicked"), "{args:?} said {said}");
+    }
+    assert_eq!(std::fs::read_dir(folder.path().join("foreign")).expect("a folder").count(), 1, "nothing was added");
+}
+
+#[test]
+fn a_settings_file_with_a_mistake_is_named() {
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(folder.path().join("windlass.toml"), "namespcae = \"x\"").expect("a file");
+    let output = windlass(folder.path(), &["queue", "ls"]);
+    assert_eq!(code(&output), 4);
+    assert!(stderr(&output).contains("windlass.toml has a mistake"), "{}", stderr(&output));
+}
+
+#[test]
+fn flags_win_over_environment_over_file() {
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(folder.path().join("windlass.toml"), "store = \"of-file\"").expect("a file");
+    let run = |args: &[&str], url: Option<&str>| {
+        let mut command = command(folder.path(), args);
+        if let Some(url) = url {
+            command.env("WINDLASS_URL", url);
+        }
+        assert!(command.output().expect("the command runs").status.success());
+    };
+    run(&["job", "push", "a"], None);
+    assert!(folder.path().join("of-file").exists());
+    run(&["job", "push", "a"], Some("of-environment"));
+    assert!(folder.path().join("of-environment").exists());
+    run(&["job", "push", "a", "--store", "of-flag"], Some("of-environment-too"));
+    assert!(folder.path().join("of-flag").exists() && !folder.path().join("of-environment-too").exists());
+}
+
+#[test]
+fn a_job_is_pushed_looked_at_moved_and_removed() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let run = |args: &[&str]| {
+        let output = windlass(folder.path(), args);
+        assert_eq!(code(&output), 0, "{args:?}: {}", stderr(&output));
+        assert_eq!(stderr(&output), "", "{args:?}");
+        stdout(&output).trim().to_owned()
+    };
+    let id = run(&["job", "push", "mail", "--queue", "letters", "--args", "{\"to\":\"ann\"}"]);
+    assert!(id.starts_with("letters/"), "{id}");
+    assert_eq!(run(&["job", "push", "mail", "--key", "once"]), run(&["job", "push", "mail", "--key", "once"]));
+    let shown: serde_json::Value = serde_json::from_str(&run(&["--json", "job", "show", &id])).expect("JSON");
+    assert_eq!(shown["state"], "enqueued");
+    assert_eq!(shown["envelope"]["args"]["to"], "ann");
+    let later = run(&["job", "push", "mail", "--in", "1h"]);
+    assert!(run(&["job", "ls", "--state", "scheduled"]).contains(&later));
+    run(&["job", "retry", &later]);
+    assert_eq!(run(&["job", "ls", "--state", "scheduled"]), "no jobs are scheduled");
+    run(&["job", "rm", &later]);
+    assert_eq!(code(&windlass(folder.path(), &["job", "rm", &later])), 1, "it is gone");
+    run(&["queue", "pause", "letters"]);
+    assert!(run(&["queue", "ls"]).contains("paused"));
+    run(&["queue", "resume", "letters"]);
+    assert!(!run(&["queue", "ls"]).contains("paused"));
+}
+
+/// A server that is ended with the test.
+struct Serving(Child, String);
+
+impl Serving {
+    fn start(folder: &Path, args: &[&str]) -> Self {
+        let mut child = command(folder, &[&["serve", "--bind", "127.0.0.1:0"], args].concat())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the server starts");
+        let output = child.stdout.take().expect("its output is piped");
+        let line = BufReader::new(output).lines().next().expect("a line").expect("text");
+        let address = line.trim_start_matches("ready on ").split(',').next().expect("an address").to_owned();
+        Self(child, address)
+    }
+
+    fn url(&self) -> String {
+        format!("redis://{}", self.1)
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        // It may have ended already, as the test wanted.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn what_was_acknowledged_is_there_after_kill_9() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut serving = Serving::start(folder.path(), &["--dir", "data"]);
+    let pushed = windlass(folder.path(), &["--store", &serving.url(), "job", "push", "mail"]);
+    assert_eq!(code(&pushed), 0, "{}", stderr(&pushed));
+    serving.0.kill().expect("ours to kill");
+    serving.0.wait().expect("it ends");
+    let serving = Serving::start(folder.path(), &["--dir", "data"]);
+    let listed = windlass(folder.path(), &["--store", &serving.url(), "job", "ls"]);
+    assert!(stdout(&listed).contains(stdout(&pushed).trim()), "{}", stdout(&listed));
+    // Another process that names the directory gets in through its owner.
+    let by_path = windlass(folder.path(), &["--store", "data", "job", "ls"]);
+    assert_eq!(stdout(&by_path), stdout(&listed));
+}
+
+#[test]
+fn a_password_is_asked_for() {
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(folder.path().join("secret"), "open sesame\n").expect("a file");
+    let serving = Serving::start(folder.path(), &["--dir", "data", "--requirepass-file", "secret"]);
+    let refused = windlass(folder.path(), &["--store", &serving.url(), "queue", "ls"]);
+    assert_ne!(code(&refused), 0);
+    let with_password = format!("redis://:open%20sesame@{}", serving.1);
+    let output = windlass(folder.path(), &["--store", &with_password, "queue", "ls"]);
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+}
+
+#[test]
+fn completion_and_help_go_to_standard_output() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for args in [&["--help"][..], &["--version"], &["job", "push", "--help"], &["completion", "bash"]] {
+        let output = windlass(folder.path(), args);
+        assert_eq!(code(&output), 0, "{args:?}");
+        assert!(stdout(&output).contains("windlass"), "{args:?}");
+    }
+}

@@ -1,0 +1,36 @@
+//! Settings of a connection.
+
+use std::time::Duration;
+
+/// How a connection behaves.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// let config = windlass_conn::Config { response_time: Duration::from_secs(2), ..Default::default() };
+/// assert_eq!(config.connect_time, Duration::from_secs(5));
+/// ```
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// How long a server has to accept a connection.
+    pub connect_time: Duration,
+    /// How long a server has to answer a command; a blocking command has its own time in addition.
+    pub response_time: Duration,
+    /// How long a broken connection is tried again before commands fail. The first connection is tried once.
+    pub reconnect_time: Duration,
+    /// Settings of the database when this process opens it.
+    #[cfg(feature = "embedded")]
+    pub database: windlass_db::Config,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            connect_time: Duration::from_secs(5),
+            response_time: Duration::from_secs(10),
+            reconnect_time: Duration::from_secs(10),
+            #[cfg(feature = "embedded")]
+            database: windlass_db::Config::default(),
+        }
+    }
+}

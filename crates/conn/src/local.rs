@@ -1,0 +1,69 @@
+//! Opens stores of this machine: in this process, or through the process that has the directory.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use redis::RedisResult;
+use tokio::time::Instant;
+
+use crate::config::Config;
+use crate::error::Error;
+use crate::home::{Home, Opened};
+use crate::remote::Remote;
+use crate::url::{Address, Url};
+
+/// The pause after an owner did not answer: it may be starting, or have just ended.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// Where a store of this machine was found.
+pub enum Local {
+    /// In this process.
+    Here(Arc<Home>),
+    /// In another one.
+    Elsewhere(Remote),
+}
+
+/// Opens what `url` names.
+pub async fn open(url: Url, config: Config) -> RedisResult<Local> {
+    match url {
+        Url::Memory => {
+            let database = windlass_db::Database::memory(config.database)
+                .map_err(|error| Error::Store(error.to_string()))?;
+            Ok(Local::Here(Home::of(database)))
+        }
+        Url::SharedMemory(name) => Home::shared_memory(&name, &config).map(Local::Here),
+        Url::Directory(path) => directory(path, config).await,
+        Url::Server(address) => Remote::open(address, config).await.map(Local::Elsewhere),
+    }
+}
+
+/// Opens a directory, or reaches its owner. Whoever ends may leave the directory to us, so that both are tried in turn
+/// for a while.
+async fn directory(path: PathBuf, config: Config) -> RedisResult<Local> {
+    let started = Instant::now();
+    loop {
+        let (pid, socket) = match open_blocking(&path, &config).await? {
+            Opened::Here(home) => return Ok(Local::Here(home)),
+            Opened::Elsewhere { pid, socket } => (pid, socket),
+        };
+        match Remote::open(Address::unix(socket.clone()), config.clone()).await {
+            Ok(remote) => return Ok(Local::Elsewhere(remote)),
+            Err(error) if started.elapsed() >= config.connect_time => {
+                let reason = match Error::of(&error) {
+                    Some(Error::Connect { reason, .. }) => reason.clone(),
+                    _ => error.to_string(),
+                };
+                return Err(Error::OwnerSilent { path, pid, socket, reason }.into());
+            }
+            Err(_) => tokio::time::sleep(PAUSE).await,
+        }
+    }
+}
+
+async fn open_blocking(path: &Path, config: &Config) -> RedisResult<Opened> {
+    let (path, config) = (path.to_owned(), config.clone());
+    tokio::task::spawn_blocking(move || Home::directory(&path, &config))
+        .await
+        .expect("opening a database does not panic")
+}

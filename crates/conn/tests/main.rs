@@ -1,0 +1,8 @@
+//! The connection, seen from outside: the same on an embedded database and on a real server.
+
+mod both;
+mod embedded;
+mod owner;
+mod remote;
+mod server;
+mod wrong;

@@ -1,0 +1,162 @@
+//! What only a server can do: hang, break and come back.
+
+use std::time::Duration;
+
+use redis::AsyncCommands;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{UnixListener, UnixStream};
+use windlass_conn::{Config, Connection, Error, may_have_happened};
+
+use crate::server::Server;
+
+/// A server that answers as a test says.
+struct Fake {
+    listener: UnixListener,
+    folder: tempfile::TempDir,
+}
+
+impl Fake {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        Self { listener: UnixListener::bind(folder.path().join("s")).expect("a socket"), folder }
+    }
+
+    fn url(&self) -> String {
+        format!("unix:{}", self.folder.path().join("s").display())
+    }
+
+    /// Lets a client in, answers what it says at the beginning, and hands the connection over.
+    async fn accept(&self, with_ping: bool) -> UnixStream {
+        let (mut stream, _) = self.listener.accept().await.expect("a client");
+        // CLIENT SETINFO twice, and the first PING of a new connection.
+        receive(&mut stream, "LIB-VER").await;
+        stream.write_all(b"+OK\r\n+OK\r\n").await.expect("the client reads");
+        if with_ping {
+            receive(&mut stream, "PING").await;
+            stream.write_all(b"+PONG\r\n").await.expect("the client reads");
+        }
+        stream
+    }
+}
+
+/// Reads until a word has come, and the rest of its request.
+async fn receive(stream: &mut UnixStream, word: &str) {
+    let mut got = Vec::new();
+    while !String::from_utf8_lossy(&got).split_once(word).is_some_and(|(_, rest)| rest.ends_with("\r\n")) {
+        assert_ne!(stream.read_buf(&mut got).await.expect("a request"), 0, "the client left");
+    }
+}
+
+fn impatient() -> Config {
+    Config {
+        response_time: Duration::from_millis(300),
+        reconnect_time: Duration::from_secs(5),
+        ..Config::default()
+    }
+}
+
+#[tokio::test]
+async fn a_command_that_was_sent_and_not_answered_has_an_unknown_outcome() {
+    let fake = Fake::new();
+    let (connection, mut stream) =
+        tokio::join!(async { Connection::open_with(&fake.url(), impatient()).await }, fake.accept(true));
+    let mut connection = connection.expect("it answers");
+    let served = async {
+        receive(&mut stream, "INCR").await;
+        drop(stream);
+    };
+    let (error, ()) = tokio::join!(async { connection.incr::<_, _, i64>("n", 1).await }, served);
+    let error = error.expect_err("the connection broke");
+    assert!(may_have_happened(&error), "{error}");
+    assert!(
+        error
+            .to_string()
+            .starts_with("the outcome is unknown, because the command was sent but not answered")
+    );
+    // The next command finds a new connection.
+    let served = async {
+        let mut stream = fake.accept(false).await;
+        receive(&mut stream, "INCR").await;
+        stream.write_all(b":1\r\n").await.expect("the client reads");
+        stream
+    };
+    let (sum, _stream) = tokio::join!(async { connection.incr::<_, _, i64>("n", 1).await }, served);
+    assert_eq!(sum, Ok(1));
+}
+
+#[tokio::test]
+async fn a_command_on_a_connection_that_broke_before_is_sent_on_a_new_one() {
+    let fake = Fake::new();
+    let (connection, stream) =
+        tokio::join!(async { Connection::open_with(&fake.url(), impatient()).await }, fake.accept(true));
+    let mut connection = connection.expect("it answers");
+    drop(stream);
+    let served = async {
+        let mut stream = fake.accept(false).await;
+        receive(&mut stream, "INCR").await;
+        stream.write_all(b":1\r\n").await.expect("the client reads");
+        stream
+    };
+    let (sum, _stream) = tokio::join!(async { connection.incr::<_, _, i64>("n", 1).await }, served);
+    assert_eq!(sum, Ok(1), "not a byte of it had been sent on the old one");
+}
+
+#[tokio::test]
+async fn a_silent_server_is_given_up_after_the_response_time() {
+    let fake = Fake::new();
+    let (connection, _stream) =
+        tokio::join!(async { Connection::open_with(&fake.url(), impatient()).await }, fake.accept(true));
+    let error = connection.expect("it answers").get::<_, i64>("k").await.expect_err("no answer");
+    assert_eq!(
+        error.to_string(),
+        "the outcome is unknown, because the command was sent but not answered (no answer within 300ms)"
+    );
+}
+
+#[tokio::test]
+async fn a_blocking_command_outlasts_the_response_time() {
+    let Some(server) = Server::start(&[]).await else { return };
+    let mut connection = Connection::open_with(&server.url(), impatient()).await.expect("it answers");
+    let nothing: Option<(String, String)> = connection.blpop("list", 1.0).await.expect("no timeout of ours");
+    assert_eq!(nothing, None);
+}
+
+#[tokio::test]
+async fn a_connection_comes_back_with_its_server() {
+    let Some(mut server) = Server::start(&[]).await else { return };
+    let mut connection = server.connect().await;
+    let () = connection.set("k", 1).await.expect("OK");
+    server.kill();
+    server.restart().await;
+    assert_eq!(connection.get::<_, Option<i64>>("k").await, Ok(None), "the server is new and empty");
+}
+
+#[tokio::test]
+async fn a_session_keeps_its_database_over_a_new_connection_but_not_its_transaction() {
+    let Some(mut server) = Server::start(&[]).await else { return };
+    let mut own = server.connect().await.session().await.expect("a session");
+    let () = redis::cmd("SELECT").arg(5).exec_async(&mut own).await.expect("OK");
+    let () = redis::cmd("WATCH").arg("k").exec_async(&mut own).await.expect("OK");
+    server.kill();
+    server.restart().await;
+    let error = redis::pipe().atomic().set("k", 1).exec_async(&mut own).await.expect_err("WATCH was lost");
+    assert!(matches!(Error::of(&error), Some(Error::TransactionLost)), "{error}");
+    let () = own.set("k", 1).await.expect("OK");
+    let keyspace: String = redis::cmd("INFO").arg("keyspace").query_async(&mut own).await.expect("facts");
+    assert!(keyspace.contains("db5:keys=1"), "{keyspace}");
+}
+
+#[tokio::test]
+async fn a_broken_subscription_says_so_once_and_begins_again() {
+    let Some(mut server) = Server::start(&[]).await else { return };
+    let mut connection = server.connect().await;
+    let mut subscription = connection.subscribe().await.expect("a session");
+    subscription.subscribe("news").await.expect("a confirmation");
+    server.kill();
+    let error = subscription.next().await.expect_err("the connection broke");
+    assert!(matches!(Error::of(&error), Some(Error::Interrupted { .. })), "{error}");
+    server.restart().await;
+    subscription.psubscribe("n*").await.expect("both are subscribed again");
+    assert_eq!(connection.publish::<_, _, usize>("news", "hello").await, Ok(2));
+    assert_eq!(subscription.next().await.expect("a message").payload, b"hello");
+}

@@ -1,0 +1,79 @@
+//! Settings of a database.
+
+use crate::error::{Error, Result};
+
+/// When a record of the log counts as safe, so that the replies that could have seen it are let out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Durability {
+    /// Once the file is synced: what was answered survives a power cut.
+    #[default]
+    Always,
+    /// Once it is written; the file is synced every second. What was answered survives the process's death, and a
+    /// power cut loses at most the last second.
+    Everysec,
+    /// Once it is written; the operating system syncs when it likes.
+    None,
+}
+
+/// How a database behaves; fixed when it is opened.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The engine's settings, the memory limit among them.
+    pub engine: windlass_engine::Config,
+    /// When a record of the log counts as safe.
+    pub durability: Durability,
+    /// The most waits and the most keys of each database that are ended while the lock is held once.
+    pub tick_budget: usize,
+    /// The most bytes of messages that one session may leave unread before it is closed.
+    pub mailbox_bytes_max: usize,
+    /// The most bytes that wait to be written to the log; beyond that writing commands are refused before execution.
+    pub log_pending_bytes_max: usize,
+    /// The log is compacted when its part after the base is larger than this...
+    pub compact_bytes_min: u64,
+    /// ...and larger than so many times the base.
+    pub compact_ratio: u64,
+    /// The log is compacted at the opening when it consists of more files than this.
+    pub compact_files_max: usize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            engine: windlass_engine::Config::default(),
+            durability: Durability::default(),
+            tick_budget: 200,
+            mailbox_bytes_max: 32 << 20,
+            log_pending_bytes_max: 64 << 20,
+            compact_bytes_min: 64 << 20,
+            compact_ratio: 2,
+            compact_files_max: 8,
+        }
+    }
+}
+
+impl Config {
+    /// Checks that the settings can work together.
+    ///
+    /// ```
+    /// let config = windlass_db::Config { tick_budget: 0, ..Default::default() };
+    /// assert!(config.validate().unwrap_err().to_string().contains("`tick_budget`"));
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Config`] with every problem.
+    pub fn validate(&self) -> Result<()> {
+        let mut problems = Vec::new();
+        let mut check = |is_positive: bool, name: &str| {
+            if !is_positive {
+                problems.push(format!("`{name}` must be at least 1"));
+            }
+        };
+        check(self.engine.databases > 0, "engine.databases");
+        check(self.tick_budget > 0, "tick_budget");
+        check(self.mailbox_bytes_max > 0, "mailbox_bytes_max");
+        check(self.log_pending_bytes_max > 0, "log_pending_bytes_max");
+        check(self.compact_ratio > 0, "compact_ratio");
+        check(self.compact_files_max > 0, "compact_files_max");
+        if problems.is_empty() { Ok(()) } else { Err(Error::Config { problems }) }
+    }
+}

@@ -1,0 +1,158 @@
+//! The directory of a database: who owns it, what it may hold, where its socket is.
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{FlockOperation, flock};
+
+use crate::error::{Error, Result};
+
+/// The folder of the log, as Redis calls it.
+pub const LOG_FOLDER: &str = "appendonlydir";
+/// The file whose kernel lock says who owns the directory.
+const LOCK_NAME: &str = "windlass.lock";
+/// The owner's socket.
+const SOCKET_NAME: &str = "windlass.sock";
+/// Where the path of the owner's socket is written when the one in the directory would be too long.
+const SOCKET_PATH_NAME: &str = "windlass.sock.path";
+/// The longest path of a socket; systems differ, none allows less.
+const SOCKET_PATH_BYTES_MAX: usize = 100;
+const FOLDER_MODE: u32 = 0o700;
+const FILE_MODE: u32 = 0o600;
+/// More is not read from a file that holds a line.
+const LINE_BYTES_MAX: u64 = 4096;
+
+/// A directory that this process owns while this lives.
+pub struct Directory {
+    path: PathBuf,
+    socket: PathBuf,
+    /// The kernel gives the lock back when the file is closed, also by the process's death.
+    _lock: File,
+}
+
+/// What names a directory whatever path leads to it.
+pub type Identity = (u64, u64);
+
+impl Directory {
+    /// Makes the directory if there is none, and answers what names it.
+    ///
+    /// # Errors
+    /// [`Error::Foreign`] when it is no directory or holds something else.
+    pub fn prepare(path: &Path) -> Result<Identity> {
+        if !path.exists() {
+            let mut builder = DirBuilder::new();
+            builder.recursive(true).mode(FOLDER_MODE);
+            builder.create(path).map_err(Error::io("make the directory", path))?;
+        }
+        let metadata = fs::metadata(path).map_err(Error::io("look at", path))?;
+        let foreign = |reason: &str| Error::Foreign { directory: path.to_owned(), reason: reason.into() };
+        if !metadata.is_dir() {
+            return Err(foreign("it is a file"));
+        }
+        if !path.join(LOG_FOLDER).is_dir() && !path.join(LOCK_NAME).exists() {
+            let mut entries = fs::read_dir(path).map_err(Error::io("list", path))?;
+            if path.join("dump.rdb").exists() {
+                return Err(foreign(
+                    "it holds a snapshot of Redis without an append-only log; start redis-server on it with \
+                     --appendonly yes --aof-use-rdb-preamble no once",
+                ));
+            }
+            if let Some(entry) = entries.next() {
+                let name = entry.map_err(Error::io("list", path))?.file_name();
+                return Err(foreign(&format!(
+                    "it holds `{}` but no `{LOG_FOLDER}`; name an empty or a new directory",
+                    name.to_string_lossy()
+                )));
+            }
+        }
+        Ok((metadata.dev(), metadata.ino()))
+    }
+
+    /// Takes the ownership of a prepared directory.
+    ///
+    /// # Errors
+    /// [`Error::Owned`] when another process has it.
+    pub fn own(path: &Path) -> Result<Self> {
+        let lock_path = path.join(LOCK_NAME);
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false).mode(FILE_MODE);
+        let mut lock = options.open(&lock_path).map_err(Error::io("open", &lock_path))?;
+        match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => {}
+            Err(rustix::io::Errno::WOULDBLOCK) => {
+                let pid = read_line(&lock_path).and_then(|line| line.split(' ').next()?.parse().ok());
+                let socket =
+                    read_line(&path.join(SOCKET_PATH_NAME)).map_or(path.join(SOCKET_NAME), PathBuf::from);
+                return Err(Error::Owned { directory: path.to_owned(), pid, socket });
+            }
+            Err(errno) => return Err(Error::io("lock", lock_path)(errno.into())),
+        }
+        // Information only: who reads it must not conclude from it whether the owner lives.
+        let line = format!("{} windlass {}\n", std::process::id(), env!("CARGO_PKG_VERSION"));
+        let note = lock.set_len(0).and_then(|()| lock.write_all(line.as_bytes()));
+        note.map_err(Error::io("write", &lock_path))?;
+        let socket = choose_socket(path)?;
+        Ok(Self { path: path.to_owned(), socket, _lock: lock })
+    }
+
+    /// The folder of the log.
+    pub fn log_folder(&self) -> PathBuf {
+        self.path.join(LOG_FOLDER)
+    }
+
+    /// Where its owner is to serve others.
+    pub fn socket(&self) -> &Path {
+        &self.socket
+    }
+}
+
+/// Makes the folder of the log.
+pub fn make_log_folder(folder: &Path) -> Result<()> {
+    match DirBuilder::new().mode(FOLDER_MODE).create(folder) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+            Err(Error::io("make the directory", folder)(error))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The socket's path: in the directory or, where that would be too long for a socket, in a private folder under the
+/// temporary one, which is then written down in the directory.
+fn choose_socket(directory: &Path) -> Result<PathBuf> {
+    let note = directory.join(SOCKET_PATH_NAME);
+    let inside = directory.join(SOCKET_NAME);
+    if inside.as_os_str().as_bytes().len() <= SOCKET_PATH_BYTES_MAX {
+        if note.exists() {
+            fs::remove_file(&note).map_err(Error::io("remove", &note))?;
+        }
+        return Ok(inside);
+    }
+    let metadata = fs::metadata(directory).map_err(Error::io("look at", directory))?;
+    let user = rustix::process::getuid().as_raw();
+    let name = format!("windlass-{user}-{:x}-{:x}", metadata.dev(), metadata.ino());
+    let mut folder = std::env::temp_dir().join(&name);
+    if folder.join(SOCKET_NAME).as_os_str().as_bytes().len() > SOCKET_PATH_BYTES_MAX {
+        folder = Path::new("/tmp").join(&name);
+    }
+    make_log_folder(&folder)?;
+    // Others may write to the temporary folder: what is there by this name must be ours alone.
+    let found = fs::symlink_metadata(&folder).map_err(Error::io("look at", &folder))?;
+    if !found.is_dir() || found.uid() != user || found.mode() & 0o077 != 0 {
+        return Err(Error::Foreign { directory: folder, reason: "others may write there; remove it".into() });
+    }
+    let socket = folder.join(SOCKET_NAME);
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(true).mode(FILE_MODE);
+    let written = options.open(&note).and_then(|mut file| file.write_all(socket.as_os_str().as_bytes()));
+    written.map_err(Error::io("write", &note))?;
+    Ok(socket)
+}
+
+fn read_line(path: &Path) -> Option<String> {
+    let mut text = String::new();
+    File::open(path).ok()?.take(LINE_BYTES_MAX).read_to_string(&mut text).ok()?;
+    Some(text.trim_end().to_owned()).filter(|line| !line.is_empty())
+}

@@ -1,0 +1,114 @@
+//! What a database tells of itself, to its owner and to INFO.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::config::Durability;
+use crate::log::Writer;
+use crate::store::{Core, Store};
+
+/// What a database can tell of itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Facts {
+    /// About the bytes of memory that the data takes.
+    pub data_bytes: usize,
+    /// The open sessions.
+    pub sessions: usize,
+    /// The bytes of the log's base.
+    pub log_base_bytes: u64,
+    /// The bytes of the log's files after the base.
+    pub log_incremental_bytes: u64,
+    /// The bytes that wait to be written to the log.
+    pub log_pending_bytes: usize,
+    /// The groups written since the opening; under `always` each is one sync.
+    pub log_groups: u64,
+    /// The compactions since the opening.
+    pub compactions: u64,
+    /// Why the log failed, if it did.
+    pub failure: Option<String>,
+}
+
+/// What of the writer others may see without its lock.
+#[derive(Debug, Default)]
+pub(crate) struct Gauges {
+    base_bytes: AtomicU64,
+    incremental_bytes: AtomicU64,
+    groups: AtomicU64,
+    compactions: AtomicU64,
+}
+
+impl Gauges {
+    /// Shows the writer's sizes as they are now.
+    pub fn show(&self, writer: &Writer) {
+        self.base_bytes.store(writer.base_bytes, Ordering::Relaxed);
+        self.incremental_bytes.store(writer.incremental_bytes, Ordering::Relaxed);
+    }
+
+    /// Counts a group that was written.
+    pub fn count_group(&self) {
+        self.groups.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts a compaction.
+    pub fn count_compaction(&self) {
+        self.compactions.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+impl Store {
+    /// What the database can tell of itself.
+    pub fn facts(&self) -> Facts {
+        self.facts_of(&self.core.lock())
+    }
+
+    /// Tells INFO and CONFIG about the log.
+    pub fn tell(&self, core: &mut Core) {
+        self.tell_info(core);
+        self.tell_config(core);
+    }
+
+    fn tell_info(&self, core: &mut Core) {
+        let facts = self.facts_of(core);
+        let status = if facts.failure.is_none() { "ok" } else { "err" };
+        let lines = [
+            ("loading", "0".to_owned()),
+            ("aof_enabled", u8::from(self.log.is_some()).to_string()),
+            ("aof_rewrite_in_progress", "0".to_owned()),
+            ("aof_last_write_status", status.to_owned()),
+            ("aof_current_size", (facts.log_base_bytes + facts.log_incremental_bytes).to_string()),
+            ("aof_base_size", facts.log_base_bytes.to_string()),
+            ("aof_buffer_length", facts.log_pending_bytes.to_string()),
+        ];
+        let lines = lines.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        core.engine.set_facts("Persistence", lines);
+    }
+
+    /// Tells CONFIG GET, whose names are Redis's, how the log is kept: clients judge the store by it.
+    fn tell_config(&self, core: &mut Core) {
+        let sync = match self.config.durability {
+            Durability::Always => "always",
+            Durability::Everysec => "everysec",
+            Durability::None => "no",
+        };
+        let is_logged = if self.log.is_some() { "yes" } else { "no" };
+        let lines = [("appendonly", is_logged), ("appendfsync", sync)];
+        let lines = lines.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        core.engine.set_facts("config", lines.to_vec());
+    }
+
+    fn facts_of(&self, core: &Core) -> Facts {
+        let gauge = |of: fn(&Gauges) -> &AtomicU64| {
+            self.log.as_ref().map_or(0, |log| of(&log.gauges).load(Ordering::Relaxed))
+        };
+        Facts {
+            data_bytes: core.engine.bytes(),
+            sessions: core.mailboxes.len(),
+            log_base_bytes: gauge(|gauges| &gauges.base_bytes),
+            log_incremental_bytes: gauge(|gauges| &gauges.incremental_bytes),
+            log_pending_bytes: core.pending.buffer.len(),
+            log_groups: gauge(|gauges| &gauges.groups),
+            compactions: gauge(|gauges| &gauges.compactions),
+            failure: self.progress.failure(),
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! The log: groups of records under annotations, in the files that the manifest lists.
+//!
+//! Under the store's lock a call adds its effects to [`Pending`]. Whoever holds the [`Writer`] takes all that is
+//! pending, writes it as one group and syncs it: a caller that blocks and finds nobody at it, or else the log's
+//! thread, which is told when somebody waits. What gathers during a sync goes with the next one.
+
+mod annotation;
+mod commit;
+mod reader;
+mod record;
+mod source;
+mod thread;
+mod writer;
+
+use parking_lot::Mutex;
+
+use crate::facts::Gauges;
+
+pub use reader::{Content, read};
+pub use thread::{Thread, start};
+pub use writer::{HEAD_BYTES, Writer, put_annotation};
+
+/// What is to be written.
+#[derive(Default)]
+pub struct Pending {
+    /// Empty, or [`HEAD_BYTES`] of room and then the records.
+    pub buffer: Vec<u8>,
+    /// The bytes of records before the end of `buffer`, since the database was opened.
+    pub end: u64,
+    /// True while writing commands are refused because too much is pending.
+    pub is_full: bool,
+}
+
+impl Pending {
+    /// Adds what `append` puts at the end of the buffer.
+    pub fn add(&mut self, append: impl FnOnce(&mut Vec<u8>)) {
+        if self.buffer.is_empty() {
+            self.buffer.resize(HEAD_BYTES, 0);
+        }
+        let before = self.buffer.len();
+        append(&mut self.buffer);
+        self.end += (self.buffer.len() - before) as u64;
+    }
+}
+
+/// The log of a store.
+pub struct Log {
+    /// Who holds it writes. It is locked before the store's lock, never after.
+    pub writer: Mutex<Writer>,
+    /// The thread that writes when nobody else does.
+    pub thread: Thread,
+    /// The writer's sizes.
+    pub gauges: Gauges,
+}
+
+impl Log {
+    /// A log that goes on where `writer` stands.
+    pub fn new(writer: Writer) -> Self {
+        let gauges = Gauges::default();
+        gauges.show(&writer);
+        Self { writer: Mutex::new(writer), thread: Thread::default(), gauges }
+    }
+}

@@ -1,0 +1,317 @@
+//! Reads one file of the log: groups under an annotation are verified, other bytes are Redis's own and are read by
+//! Redis's rules.
+
+use std::path::{Path, PathBuf};
+
+use super::annotation::{Annotation, GROUP_BYTES_MIN, LENGTH_MAX, MARK};
+use super::record::{Parsed, parse};
+use super::source::{READ_BYTES, Source};
+use crate::error::{Error, Result};
+
+/// The annotations that Redis itself writes.
+const REDIS_TIMESTAMP: &[u8] = b"#TS:";
+/// How an RDB file begins.
+const RDB_MARK: &[u8] = b"REDIS";
+
+/// Takes one record into the state, or says why it does not fit.
+pub type Apply<'a> = &'a mut dyn FnMut(&[&[u8]]) -> std::result::Result<(), String>;
+
+/// What a file held.
+#[derive(Debug, Default)]
+pub struct Content {
+    /// The records that were replayed.
+    pub records: u64,
+    /// The end of the last whole group, in bytes from the start.
+    pub end: u64,
+    /// The file's length.
+    pub length: u64,
+    /// The sequence of the group that is to follow.
+    pub next_sequence: u64,
+}
+
+/// Replays the file at `path` through `apply`. Stops before a torn end if `may_be_torn`; `Content::end` is then less
+/// than its length.
+///
+/// # Errors
+/// [`Error::Damaged`] for anything else that is not a whole group or a record that `apply` takes.
+pub fn read(path: &Path, may_be_torn: bool, apply: Apply<'_>) -> Result<Content> {
+    let source = Source::open(path, 0).map_err(Error::io("open", path))?;
+    let length = source.length().map_err(Error::io("look at", path))?;
+    let mut reader =
+        Reader { path: path.to_owned(), source, length, records: 0, sequence: 1, is_ours: true, apply };
+    let end = match reader.run()? {
+        Stop::End => length,
+        Stop::Broken(broken) => {
+            reader.check_torn(may_be_torn, &broken)?;
+            broken.offset
+        }
+    };
+    Ok(Content { records: reader.records, end, length, next_sequence: reader.sequence })
+}
+
+/// Where reading stopped.
+enum Stop {
+    /// At the end of the file, all is whole.
+    End,
+    /// At something that is not whole; a whole group after its `search_from` shows that it is not the file's torn end.
+    Broken(Broken),
+}
+
+struct Broken {
+    offset: u64,
+    reason: &'static str,
+    search_from: u64,
+    /// True when a record is right as far as it goes.
+    is_short: bool,
+}
+
+struct Reader<'a> {
+    path: PathBuf,
+    source: Source,
+    length: u64,
+    records: u64,
+    sequence: u64,
+    /// True while the last bytes read were a covered group, or nothing was read: what follows is ours.
+    is_ours: bool,
+    apply: Apply<'a>,
+}
+
+impl Reader<'_> {
+    fn run(&mut self) -> Result<Stop> {
+        if self.peek(RDB_MARK.len())?.starts_with(RDB_MARK) {
+            return Err(Error::Unsupported {
+                file: self.path.clone(),
+                reason: "RDB base files are not read yet; start redis-server on the directory with \
+                         --aof-use-rdb-preamble no and run BGREWRITEAOF there"
+                    .into(),
+            });
+        }
+        loop {
+            let stop = match self.peek(MARK.len())? {
+                [] => return Ok(Stop::End),
+                [b'*', ..] => self.uncovered()?,
+                mark if mark == REDIS_TIMESTAMP => self.timestamp()?,
+                mark if mark == MARK => self.group()?,
+                _ => Some(self.broken("there is neither a group nor a record")),
+            };
+            if let Some(stop) = stop {
+                return Ok(stop);
+            }
+        }
+    }
+
+    /// A group under its annotation.
+    fn group(&mut self) -> Result<Option<Stop>> {
+        let Some(line) = self.line()? else { return Ok(Some(self.broken("an annotation has no end"))) };
+        let line_length = line.len();
+        let Some(annotation) = Annotation::decode(line) else {
+            return Ok(Some(self.broken("an annotation is malformed")));
+        };
+        if annotation.sequence != self.sequence {
+            return Err(self.damaged(
+                0,
+                format!("group {} follows where group {} belongs", annotation.sequence, self.sequence),
+            ));
+        }
+        if annotation.length > self.length - self.source.offset() {
+            return Ok(Some(self.broken("a group is longer than the rest of the file")));
+        }
+        let whole = line_length + annotation.length as usize;
+        if self.peek(whole)?.len() < whole {
+            return Ok(Some(self.broken("a group is longer than the rest of the file")));
+        }
+        let offset = self.source.offset();
+        let group = &self.source.available()[line_length..whole];
+        if !annotation.covers(group) {
+            return Ok(Some(Stop::Broken(Broken {
+                offset,
+                reason: "a group does not match its checksum",
+                search_from: offset + whole as u64,
+                is_short: false,
+            })));
+        }
+        // The group is whole and so are its transactions; their marks have no work left to do.
+        let mut at = 0;
+        while at < group.len() {
+            let fail = |reason: String| Error::Damaged {
+                file: self.path.clone(),
+                offset: offset + (line_length + at) as u64,
+                reason,
+            };
+            match parse(&group[at..]) {
+                Parsed::Record(args, length) => {
+                    if !is_transaction_mark(&args) {
+                        (self.apply)(&args).map_err(fail)?;
+                        self.records += 1;
+                    }
+                    at += length;
+                }
+                Parsed::Part => return Err(fail("a record is longer than its group".into())),
+                Parsed::Malformed(reason) => return Err(fail(reason.into())),
+            }
+        }
+        self.source.skip(whole);
+        self.sequence += 1;
+        self.is_ours = true;
+        Ok(None)
+    }
+
+    /// A record that Redis wrote, or a transaction of such records.
+    fn uncovered(&mut self) -> Result<Option<Stop>> {
+        let mut length = 0;
+        let mut depth = 0;
+        loop {
+            let args = loop {
+                let bytes = self.source.available();
+                match parse(&bytes[length..]) {
+                    Parsed::Record(args, more) => {
+                        length += more;
+                        break args;
+                    }
+                    Parsed::Malformed(reason) => return Ok(Some(self.broken(reason))),
+                    Parsed::Part => {
+                        // Twice as much each time, so that a long record is not parsed over and over.
+                        let wanted = (bytes.len() * 2).max(READ_BYTES);
+                        if self.source.is_at_end() {
+                            let reason = "a record or transaction has no end";
+                            let offset = self.source.offset();
+                            return Ok(Some(Stop::Broken(Broken {
+                                offset,
+                                reason,
+                                search_from: offset + 1,
+                                is_short: true,
+                            })));
+                        }
+                        self.peek(wanted)?;
+                    }
+                }
+            };
+            if args.len() == 1 && args[0].eq_ignore_ascii_case(b"MULTI") {
+                depth = 1;
+            } else if args.len() == 1 && args[0].eq_ignore_ascii_case(b"EXEC") {
+                depth = 0;
+            }
+            if depth == 0 {
+                break;
+            }
+        }
+        let mut at = 0;
+        while at < length {
+            let bytes = self.source.available();
+            let Parsed::Record(args, more) = parse(&bytes[at..length]) else {
+                unreachable!("each record was parsed above")
+            };
+            if !is_transaction_mark(&args)
+                && let Err(reason) = (self.apply)(&args)
+            {
+                return Err(self.damaged(at as u64, reason));
+            }
+            self.records += u64::from(!is_transaction_mark(&args));
+            at += more;
+        }
+        self.source.skip(length);
+        self.is_ours = false;
+        Ok(None)
+    }
+
+    fn timestamp(&mut self) -> Result<Option<Stop>> {
+        let Some(line) = self.line()? else { return Ok(Some(self.broken("an annotation has no end"))) };
+        let length = line.len();
+        self.source.skip(length);
+        Ok(None)
+    }
+
+    /// The line at the place of reading, its end included; none if it has none within the bound.
+    fn line(&mut self) -> Result<Option<&[u8]>> {
+        let bytes = self.peek(LENGTH_MAX)?;
+        Ok(bytes.iter().position(|byte| *byte == b'\n').map(|end| &bytes[..=end]))
+    }
+
+    /// The next bytes, at least `count` of them if the file has as many.
+    fn peek(&mut self, count: usize) -> Result<&[u8]> {
+        self.source.fill(count).map_err(Error::io("read", &self.path))?;
+        let bytes = self.source.available();
+        Ok(&bytes[..bytes.len().min(count)])
+    }
+
+    fn broken(&self, reason: &'static str) -> Stop {
+        let offset = self.source.offset();
+        Stop::Broken(Broken { offset, reason, search_from: offset + 1, is_short: false })
+    }
+
+    fn damaged(&self, ahead: u64, reason: impl Into<String>) -> Error {
+        Error::Damaged {
+            file: self.path.clone(),
+            offset: self.source.offset() + ahead,
+            reason: reason.into(),
+        }
+    }
+
+    /// Decides whether what is broken at `offset` is the file's torn end.
+    ///
+    /// A write that a crash interrupts leaves a part of itself, or zeros, or pages in any order; but nothing was
+    /// written after it. So what is followed by a whole later group is damage, and so is malformed text among
+    /// Redis's own records, where nothing but the end can be missing.
+    fn check_torn(&mut self, may_be_torn: bool, broken: &Broken) -> Result<()> {
+        let damaged = self.damaged(0, broken.reason);
+        if !may_be_torn || self.has_later_group(broken.search_from)? {
+            return Err(damaged);
+        }
+        if self.is_ours || broken.is_short || self.is_zero_from_here()? { Ok(()) } else { Err(damaged) }
+    }
+
+    /// True when a whole group with a sequence still to come begins at or after `from`.
+    fn has_later_group(&mut self, from: u64) -> Result<bool> {
+        let path = self.path.clone();
+        let mut source = Source::open(&path, from).map_err(Error::io("read", &path))?;
+        let last = self.sequence + (self.length - from.min(self.length)) / GROUP_BYTES_MIN + 1;
+        loop {
+            source.fill(READ_BYTES).map_err(Error::io("read", &path))?;
+            let bytes = source.available();
+            let Some(at) = bytes.windows(MARK.len()).position(|window| window == MARK) else {
+                if source.is_at_end() {
+                    return Ok(false);
+                }
+                let searched = bytes.len() - (MARK.len() - 1);
+                source.skip(searched);
+                continue;
+            };
+            source.skip(at);
+            source.fill(LENGTH_MAX).map_err(Error::io("read", &path))?;
+            let line = source.available();
+            let line = &line[..line.len().min(LENGTH_MAX)];
+            let end = line.iter().position(|byte| *byte == b'\n');
+            let annotation = end.and_then(|end| Annotation::decode(&line[..=end]));
+            if let (Some(end), Some(annotation)) = (end, annotation)
+                && (self.sequence + 1..=last).contains(&annotation.sequence)
+                && annotation.length <= self.length
+            {
+                let whole = end + 1 + annotation.length as usize;
+                source.fill(whole).map_err(Error::io("read", &path))?;
+                let group = source.available().get(end + 1..whole);
+                if group.is_some_and(|group| annotation.covers(group)) {
+                    return Ok(true);
+                }
+            }
+            source.skip(1);
+        }
+    }
+
+    fn is_zero_from_here(&mut self) -> Result<bool> {
+        loop {
+            if self.source.available().iter().any(|byte| *byte != 0) {
+                return Ok(false);
+            }
+            if self.source.is_at_end() {
+                return Ok(true);
+            }
+            let length = self.source.available().len();
+            self.source.skip(length);
+            self.peek(READ_BYTES)?;
+        }
+    }
+}
+
+fn is_transaction_mark(args: &[&[u8]]) -> bool {
+    args.len() == 1 && (args[0].eq_ignore_ascii_case(b"MULTI") || args[0].eq_ignore_ascii_case(b"EXEC"))
+}

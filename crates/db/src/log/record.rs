@@ -1,0 +1,103 @@
+//! One record of the log: a command as an array of bulk strings.
+
+/// The most arguments of a record; as of a request.
+const ARGS_MAX: usize = 1 << 20;
+/// The longest argument; as of a request.
+const ARG_BYTES_MAX: usize = 512 << 20;
+/// The longest header line, line end included: a mark, ten digits at the most, CR LF.
+const HEADER_BYTES_MAX: usize = 16;
+
+/// What [`parse`] found at the start of the bytes.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Parsed<'a> {
+    /// A whole record and its length in bytes.
+    Record(Vec<&'a [u8]>, usize),
+    /// The start of a record.
+    Part,
+    /// No record; why.
+    Malformed(&'static str),
+}
+
+/// Reads the record at the start of `bytes`.
+pub fn parse(bytes: &[u8]) -> Parsed<'_> {
+    let mut at = 0;
+    let count = match header(bytes, &mut at, b'*', ARGS_MAX) {
+        Ok(count) => count,
+        Err(stop) => return stop,
+    };
+    if count == 0 {
+        return Parsed::Malformed("a record has no argument");
+    }
+    let mut args = Vec::with_capacity(count.min(bytes.len() / 6 + 1));
+    for _ in 0..count {
+        let length = match header(bytes, &mut at, b'$', ARG_BYTES_MAX) {
+            Ok(length) => length,
+            Err(stop) => return stop,
+        };
+        let Some(arg) = bytes.get(at..at + length) else { return Parsed::Part };
+        match bytes.get(at + length..at + length + 2) {
+            Some(b"\r\n") => {}
+            Some(_) => return Parsed::Malformed("an argument does not end where its length says"),
+            None => return Parsed::Part,
+        }
+        args.push(arg);
+        at += length + 2;
+    }
+    Parsed::Record(args, at)
+}
+
+/// Reads `<mark><number>\r\n` at `at` and moves `at` behind it.
+fn header(bytes: &[u8], at: &mut usize, mark: u8, max: usize) -> Result<usize, Parsed<'static>> {
+    let rest = &bytes[*at..];
+    match rest.first() {
+        None => return Err(Parsed::Part),
+        Some(byte) if *byte != mark => return Err(Parsed::Malformed("a record does not have its marks")),
+        Some(_) => {}
+    }
+    let window = &rest[..rest.len().min(HEADER_BYTES_MAX)];
+    let Some(end) = window.iter().position(|byte| *byte == b'\n') else {
+        let is_part = rest.len() < HEADER_BYTES_MAX;
+        return Err(if is_part { Parsed::Part } else { Parsed::Malformed("a length has no end") });
+    };
+    let number = window[1..end]
+        .strip_suffix(b"\r")
+        .and_then(|digits| std::str::from_utf8(digits).ok())
+        .filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()))
+        .and_then(|digits| digits.parse().ok())
+        .filter(|number| *number <= max)
+        .ok_or(Parsed::Malformed("a length is not a number or is too large"))?;
+    *at += end + 1;
+    Ok(number)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_prefix_of_a_record_is_a_part_of_it() {
+        let mut bytes = Vec::new();
+        windlass_resp::encode_command(&[b"SET", b"k", b"a\r\nb"], &mut bytes);
+        for end in 0..bytes.len() {
+            assert_eq!(parse(&bytes[..end]), Parsed::Part, "at {end}");
+        }
+        let args: Vec<&[u8]> = vec![b"SET", b"k", b"a\r\nb"];
+        assert_eq!(parse(&bytes), Parsed::Record(args, bytes.len()));
+    }
+
+    #[test]
+    fn what_is_not_a_record_is_told_so() {
+        for bytes in [
+            "x",
+            "*0\r\n",
+            "*-1\r\n",
+            "*1\r\n:1\r\n",
+            "*1\r\n$1\r\nabc",
+            "*99999999\r\n",
+            "*1\n",
+            "*11111111111111111",
+        ] {
+            assert!(matches!(parse(bytes.as_bytes()), Parsed::Malformed(_)), "{bytes:?}");
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! Writes groups of records at the end of the log's last file.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::task::Waker;
+
+use super::annotation::{Annotation, LENGTH_MAX};
+use crate::disk::DiskFile;
+use crate::manifest::Manifest;
+
+/// The room before the records of a group, in which their annotation is put, so that both are one write.
+pub const HEAD_BYTES: usize = LENGTH_MAX;
+/// A buffer larger than this is given back after its group was written.
+const SPARE_BYTES_MAX: usize = 1 << 20;
+
+/// The log's last file and what is known of the files before.
+pub struct Writer {
+    /// The folder of the log.
+    pub folder: PathBuf,
+    /// The files of the log.
+    pub manifest: Manifest,
+    /// The last file.
+    pub file: Arc<dyn DiskFile>,
+    /// The sequence of the next group.
+    pub sequence: u64,
+    /// The bytes of the base.
+    pub base_bytes: u64,
+    /// The bytes of the files after the base.
+    pub incremental_bytes: u64,
+    /// True when something was written since the last sync.
+    pub is_unsynced: bool,
+    /// Set by the first failed write or sync: the file takes no more.
+    pub has_failed: bool,
+    /// Who is to be woken when the writer is given back.
+    pub awake: Vec<Waker>,
+    /// No compaction is tried before the incremental bytes reach this; set after one that failed.
+    pub compact_bytes_next: u64,
+    spare: Vec<u8>,
+}
+
+impl Writer {
+    /// A writer at the end of `file`.
+    pub fn new(folder: PathBuf, manifest: Manifest, file: Arc<dyn DiskFile>, sequence: u64) -> Self {
+        Self {
+            folder,
+            manifest,
+            file,
+            sequence,
+            base_bytes: 0,
+            incremental_bytes: 0,
+            is_unsynced: false,
+            has_failed: false,
+            awake: Vec::new(),
+            compact_bytes_next: 0,
+            spare: Vec::new(),
+        }
+    }
+
+    /// The last file's name.
+    pub fn name(&self) -> &str {
+        &self.manifest.last().expect("a log that is written has a last file").name
+    }
+
+    /// An empty buffer in exchange for a written one.
+    pub fn take_spare(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.spare)
+    }
+
+    /// Keeps the memory of a buffer for a later group.
+    pub fn keep_spare(&mut self, mut buffer: Vec<u8>) {
+        buffer.clear();
+        if buffer.capacity() <= SPARE_BYTES_MAX {
+            self.spare = buffer;
+        }
+    }
+
+    /// Writes one group, which begins after [`HEAD_BYTES`] of room in `buffer`.
+    ///
+    /// # Errors
+    /// The system's; the file is then done for.
+    pub fn write(&mut self, buffer: &mut [u8]) -> std::io::Result<()> {
+        assert!(!self.has_failed, "a file whose write or sync failed takes no more");
+        let start = put_annotation(buffer, self.sequence);
+        let written = self.file.write(&buffer[start..]);
+        self.has_failed = written.is_err();
+        written?;
+        self.sequence += 1;
+        self.incremental_bytes += (buffer.len() - start) as u64;
+        self.is_unsynced = true;
+        Ok(())
+    }
+
+    /// Syncs what was written.
+    ///
+    /// # Errors
+    /// The system's; the file is then done for: a second sync would succeed over pages that were lost.
+    pub fn sync(&mut self) -> std::io::Result<()> {
+        assert!(!self.has_failed, "a file whose write or sync failed is not synced again");
+        let synced = self.file.sync();
+        self.has_failed = synced.is_err();
+        self.is_unsynced = false;
+        synced
+    }
+}
+
+/// Puts the annotation of the group at the end of the room before it; answers where it begins.
+pub fn put_annotation(buffer: &mut [u8], sequence: u64) -> usize {
+    let (head, group) = buffer.split_at_mut(HEAD_BYTES);
+    let annotation = Annotation::of(sequence, group).encode();
+    let start = HEAD_BYTES - annotation.len();
+    head[start..].copy_from_slice(annotation.as_bytes());
+    start
+}

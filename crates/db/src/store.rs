@@ -1,0 +1,202 @@
+//! The engine behind its one lock: runs calls on the caller's thread, collects their effects for the log, and routes
+//! what they deliver.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::task::Waker;
+
+use parking_lot::Mutex;
+use windlass_engine::{Delivery, Engine, Message, SessionId, Time};
+use windlass_resp::{Protocol, Value};
+
+use crate::clock::{Clock, Tick};
+use crate::config::Config;
+use crate::disk::Disk;
+use crate::log::{Log, Pending};
+use crate::mailbox::Mailbox;
+use crate::progress::{Position, Progress};
+use crate::session::Called;
+use crate::timer::Timer;
+
+/// The answer to a writing command while the log is too far behind. OOM is what clients take for "not executed, try
+/// later", and memory it is: that of the records which wait for the disk.
+const TOO_MUCH_PENDING: &str = "OOM command not allowed while too many bytes wait to be written to the log";
+
+/// Everything of a database but its threads.
+pub(crate) struct Store {
+    pub core: Mutex<Core>,
+    pub clock: Arc<dyn Clock>,
+    pub config: Config,
+    pub progress: Progress,
+    pub timer: Timer,
+    pub disk: Arc<dyn Disk>,
+    /// None for a database that lives in memory only.
+    pub log: Option<Log>,
+}
+
+/// What the lock guards.
+pub(crate) struct Core {
+    pub engine: Engine,
+    pub mailboxes: HashMap<SessionId, Arc<Mailbox>>,
+    pub pending: Pending,
+    /// True after the log failed: records are no longer kept for it.
+    pub has_failed: bool,
+    pub is_stopped: bool,
+}
+
+impl Store {
+    /// A store around an engine that holds what `log` holds.
+    pub fn new(
+        config: Config,
+        clock: Arc<dyn Clock>,
+        disk: Arc<dyn Disk>,
+        mut engine: Engine,
+        log: Option<Log>,
+    ) -> Self {
+        engine.effects().set_recording(log.is_some());
+        engine.effects().forget_selection();
+        let core = Core {
+            engine,
+            mailboxes: HashMap::new(),
+            pending: Pending::default(),
+            has_failed: false,
+            is_stopped: false,
+        };
+        let (progress, timer) = (Progress::default(), Timer::default());
+        Self { core: Mutex::new(core), clock, config, progress, timer, disk, log }
+    }
+
+    pub fn open_session(&self, address: &str) -> (SessionId, Arc<Mailbox>) {
+        let mut core = self.core.lock();
+        let id = core.engine.open_session(address, self.clock.now());
+        let mailbox = Arc::new(Mailbox::default());
+        core.mailboxes.insert(id, mailbox.clone());
+        if core.is_stopped {
+            mailbox.put(Message::Close, Position::START, self.config.mailbox_bytes_max);
+        }
+        (id, mailbox)
+    }
+
+    pub fn close_session(&self, id: SessionId) {
+        let mut core = self.core.lock();
+        core.engine.close_session(id);
+        core.mailboxes.remove(&id);
+    }
+
+    /// Runs one command of a session.
+    pub fn call(&self, id: SessionId, args: &[&[u8]]) -> Called {
+        let mut core = self.core.lock();
+        if let Some(refusal) = core.refuse(id) {
+            return Called::Reply(Value::Error(refusal.into()), Position::START);
+        }
+        let asks = |name: &[u8]| args.first().is_some_and(|arg| arg.eq_ignore_ascii_case(name));
+        if asks(b"INFO") || asks(b"CONFIG") {
+            self.tell(&mut core);
+        }
+        let outcome = core.engine.execute(id, args, self.clock.now());
+        let position = self.collect(&mut core);
+        let is_answered_later =
+            outcome.deliveries.iter().any(|d| d.session == id && matches!(d.message, Message::Reply(_)));
+        let called = match outcome.reply {
+            Some(reply) => Called::Reply(reply, position),
+            None if is_answered_later || core.engine.is_waiting(id) => Called::Waiting,
+            None => Called::Delivered,
+        };
+        let awake = self.route(&core, outcome.deliveries, position);
+        let is_sooner = self.timer.plan(core.engine.next_due());
+        drop(core);
+        if is_sooner {
+            self.timer.wake();
+        }
+        awake.into_iter().for_each(Waker::wake);
+        called
+    }
+
+    pub fn stop_waiting(&self, id: SessionId) -> bool {
+        self.core.lock().engine.stop_waiting(id)
+    }
+
+    pub fn protocol(&self, id: SessionId) -> Protocol {
+        self.core.lock().engine.protocol(id)
+    }
+
+    pub fn is_authenticated(&self, id: SessionId) -> bool {
+        self.core.lock().engine.is_authenticated(id)
+    }
+
+    /// Refuses every later call, and tells every session to close.
+    pub fn stop(&self) {
+        let mut core = self.core.lock();
+        core.is_stopped = true;
+        let awake: Vec<Waker> = core
+            .mailboxes
+            .values()
+            .filter_map(|mailbox| mailbox.put(Message::Close, Position::START, usize::MAX))
+            .collect();
+        drop(core);
+        awake.into_iter().for_each(Waker::wake);
+    }
+
+    /// Moves the effects of the calls to the log; answers the position that a reply given now could have seen.
+    fn collect(&self, core: &mut Core) -> Position {
+        let Some(log) = self.log.as_ref().filter(|_| !core.has_failed) else { return Position::START };
+        let Core { engine, pending, .. } = core;
+        if !engine.effects().is_empty() {
+            pending.add(|buffer| engine.effects().append_to(buffer));
+            log.thread.note_records();
+            if pending.buffer.len() > self.config.log_pending_bytes_max && !pending.is_full {
+                pending.is_full = true;
+                engine.refuse_writes(Some(windlass_engine::Error::new(TOO_MUCH_PENDING)));
+                log.thread.want();
+            }
+        }
+        Position(pending.end)
+    }
+
+    fn route(&self, core: &Core, deliveries: Vec<Delivery>, position: Position) -> Vec<Waker> {
+        let bytes_max = self.config.mailbox_bytes_max;
+        deliveries
+            .into_iter()
+            .filter_map(|d| core.mailboxes.get(&d.session)?.put(d.message, position, bytes_max))
+            .collect()
+    }
+}
+
+impl Core {
+    /// Why a session cannot call now.
+    fn refuse(&self, id: SessionId) -> Option<&'static str> {
+        if self.is_stopped {
+            Some("ERR the database is stopped")
+        } else if self.engine.is_waiting(id) {
+            Some("ERR this session waits for the reply of a blocking command")
+        } else {
+            None
+        }
+    }
+}
+
+impl Tick for Store {
+    fn tick(&self) {
+        loop {
+            let mut core = self.core.lock();
+            if core.is_stopped {
+                return;
+            }
+            let now = self.clock.now();
+            let before = core.engine.next_due();
+            if before.is_none_or(|due| due > now) {
+                self.timer.replan(before);
+                return;
+            }
+            let deliveries = core.engine.tick(now, self.config.tick_budget);
+            let position = self.collect(&mut core);
+            let awake = self.route(&core, deliveries, position);
+            drop(core);
+            awake.into_iter().for_each(Waker::wake);
+        }
+    }
+
+    fn next_due(&self) -> Option<Time> {
+        self.core.lock().engine.next_due()
+    }
+}

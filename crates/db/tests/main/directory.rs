@@ -1,0 +1,121 @@
+//! Whose directory it is, and what may be in it.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::thread;
+
+use tempfile::tempdir;
+use windlass_db::{Config, Database, Error};
+use windlass_resp::Value;
+
+use crate::store::{ok, open};
+
+fn open_error(path: &std::path::Path) -> Error {
+    Database::open(path, Config::default()).err().expect("the opening is refused")
+}
+
+#[test]
+fn a_directory_opened_twice_is_one_database() {
+    let parent = tempdir().unwrap();
+    let path = parent.path().join("data");
+    let (first, _) = open(&path);
+    ok(&first.session("test"), "SET k v");
+    std::os::unix::fs::symlink(&path, parent.path().join("link")).unwrap();
+    let (second, _) = open(&parent.path().join("link"));
+    assert_eq!(ok(&second.session("test"), "GET k"), Value::from("v"));
+    drop(first);
+    assert_eq!(ok(&second.session("test"), "GET k"), Value::from("v"));
+}
+
+#[test]
+fn threads_that_open_and_drop_one_directory_do_not_get_in_each_others_way() {
+    let directory = tempdir().unwrap();
+    thread::scope(|scope| {
+        for worker in 0..4 {
+            let path = directory.path();
+            scope.spawn(move || {
+                for number in 0..20 {
+                    let (database, _) = open(path);
+                    ok(&database.session("test"), &format!("SET {worker}-{number} v"));
+                }
+            });
+        }
+    });
+    assert_eq!(ok(&open(directory.path()).0.session("test"), "DBSIZE"), Value::Integer(80));
+}
+
+#[test]
+fn a_directory_that_another_owns_says_who_and_where() {
+    let directory = tempdir().unwrap();
+    let (database, _) = open(directory.path());
+    drop(database);
+    // Another open file of the lock stands for another process: the kernel tells them apart alike.
+    let lock = fs::File::open(directory.path().join("windlass.lock")).unwrap();
+    lock.lock().unwrap();
+    let error = open_error(directory.path());
+    let Error::Owned { pid, socket, .. } = &error else { panic!("{error}") };
+    assert_eq!(*pid, Some(std::process::id()));
+    assert_eq!(*socket, directory.path().join("windlass.sock"));
+    lock.unlock().unwrap();
+    open(directory.path());
+}
+
+#[test]
+fn only_the_owner_may_read_the_files() {
+    let parent = tempdir().unwrap();
+    let path = parent.path().join("data");
+    let (database, _) = open(&path);
+    ok(&database.session("test"), "SET k v");
+    let mode = |name: &str| fs::metadata(path.join(name)).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(""), 0o700);
+    assert_eq!(mode("appendonlydir"), 0o700);
+    assert_eq!(mode("windlass.lock"), 0o600);
+    assert_eq!(mode("appendonlydir/appendonly.aof.1.incr.aof"), 0o600);
+}
+
+#[test]
+fn a_foreign_directory_is_left_alone() {
+    let directory = tempdir().unwrap();
+    fs::write(directory.path().join("thesis.txt"), "text").unwrap();
+    let error = open_error(directory.path());
+    assert!(error.to_string().contains("is not a Windlass directory: it holds `thesis.txt`"), "{error}");
+    assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
+    let error = open_error(&directory.path().join("thesis.txt"));
+    assert!(error.to_string().ends_with("it is a file"), "{error}");
+}
+
+#[test]
+fn a_base_in_the_form_of_rdb_is_refused_by_name() {
+    let directory = tempdir().unwrap();
+    let folder = directory.path().join("appendonlydir");
+    fs::create_dir(&folder).unwrap();
+    fs::write(folder.join("appendonly.aof.1.base.rdb"), b"REDIS0010").unwrap();
+    fs::write(folder.join("appendonly.aof.manifest"), "file appendonly.aof.1.base.rdb seq 1 type b\n")
+        .unwrap();
+    let error = open_error(directory.path());
+    assert!(error.to_string().contains("RDB base files are not read yet"), "{error}");
+}
+
+#[test]
+fn a_log_without_its_manifest_is_refused() {
+    let directory = tempdir().unwrap();
+    let folder = directory.path().join("appendonlydir");
+    fs::create_dir(&folder).unwrap();
+    fs::write(folder.join("appendonly.aof.1.incr.aof"), b"*1\r\n$4\r\nPING\r\n").unwrap();
+    assert!(matches!(open_error(directory.path()), Error::Foreign { .. }));
+}
+
+#[test]
+fn a_socket_whose_path_would_be_too_long_is_elsewhere_and_private() {
+    let parent = tempdir().unwrap();
+    let short = parent.path().join("data");
+    assert_eq!(open(&short).0.socket_path().unwrap(), short.join("windlass.sock"));
+    let long = parent.path().join("d".repeat(120));
+    let (database, _) = open(&long);
+    let socket = database.socket_path().unwrap();
+    assert!(socket.as_os_str().len() <= 100, "{}", socket.display());
+    assert_eq!(fs::read_to_string(long.join("windlass.sock.path")).unwrap(), socket.to_str().unwrap());
+    let folder = socket.parent().unwrap();
+    assert_eq!(fs::metadata(folder).unwrap().permissions().mode() & 0o777, 0o700);
+    fs::remove_dir(folder).unwrap();
+}

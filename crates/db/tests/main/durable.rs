@@ -1,0 +1,281 @@
+//! Replies wait for what they could have seen; a failed log is final.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
+use std::thread;
+
+use tempfile::tempdir;
+use windlass_db::{Called, Config, Durability, Error, Message, Position};
+use windlass_resp::Value;
+
+use crate::fault::{Operation, TestDisk};
+use crate::store::{assert_same, content, ok, open, open_on, run};
+
+fn position(called: Called) -> Position {
+    match called {
+        Called::Reply(reply, position) if !reply.is_error() => position,
+        other => panic!("no reply but {other:?}"),
+    }
+}
+
+fn poll<F: Future + Unpin>(future: &mut F) -> Poll<F::Output> {
+    Pin::new(future).poll(&mut Context::from_waker(Waker::noop()))
+}
+
+fn block_on<F: Future>(future: F) -> F::Output {
+    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
+}
+
+#[test]
+fn what_was_answered_is_there_after_a_reopening() {
+    for durability in [Durability::Always, Durability::Everysec, Durability::None] {
+        let directory = tempdir().unwrap();
+        let config = Config { durability, ..Config::default() };
+        let (database, recovery) = open_on(directory.path(), &TestDisk::default(), config);
+        assert_eq!(recovery.records, 0);
+        let session = database.session("test");
+        ok(&session, "SET a 1");
+        ok(&session, "SET b 2 PX 100000");
+        ok(&session, "SELECT 3");
+        ok(&session, "XADD s * field value");
+        ok(&session, "DEL a");
+        let before = content(&database);
+        drop(session);
+        drop(database);
+        let (database, recovery) = open(directory.path());
+        assert_same(&content(&database), &before, &format!("{durability:?}"));
+        assert_eq!(recovery.cut, None);
+        let session = database.session("test");
+        ok(&session, "SELECT 3");
+        assert_eq!(ok(&session, "XLEN s"), Value::Integer(1));
+    }
+}
+
+#[test]
+fn a_killed_process_loses_nothing_that_was_answered() {
+    for durability in [Durability::Always, Durability::Everysec, Durability::None] {
+        let directory = tempdir().unwrap();
+        let disk = TestDisk::default();
+        let (database, _) = open_on(directory.path(), &disk, Config { durability, ..Config::default() });
+        let session = database.session("test");
+        ok(&session, "SET a 1");
+        let before = content(&database);
+        // Nothing that the process does from here on, its orderly end included, reaches the file.
+        disk.crash_after(0);
+        position(session.call(&[b"SET", b"b", b"2"]));
+        drop(session);
+        drop(database);
+        assert_same(&content(&open(directory.path()).0), &before, &format!("{durability:?}"));
+    }
+}
+
+#[test]
+fn no_reply_leaves_before_the_sync_of_what_it_could_have_seen() {
+    let directory = tempdir().unwrap();
+    let disk = TestDisk::default();
+    let (database, _) = open_on(directory.path(), &disk, Config::default());
+    let (writer, reader) = (database.session("writer"), database.session("reader"));
+    disk.close_gate();
+    let written = position(writer.call(&[b"SET", b"k", b"v"]));
+    thread::scope(|scope| {
+        let waiting = scope.spawn(|| database.wait_durable(written));
+        disk.wait_for_sync();
+
+        let Called::Reply(refused, seen) = reader.call(&[b"SET", b"k", b"w", b"NX"]) else { panic!() };
+        assert_eq!(refused, Value::Nil);
+        let Called::Reply(value, read) = reader.call(&[b"GET", b"k"]) else { panic!() };
+        assert_eq!(value, Value::from("v"));
+        let mut answers = [database.durable(written), database.durable(seen), database.durable(read)];
+        for answer in &mut answers {
+            assert!(poll(answer).is_pending(), "a reply left before the sync");
+        }
+        assert!(!waiting.is_finished());
+
+        disk.open_gate();
+        for answer in answers {
+            block_on(answer).unwrap();
+        }
+        waiting.join().unwrap().unwrap();
+    });
+    assert!(
+        database.is_durable(position(reader.call(&[b"GET", b"k"]))),
+        "with nothing pending there is no wait"
+    );
+}
+
+#[test]
+fn a_message_is_held_until_the_log_is_safe() {
+    let directory = tempdir().unwrap();
+    let disk = TestDisk::default();
+    let (database, _) = open_on(directory.path(), &disk, Config::default());
+    let (taker, pusher) = (database.session("taker"), database.session("pusher"));
+    assert_eq!(taker.call(&[b"XREAD", b"BLOCK", b"0", b"STREAMS", b"s", b"$"]), Called::Waiting);
+    disk.close_gate();
+    let pushed = position(pusher.call(&[b"XADD", b"s", b"1-1", b"f", b"v"]));
+    let mut delivery = taker.next_delivery();
+    assert!(poll(&mut delivery).is_pending());
+    disk.wait_for_sync();
+    assert!(poll(&mut delivery).is_pending(), "a message left before the sync");
+    disk.open_gate();
+    let Message::Reply(Value::Array(streams)) = block_on(delivery).unwrap() else { panic!("no reply") };
+    assert_eq!(streams.len(), 1);
+    assert!(database.is_durable(pushed));
+}
+
+#[test]
+fn many_callers_share_one_sync() {
+    let directory = tempdir().unwrap();
+    let disk = TestDisk::default();
+    let (database, _) = open_on(directory.path(), &disk, Config::default());
+    disk.close_gate();
+    let syncs = disk.count(Operation::Sync);
+    thread::scope(|scope| {
+        let first = position(database.session("test").call(&[b"SET", b"first", b"v"]));
+        let leader = scope.spawn({
+            let database = database.clone();
+            move || database.wait_durable(first)
+        });
+        disk.wait_for_sync();
+        let later: Vec<Position> = (0..50)
+            .map(|n| position(database.session("test").call(&[b"SET", n.to_string().as_bytes(), b"v"])))
+            .collect();
+        let followers: Vec<_> = later
+            .into_iter()
+            .map(|at| {
+                scope.spawn({
+                    let database = database.clone();
+                    move || database.wait_durable(at)
+                })
+            })
+            .collect();
+        disk.open_gate();
+        leader.join().unwrap().unwrap();
+        for follower in followers {
+            follower.join().unwrap().unwrap();
+        }
+    });
+    assert_eq!(disk.count(Operation::Sync) - syncs, 2);
+}
+
+#[test]
+fn threads_that_block_and_tasks_that_wait_all_get_their_answer() {
+    let directory = tempdir().unwrap();
+    let (database, _) = open(directory.path());
+    thread::scope(|scope| {
+        for worker in 0..6 {
+            let database = &database;
+            scope.spawn(move || {
+                let session = database.session("test");
+                for number in 0..200 {
+                    let key = format!("{worker}-{number}");
+                    let at = position(session.call(&[b"SET", key.as_bytes(), b"v"]));
+                    if worker % 2 == 0 {
+                        database.wait_durable(at).unwrap();
+                    } else {
+                        block_on(database.durable(at)).unwrap();
+                    }
+                }
+            });
+        }
+    });
+    assert_eq!(run(&database.session("test"), "DBSIZE"), Value::Integer(1200));
+}
+
+#[test]
+fn threads_that_block_do_not_wait_for_each_other_for_ever() {
+    let directory = tempdir().unwrap();
+    // Real syncs: the log's thread must be found writing by some, and others must come while it does.
+    let (database, _) = windlass_db::Database::open(directory.path(), Config::default()).unwrap();
+    thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                let session = database.session("test");
+                for _ in 0..100 {
+                    database.wait_durable(position(session.call(&[b"INCR", b"k"]))).unwrap();
+                }
+            });
+        }
+    });
+    assert_eq!(run(&database.session("test"), "GET k"), Value::from("800"));
+}
+
+#[test]
+fn a_failed_sync_ends_writes_but_not_reads() {
+    for operation in [Operation::Write, Operation::Sync] {
+        let directory = tempdir().unwrap();
+        let disk = TestDisk::default();
+        let (database, _) = open_on(directory.path(), &disk, Config::default());
+        let session = database.session("test");
+        ok(&session, "SET safe 1");
+        disk.fail_after(operation, 0);
+        let lost = position(session.call(&[b"SET", b"unsure", b"1"]));
+        assert!(matches!(block_on(database.durable(lost)), Err(Error::OutcomeUnknown { .. })));
+        assert!(matches!(database.wait_durable(lost), Err(Error::OutcomeUnknown { .. })));
+        disk.heal();
+
+        let syncs = disk.count(Operation::Sync);
+        let Called::Reply(Value::Error(text), at) = session.call(&[b"SET", b"late", b"1"]) else { panic!() };
+        assert!(text.starts_with("MISCONF "), "{text}");
+        database.wait_durable(at).unwrap();
+        assert_eq!(run(&session, "GET safe"), Value::from("1"));
+        assert_eq!(run(&session, "EXISTS late"), Value::Integer(0));
+        assert_eq!(disk.count(Operation::Sync), syncs, "a file whose sync failed is not synced again");
+
+        database.compact().unwrap();
+        ok(&session, "SET later 1");
+        drop(session);
+        assert!(database.stop().is_ok());
+        let after = content(&open(directory.path()).0);
+        assert_eq!(after.keys().collect::<Vec<_>>(), ["later", "safe", "unsure"]);
+    }
+}
+
+#[test]
+fn a_transaction_queued_before_the_failure_is_refused_whole() {
+    let directory = tempdir().unwrap();
+    let disk = TestDisk::default();
+    let (database, _) = open_on(directory.path(), &disk, Config::default());
+    let (session, other) = (database.session("test"), database.session("other"));
+    ok(&session, "MULTI");
+    ok(&session, "SET a 1");
+    ok(&session, "GET a");
+    disk.fail_after(Operation::Sync, 0);
+    let lost = position(other.call(&[b"SET", b"b", b"1"]));
+    database.wait_durable(lost).unwrap_err();
+    let Value::Error(text) = run(&session, "EXEC") else { panic!("EXEC ran") };
+    assert!(text.starts_with("MISCONF "), "{text}");
+    assert_eq!(run(&session, "EXISTS a"), Value::Integer(0));
+}
+
+#[test]
+fn a_log_that_is_too_far_behind_refuses_writes_before_they_run() {
+    let directory = tempdir().unwrap();
+    let disk = TestDisk::default();
+    let config = Config { log_pending_bytes_max: 1000, ..Config::default() };
+    let (database, _) = open_on(directory.path(), &disk, config);
+    let session = database.session("test");
+    disk.close_gate();
+    let first = position(session.call(&[b"SET", b"k", b"v"]));
+    let mut safe = database.durable(first);
+    assert!(poll(&mut safe).is_pending());
+    disk.wait_for_sync();
+    let value = vec![b'x'; 2000];
+    position(session.call(&[b"SET", b"big", &value]));
+    let Called::Reply(refusal, _) = session.call(&[b"SET", b"more", b"v"]) else { panic!() };
+    assert!(matches!(&refusal, Value::Error(text) if text.starts_with("OOM ")), "{refusal:?}");
+    disk.open_gate();
+    let Called::Reply(_, read) = session.call(&[b"GET", b"big"]) else { panic!() };
+    block_on(database.durable(read)).unwrap();
+    assert_eq!(ok(&session, "SET more v"), Value::OK);
+}
+
+#[test]
+fn a_stop_makes_safe_what_nobody_waited_for() {
+    let directory = tempdir().unwrap();
+    let (database, _) = open(directory.path());
+    position(database.session("test").call(&[b"SET", b"k", b"v"]));
+    database.stop().unwrap();
+    let (again, _) = open(directory.path());
+    assert_eq!(run(&again.session("test"), "GET k"), Value::from("v"));
+}

@@ -1,0 +1,165 @@
+//! A disk that a test controls: syncs that take as long as the test says, failures, a crash at the Nth operation.
+//! Nothing is really synced: a test does not cut the power.
+
+use std::io;
+use std::path::Path;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+
+use windlass_db::{Disk, DiskFile, SystemDisk};
+
+/// The operations that a test can make fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operation {
+    Create,
+    Append,
+    Write,
+    Sync,
+    Truncate,
+    Rename,
+    Remove,
+    SyncFolder,
+}
+
+/// A clone is the same disk.
+#[derive(Clone, Default)]
+pub struct TestDisk {
+    state: Arc<(Mutex<State>, Condvar)>,
+}
+
+#[derive(Default)]
+struct State {
+    operations: Vec<Operation>,
+    is_gate_closed: bool,
+    at_gate: usize,
+    failing: Option<(Operation, usize)>,
+    crash_at: Option<usize>,
+}
+
+impl TestDisk {
+    /// Makes every sync of a file wait until the gate is opened.
+    pub fn close_gate(&self) {
+        self.lock().is_gate_closed = true;
+    }
+
+    pub fn open_gate(&self) {
+        self.lock().is_gate_closed = false;
+        self.state.1.notify_all();
+    }
+
+    /// Waits until a sync waits at the gate.
+    pub fn wait_for_sync(&self) {
+        let state = self.lock();
+        drop(self.state.1.wait_while(state, |state| state.at_gate == 0).unwrap());
+    }
+
+    /// Makes the operation fail after `count` more that succeed.
+    pub fn fail_after(&self, operation: Operation, count: usize) {
+        self.lock().failing = Some((operation, count));
+    }
+
+    pub fn heal(&self) {
+        self.lock().failing = None;
+    }
+
+    /// Lets `count` more operations happen; the next is done by half, and none after it has an effect.
+    pub fn crash_after(&self, count: usize) {
+        let mut state = self.lock();
+        state.crash_at = Some(state.operations.len() + count);
+    }
+
+    pub fn operations(&self) -> usize {
+        self.lock().operations.len()
+    }
+
+    pub fn count(&self, operation: Operation) -> usize {
+        self.lock().operations.iter().filter(|done| **done == operation).count()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.0.lock().unwrap()
+    }
+
+    /// Counts an operation; false when only its first half is to happen.
+    fn begin(&self, operation: Operation) -> io::Result<bool> {
+        let mut state = self.lock();
+        let number = state.operations.len();
+        if state.crash_at.is_some_and(|at| number > at) {
+            return Err(io::Error::other("crashed"));
+        }
+        state.operations.push(operation);
+        if let Some((failing, left)) = &mut state.failing
+            && *failing == operation
+        {
+            if *left == 0 {
+                return Err(io::Error::other("injected"));
+            }
+            *left -= 1;
+        }
+        Ok(state.crash_at != Some(number))
+    }
+
+    fn whole(&self, operation: Operation) -> io::Result<()> {
+        if self.begin(operation)? { Ok(()) } else { Err(io::Error::other("crashed")) }
+    }
+
+    fn file(&self, inner: Arc<dyn DiskFile>) -> Arc<dyn DiskFile> {
+        Arc::new(TestFile { disk: self.clone(), inner })
+    }
+}
+
+impl Disk for TestDisk {
+    fn create(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
+        self.whole(Operation::Create)?;
+        SystemDisk.create(path).map(|file| self.file(file))
+    }
+
+    fn append(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
+        self.whole(Operation::Append)?;
+        SystemDisk.append(path).map(|file| self.file(file))
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.whole(Operation::Rename)?;
+        SystemDisk.rename(from, to)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        self.whole(Operation::Remove)?;
+        SystemDisk.remove(path)
+    }
+
+    fn sync_folder(&self, _path: &Path) -> io::Result<()> {
+        self.whole(Operation::SyncFolder)
+    }
+}
+
+struct TestFile {
+    disk: TestDisk,
+    inner: Arc<dyn DiskFile>,
+}
+
+impl DiskFile for TestFile {
+    fn write(&self, bytes: &[u8]) -> io::Result<()> {
+        if self.disk.begin(Operation::Write)? {
+            return self.inner.write(bytes);
+        }
+        self.inner.write(&bytes[..bytes.len() / 2])?;
+        Err(io::Error::other("crashed"))
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.disk.whole(Operation::Sync)?;
+        let (mutex, changed) = &*self.disk.state;
+        let mut state = mutex.lock().unwrap();
+        state.at_gate += 1;
+        changed.notify_all();
+        state = changed.wait_while(state, |state| state.is_gate_closed).unwrap();
+        state.at_gate -= 1;
+        Ok(())
+    }
+
+    fn truncate(&self, length: u64) -> io::Result<()> {
+        self.disk.whole(Operation::Truncate)?;
+        self.inner.truncate(length)
+    }
+}

@@ -1,0 +1,12 @@
+//! The database seen from outside.
+
+mod compact;
+mod directory;
+mod durable;
+mod fault;
+mod memory;
+mod process;
+mod redis;
+mod store;
+mod torn;
+mod waiting;

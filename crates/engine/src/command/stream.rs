@@ -1,5 +1,0 @@
-//! Commands on streams.
-
-use super::Command;
-
-pub const COMMANDS: &[Command] = &[];

@@ -1,5 +1,0 @@
-//! Commands on zsets.
-
-use super::Command;
-
-pub const COMMANDS: &[Command] = &[];

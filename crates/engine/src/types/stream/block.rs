@@ -1,0 +1,165 @@
+//! A run of neighbouring entries: their ids in one array, their content in one buffer.
+
+use std::collections::VecDeque;
+
+use super::fields::{self, Fields};
+use super::id::Id;
+
+/// Most entries of a block. As Redis's `stream-node-max-entries`, so that a trim with `~` stops where Redis's does.
+pub const ENTRIES_MAX: usize = 100;
+/// Most bytes of content of a block; a larger entry has a block to itself.
+const BYTES_MAX: usize = 32 * 1024;
+/// Bytes of deleted content below which a block is left as it is.
+const DEAD_MIN: usize = 512;
+
+/// At most [`ENTRIES_MAX`] entries in the order of their ids.
+#[derive(Clone, Debug)]
+pub struct Block {
+    /// The id of the first entry that it ever had; ids are kept as distances from it.
+    base: Id,
+    slots: VecDeque<Slot>,
+    content: Vec<u8>,
+    /// Bytes of `content` whose entry is deleted.
+    dead: usize,
+}
+
+/// An entry in 16 bytes.
+#[derive(Clone, Copy, Debug)]
+struct Slot {
+    /// Milliseconds since the base.
+    ms: u32,
+    /// In the millisecond of the base the distance from its number, otherwise the number itself.
+    seq: u32,
+    offset: u32,
+    len: u32,
+}
+
+impl Block {
+    /// A block with its first entry.
+    pub fn new(id: Id, content: &[&[u8]]) -> Self {
+        let mut block = Self { base: id, slots: VecDeque::new(), content: Vec::new(), dead: 0 };
+        assert!(block.push(id, content), "an empty block takes any entry");
+        block
+    }
+
+    /// Adds an entry after all others; false when there is no room for it.
+    pub fn push(&mut self, id: Id, content: &[&[u8]]) -> bool {
+        let len = fields::encoded_len(content);
+        let is_full = self.slots.len() >= ENTRIES_MAX || self.content.len() + len > BYTES_MAX;
+        if is_full && !self.slots.is_empty() {
+            return false;
+        }
+        let Some((ms, seq)) = self.distance(id) else { return false };
+        let offset = u32::try_from(self.content.len()).expect("a block's content is bounded");
+        fields::encode(content, &mut self.content);
+        let len = u32::try_from(len).expect("the size of an entry is checked before");
+        self.slots.push_back(Slot { ms, seq, offset, len });
+        true
+    }
+
+    /// Gives back the memory kept for more entries: the block will get none.
+    pub fn seal(&mut self) {
+        self.slots.shrink_to_fit();
+        self.content.shrink_to_fit();
+    }
+
+    pub fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.slots.is_empty()
+    }
+
+    /// Bytes of memory outside of the block itself.
+    pub fn bytes(&self) -> usize {
+        self.slots.capacity() * size_of::<Slot>() + self.content.capacity()
+    }
+
+    pub fn first(&self) -> Option<Id> {
+        self.slots.front().map(|slot| self.id(*slot))
+    }
+
+    pub fn last(&self) -> Option<Id> {
+        self.slots.back().map(|slot| self.id(*slot))
+    }
+
+    pub fn get(&self, id: Id) -> Option<Fields<'_>> {
+        self.position(id).map(|at| self.fields(self.slots[at]))
+    }
+
+    pub fn contains(&self, id: Id) -> bool {
+        self.position(id).is_some()
+    }
+
+    /// Deletes an entry; true when it was there.
+    pub fn remove(&mut self, id: Id) -> bool {
+        let Some(at) = self.position(id) else { return false };
+        let slot = self.slots.remove(at).expect("the position exists");
+        self.dead += slot.len as usize;
+        self.compact_if_sparse();
+        true
+    }
+
+    /// Deletes up to `count` entries from the front.
+    pub fn remove_first(&mut self, count: usize) {
+        let removed = self.slots.drain(..count.min(self.slots.len()));
+        self.dead += removed.map(|slot| slot.len as usize).sum::<usize>();
+        self.compact_if_sparse();
+    }
+
+    /// How many entries have an id before `id`.
+    pub fn count_before(&self, id: Id) -> usize {
+        self.slots.partition_point(|slot| self.id(*slot) < id)
+    }
+
+    /// The entries from `from` to `to`, both included.
+    pub fn range(&self, from: Id, to: Id) -> impl DoubleEndedIterator<Item = (Id, Fields<'_>)> {
+        let start = self.count_before(from);
+        let end = self.slots.partition_point(|slot| self.id(*slot) <= to);
+        self.slots.range(start..end.max(start)).map(|slot| (self.id(*slot), self.fields(*slot)))
+    }
+
+    /// Moves what is left together when most of the content is deleted, so that one entry that stays does not keep
+    /// the memory of all its neighbours. Each halving pays for the next: a byte is moved about once.
+    fn compact_if_sparse(&mut self) {
+        if self.dead < DEAD_MIN || self.dead * 2 < self.content.len() || self.slots.is_empty() {
+            return;
+        }
+        let mut end = 0;
+        for slot in &mut self.slots {
+            let start = slot.offset as usize;
+            self.content.copy_within(start..start + slot.len as usize, end);
+            slot.offset = u32::try_from(end).expect("a block's content is bounded");
+            end += slot.len as usize;
+        }
+        self.content.truncate(end);
+        self.content.shrink_to_fit();
+        self.dead = 0;
+        self.slots.shrink_to_fit();
+    }
+
+    fn distance(&self, id: Id) -> Option<(u32, u32)> {
+        let ms = u32::try_from(id.ms - self.base.ms).ok()?;
+        let seq = if ms == 0 { id.seq - self.base.seq } else { id.seq };
+        Some((ms, u32::try_from(seq).ok()?))
+    }
+
+    fn id(&self, slot: Slot) -> Id {
+        let seq = if slot.ms == 0 { self.base.seq } else { 0 };
+        Id::new(self.base.ms + u64::from(slot.ms), seq + u64::from(slot.seq))
+    }
+
+    fn fields(&self, slot: Slot) -> Fields<'_> {
+        let start = slot.offset as usize;
+        Fields::decode(&self.content[start..start + slot.len as usize])
+    }
+
+    fn position(&self, id: Id) -> Option<usize> {
+        // Entries leave mostly from the front: look there before searching.
+        if self.first()? == id {
+            return Some(0);
+        }
+        self.slots.binary_search_by(|slot| self.id(*slot).cmp(&id)).ok()
+    }
+}

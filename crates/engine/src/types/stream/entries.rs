@@ -1,0 +1,153 @@
+//! The entries of a stream, in blocks ordered by id.
+
+use std::collections::BTreeMap;
+
+use super::block::Block;
+use super::fields::Fields;
+use super::id::Id;
+
+/// Entries in the order of their ids. A block is found by the id of the first entry that it ever had, which does not
+/// change when that entry goes.
+#[derive(Clone, Debug, Default)]
+pub struct Entries {
+    blocks: BTreeMap<Id, Block>,
+    len: usize,
+    bytes: usize,
+}
+
+/// What a trim leaves.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Trim {
+    /// So many entries, the newest.
+    Len(usize),
+    /// The entries from this id on.
+    From(Id),
+}
+
+/// How exact a trim is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Precision {
+    /// To the entry.
+    Exact,
+    /// Only whole blocks go, and no more than so many entries.
+    Blocks { entries_max: usize },
+}
+
+impl Entries {
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Bytes of memory.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    pub fn blocks(&self) -> usize {
+        self.blocks.len()
+    }
+
+    pub fn first_id(&self) -> Option<Id> {
+        self.blocks.first_key_value().and_then(|(_, block)| block.first())
+    }
+
+    pub fn last_id(&self) -> Option<Id> {
+        self.blocks.last_key_value().and_then(|(_, block)| block.last())
+    }
+
+    /// Adds an entry; its id must be beyond all others.
+    pub fn push(&mut self, id: Id, fields: &[&[u8]]) {
+        self.len += 1;
+        if let Some(mut tail) = self.blocks.last_entry() {
+            let block = tail.get_mut();
+            assert!(block.last() < Some(id), "an entry is added after all others");
+            let before = block.bytes();
+            let is_added = block.push(id, fields);
+            if !is_added {
+                block.seal();
+            }
+            self.bytes = self.bytes - before + block.bytes();
+            if is_added {
+                return;
+            }
+        }
+        let block = Block::new(id, fields);
+        self.bytes += block_bytes(&block);
+        self.blocks.insert(id, block);
+    }
+
+    pub fn get(&self, id: Id) -> Option<Fields<'_>> {
+        self.block_of(id)?.get(id)
+    }
+
+    pub fn contains(&self, id: Id) -> bool {
+        self.block_of(id).is_some_and(|block| block.contains(id))
+    }
+
+    /// Deletes an entry; true when it was there.
+    pub fn remove(&mut self, id: Id) -> bool {
+        let Some((key, block)) = self.blocks.range_mut(..=id).next_back() else { return false };
+        let before = block.bytes();
+        if !block.remove(id) {
+            return false;
+        }
+        self.len -= 1;
+        self.bytes = self.bytes - before + block.bytes();
+        if block.is_empty() {
+            let key = *key;
+            self.remove_block(key);
+        }
+        true
+    }
+
+    /// The entries from `from` to `to`, both included.
+    pub fn range(&self, from: Id, to: Id) -> impl DoubleEndedIterator<Item = (Id, Fields<'_>)> {
+        let start = self.blocks.range(..=from).next_back().map_or(from, |(key, _)| *key);
+        // An interval that ends before it starts is empty; the map would panic on it.
+        self.blocks.range(start..=to.max(start)).flat_map(move |(_, block)| block.range(from, to))
+    }
+
+    /// Deletes from the front; answers how many went.
+    pub fn trim(&mut self, to: Trim, precision: Precision) -> usize {
+        let before = self.len;
+        while let Some((key, block)) = self.blocks.first_key_value() {
+            let key = *key;
+            let surplus = match to {
+                Trim::Len(max) => self.len.saturating_sub(max).min(block.len()),
+                Trim::From(id) => block.count_before(id),
+            };
+            let is_whole = surplus == block.len();
+            let is_within = match precision {
+                Precision::Exact => true,
+                Precision::Blocks { entries_max } => is_whole && before - self.len + surplus <= entries_max,
+            };
+            if surplus == 0 || !is_within {
+                break;
+            }
+            self.len -= surplus;
+            if is_whole {
+                self.remove_block(key);
+                continue;
+            }
+            let block = self.blocks.get_mut(&key).expect("the first block exists");
+            self.bytes -= block.bytes();
+            block.remove_first(surplus);
+            self.bytes += block.bytes();
+            break;
+        }
+        before - self.len
+    }
+
+    fn block_of(&self, id: Id) -> Option<&Block> {
+        self.blocks.range(..=id).next_back().map(|(_, block)| block)
+    }
+
+    fn remove_block(&mut self, key: Id) {
+        let block = self.blocks.remove(&key).expect("a block is removed once");
+        self.bytes -= block_bytes(&block);
+    }
+}
+
+fn block_bytes(block: &Block) -> usize {
+    size_of::<(Id, Block)>() + block.bytes()
+}

@@ -1,0 +1,90 @@
+//! The id of a stream's entry.
+
+use std::ops::Deref;
+
+/// When an entry was added, in milliseconds, and its number within that millisecond.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Id {
+    pub ms: u64,
+    pub seq: u64,
+}
+
+impl Id {
+    pub const MIN: Self = Self { ms: 0, seq: 0 };
+    pub const MAX: Self = Self { ms: u64::MAX, seq: u64::MAX };
+
+    pub const fn new(ms: u64, seq: u64) -> Self {
+        Self { ms, seq }
+    }
+
+    /// The id right after this one; none after the last.
+    pub fn next(self) -> Option<Self> {
+        match self.seq.checked_add(1) {
+            Some(seq) => Some(Self { ms: self.ms, seq }),
+            None => Some(Self { ms: self.ms.checked_add(1)?, seq: 0 }),
+        }
+    }
+
+    /// The id right before this one; none before the first.
+    pub fn previous(self) -> Option<Self> {
+        match self.seq.checked_sub(1) {
+            Some(seq) => Some(Self { ms: self.ms, seq }),
+            None => Some(Self { ms: self.ms.checked_sub(1)?, seq: u64::MAX }),
+        }
+    }
+
+    /// The id as `ms-seq`, without an allocation.
+    pub fn text(self) -> IdText {
+        let mut text = IdText { bytes: [0; IdText::MAX], len: 0 };
+        text.append(itoa::Buffer::new().format(self.ms).as_bytes());
+        text.append(b"-");
+        text.append(itoa::Buffer::new().format(self.seq).as_bytes());
+        text
+    }
+}
+
+/// An id as text.
+#[derive(Clone, Copy, Debug)]
+pub struct IdText {
+    bytes: [u8; Self::MAX],
+    len: u8,
+}
+
+impl IdText {
+    /// Two numbers of 20 digits and the dash between them.
+    const MAX: usize = 41;
+
+    fn append(&mut self, part: &[u8]) {
+        let start = usize::from(self.len);
+        self.bytes[start..start + part.len()].copy_from_slice(part);
+        self.len += part.len() as u8;
+    }
+}
+
+impl Deref for IdText {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.bytes[..usize::from(self.len)]
+    }
+}
+
+impl AsRef<[u8]> for IdText {
+    fn as_ref(&self) -> &[u8] {
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_count_through_both_parts() {
+        assert_eq!(Id::new(1, u64::MAX).next(), Some(Id::new(2, 0)));
+        assert_eq!(Id::new(2, 0).previous(), Some(Id::new(1, u64::MAX)));
+        assert_eq!(Id::MAX.next(), None);
+        assert_eq!(Id::MIN.previous(), None);
+        assert_eq!(&*Id::MAX.text(), b"18446744073709551615-18446744073709551615");
+    }
+}

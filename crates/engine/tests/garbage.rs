@@ -1,0 +1,112 @@
+//! What is deleted is gone at once and freed later.
+
+use windlass_engine::{Config, Engine, Time};
+use windlass_resp::Value;
+
+const NOW: Time = Time::from_millis(1_800_000_000_000);
+
+#[test]
+fn an_emptied_database_is_freed_by_tick() {
+    let mut engine = Engine::new(Config::default());
+    let session = engine.open_session("test", NOW);
+    for number in 0..5_000 {
+        engine.execute(session, &[b"SET", format!("key:{number}").as_bytes(), b"value"], NOW);
+    }
+    engine.execute(session, &[b"FLUSHALL"], NOW);
+    let reply = engine.execute(session, &[b"DBSIZE"], NOW).reply;
+    assert_eq!(reply, Some(Value::Integer(0)));
+    assert_eq!(engine.bytes(), 0);
+    assert!(engine.next_due().is_some_and(|due| due <= NOW), "there is something to free");
+    let mut ticks = 0;
+    while engine.next_due().is_some() {
+        engine.tick(NOW, 100);
+        ticks += 1;
+    }
+    assert!((40..=120).contains(&ticks), "5,000 keys took {ticks} ticks of 100");
+}
+
+#[test]
+fn memory_is_counted_back_to_nothing() {
+    let mut engine = Engine::new(Config::default());
+    let session = engine.open_session("test", NOW);
+    let long = vec![b'x'; 1_000];
+    for args in [
+        &[b"SET".as_slice(), b"k", &long][..],
+        &[b"SET", b"k", b"short"],
+        &[b"APPEND", b"k", &long],
+        &[b"SETRANGE", b"k", b"5000", b"x"],
+        &[b"EXPIRE", b"k", b"100"],
+        &[b"RENAME", b"k", b"a rather long name for such a key"],
+        &[b"COPY", b"a rather long name for such a key", b"k"],
+        &[b"SETBIT", b"k", b"80000", b"1"],
+        &[b"GETSET", b"k", &long],
+        &[b"INCR", b"n"],
+        &[b"DEL", b"k", b"n", b"a rather long name for such a key"],
+    ] {
+        let reply = engine.execute(session, args, NOW).reply;
+        assert!(!reply.expect("these answer").is_error(), "{}", args[0].escape_ascii());
+    }
+    assert_eq!(engine.execute(session, &[b"DBSIZE"], NOW).reply, Some(Value::Integer(0)));
+    // The table of keys keeps one bucket.
+    assert!(engine.bytes() < 100, "{} bytes are left", engine.bytes());
+}
+
+/// The words of the n-th member in a command that adds it.
+type Words = fn(usize) -> Vec<String>;
+
+/// Makes a value of 20,000 members by commands of 100 each.
+fn fill(
+    engine: &mut Engine,
+    session: windlass_engine::SessionId,
+    name: &str,
+    words: fn(usize) -> Vec<String>,
+) {
+    for start in (0..20_000).step_by(100) {
+        let mut args = vec![name.to_owned(), "big".to_owned()];
+        args.extend((start..start + 100).flat_map(words));
+        let args: Vec<&[u8]> = args.iter().map(String::as_bytes).collect();
+        let reply = engine.execute(session, &args, NOW).reply;
+        assert!(!reply.expect("these answer").is_error(), "{name}");
+    }
+}
+
+#[test]
+fn a_big_value_of_every_type_is_freed_by_tick() {
+    let makers: [(&str, Words); 4] = [
+        ("RPUSH", |n| vec![format!("item:{n}")]),
+        ("SADD", |n| vec![format!("member:{n}")]),
+        ("HSET", |n| vec![format!("field:{n}"), "value".into()]),
+        ("ZADD", |n| vec![n.to_string(), format!("member:{n}")]),
+    ];
+    for (name, words) in makers {
+        let mut engine = Engine::new(Config::default());
+        let session = engine.open_session("test", NOW);
+        fill(&mut engine, session, name, words);
+        // An overwritten value is deleted, too.
+        engine.execute(session, &[b"SET", b"big", b"small"], NOW);
+        assert_freed_in_about_200_ticks(&mut engine, name);
+    }
+}
+
+#[test]
+fn a_big_stream_with_pending_entries_is_freed_by_tick() {
+    let mut engine = Engine::new(Config::default());
+    let session = engine.open_session("test", NOW);
+    for _ in 0..10_000 {
+        engine.execute(session, &[b"XADD", b"big", b"*", b"field", b"value"], NOW);
+    }
+    engine.execute(session, &[b"XGROUP", b"CREATE", b"big", b"group", b"0"], NOW);
+    let read = [&b"XREADGROUP"[..], b"GROUP", b"group", b"me", b"STREAMS", b"big", b">"];
+    engine.execute(session, &read, NOW);
+    engine.execute(session, &[b"UNLINK", b"big"], NOW);
+    assert_freed_in_about_200_ticks(&mut engine, "XADD");
+}
+
+fn assert_freed_in_about_200_ticks(engine: &mut Engine, name: &str) {
+    let mut ticks = 0;
+    while engine.next_due().is_some() && ticks < 1_000 {
+        engine.tick(NOW, 100);
+        ticks += 1;
+    }
+    assert!((100..=300).contains(&ticks), "what {name} made took {ticks} ticks of 100");
+}

@@ -1,0 +1,38 @@
+//! Why a server cannot start or go on.
+
+use std::io;
+
+/// Result of a server's operation.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// Why a server cannot start or go on. The text is a sentence that says what to do where that is known.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The configuration cannot work.
+    #[error("the configuration is not valid: {}", problems.join("; "))]
+    Config {
+        /// Every problem, each in words.
+        problems: Vec<String>,
+    },
+    /// An address cannot be listened on.
+    #[error("cannot listen on {address} ({source}){}", hint(source))]
+    Listen {
+        /// The address or path.
+        address: String,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// A thread cannot be started.
+    #[error("cannot start a thread for clients ({0})")]
+    Thread(io::Error),
+}
+
+fn hint(source: &io::Error) -> &'static str {
+    match source.kind() {
+        io::ErrorKind::AddrInUse => ": another program listens there; end it, or choose another port",
+        io::ErrorKind::PermissionDenied => ": this user may not; choose a port above 1023 or another path",
+        io::ErrorKind::AddrNotAvailable => ": this machine does not have the address",
+        _ => "",
+    }
+}

@@ -1,0 +1,131 @@
+//! Sockets: how they are opened, accepted and set up.
+
+use std::io;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::os::unix::net::UnixStream as StdUnixStream;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
+use tokio::net::{TcpListener, UnixListener};
+
+use crate::config::Config;
+use crate::error::{Error, Result};
+
+/// A place where clients arrive.
+pub enum Listener {
+    Tcp(std::net::TcpListener),
+    Unix(std::os::unix::net::UnixListener, PathBuf),
+}
+
+/// A client that has just arrived, of no runtime yet.
+pub enum Arrival {
+    Tcp(std::net::TcpStream, SocketAddr),
+    Unix(StdUnixStream),
+}
+
+/// Opens every place that the configuration names.
+pub fn open(config: &Config) -> Result<Vec<Listener>> {
+    let mut listeners = Vec::new();
+    for text in &config.tcp {
+        let at = |source| Error::Listen { address: text.clone(), source };
+        for address in text.to_socket_addrs().map_err(at)? {
+            listeners.push(Listener::Tcp(open_tcp(address, config.backlog).map_err(at)?));
+        }
+    }
+    if let Some(path) = &config.unix {
+        let at = |source| Error::Listen { address: path.display().to_string(), source };
+        listeners.push(Listener::Unix(open_unix(path).map_err(at)?, path.clone()));
+    }
+    Ok(listeners)
+}
+
+fn open_tcp(address: SocketAddr, backlog: i32) -> io::Result<std::net::TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    // A server that starts again must not wait for the connections of the one before to be forgotten.
+    socket.set_reuse_address(true)?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(backlog)?;
+    Ok(socket.into())
+}
+
+/// Opens a unix socket for this user alone, in place of one that nobody serves any more.
+fn open_unix(path: &Path) -> io::Result<std::os::unix::net::UnixListener> {
+    if std::fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket()) {
+        if StdUnixStream::connect(path).is_ok() {
+            return Err(io::ErrorKind::AddrInUse.into());
+        }
+        std::fs::remove_file(path)?;
+    }
+    let listener = std::os::unix::net::UnixListener::bind(path)?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
+    listener.set_nonblocking(true)?;
+    Ok(listener)
+}
+
+impl Listener {
+    /// Where clients reach it.
+    pub fn address(&self) -> io::Result<String> {
+        match self {
+            Self::Tcp(listener) => listener.local_addr().map(|address| address.to_string()),
+            Self::Unix(_, path) => Ok(path.display().to_string()),
+        }
+    }
+
+    /// Hands each client that arrives to `welcome`, until the future is dropped.
+    pub async fn accept_each(self, keepalive: Duration, welcome: impl Fn(Arrival)) -> io::Result<()> {
+        match self {
+            Self::Tcp(listener) => {
+                let listener = TcpListener::from_std(listener)?;
+                loop {
+                    match listener.accept().await.and_then(|(stream, from)| Ok((stream.into_std()?, from))) {
+                        Ok((stream, from)) => {
+                            if let Err(error) = set_up(&stream, keepalive) {
+                                tracing::debug!(%error, %from, "a client was gone before it was served");
+                                continue;
+                            }
+                            welcome(Arrival::Tcp(stream, from));
+                        }
+                        Err(error) => rest(&error).await,
+                    }
+                }
+            }
+            Self::Unix(listener, path) => {
+                let listener = UnixListener::from_std(listener)?;
+                let _guard = Unlink(path);
+                loop {
+                    match listener.accept().await.and_then(|(stream, _)| stream.into_std()) {
+                        Ok(stream) => welcome(Arrival::Unix(stream)),
+                        Err(error) => rest(&error).await,
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn set_up(stream: &std::net::TcpStream, keepalive: Duration) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    SockRef::from(stream).set_tcp_keepalive(&TcpKeepalive::new().with_time(keepalive))
+}
+
+/// Waits a moment after a failed accept: with no file handles left, the next attempt would fail at once as well.
+async fn rest(error: &io::Error) {
+    const PAUSE: Duration = Duration::from_millis(50);
+    tracing::warn!(%error, "a client could not be accepted");
+    tokio::time::sleep(PAUSE).await;
+}
+
+/// Removes a socket's file with its listener.
+struct Unlink(PathBuf);
+
+impl Drop for Unlink {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}

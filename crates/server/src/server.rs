@@ -1,0 +1,114 @@
+//! The server: from its sockets to its threads, and their end in good order.
+
+use std::future::Future;
+use std::io::Write;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use windlass_db::Database;
+
+use crate::config::Config;
+use crate::error::{Error, Result};
+use crate::listen::{self, Arrival, Listener};
+use crate::worker::{Place, Worker};
+
+/// What a client too many is told, in Redis's words.
+const TOO_MANY: &[u8] = b"-ERR max number of clients reached\r\n";
+
+/// A database on the network; clients are answered once [`Server::run_until`] runs.
+pub struct Server {
+    config: Config,
+    database: Database,
+    listeners: Vec<Listener>,
+    addresses: Vec<String>,
+}
+
+impl Server {
+    /// Opens the sockets.
+    ///
+    /// # Errors
+    /// When the configuration is not valid or an address cannot be had; the text says which and what to do.
+    pub fn bind(config: Config, database: Database) -> Result<Self> {
+        config.validate()?;
+        let listeners = listen::open(&config)?;
+        let addresses = listeners
+            .iter()
+            .map(|listener| {
+                listener.address().map_err(|source| Error::Listen { address: "a socket".into(), source })
+            })
+            .collect::<Result<_>>()?;
+        Ok(Self { config, database, listeners, addresses })
+    }
+
+    /// Where clients reach it, with the ports that the system chose.
+    pub fn addresses(&self) -> &[String] {
+        &self.addresses
+    }
+
+    /// Serves clients until `stop` is ready. Then nobody is accepted, each client gets the replies to what ran for it,
+    /// and after [`Config::stop_grace`] at the latest the sockets are closed and the threads have ended. The database
+    /// goes on.
+    ///
+    /// # Errors
+    /// When a thread cannot be started or a socket fails.
+    pub async fn run_until(self, stop: impl Future<Output = ()>) -> Result<()> {
+        let Self { config, database, listeners, addresses } = self;
+        let (stopper, stopped) = watch::channel(false);
+        let workers = (0..config.threads)
+            .map(|_| Worker::start(database.clone(), stopped.clone(), config.stop_grace))
+            .collect::<Result<Vec<_>>>()?;
+        let gate = Arc::new(Gate {
+            workers,
+            next: AtomicUsize::new(0),
+            taken: Arc::new(AtomicUsize::new(0)),
+            clients_max: config.clients_max,
+        });
+        let mut doors = JoinSet::new();
+        for listener in listeners {
+            let gate = gate.clone();
+            doors.spawn(listener.accept_each(config.keepalive, move |arrival| gate.welcome(arrival)));
+        }
+        let failed = tokio::select! {
+            () = stop => None,
+            Some(door) = doors.join_next() => door.expect("accepting clients does not panic").err(),
+        };
+        doors.shutdown().await;
+        // A receiver that is gone belongs to a worker that has ended already.
+        let _ = stopper.send(true);
+        let gate = Arc::into_inner(gate).expect("nobody accepts any more");
+        let join = move || gate.workers.into_iter().for_each(Worker::join);
+        tokio::task::spawn_blocking(join).await.expect("ending the threads does not panic");
+        match failed {
+            Some(source) => Err(Error::Listen { address: addresses.join(", "), source }),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Lets clients in and spreads them over the threads in turn.
+struct Gate {
+    workers: Vec<Worker>,
+    next: AtomicUsize,
+    taken: Arc<AtomicUsize>,
+    clients_max: usize,
+}
+
+impl Gate {
+    fn welcome(&self, arrival: Arrival) {
+        match Place::take(&self.taken, self.clients_max) {
+            Some(place) => {
+                let turn = self.next.fetch_add(1, Ordering::Relaxed) % self.workers.len();
+                self.workers[turn].welcome(arrival, place);
+            }
+            None => {
+                // The buffer of a new socket takes so few bytes at once; whoever is gone misses nothing.
+                let _ = match arrival {
+                    Arrival::Tcp(mut stream, _) => stream.write_all(TOO_MANY),
+                    Arrival::Unix(mut stream) => stream.write_all(TOO_MANY),
+                };
+            }
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! The server, seen from its sockets.
+
+use std::os::unix::fs::PermissionsExt;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpStream, UnixStream};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use windlass_db::Database;
+use windlass_server::{Config, Error, Result, Server};
+
+/// A server that runs until it is stopped.
+struct Running {
+    addresses: Vec<String>,
+    stop: oneshot::Sender<()>,
+    task: JoinHandle<Result<()>>,
+}
+
+impl Running {
+    fn start(config: Config) -> Self {
+        let server = Server::bind(config, memory()).expect("a free port");
+        let addresses = server.addresses().to_vec();
+        let (stop, stopped) = oneshot::channel();
+        let task = tokio::spawn(server.run_until(async {
+            let _ = stopped.await;
+        }));
+        Self { addresses, stop, task }
+    }
+
+    async fn connect(&self) -> TcpStream {
+        TcpStream::connect(&self.addresses[0]).await.expect("it listens")
+    }
+
+    async fn stop(self) {
+        self.stop.send(()).expect("it runs");
+        self.task.await.expect("no panic").expect("a clean end");
+    }
+}
+
+fn memory() -> Database {
+    Database::memory(windlass_db::Config::default()).expect("the default configuration is valid")
+}
+
+fn any_port() -> Config {
+    Config { tcp: vec!["127.0.0.1:0".into()], threads: 2, ..Config::default() }
+}
+
+async fn check(stream: &mut (impl AsyncReadExt + AsyncWriteExt + Unpin), request: &str, reply: &str) {
+    stream.write_all(request.as_bytes()).await.expect("the server reads");
+    let mut got = vec![0; reply.len()];
+    stream.read_exact(&mut got).await.expect("a reply");
+    assert_eq!(String::from_utf8_lossy(&got), reply);
+}
+
+async fn rest(mut stream: TcpStream) -> String {
+    let mut text = String::new();
+    stream.read_to_string(&mut text).await.expect("the end");
+    text
+}
+
+#[tokio::test]
+async fn clients_on_all_threads_share_the_database() {
+    let server = Running::start(any_port());
+    let mut clients = Vec::new();
+    for number in 1..=6 {
+        let mut client = server.connect().await;
+        check(&mut client, "INCR n\r\n", &format!(":{number}\r\n")).await;
+        clients.push(client);
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_unix_socket_is_for_this_user_and_goes_with_the_server() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("s");
+    // A socket that a server left when it crashed is replaced.
+    drop(std::os::unix::net::UnixListener::bind(&path).expect("a socket"));
+    let server = Running::start(Config { unix: Some(path.clone()), ..any_port() });
+    let mut client = UnixStream::connect(&path).await.expect("it listens");
+    check(&mut client, "PING\r\n", "+PONG\r\n").await;
+    assert_eq!(std::fs::metadata(&path).expect("the socket").permissions().mode() & 0o777, 0o600);
+    server.stop().await;
+    assert!(!path.exists());
+}
+
+#[tokio::test]
+async fn a_client_too_many_is_told_so() {
+    let server = Running::start(Config { clients_max: 1, ..any_port() });
+    let mut first = server.connect().await;
+    check(&mut first, "PING\r\n", "+PONG\r\n").await;
+    assert_eq!(rest(server.connect().await).await, "-ERR max number of clients reached\r\n");
+    check(&mut first, "QUIT\r\n", "+OK\r\n").await;
+    assert_eq!(rest(first).await, "");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_stopping_server_ends_waiting_and_idle_clients() {
+    let server = Running::start(any_port());
+    let mut waiting = server.connect().await;
+    check(&mut waiting, "PING\r\nBLPOP list 0\r\n", "+PONG\r\n").await;
+    let mut idle = server.connect().await;
+    check(&mut idle, "PING\r\n", "+PONG\r\n").await;
+    server.stop().await;
+    assert_eq!((rest(waiting).await, rest(idle).await), (String::new(), String::new()));
+}
+
+#[tokio::test]
+async fn a_client_that_takes_no_replies_does_not_hold_the_server() {
+    let server = Running::start(Config { stop_grace: Duration::from_millis(50), ..any_port() });
+    let mut client = server.connect().await;
+    let value = "x".repeat(1 << 20);
+    check(&mut client, &format!("*3\r\n$3\r\nSET\r\n$1\r\nk\r\n${}\r\n{value}\r\n", value.len()), "+OK\r\n")
+        .await;
+    client.write_all("GET k\r\n".repeat(64).as_bytes()).await.expect("the server reads");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_port_that_is_taken_is_named() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = taken.local_addr().expect("an address").to_string();
+    let error = Server::bind(Config { tcp: vec![address.clone()], ..Config::default() }, memory()).err();
+    assert_eq!(
+        error.expect("it is taken").to_string(),
+        format!(
+            "cannot listen on {address} (Address already in use (os error 98)): another program listens there; end it, \
+             or choose another port"
+        )
+    );
+}
+
+#[tokio::test]
+async fn a_socket_that_is_served_or_cannot_be_is_named() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let served = folder.path().join("s");
+    let _listener = std::os::unix::net::UnixListener::bind(&served).expect("a socket");
+    let long = folder.path().join("x".repeat(120));
+    for (path, reason) in [(served, "address in use"), (long, "path must be shorter than SUN_LEN")] {
+        let error = Server::bind(Config { unix: Some(path.clone()), ..Config::default() }, memory()).err();
+        let Some(Error::Listen { address, source }) = error else { panic!("it opened") };
+        assert_eq!(address, path.display().to_string());
+        assert!(source.to_string().contains(reason), "{source}");
+    }
+}
+
+#[test]
+fn a_configuration_names_every_problem() {
+    let config =
+        Config { clients_max: 0, backlog: 0, threads: 0, keepalive: Duration::ZERO, ..Config::default() };
+    assert_eq!(
+        config.validate().expect_err("nothing of it works").to_string(),
+        "the configuration is not valid: `tcp` or `unix` must say where to listen; `clients_max` must be at least 1; \
+         `backlog` must be at least 1; `threads` must be at least 1; `keepalive` must be at least a second"
+    );
+}

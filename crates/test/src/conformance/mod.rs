@@ -1,0 +1,100 @@
+//! What the job library promises, as cases that run on any store.
+//!
+//! A case is an `async fn` that takes a [`Store`], named as a sentence; it asserts, and returns when all is
+//! well. A new case is a function and its line in [`CASES`]. Cases share a server but each has a namespace
+//! of its own, so that they may run at once.
+
+mod moves;
+mod outcomes;
+mod process;
+mod recovery;
+mod results;
+mod working;
+mod world;
+
+use std::pin::Pin;
+
+pub use process::be_a_worker_if_asked;
+pub use world::{Store, World};
+
+/// A case that is running. It stays on the thread that began it.
+pub type Running<'a> = Pin<Box<dyn Future<Output = ()> + 'a>>;
+
+/// One case.
+#[derive(Clone, Copy)]
+pub struct Case {
+    /// The sentence that it shows.
+    pub name: &'static str,
+    /// Runs it.
+    pub run: for<'a> fn(&'a Store) -> Running<'a>,
+}
+
+macro_rules! cases {
+    ($($family:ident: $($name:ident)+;)+) => {
+        &[$($(Case { name: stringify!($name), run: |store| Box::pin($family::$name(store)) }),+),+]
+    };
+}
+
+/// Every case.
+pub const CASES: &[Case] = cases! {
+    moves:
+        what_is_pushed_is_taken_once_and_ends
+        two_takers_never_get_the_same_job
+        a_late_completion_is_refused
+        a_late_failure_is_refused
+        a_lost_lease_is_not_renewed
+        strict_order_holds_across_queues
+        a_paused_queue_gives_nothing
+        a_scheduled_job_is_never_early
+        a_failed_job_keeps_its_bytes_and_its_id
+        an_enqueue_key_makes_a_push_idempotent
+        a_job_that_a_worker_has_cannot_be_removed
+        the_dead_are_bounded
+        a_large_batch_is_fenced_job_by_job
+        leftover_work_wakes_the_next_taker
+        a_fetch_without_room_leaves_the_mark_that_brought_it
+        a_store_that_forgot_the_scripts_is_told_them;
+    recovery:
+        what_a_dead_worker_held_is_never_lost
+        a_job_that_had_not_begun_gets_its_count_back
+        suspects_run_one_at_a_time
+        one_fetch_takes_one_suspect_over_all_queues
+        only_the_running_suspect_is_blamed_and_dies_in_the_end
+        a_lost_fetch_reply_of_a_living_worker_comes_back
+        released_jobs_are_taken_first_and_uncounted
+        a_worker_that_leaves_gives_back_what_it_never_knew
+        a_worker_resumes_what_a_dead_one_began
+        renewal_keeps_a_long_job;
+    outcomes:
+        a_failing_job_is_retried_and_dies
+        a_dead_job_can_be_tried_again
+        a_snooze_is_not_an_attempt
+        kill_discard_and_cancel_end_where_they_say
+        a_panic_is_a_failed_attempt
+        a_job_that_takes_too_long_has_failed
+        an_expired_job_is_discarded
+        garbage_dies_with_a_reason_and_the_worker_lives
+        arguments_of_the_wrong_shape_fail
+        an_unknown_kind_is_parked_until_somebody_knows_it;
+    process:
+        a_killed_process_loses_nothing;
+    results:
+        a_result_reaches_all_who_wait
+        an_empty_result_is_a_result
+        a_failure_reaches_those_who_wait
+        a_job_without_result_says_so
+        an_early_result_is_kept;
+    working:
+        identical_payloads_both_run
+        many_jobs_all_run
+        concurrent_pushes_each_get_their_own_id
+        an_idle_worker_is_woken
+        no_more_is_taken_than_can_run
+        running_jobs_may_end_when_the_worker_stops
+        a_forced_stop_gives_jobs_back_at_once
+        a_quiet_worker_takes_nothing
+        blocking_jobs_run_on_their_own_threads
+        delayed_jobs_run_and_leave_nothing_behind
+        names_and_sizes_are_checked
+        the_inspector_lists_every_state;
+};
