@@ -93,7 +93,7 @@ fn parameters(args: Args<'_>) -> Result<(Words<'_>, Words<'_>)> {
         Err(_) => Err(Error::new("ERR Number of keys can't be negative")),
         Ok(count) => words
             .split_at_checked(count)
-            .ok_or(Error::new("ERR Number of keys can't be greater than number of args")),
+            .ok_or_else(|| Error::new("ERR Number of keys can't be greater than number of args")),
     }
 }
 

@@ -154,10 +154,10 @@ impl Reader<'_> {
     fn table(&mut self, table: &Table, depth: usize) -> Result<Value> {
         let names = self.names;
         if let Some(text) = text_field(table, &names.err) {
-            return Ok(Value::Error(line(&text).into()));
+            return Ok(Value::Error(line(&text)));
         }
         if let Some(text) = text_field(table, &names.ok) {
-            return Ok(Value::Simple(line(&text).into()));
+            return Ok(Value::Simple(line(&text)));
         }
         for (name, typed) in &names.typed {
             let value: LuaValue = raw(table, name);
@@ -221,8 +221,8 @@ impl Reader<'_> {
     }
 
     fn spend(&mut self, bytes: usize) -> Result<()> {
-        self.left =
-            self.left.checked_sub(bytes).ok_or(Error::new("ERR the reply of the script is too large"))?;
+        let left = self.left.checked_sub(bytes);
+        self.left = left.ok_or_else(|| Error::new("ERR the reply of the script is too large"))?;
         Ok(())
     }
 }
@@ -244,7 +244,7 @@ fn line(text: &str) -> Cow<'static, str> {
 /// becomes the smallest.
 fn truncate(number: f64) -> i64 {
     const LIMIT: f64 = 9_223_372_036_854_775_808.0;
-    if number >= -LIMIT && number < LIMIT { number as i64 } else { i64::MIN }
+    if (-LIMIT..LIMIT).contains(&number) { number as i64 } else { i64::MIN }
 }
 
 /// A number as a command's argument: `%.17g`.

@@ -129,8 +129,8 @@ impl Scene {
 
     /// Checks that a command exists, is well-formed and may run in this script.
     fn admit(&self, args: Args<'_>) -> Result<(&'static Command, command::Body)> {
-        let command =
-            command::find(args[0]).ok_or(Error::new("ERR Unknown Redis command called from script"))?;
+        let command = command::find(args[0])
+            .ok_or_else(|| Error::new("ERR Unknown Redis command called from script"))?;
         if !command.accepts(args.len()) {
             return Err(Error::new("ERR Wrong number of args calling Redis command from script"));
         }

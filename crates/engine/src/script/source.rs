@@ -20,8 +20,10 @@ pub fn split(source: &[u8]) -> Result<(Declaration, &[u8])> {
     if !source.starts_with(b"#!") {
         return Ok((Declaration::default(), source));
     }
-    let end =
-        source.iter().position(|byte| *byte == b'\n').ok_or(Error::new("ERR Invalid script shebang"))?;
+    let end = source
+        .iter()
+        .position(|byte| *byte == b'\n')
+        .ok_or_else(|| Error::new("ERR Invalid script shebang"))?;
     let line = String::from_utf8_lossy(&source[..end]);
     let mut words = line.split_ascii_whitespace();
     let engine = words.next().unwrap_or_default();

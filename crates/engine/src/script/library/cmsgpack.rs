@@ -21,7 +21,7 @@ const ITEM_COST: u64 = 10;
 
 pub fn library(lua: &Lua) -> mlua::Result<Table> {
     let library = Library::new(lua)?
-        .with("pack", |lua, args| pack(lua, args))?
+        .with("pack", pack)?
         .with("unpack", |lua, args| unpack(&Arguments::new(lua, "unpack", args), 0, 0))?
         .with("unpack_one", |lua, args| {
             let args = Arguments::new(lua, "unpack_one", args);
