@@ -48,7 +48,7 @@ fn a_wrong_command_line_says_what_to_do() {
         (&["job", "push", "two words"], 1, "the kind `two words`"),
         (&["queue", "ls", "--store", "http://localhost"], 4, "the scheme `http` is unknown"),
         (&["queue", "ls", "--store", "redis://127.0.0.1:1"], 3, "cannot connect to 127.0.0.1:1"),
-        (&["queue", "ls", "--store", "foreign"], 1, "foreign"),
+        (&["queue", "ls", "--store", "foreign"], 4, "is not a Windlass directory"),
         (&["queue", "ls", "--namespace", "a b"], 4, "the namespace `a b`"),
         (&["serve", "--durability", "sometimes"], 4, "always, everysec or none"),
         (&["serve", "--maxmemory", "lots"], 4, "such as 512mb"),

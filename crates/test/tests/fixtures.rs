@@ -3,7 +3,7 @@
 //!
 //! `WINDLASS_TEST_FIXTURE=string` runs only the files whose name contains that word.
 
-use windlass_test::fixture::{ConnTarget, EngineTarget, Target, WireTarget, files, run};
+use windlass_test::fixture::{ConnTarget, Target, WireTarget, files, run};
 use windlass_test::our_server::OurServer;
 use windlass_test::redis_server::RedisServer;
 

@@ -10,12 +10,15 @@ mod paths;
 mod purity;
 mod size;
 
+/// Looks at the root and the files under it, and says what is wrong, a sentence each.
+type Rule = fn(&Path, &[File]) -> Vec<String>;
+
 /// Every problem found under `root`, one sentence each, with the file.
 pub fn check(root: &Path) -> Vec<String> {
     let files = files_under(root);
-    let rules: [fn(&Path, &[File]) -> Vec<String>; 6] =
+    const RULES: [Rule; 6] =
         [layers::check, purity::check, keys::check, dead::check, size::check, paths::check];
-    rules.iter().flat_map(|rule| rule(root, &files)).collect()
+    RULES.iter().flat_map(|rule| rule(root, &files)).collect()
 }
 
 /// A text file of the repository.
@@ -26,9 +29,11 @@ pub struct File {
 }
 
 impl File {
-    /// The code of a Rust file as numbered lines: without comments, and without the tests at its end.
+    /// The code of a Rust file as numbered lines: without comments, and without the tests, which are at its end or in a
+    /// file `tests.rs`.
     pub fn code(&self) -> impl Iterator<Item = (usize, &str)> {
-        let lines = self.text.lines().take_while(|line| line.trim() != "#[cfg(test)]");
+        let is_tests = self.path.ends_with("/tests.rs");
+        let lines = self.text.lines().take_while(move |line| !is_tests && line.trim() != "#[cfg(test)]");
         lines
             .enumerate()
             .map(|(at, line)| (at + 1, line))
@@ -36,7 +41,7 @@ impl File {
     }
 }
 
-/// The folders that hold nothing of ours.
+/// What holds nothing of ours.
 const SKIPPED: [&str; 3] = [".git", "target", "node_modules"];
 
 fn files_under(root: &Path) -> Vec<File> {
@@ -49,7 +54,9 @@ fn files_under(root: &Path) -> Vec<File> {
         paths.sort();
         for path in paths {
             let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-            if path.is_dir() && !SKIPPED.contains(&name) {
+            if SKIPPED.contains(&name) {
+                continue;
+            } else if path.is_dir() {
                 folders.push(path);
             } else if let Ok(text) = fs::read_to_string(&path) {
                 let path = path

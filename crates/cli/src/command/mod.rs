@@ -49,16 +49,17 @@ pub async fn connect(store: &Store) -> Result<Connection> {
 pub async fn connect_with(store: &Store, durability: windlass_db::Durability) -> Result<Connection> {
     let database = windlass_db::Config { durability, ..windlass_db::Config::default() };
     let config = windlass_conn::Config { database, ..windlass_conn::Config::default() };
-    Connection::open_with(&store.url, config).await.map_err(|error| {
-        let is_setting = matches!(
-            windlass_conn::Error::of(&error),
-            Some(windlass_conn::Error::BadUrl { .. } | windlass_conn::Error::MissingFeature { .. })
-        );
-        let code = if is_setting { CONFIGURATION } else { CANNOT_CONNECT };
-        match windlass_conn::Error::of(&error) {
-            Some(own) => Failure::new(code, own.clone()),
-            None => Failure::new(code, anyhow!(error).context(format!("cannot use the store {}", store.url))),
-        }
+    Connection::open_with(&store.url, config).await.map_err(|error| match windlass_conn::Error::of(&error) {
+        Some(
+            own @ (windlass_conn::Error::BadUrl { .. }
+            | windlass_conn::Error::MissingFeature { .. }
+            | windlass_conn::Error::Store(_)),
+        ) => Failure::new(CONFIGURATION, own.clone()),
+        Some(own) => Failure::new(CANNOT_CONNECT, own.clone()),
+        None => Failure::new(
+            CANNOT_CONNECT,
+            anyhow!(error).context(format!("cannot use the store {}", store.url)),
+        ),
     })
 }
 

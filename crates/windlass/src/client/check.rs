@@ -18,6 +18,10 @@ pub(super) async fn store(broker: &Broker) -> Result<()> {
         version(&info)?;
     }
     schema(broker).await?;
+    // An embedded store is what its URL says: whoever asks for memory knows that it is gone with the process.
+    if broker.connection().is_embedded() {
+        return Ok(());
+    }
     warn_of(broker, "appendonly", |value| value == "no", "its append log is off, a crash loses jobs").await;
     let evicts = |value: &str| value != "noeviction";
     warn_of(broker, "maxmemory-policy", evicts, "it may evict jobs when its memory is full").await;
