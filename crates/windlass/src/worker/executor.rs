@@ -1,4 +1,6 @@
-//! Runs taken jobs, in the order in which they were taken, no more at once than the concurrency.
+//! Runs taken jobs, in the order in which they were taken, no more at once than the concurrency. A job counts until the
+//! store has been told of its end: what a crash makes run again is no more than the concurrency, too, and the jobs that
+//! had begun are the first of those that the store still has as taken.
 //!
 //! There are as many executors as jobs may run at once. Each takes the next ready job itself, so that a
 //! job costs no task of its own; one that begins a job wakes the next executor if more is ready.
@@ -10,7 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
 
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use super::Shared;
 use super::kind::{Kind, Run, Running};
@@ -31,7 +33,11 @@ pub(super) struct Ticket {
 pub(super) struct Done {
     pub(super) taken: Taken,
     pub(super) end: End,
+    pub(super) begun: Begun,
 }
+
+/// Its place among the jobs that have begun; dropped when the store has been told of the job's end.
+pub(super) type Begun = OwnedSemaphorePermit;
 
 /// How an executor's work on a job ended.
 pub(super) enum End {
@@ -54,10 +60,10 @@ pub(super) struct Failed {
 }
 
 /// Jobs that are ready to be run.
-#[derive(Default)]
 pub(crate) struct Ready {
     state: Mutex<ReadyState>,
     more: Notify,
+    places: Arc<Semaphore>,
 }
 
 #[derive(Default)]
@@ -67,6 +73,11 @@ struct ReadyState {
 }
 
 impl Ready {
+    pub(super) fn new(concurrency: usize) -> Self {
+        let places = Arc::new(Semaphore::new(concurrency));
+        Self { state: Mutex::default(), more: Notify::new(), places }
+    }
+
     pub(super) fn add(&self, tickets: impl IntoIterator<Item = Ticket>) {
         self.lock().tickets.extend(tickets);
         self.more.notify_one();
@@ -80,11 +91,13 @@ impl Ready {
     /// Lets executors end once nothing is ready.
     pub(super) fn close(&self) {
         self.lock().is_closed = true;
+        self.places.close();
         self.more.notify_waiters();
         self.more.notify_one();
     }
 
-    async fn next(&self) -> Option<Ticket> {
+    async fn next(&self) -> Option<(Ticket, Begun)> {
+        let begun = self.places.clone().acquire_owned().await.ok()?;
         loop {
             let more = self.more.notified();
             let mut more = pin!(more);
@@ -96,7 +109,7 @@ impl Ready {
                     self.more.notify_one();
                 }
                 if ticket.is_some() || state.is_closed {
-                    return ticket;
+                    return ticket.map(|ticket| (ticket, begun));
                 }
             }
             more.await;
@@ -110,14 +123,14 @@ impl Ready {
 
 /// Runs ready jobs, one after the other, until there will be no more.
 pub(super) async fn execute(shared: Arc<Shared>, done: mpsc::Sender<Done>) {
-    while let Some(Ticket { taken, leash }) = shared.ready.next().await {
+    while let Some((Ticket { taken, leash }, begun)) = shared.ready.next().await {
         let end = if leash.is_dropped() {
             End::Returned
         } else {
             leash.start();
             run(&shared, &taken, leash).await
         };
-        if done.send(Done { taken, end }).await.is_err() {
+        if done.send(Done { taken, end, begun }).await.is_err() {
             return;
         }
     }

@@ -13,7 +13,7 @@ use crate::event::Event;
 use crate::failure::Fate;
 use crate::id::JobId;
 use crate::state::{AttemptError, History, State};
-use crate::worker::executor::{Failed, id_of};
+use crate::worker::executor::{Begun, Failed, id_of};
 use crate::worker::local_now_ms;
 
 /// How many failures are told to the store at once.
@@ -30,12 +30,12 @@ impl Failing {
     }
 
     /// Begins to tell the store of a failure. Waits when many are under way already.
-    pub(super) async fn start(&self, duty: &Rc<Duty>, taken: Taken, failed: Failed) {
+    pub(super) async fn start(&self, duty: &Rc<Duty>, taken: Taken, failed: Failed, begun: Begun) {
         let Ok(call) = self.calls.clone().acquire_owned().await else { return };
         let duty = duty.clone();
         tokio::task::spawn_local(async move {
             tell(&duty, taken, failed).await;
-            drop(call);
+            drop((call, begun));
         });
     }
 }

@@ -3,10 +3,11 @@
 use std::rc::Rc;
 
 use super::Duty;
-use super::hand::HoldKey;
+use super::hand::{Finish, HoldKey};
 use crate::broker::{Extra, Held};
 use crate::event::Event;
 use crate::id::JobId;
+use crate::worker::executor::Begun;
 
 /// Tells until the worker has ended.
 pub(super) async fn finish_all(duty: Rc<Duty>) {
@@ -18,12 +19,27 @@ pub(super) async fn finish_all(duty: Rc<Duty>) {
         };
         batch.sort_unstable_by_key(|finish| finish.held);
         let held: Vec<Held> = batch.iter().map(|finish| finish.held).collect();
-        let extras: Vec<Extra> = batch.into_iter().filter_map(|finish| finish.extra).collect();
+        let (extras, begun) = split(batch);
         let (name, consumer) = (&*duty.shared.queues[queue], &*duty.shared.worker);
         let finish = async || duty.broker.finish(name, consumer, &held, &extras).await;
         let refused = duty.until_answered(finish).await;
+        drop(begun);
         settle(&duty, queue, &held, &refused);
     }
+}
+
+/// What goes along with some of the jobs, and the places of all of them as one.
+fn split(batch: Vec<Finish>) -> (Vec<Extra>, Option<Begun>) {
+    let mut extras = Vec::new();
+    let mut all: Option<Begun> = None;
+    for Finish { extra, begun, .. } in batch {
+        extras.extend(extra);
+        match &mut all {
+            Some(all) => all.merge(begun),
+            None => all = Some(begun),
+        }
+    }
+    (extras, all)
 }
 
 fn settle(duty: &Duty, queue: usize, held: &[Held], refused: &[Held]) {

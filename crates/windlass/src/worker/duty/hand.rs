@@ -5,9 +5,7 @@ use std::sync::Arc;
 
 use crate::broker::{BATCH_JOBS_MAX, Extra, Held, Taken};
 use crate::context::{Leash, Pull};
-
-/// How many finished jobs may wait to be told to the store before no more are taken.
-const BACKLOG_MAX: usize = 4 * BATCH_JOBS_MAX;
+use crate::worker::executor::Begun;
 
 /// Most jobs of one fetch.
 const FETCH_MAX: usize = BATCH_JOBS_MAX;
@@ -29,6 +27,7 @@ impl HoldKey {
 pub(super) struct Finish {
     pub(super) held: Held,
     pub(super) extra: Option<Extra>,
+    pub(super) begun: Begun,
 }
 
 /// What the worker holds. A job is held from its fetch until the store has been told of its end.
@@ -59,9 +58,6 @@ impl Hand {
     /// the last fetch was under way, nor than the concurrency. So short jobs keep the store busy, and a
     /// worker with long ones takes nothing that it cannot begin.
     pub(super) fn room(&self) -> usize {
-        if self.backlog >= BACKLOG_MAX {
-            return 0;
-        }
         let prefetch = self.ended_since_fetch.min(self.concurrency);
         (self.concurrency + prefetch).saturating_sub(self.in_hand).min(FETCH_MAX)
     }

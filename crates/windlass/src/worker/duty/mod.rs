@@ -97,7 +97,7 @@ async fn live(worker: Worker, runtime: Handle) -> Result<Summary> {
         events,
         worker: name,
         queues,
-        ready: executor::Ready::default(),
+        ready: executor::Ready::new(concurrency),
         threads,
         clock_offset_ms: Default::default(),
     });
