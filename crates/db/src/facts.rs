@@ -80,7 +80,7 @@ impl Store {
             ("aof_buffer_length", facts.log_pending_bytes.to_string()),
         ];
         let lines = lines.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
-        core.engine.set_facts("Persistence", lines);
+        core.engine.set_facts("persistence", lines);
     }
 
     /// Tells CONFIG GET, whose names are Redis's, how the log is kept: clients judge the store by it.

@@ -38,7 +38,7 @@ pub fn read(path: &Path, may_be_torn: bool, apply: Apply<'_>) -> Result<Content>
     let source = Source::open(path, 0).map_err(Error::io("open", path))?;
     let length = source.length().map_err(Error::io("look at", path))?;
     let mut reader =
-        Reader { path: path.to_owned(), source, length, records: 0, sequence: 1, is_ours: true, apply };
+        Reader { path: path.to_owned(), source, length, records: 0, sequence: 1, is_ours: false, apply };
     let end = match reader.run()? {
         Stop::End => length,
         Stop::Broken(broken) => {
@@ -71,7 +71,7 @@ struct Reader<'a> {
     length: u64,
     records: u64,
     sequence: u64,
-    /// True while the last bytes read were a covered group, or nothing was read: what follows is ours.
+    /// True from the mark of a group until something of Redis's own begins.
     is_ours: bool,
     apply: Apply<'a>,
 }
@@ -92,6 +92,10 @@ impl Reader<'_> {
                 [b'*', ..] => self.uncovered()?,
                 mark if mark == REDIS_TIMESTAMP => self.timestamp()?,
                 mark if mark == MARK => self.group()?,
+                short if MARK.starts_with(short) => {
+                    self.is_ours = true;
+                    Some(self.broken("an annotation has no end"))
+                }
                 _ => Some(self.broken("there is neither a group nor a record")),
             };
             if let Some(stop) = stop {
@@ -102,6 +106,7 @@ impl Reader<'_> {
 
     /// A group under its annotation.
     fn group(&mut self) -> Result<Option<Stop>> {
+        self.is_ours = true;
         let Some(line) = self.line()? else { return Ok(Some(self.broken("an annotation has no end"))) };
         let line_length = line.len();
         let Some(annotation) = Annotation::decode(line) else {
@@ -152,12 +157,12 @@ impl Reader<'_> {
         }
         self.source.skip(whole);
         self.sequence += 1;
-        self.is_ours = true;
         Ok(None)
     }
 
     /// A record that Redis wrote, or a transaction of such records.
     fn uncovered(&mut self) -> Result<Option<Stop>> {
+        self.is_ours = false;
         let mut length = 0;
         let mut depth = 0;
         loop {
@@ -210,7 +215,6 @@ impl Reader<'_> {
             at += more;
         }
         self.source.skip(length);
-        self.is_ours = false;
         Ok(None)
     }
 

@@ -220,6 +220,15 @@ fn a_failed_sync_ends_writes_but_not_reads() {
         database.wait_durable(at).unwrap();
         assert_eq!(run(&session, "GET safe"), Value::from("1"));
         assert_eq!(run(&session, "EXISTS late"), Value::Integer(0));
+        let script = |body: &str| match session.call(&[b"EVAL", body.as_bytes(), b"0"]) {
+            Called::Reply(reply, _) => reply,
+            other => panic!("{other:?}"),
+        };
+        let Value::Error(text) = script("return redis.call('SET', 'scripted', 1)") else { panic!("it ran") };
+        assert!(text.starts_with("MISCONF "), "{text}");
+        assert_eq!(script("return redis.call('EXISTS', 'scripted')"), Value::Integer(0));
+        let Value::Verbatim(_, info) = run(&session, "INFO persistence") else { panic!("no text") };
+        assert!(info.contains("aof_last_write_status:err"));
         assert_eq!(disk.count(Operation::Sync), syncs, "a file whose sync failed is not synced again");
 
         database.compact().unwrap();

@@ -140,6 +140,16 @@ fn pages_that_never_reached_the_disk_are_a_torn_end() {
 }
 
 #[test]
+fn damage_in_what_redis_wrote_is_refused_wherever_it_begins() {
+    let damaged = b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n:1\r\n*1\r\n$4\r\nPING\r\n".as_slice();
+    let after_ours = [&write(3).bytes[..], damaged].concat();
+    for bytes in [damaged, b"\x7fELF", &after_ours] {
+        let (_directory, opened) = open_bytes(bytes);
+        assert!(matches!(opened, Err(Error::Damaged { .. })), "{}", bytes.escape_ascii());
+    }
+}
+
+#[test]
 fn a_missing_group_is_found() {
     let written = write(60);
     let (from, to) = (written.states[10].0, written.states[11].0);

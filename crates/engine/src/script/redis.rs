@@ -143,6 +143,12 @@ impl Scene {
         if self.is_read_only && is_write {
             return Err(Error::new("ERR Write commands are not allowed from read-only scripts."));
         }
+        // Nothing can have been written before: what refuses writes does not change while a script runs.
+        if let Some(reason) = &self.state.write_refusal
+            && command.flags.has(Flags::WRITE)
+        {
+            return Err(reason.clone());
+        }
         let limit = self.state.config.memory_max;
         let may_be_refused = limit > 0 && !self.allows_oom && !self.has_written;
         if may_be_refused && command.flags.has(Flags::DENY_OOM) && self.state.bytes() > limit {
