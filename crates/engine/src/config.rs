@@ -11,7 +11,8 @@ pub struct Config {
     pub memory_max: usize,
     /// The seed of hashing and of the commands that choose at random. Not a secret in tests; a server draws it.
     pub seed: u64,
-    /// How long a script may run before others are answered BUSY and, if it has not written, it may be stopped.
+    /// What CONFIG GET shows as `lua-time-limit`. The engine has no clock and stops scripts by
+    /// [`script_instructions_max`](Self::script_instructions_max).
     pub script_time_max_ms: u64,
     /// How many instructions of Lua a script that has not written may run before it is stopped. The engine has no
     /// clock; the default takes about five seconds.

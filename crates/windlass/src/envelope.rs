@@ -28,7 +28,7 @@ pub struct Envelope<'a, A = &'a RawValue> {
     pub kv: u32,
     /// The arguments.
     pub args: A,
-    /// What middleware adds: a JSON object.
+    /// What the push adds beside the arguments: a JSON object.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub meta: Option<serde_json::Map<String, serde_json::Value>>,
     /// How many attempts may fail before the job is dead.
