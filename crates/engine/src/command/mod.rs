@@ -63,6 +63,24 @@ pub(crate) enum Run {
     Engine(fn(&mut Engine, &mut Session, Args<'_>, Time) -> Option<Value>),
 }
 
+/// The group of a family, which makes the family's rows.
+pub(crate) struct Group(pub &'static str);
+
+impl Group {
+    /// The row of a command that works on the state alone.
+    pub(crate) const fn row(
+        self,
+        name: &'static str,
+        arity: i8,
+        flags: Flags,
+        keys: Keys,
+        summary: &'static str,
+        run: Body,
+    ) -> Command {
+        Command { name, arity, flags, keys, group: self.0, summary, run: Run::Call(run) }
+    }
+}
+
 /// Which arguments are keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Keys {

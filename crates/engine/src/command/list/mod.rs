@@ -7,10 +7,9 @@ mod position;
 mod push;
 mod read;
 
-use super::{Answer, Command, Flags, Keys, Run};
+use super::{Command, Flags, Group, Keys};
 use crate::args::Args;
 use crate::error::{Error, Result};
-use crate::state::Call;
 use crate::types::End;
 
 const READ: Flags = Flags::READONLY;
@@ -28,8 +27,15 @@ const FIRST_TWO: Keys = Keys::Range(1, 2, 1);
 const BUT_LAST: Keys = Keys::Range(1, -2, 1);
 
 pub const COMMANDS: &[Command] = &[
-    row("blmove", 6, WAIT_ADD, FIRST_TWO, "Move an item between lists, waiting for one", blocking::blmove),
-    row(
+    GROUP.row(
+        "blmove",
+        6,
+        WAIT_ADD,
+        FIRST_TWO,
+        "Move an item between lists, waiting for one",
+        blocking::blmove,
+    ),
+    GROUP.row(
         "blmpop",
         -5,
         WAIT_COUNTED,
@@ -37,9 +43,23 @@ pub const COMMANDS: &[Command] = &[
         "Pop items of the first list that has any, waiting",
         blocking::blmpop,
     ),
-    row("blpop", -3, WAIT, BUT_LAST, "Pop the head of the first list that has one, waiting", blocking::blpop),
-    row("brpop", -3, WAIT, BUT_LAST, "Pop the tail of the first list that has one, waiting", blocking::brpop),
-    row(
+    GROUP.row(
+        "blpop",
+        -3,
+        WAIT,
+        BUT_LAST,
+        "Pop the head of the first list that has one, waiting",
+        blocking::blpop,
+    ),
+    GROUP.row(
+        "brpop",
+        -3,
+        WAIT,
+        BUT_LAST,
+        "Pop the tail of the first list that has one, waiting",
+        blocking::brpop,
+    ),
+    GROUP.row(
         "brpoplpush",
         4,
         WAIT_ADD,
@@ -47,35 +67,41 @@ pub const COMMANDS: &[Command] = &[
         "Move a tail to the head of a list, waiting for one",
         blocking::brpoplpush,
     ),
-    row("lindex", 3, READ, FIRST, "Get the item at an index", read::lindex),
-    row("linsert", 5, ADD, FIRST, "Insert an item before or after another", edit::linsert),
-    row("llen", 2, READ_FAST, FIRST, "Get the length of a list", read::llen),
-    row("lmove", 5, ADD, FIRST_TWO, "Move an item from one end of a list to an end of another", pop::lmove),
-    row("lmpop", -4, WRITE, Keys::Counted(1), "Pop items of the first list that has any", pop::lmpop),
-    row("lpop", -2, WRITE_FAST, FIRST, "Remove and get items at the head", pop::lpop),
-    row("lpos", -3, READ, FIRST, "Get the index of an item", position::lpos),
-    row("lpush", -3, ADD_FAST, FIRST, "Add items at the head", push::lpush),
-    row("lpushx", -3, ADD_FAST, FIRST, "Add items at the head of a list that exists", push::lpushx),
-    row("lrange", 4, READ, FIRST, "Get the items between two indices", read::lrange),
-    row("lrem", 4, WRITE, FIRST, "Remove items that equal a value", edit::lrem),
-    row("lset", 4, ADD, FIRST, "Replace the item at an index", edit::lset),
-    row("ltrim", 4, WRITE, FIRST, "Keep only the items between two indices", edit::ltrim),
-    row("rpop", -2, WRITE_FAST, FIRST, "Remove and get items at the tail", pop::rpop),
-    row("rpoplpush", 3, ADD, FIRST_TWO, "Move the tail of a list to the head of another", pop::rpoplpush),
-    row("rpush", -3, ADD_FAST, FIRST, "Add items at the tail", push::rpush),
-    row("rpushx", -3, ADD_FAST, FIRST, "Add items at the tail of a list that exists", push::rpushx),
+    GROUP.row("lindex", 3, READ, FIRST, "Get the item at an index", read::lindex),
+    GROUP.row("linsert", 5, ADD, FIRST, "Insert an item before or after another", edit::linsert),
+    GROUP.row("llen", 2, READ_FAST, FIRST, "Get the length of a list", read::llen),
+    GROUP.row(
+        "lmove",
+        5,
+        ADD,
+        FIRST_TWO,
+        "Move an item from one end of a list to an end of another",
+        pop::lmove,
+    ),
+    GROUP.row("lmpop", -4, WRITE, Keys::Counted(1), "Pop items of the first list that has any", pop::lmpop),
+    GROUP.row("lpop", -2, WRITE_FAST, FIRST, "Remove and get items at the head", pop::lpop),
+    GROUP.row("lpos", -3, READ, FIRST, "Get the index of an item", position::lpos),
+    GROUP.row("lpush", -3, ADD_FAST, FIRST, "Add items at the head", push::lpush),
+    GROUP.row("lpushx", -3, ADD_FAST, FIRST, "Add items at the head of a list that exists", push::lpushx),
+    GROUP.row("lrange", 4, READ, FIRST, "Get the items between two indices", read::lrange),
+    GROUP.row("lrem", 4, WRITE, FIRST, "Remove items that equal a value", edit::lrem),
+    GROUP.row("lset", 4, ADD, FIRST, "Replace the item at an index", edit::lset),
+    GROUP.row("ltrim", 4, WRITE, FIRST, "Keep only the items between two indices", edit::ltrim),
+    GROUP.row("rpop", -2, WRITE_FAST, FIRST, "Remove and get items at the tail", pop::rpop),
+    GROUP.row(
+        "rpoplpush",
+        3,
+        ADD,
+        FIRST_TWO,
+        "Move the tail of a list to the head of another",
+        pop::rpoplpush,
+    ),
+    GROUP.row("rpush", -3, ADD_FAST, FIRST, "Add items at the tail", push::rpush),
+    GROUP.row("rpushx", -3, ADD_FAST, FIRST, "Add items at the tail of a list that exists", push::rpushx),
 ];
 
-const fn row(
-    name: &'static str,
-    arity: i8,
-    flags: Flags,
-    keys: Keys,
-    summary: &'static str,
-    run: fn(&mut Call<'_>) -> Answer,
-) -> Command {
-    Command { name, arity, flags, keys, group: "list", summary, run: Run::Call(run) }
-}
+/// What makes the rows of this family.
+const GROUP: Group = Group("list");
 
 /// The end that the argument at `index` names, LEFT or RIGHT.
 fn end(args: Args<'_>, index: usize) -> Result<End> {

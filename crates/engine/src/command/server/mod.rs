@@ -3,7 +3,7 @@
 
 use windlass_resp::Value;
 
-use super::{Answer, Command, Flags, Keys, Run};
+use super::{Answer, Command, Flags, Group, Keys};
 use crate::state::Call;
 
 mod command;
@@ -19,30 +19,36 @@ const PLAIN: Flags = Flags::NONE;
 const READ_FAST: Flags = Flags::READONLY.and(Flags::FAST);
 
 pub const COMMANDS: &[Command] = &[
-    row("command", -1, PLAIN, Keys::None, "Tell of the commands that there are", command::command),
-    row("config", -2, ADMIN, Keys::None, "Read and change settings", config::config),
-    row("dbsize", 1, READ_FAST, Keys::None, "Count the keys of the database", data::dbsize),
-    row("flushall", -1, Flags::WRITE, Keys::None, "Delete all keys of all databases", data::flushall),
-    row("flushdb", -1, Flags::WRITE, Keys::None, "Delete all keys of the database", data::flushdb),
-    row("info", -1, PLAIN, Keys::None, "Describe the server in lines", info::info),
-    row("lastsave", 1, Flags::FAST, Keys::None, "Tell when the data was last saved", lastsave),
-    row("memory", -2, Flags::READONLY, Keys::Range(2, 2, 1), "Tell what keys cost in memory", data::memory),
-    row("role", 1, Flags::NO_SCRIPT.and(Flags::FAST), Keys::None, "Tell the part in a replication", role),
-    row("swapdb", 3, Flags::WRITE.and(Flags::FAST), Keys::None, "Exchange two databases", data::swapdb),
-    row("time", 1, Flags::FAST, Keys::None, "Tell the time", time),
-    row("wait", 3, Flags::NO_SCRIPT, Keys::None, "Wait for replicas, of which there are none", wait),
+    GROUP.row("command", -1, PLAIN, Keys::None, "Tell of the commands that there are", command::command),
+    GROUP.row("config", -2, ADMIN, Keys::None, "Read and change settings", config::config),
+    GROUP.row("dbsize", 1, READ_FAST, Keys::None, "Count the keys of the database", data::dbsize),
+    GROUP.row("flushall", -1, Flags::WRITE, Keys::None, "Delete all keys of all databases", data::flushall),
+    GROUP.row("flushdb", -1, Flags::WRITE, Keys::None, "Delete all keys of the database", data::flushdb),
+    GROUP.row("info", -1, PLAIN, Keys::None, "Describe the server in lines", info::info),
+    GROUP.row("lastsave", 1, Flags::FAST, Keys::None, "Tell when the data was last saved", lastsave),
+    GROUP.row(
+        "memory",
+        -2,
+        Flags::READONLY,
+        Keys::Range(2, 2, 1),
+        "Tell what keys cost in memory",
+        data::memory,
+    ),
+    GROUP.row(
+        "role",
+        1,
+        Flags::NO_SCRIPT.and(Flags::FAST),
+        Keys::None,
+        "Tell the part in a replication",
+        role,
+    ),
+    GROUP.row("swapdb", 3, Flags::WRITE.and(Flags::FAST), Keys::None, "Exchange two databases", data::swapdb),
+    GROUP.row("time", 1, Flags::FAST, Keys::None, "Tell the time", time),
+    GROUP.row("wait", 3, Flags::NO_SCRIPT, Keys::None, "Wait for replicas, of which there are none", wait),
 ];
 
-const fn row(
-    name: &'static str,
-    arity: i8,
-    flags: Flags,
-    keys: Keys,
-    summary: &'static str,
-    run: fn(&mut Call<'_>) -> Answer,
-) -> Command {
-    Command { name, arity, flags, keys, group: "server", summary, run: Run::Call(run) }
-}
+/// What makes the rows of this family.
+const GROUP: Group = Group("server");
 
 fn time(call: &mut Call<'_>) -> Answer {
     let micros = call.now.micros();

@@ -13,9 +13,8 @@ mod remove;
 
 use windlass_resp::Value;
 
-use super::{Answer, Command, Flags, Keys, Run};
+use super::{Command, Flags, Group, Keys};
 use crate::error::Error;
-use crate::state::Call;
 use crate::types::{Fields, Id};
 
 const READ: Flags = Flags::READONLY;
@@ -28,7 +27,7 @@ const FIRST: Keys = Keys::Range(1, 1, 1);
 const SECOND: Keys = Keys::Range(2, 2, 1);
 
 pub const COMMANDS: &[Command] = &[
-    row(
+    GROUP.row(
         "xadd",
         -5,
         GROW.and(FAST),
@@ -36,12 +35,19 @@ pub const COMMANDS: &[Command] = &[
         "Add an entry to a stream, which is made if there is none",
         add::xadd,
     ),
-    row("xtrim", -4, WRITE, FIRST, "Delete the oldest entries of a stream", add::xtrim),
-    row("xdel", -3, WRITE.and(FAST), FIRST, "Delete entries by their ids", remove::xdel),
-    row("xsetid", -3, GROW.and(FAST), FIRST, "Set the last id of a stream; for replication", remove::xsetid),
-    row("xlen", 2, READ.and(FAST), FIRST, "Count the entries of a stream", range::xlen),
-    row("xrange", -4, READ, FIRST, "Get the entries of an interval of ids", range::xrange),
-    row(
+    GROUP.row("xtrim", -4, WRITE, FIRST, "Delete the oldest entries of a stream", add::xtrim),
+    GROUP.row("xdel", -3, WRITE.and(FAST), FIRST, "Delete entries by their ids", remove::xdel),
+    GROUP.row(
+        "xsetid",
+        -3,
+        GROW.and(FAST),
+        FIRST,
+        "Set the last id of a stream; for replication",
+        remove::xsetid,
+    ),
+    GROUP.row("xlen", 2, READ.and(FAST), FIRST, "Count the entries of a stream", range::xlen),
+    GROUP.row("xrange", -4, READ, FIRST, "Get the entries of an interval of ids", range::xrange),
+    GROUP.row(
         "xrevrange",
         -4,
         READ,
@@ -49,7 +55,7 @@ pub const COMMANDS: &[Command] = &[
         "Get the entries of an interval of ids, the newest first",
         range::xrevrange,
     ),
-    row(
+    GROUP.row(
         "xread",
         -4,
         READ.and(Flags::BLOCKING),
@@ -57,7 +63,7 @@ pub const COMMANDS: &[Command] = &[
         "Get entries after given ids, or wait",
         read::xread,
     ),
-    row(
+    GROUP.row(
         "xreadgroup",
         -7,
         WRITE.and(Flags::BLOCKING),
@@ -65,24 +71,37 @@ pub const COMMANDS: &[Command] = &[
         "Get entries for a consumer of a group: new ones, or those pending under it",
         read::xreadgroup,
     ),
-    row("xgroup", -2, GROW, SECOND, "Make, move and remove consumer groups and consumers", group::xgroup),
-    row("xack", -4, WRITE.and(FAST), FIRST, "Acknowledge entries delivered to a group", remove::xack),
-    row("xpending", -3, READ, FIRST, "Show what was delivered and is not acknowledged", pending::xpending),
-    row("xclaim", -6, WRITE.and(FAST), FIRST, "Take over pending entries by their ids", claim::xclaim),
-    row("xautoclaim", -6, WRITE.and(FAST), FIRST, "Take over entries pending for long", claim::xautoclaim),
-    row("xinfo", -2, READ, SECOND, "Show a stream, its groups or a group's consumers", info::xinfo),
+    GROUP.row(
+        "xgroup",
+        -2,
+        GROW,
+        SECOND,
+        "Make, move and remove consumer groups and consumers",
+        group::xgroup,
+    ),
+    GROUP.row("xack", -4, WRITE.and(FAST), FIRST, "Acknowledge entries delivered to a group", remove::xack),
+    GROUP.row(
+        "xpending",
+        -3,
+        READ,
+        FIRST,
+        "Show what was delivered and is not acknowledged",
+        pending::xpending,
+    ),
+    GROUP.row("xclaim", -6, WRITE.and(FAST), FIRST, "Take over pending entries by their ids", claim::xclaim),
+    GROUP.row(
+        "xautoclaim",
+        -6,
+        WRITE.and(FAST),
+        FIRST,
+        "Take over entries pending for long",
+        claim::xautoclaim,
+    ),
+    GROUP.row("xinfo", -2, READ, SECOND, "Show a stream, its groups or a group's consumers", info::xinfo),
 ];
 
-const fn row(
-    name: &'static str,
-    arity: i8,
-    flags: Flags,
-    keys: Keys,
-    summary: &'static str,
-    run: fn(&mut Call<'_>) -> Answer,
-) -> Command {
-    Command { name, arity, flags, keys, group: "stream", summary, run: Run::Call(run) }
-}
+/// What makes the rows of this family.
+const GROUP: Group = Group("stream");
 
 /// An id as a reply.
 fn id_value(id: Id) -> Value {

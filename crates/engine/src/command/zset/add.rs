@@ -2,7 +2,7 @@
 
 use windlass_resp::Value;
 
-use super::{Answer, Command, FIRST, GROW_FAST, row};
+use super::{Answer, Command, FIRST, GROUP, GROW_FAST};
 use crate::args::Args;
 use crate::error::{Error, Result};
 use crate::number::parse_float;
@@ -10,8 +10,8 @@ use crate::state::Call;
 use crate::types::SortedSet;
 
 pub const COMMANDS: &[Command] = &[
-    row("zadd", -4, GROW_FAST, FIRST, "Add members, or change their scores", zadd),
-    row("zincrby", 4, GROW_FAST, FIRST, "Add to the score of a member", zincrby),
+    GROUP.row("zadd", -4, GROW_FAST, FIRST, "Add members, or change their scores", zadd),
+    GROUP.row("zincrby", 4, GROW_FAST, FIRST, "Add to the score of a member", zincrby),
 ];
 
 /// What ZADD may do, and what it answers.

@@ -3,7 +3,7 @@
 use windlass_resp::Value;
 
 use super::source::{self, Source};
-use super::{Answer, Command, GROW, READ, Scores, row, store};
+use super::{Answer, Command, GROUP, GROW, READ, Scores, store};
 use crate::args::Args;
 use crate::command::Keys;
 use crate::error::{Error, Result};
@@ -15,25 +15,35 @@ const SOURCES: Keys = Keys::Counted(1);
 const STORE: Keys = Keys::StoreCounted(2);
 
 pub const COMMANDS: &[Command] = &[
-    row("zunion", -3, READ, SOURCES, "Get the members of any of several sets", |call| {
+    GROUP.row("zunion", -3, READ, SOURCES, "Get the members of any of several sets", |call| {
         read(call, Operation::Union)
     }),
-    row("zinter", -3, READ, SOURCES, "Get the members that several sets share", |call| {
+    GROUP.row("zinter", -3, READ, SOURCES, "Get the members that several sets share", |call| {
         read(call, Operation::Intersection)
     }),
-    row("zdiff", -3, READ, SOURCES, "Get the members that only the first of several sets has", |call| {
-        read(call, Operation::Difference)
-    }),
-    row("zunionstore", -4, GROW, STORE, "Store the members of any of several sets", |call| {
+    GROUP.row(
+        "zdiff",
+        -3,
+        READ,
+        SOURCES,
+        "Get the members that only the first of several sets has",
+        |call| read(call, Operation::Difference),
+    ),
+    GROUP.row("zunionstore", -4, GROW, STORE, "Store the members of any of several sets", |call| {
         write(call, Operation::Union)
     }),
-    row("zinterstore", -4, GROW, STORE, "Store the members that several sets share", |call| {
+    GROUP.row("zinterstore", -4, GROW, STORE, "Store the members that several sets share", |call| {
         write(call, Operation::Intersection)
     }),
-    row("zdiffstore", -4, GROW, STORE, "Store the members that only the first of several sets has", |call| {
-        write(call, Operation::Difference)
-    }),
-    row("zintercard", -3, READ, SOURCES, "Count the members that several sets share", zintercard),
+    GROUP.row(
+        "zdiffstore",
+        -4,
+        GROW,
+        STORE,
+        "Store the members that only the first of several sets has",
+        |call| write(call, Operation::Difference),
+    ),
+    GROUP.row("zintercard", -3, READ, SOURCES, "Count the members that several sets share", zintercard),
 ];
 
 #[derive(Clone, Copy, PartialEq, Eq)]

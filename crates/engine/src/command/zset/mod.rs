@@ -13,7 +13,7 @@ mod span;
 
 use windlass_resp::{Protocol, Value};
 
-use super::{Answer, Command, Flags, Keys, Run};
+use super::{Answer, Command, Flags, Group, Keys};
 use crate::object::Object;
 use crate::state::Call;
 use crate::types::SortedSet;
@@ -27,16 +27,8 @@ const GROW_FAST: Flags = GROW.and(Flags::FAST);
 
 const FIRST: Keys = Keys::Range(1, 1, 1);
 
-const fn row(
-    name: &'static str,
-    arity: i8,
-    flags: Flags,
-    keys: Keys,
-    summary: &'static str,
-    run: fn(&mut Call<'_>) -> Answer,
-) -> Command {
-    Command { name, arity, flags, keys, group: "sorted-set", summary, run: Run::Call(run) }
-}
+/// What makes the rows of this family.
+const GROUP: Group = Group("sorted-set");
 
 /// Whether and how a reply shows scores.
 #[derive(Clone, Copy)]

@@ -2,7 +2,7 @@
 
 use windlass_resp::{Protocol, Value};
 
-use super::{Answer, Command, FIRST, Scores, WRITE, WRITE_FAST, row};
+use super::{Answer, Command, FIRST, GROUP, Scores, WRITE, WRITE_FAST};
 use crate::args::Args;
 use crate::blob::Blob;
 use crate::command::{Flags, Keys};
@@ -16,19 +16,19 @@ const BLOCK_FAST: Flags = BLOCK.and(Flags::NO_SCRIPT).and(Flags::FAST);
 const ALL_BUT_LAST: Keys = Keys::Range(1, -2, 1);
 
 pub const COMMANDS: &[Command] = &[
-    row("zpopmin", -2, WRITE_FAST, FIRST, "Take the members with the lowest scores", |call| {
+    GROUP.row("zpopmin", -2, WRITE_FAST, FIRST, "Take the members with the lowest scores", |call| {
         zpop(call, End::Min)
     }),
-    row("zpopmax", -2, WRITE_FAST, FIRST, "Take the members with the highest scores", |call| {
+    GROUP.row("zpopmax", -2, WRITE_FAST, FIRST, "Take the members with the highest scores", |call| {
         zpop(call, End::Max)
     }),
-    row("bzpopmin", -3, BLOCK_FAST, ALL_BUT_LAST, "Take the lowest member, waiting for one", |call| {
+    GROUP.row("bzpopmin", -3, BLOCK_FAST, ALL_BUT_LAST, "Take the lowest member, waiting for one", |call| {
         bzpop(call, End::Min)
     }),
-    row("bzpopmax", -3, BLOCK_FAST, ALL_BUT_LAST, "Take the highest member, waiting for one", |call| {
+    GROUP.row("bzpopmax", -3, BLOCK_FAST, ALL_BUT_LAST, "Take the highest member, waiting for one", |call| {
         bzpop(call, End::Max)
     }),
-    row(
+    GROUP.row(
         "zmpop",
         -4,
         WRITE,
@@ -36,7 +36,7 @@ pub const COMMANDS: &[Command] = &[
         "Take members from the first of several sets that has any",
         zmpop,
     ),
-    row(
+    GROUP.row(
         "bzmpop",
         -5,
         BLOCK,

@@ -5,32 +5,42 @@ use std::ops::Range;
 use windlass_resp::Value;
 
 use super::span::{By, Span};
-use super::{Answer, Command, FIRST, GROW, READ, Scores, row, store};
+use super::{Answer, Command, FIRST, GROUP, GROW, READ, Scores, store};
 use crate::command::Keys;
 use crate::error::{Error, Result};
 use crate::state::Call;
 use crate::types::SortedSet;
 
 pub const COMMANDS: &[Command] = &[
-    row("zrange", -4, READ, FIRST, "Get the members in a range of ranks, scores or members", |call| {
+    GROUP.row("zrange", -4, READ, FIRST, "Get the members in a range of ranks, scores or members", |call| {
         read(call, None, None)
     }),
-    row("zrevrange", -4, READ, FIRST, "Get the members in a range of ranks, highest first", |call| {
+    GROUP.row("zrevrange", -4, READ, FIRST, "Get the members in a range of ranks, highest first", |call| {
         read(call, Some(By::Rank), Some(Direction::Down))
     }),
-    row("zrangebyscore", -4, READ, FIRST, "Get the members in a range of scores", |call| {
+    GROUP.row("zrangebyscore", -4, READ, FIRST, "Get the members in a range of scores", |call| {
         read(call, Some(By::Score), Some(Direction::Up))
     }),
-    row("zrevrangebyscore", -4, READ, FIRST, "Get the members in a range of scores, highest first", |call| {
-        read(call, Some(By::Score), Some(Direction::Down))
-    }),
-    row("zrangebylex", -4, READ, FIRST, "Get the members in a range of members", |call| {
+    GROUP.row(
+        "zrevrangebyscore",
+        -4,
+        READ,
+        FIRST,
+        "Get the members in a range of scores, highest first",
+        |call| read(call, Some(By::Score), Some(Direction::Down)),
+    ),
+    GROUP.row("zrangebylex", -4, READ, FIRST, "Get the members in a range of members", |call| {
         read(call, Some(By::Lex), Some(Direction::Up))
     }),
-    row("zrevrangebylex", -4, READ, FIRST, "Get the members in a range of members, last first", |call| {
-        read(call, Some(By::Lex), Some(Direction::Down))
-    }),
-    row("zrangestore", -5, GROW, Keys::Range(1, 2, 1), "Store the members in a range", zrangestore),
+    GROUP.row(
+        "zrevrangebylex",
+        -4,
+        READ,
+        FIRST,
+        "Get the members in a range of members, last first",
+        |call| read(call, Some(By::Lex), Some(Direction::Down)),
+    ),
+    GROUP.row("zrangestore", -5, GROW, Keys::Range(1, 2, 1), "Store the members in a range", zrangestore),
 ];
 
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -3,19 +3,19 @@
 use windlass_resp::Value;
 
 use super::span::{By, Span};
-use super::{Answer, Command, FIRST, WRITE, WRITE_FAST, row};
+use super::{Answer, Command, FIRST, GROUP, WRITE, WRITE_FAST};
 use crate::state::Call;
 use crate::types::SortedSet;
 
 pub const COMMANDS: &[Command] = &[
-    row("zrem", -3, WRITE_FAST, FIRST, "Remove members", zrem),
-    row("zremrangebyrank", 4, WRITE, FIRST, "Remove the members in a range of ranks", |call| {
+    GROUP.row("zrem", -3, WRITE_FAST, FIRST, "Remove members", zrem),
+    GROUP.row("zremrangebyrank", 4, WRITE, FIRST, "Remove the members in a range of ranks", |call| {
         remove_range(call, By::Rank)
     }),
-    row("zremrangebyscore", 4, WRITE, FIRST, "Remove the members in a range of scores", |call| {
+    GROUP.row("zremrangebyscore", 4, WRITE, FIRST, "Remove the members in a range of scores", |call| {
         remove_range(call, By::Score)
     }),
-    row("zremrangebylex", 4, WRITE, FIRST, "Remove the members in a range of members", |call| {
+    GROUP.row("zremrangebylex", 4, WRITE, FIRST, "Remove the members in a range of members", |call| {
         remove_range(call, By::Lex)
     }),
 ];
