@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use windlass::broker::{Due, Fail, Held, Request};
+use windlass::broker::{Due, Ended, Fail, Held, Request};
 use windlass::{Envelope, History, Push, State};
 
 use super::world::{Store, World, eventually, held, json};
@@ -92,7 +92,7 @@ pub(super) async fn strict_order_holds_across_queues(store: &Store) {
         world.push("k", args, Push::new().queue(queue)).await;
     }
     let request = Request { consumer: A, count: 3, may_suspect: true, woken: None };
-    let (_, taken) = world.broker.fetch(&["high", "low"], request).await.unwrap();
+    let taken = world.broker.fetch(&["high", "low"], request).await.unwrap();
     let args: Vec<_> = taken.iter().map(|job| args_of(&job.envelope)).collect();
     assert_eq!(args, ["2", "4", "1"]);
 }
@@ -214,7 +214,8 @@ pub(super) async fn a_large_batch_is_fenced_job_by_job(store: &Store) {
     mine = mine.into_iter().step_by(4).collect();
     let wrong = mine[7].clone();
     mine[7].count = 9;
-    let refused = world.broker.finish("default", A, &held(&mine), &[]).await.unwrap();
+    let refused =
+        world.broker.finish(A, Ended { queue: "default", held: &held(&mine), extras: &[] }).await.unwrap();
     assert_eq!(refused, [Held::of(&mine[7])], "all but the one with another token");
     assert_eq!(world.finish(A, &[wrong]).await, 0);
     assert_eq!(world.ask::<u64>("XLEN", &[&world.broker.keys().stream("default")]).await, 1500);
@@ -240,7 +241,7 @@ pub(super) async fn a_fetch_without_room_leaves_the_mark_that_brought_it(store: 
     let wait = async |queue| world.broker.wait(&[queue], Duration::from_millis(20)).await.unwrap();
     assert_eq!(wait("low").await, Some(0));
     let request = Request { consumer: A, count: 1, may_suspect: true, woken: Some(1) };
-    let (_, taken) = world.broker.fetch(&["high", "low"], request).await.unwrap();
+    let taken = world.broker.fetch(&["high", "low"], request).await.unwrap();
     assert_eq!((taken.len(), taken[0].queue), (1, 0));
     assert_eq!(wait("low").await, Some(0), "the asker never looked at the queue whose mark it had taken");
 }

@@ -68,7 +68,7 @@ pub(super) async fn one_fetch_takes_one_suspect_over_all_queues(store: &Store) {
     let queues = ["first", "second"];
     let fetch = async |consumer| {
         let request = Request { consumer, count: 9, may_suspect: true, woken: None };
-        world.broker.fetch(&queues, request).await.unwrap().1
+        world.broker.fetch(&queues, request).await.unwrap()
     };
     for queue in queues {
         world.push("k", "1", Push::new().queue(queue)).await;

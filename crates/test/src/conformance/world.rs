@@ -7,7 +7,7 @@ use std::time::Duration;
 use redis::{FromRedisValue, aio::ConnectionLike};
 use serde_json::value::RawValue;
 use tokio::sync::mpsc;
-use windlass::broker::{Broker, Held, Request, Taken};
+use windlass::broker::{Broker, Ended, Held, Request, Taken};
 use windlass::{Client, Config, Connection, Context, JobId, Outcome, Push, Retry, Worker};
 
 /// A store that cases run on.
@@ -102,12 +102,13 @@ impl World {
     /// The same, saying whether a suspect may be among them.
     pub async fn take_with(&self, consumer: &str, count: usize, may_suspect: bool) -> Vec<Taken> {
         let request = Request { consumer, count, may_suspect, woken: None };
-        self.broker.fetch(&["default"], request).await.expect("the fetch is answered").1
+        self.broker.fetch(&["default"], request).await.expect("the fetch is answered")
     }
 
     /// Ends taken jobs with success; answers how many were refused.
     pub async fn finish(&self, consumer: &str, taken: &[Taken]) -> usize {
-        let refused = self.broker.finish("default", consumer, &held(taken), &[]).await;
+        let refused =
+            self.broker.finish(consumer, Ended { queue: "default", held: &held(taken), extras: &[] }).await;
         refused.expect("the finish is answered").len()
     }
 

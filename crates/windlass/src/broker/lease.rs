@@ -44,7 +44,7 @@ impl Broker {
     /// When the store fails.
     pub async fn renew(&self, queue: &str, consumer: &str, held: &[Held]) -> Result<Vec<Held>> {
         let mut call = RENEW.call(&[self.keys.stream(queue)]);
-        call.arg(consumer);
+        call.arg(consumer).arg(held.len());
         add_pairs(&mut call, held);
         read_entries(self.run(&RENEW, &call).await?, held)
     }
@@ -97,7 +97,7 @@ impl Broker {
         let (keys, name) = (&self.keys, queue);
         let mut call =
             RELEASE.call(&[keys.stream(name), keys.gate(name), keys.wake(name), keys.suspect(name)]);
-        call.arg(consumer);
+        call.arg(consumer).arg(held.len());
         add_pairs(&mut call, held);
         Ok(int(&self.run(&RELEASE, &call).await?)? as usize)
     }
@@ -129,10 +129,9 @@ impl Broker {
     }
 }
 
-/// Adds the number of jobs, then the entry and count of each.
+/// Adds the entry and count of each job.
 pub(super) fn add_pairs(call: &mut Cmd, held: &[Held]) {
     debug_assert!(held.is_sorted(), "the scripts read the range from the first to the last");
-    call.arg(held.len());
     for job in held {
         call.arg(job.entry.to_string()).arg(job.count);
     }

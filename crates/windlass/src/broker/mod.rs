@@ -3,8 +3,8 @@
 //! A method belongs to the family that its file names; each is the counterpart of one `lua/<verb>.lua`.
 
 mod control;
-mod end;
-mod fetch;
+mod exchange;
+mod fail;
 mod lease;
 mod push;
 mod reply;
@@ -18,8 +18,8 @@ use crate::{config::Config, error::Result, keys::Keys};
 
 pub use control::{Place, Promoted};
 pub(crate) use control::{SETS_SCANNED_MAX, pairs};
-pub use end::{Extra, Fail};
-pub use fetch::{Request, Taken};
+pub use exchange::{Ended, Exchanged, Extra, Request, Taken};
+pub use fail::Fail;
 pub use lease::{Held, Recovered};
 pub use push::{BATCH_BYTES_MAX, BATCH_JOBS_MAX, Due};
 pub(crate) use reply::{array, bytes, int, text};

@@ -21,9 +21,8 @@ macro_rules! scripts {
 
 scripts! {
     BEAT = "beat.lua";
+    EXCHANGE = "fence.lua" "exchange.lua";
     FAIL = "fence.lua" "trim.lua" "fail.lua";
-    FETCH = "fetch.lua";
-    FINISH = "fence.lua" "finish.lua";
     LEAVE = "leave.lua";
     PROMOTE = "enqueue.lua" "promote.lua";
     PRUNE = "trim.lua" "prune.lua";

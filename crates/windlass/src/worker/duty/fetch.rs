@@ -103,7 +103,8 @@ async fn fetch(duty: &Duty, count: usize, mark: Option<usize>) -> usize {
         hand.may_suspect()
     };
     let request = Request { consumer: &duty.shared.worker, count, may_suspect, woken };
-    let (now, mut taken) = duty.until_answered(async || duty.fetcher.fetch(&queues, request).await).await;
+    let exchange = async || duty.fetcher.exchange(None, &queues, request).await;
+    let crate::broker::Exchanged { now_ms: now, mut taken, .. } = duty.until_answered(exchange).await;
     let offset = i64::try_from(now).unwrap_or(i64::MAX) - i64::try_from(local_now_ms()).unwrap_or(i64::MAX);
     duty.shared.clock_offset_ms.store(offset, std::sync::atomic::Ordering::Relaxed);
     let got = taken.len();

@@ -21,7 +21,11 @@ pub(super) async fn finish_all(duty: Rc<Duty>) {
         let held: Vec<Held> = batch.iter().map(|finish| finish.held).collect();
         let (extras, begun) = split(batch);
         let (name, consumer) = (&*duty.shared.queues[queue], &*duty.shared.worker);
-        let finish = async || duty.broker.finish(name, consumer, &held, &extras).await;
+        let finish = async || {
+            duty.broker
+                .finish(consumer, crate::broker::Ended { queue: name, held: &held, extras: &extras })
+                .await
+        };
         let refused = duty.until_answered(finish).await;
         drop(begun);
         settle(&duty, queue, &held, &refused);

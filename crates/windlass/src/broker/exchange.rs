@@ -1,10 +1,12 @@
-//! Taking jobs, and waiting for some to take.
+//! Ending jobs that succeeded and taking new ones, in one move; and waiting for some to take.
 
 use std::time::Duration;
 
 use redis::Value;
 
-use super::script::FETCH;
+use super::lease::{Held, add_pairs, read_entries};
+use super::push::ms;
+use super::script::EXCHANGE;
 use super::{Broker, array, bytes, int};
 use crate::error::{Error, Result};
 use crate::id::{EntryId, JobId};
@@ -48,27 +50,114 @@ impl Taken {
     }
 }
 
+/// Jobs of one queue that succeeded.
+#[derive(Debug, Clone, Copy)]
+pub struct Ended<'a> {
+    /// Their queue.
+    pub queue: &'a str,
+    /// What the consumer holds, sorted.
+    pub held: &'a [Held],
+    /// What some of them have beside that.
+    pub extras: &'a [Extra],
+}
+
+/// What a success has beside its entry, for the few jobs that have any of it.
+#[derive(Debug, Clone)]
+pub struct Extra {
+    pub(crate) entry: EntryId,
+    /// The job.
+    pub id: JobId,
+    /// Whether its id has a redirect.
+    pub is_moved: bool,
+    /// Its result as JSON, and how long it is kept.
+    pub result: Option<(Vec<u8>, Duration)>,
+}
+
+impl Extra {
+    /// What a success of `taken`, the job `id`, has beside its entry.
+    pub fn of(taken: &Taken, id: JobId, result: Option<(Vec<u8>, Duration)>) -> Self {
+        Self { entry: taken.entry, id, is_moved: taken.id.is_some(), result }
+    }
+}
+
+/// The answer to an exchange.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Exchanged {
+    /// The store's time in milliseconds.
+    pub now_ms: u64,
+    /// Those of the ended jobs that the consumer did not hold any more.
+    pub refused: Vec<Held>,
+    /// What was taken.
+    pub taken: Vec<Taken>,
+}
+
 impl Broker {
-    /// Takes jobs from `queues` in that order. Answers them with the store's time in milliseconds.
+    /// Ends jobs, and takes others from `queues` in that order: one call, so that short jobs cost the store as
+    /// few as can be.
     ///
     /// # Errors
-    /// When the store fails; what was taken then goes back after the lease.
-    pub async fn fetch(&self, queues: &[&str], request: Request<'_>) -> Result<(u64, Vec<Taken>)> {
-        let mut keys = Vec::with_capacity(4 * queues.len());
+    /// When the store fails; what was taken then goes back after the lease, and telling of the end again is safe.
+    pub async fn exchange(
+        &self,
+        ended: Option<Ended<'_>>,
+        queues: &[&str],
+        request: Request<'_>,
+    ) -> Result<Exchanged> {
+        let Ended { queue, held, extras } = ended.unwrap_or(Ended {
+            queue: queues.first().copied().unwrap_or_default(),
+            held: &[],
+            extras: &[],
+        });
+        let mut keys = Vec::with_capacity(4 + 4 * queues.len() + extras.len());
+        keys.extend([
+            self.keys.stream(queue),
+            self.keys.suspect(queue),
+            self.keys.moved(),
+            self.keys.stats(),
+        ]);
         for queue in queues {
             let suspect = self.keys.suspect(queue);
             keys.extend([self.keys.gate(queue), self.keys.stream(queue), self.keys.wake(queue), suspect]);
         }
-        let mut call = FETCH.call(&keys);
-        call.arg(request.consumer).arg(request.count).arg(u8::from(request.may_suspect));
+        keys.extend(extras.iter().map(|extra| self.keys.result(&extra.id)));
+        let mut call = EXCHANGE.call(&keys);
+        call.arg(request.consumer).arg(held.len()).arg(request.count).arg(u8::from(request.may_suspect));
         call.arg(request.woken.map_or(0, |queue| queue + 1));
-        let mut parts = array(self.run(&FETCH, &call).await?)?.into_iter();
-        let now = parts.next().ok_or(Error::Answer("fetch did not tell the time"))?;
+        add_pairs(&mut call, held);
+        for extra in extras {
+            call.arg(extra.entry.to_string());
+            call.arg(if extra.is_moved { extra.id.as_str() } else { "" });
+            match &extra.result {
+                Some((value, ttl)) => call.arg(ms(*ttl).max(1)).arg(value),
+                None => call.arg("0").arg(""),
+            };
+        }
+        let wrong = || Error::Answer("an exchange tells the time and what it refused");
+        let mut parts = array(self.run(&EXCHANGE, &call).await?)?.into_iter();
+        let now_ms = int(&parts.next().ok_or_else(wrong)?)?.unsigned_abs();
+        let refused = read_entries(parts.next().ok_or_else(wrong)?, held)?;
         let mut taken = Vec::with_capacity(request.count.min(super::BATCH_JOBS_MAX));
         for part in parts {
             read_part(part, &mut taken)?;
         }
-        Ok((int(&now)?.unsigned_abs(), taken))
+        Ok(Exchanged { now_ms, refused, taken })
+    }
+
+    /// Takes jobs from `queues` in that order.
+    ///
+    /// # Errors
+    /// As [`exchange`](Self::exchange).
+    pub async fn fetch(&self, queues: &[&str], request: Request<'_>) -> Result<Vec<Taken>> {
+        Ok(self.exchange(None, queues, request).await?.taken)
+    }
+
+    /// Ends jobs that succeeded; answers those that were refused.
+    ///
+    /// # Errors
+    /// As [`exchange`](Self::exchange).
+    pub async fn finish(&self, consumer: &str, ended: Ended<'_>) -> Result<Vec<Held>> {
+        let request = Request { consumer, count: 0, may_suspect: false, woken: None };
+        Ok(self.exchange(Some(ended), &[], request).await?.refused)
     }
 
     /// Waits until one of `queues` has a wake mark, and takes it. Needs a session of its own.
@@ -88,7 +177,7 @@ impl Broker {
 
 /// Reads `{queue, entries}` or `{queue, entries, counts, suspect}`.
 fn read_part(part: Value, taken: &mut Vec<Taken>) -> Result<()> {
-    let wrong = || Error::Answer("fetch gave a part without entries");
+    let wrong = || Error::Answer("an exchange gave a part without entries");
     let mut part = array(part)?.into_iter();
     let queue = int(&part.next().ok_or_else(wrong)?)? as usize;
     let queue = queue.checked_sub(1).ok_or_else(wrong)?;

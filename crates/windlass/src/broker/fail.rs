@@ -1,33 +1,14 @@
-//! Moves out of the active state: finish and fail.
+//! The move of a job that did not succeed.
 
 use std::time::Duration;
 
-use super::lease::{Held, add_pairs, read_entries};
+use super::lease::Held;
 use super::push::ms;
-use super::script::{FAIL, FINISH};
-use super::{Broker, Taken, int};
+use super::script::FAIL;
+use super::{Broker, int};
 use crate::error::Result;
-use crate::id::{EntryId, JobId};
+use crate::id::JobId;
 use crate::state::State;
-
-/// What a success has beside its entry, for the few jobs that have any of it.
-#[derive(Debug, Clone)]
-pub struct Extra {
-    pub(crate) entry: EntryId,
-    /// The job.
-    pub id: JobId,
-    /// Whether its id has a redirect.
-    pub is_moved: bool,
-    /// Its result as JSON, and how long it is kept.
-    pub result: Option<(Vec<u8>, Duration)>,
-}
-
-impl Extra {
-    /// What a success of `taken`, the job `id`, has beside its entry.
-    pub fn of(taken: &Taken, id: JobId, result: Option<(Vec<u8>, Duration)>) -> Self {
-        Self { entry: taken.entry, id, is_moved: taken.id.is_some(), result }
-    }
-}
 
 /// A job that did not succeed.
 #[derive(Debug, Clone)]
@@ -47,39 +28,6 @@ pub struct Fail {
 }
 
 impl Broker {
-    /// Ends jobs of one queue that succeeded. `held` is sorted; answers the entries that were refused.
-    ///
-    /// # Errors
-    /// When the store fails; repeating the call is safe.
-    pub async fn finish(
-        &self,
-        queue: &str,
-        consumer: &str,
-        held: &[Held],
-        extras: &[Extra],
-    ) -> Result<Vec<Held>> {
-        let mut keys = Vec::with_capacity(4 + extras.len());
-        keys.extend([
-            self.keys.stream(queue),
-            self.keys.moved(),
-            self.keys.suspect(queue),
-            self.keys.stats(),
-        ]);
-        keys.extend(extras.iter().map(|extra| self.keys.result(&extra.id)));
-        let mut call = FINISH.call(&keys);
-        call.arg(consumer);
-        add_pairs(&mut call, held);
-        for extra in extras {
-            call.arg(extra.entry.to_string());
-            call.arg(if extra.is_moved { extra.id.as_str() } else { "" });
-            match &extra.result {
-                Some((value, ttl)) => call.arg(ms(*ttl).max(1)).arg(value),
-                None => call.arg("0").arg(""),
-            };
-        }
-        read_entries(self.run(&FINISH, &call).await?, held)
-    }
-
     /// Moves a job that did not succeed to where it goes. Answers false when it was not held any more.
     ///
     /// `ended_max` and `ended_age` bound the sets of ended jobs.

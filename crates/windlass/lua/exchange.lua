@@ -1,0 +1,119 @@
+-- Ends jobs of one queue that succeeded, and takes new ones from a worker's queues in the order given.
+-- KEYS: 1 stream, 2 suspect, 3 moved, 4 stats: those of the queue whose jobs ended;
+--       then for each queue to take from in turn: gate, stream, wake, suspect;
+--       then the result stream of each extra
+-- ARGV: 1 consumer, 2 how many jobs ended, 3 how many to take at most,
+--       4 "1" when the asker runs no suspect besides those that it ends here,
+--       5 number of the queue whose wake mark the asker has just consumed, or "0",
+--       then (entry, delivery count) of each ended job, sorted by entry,
+--       then extras in turn: entry, id when the job has a redirect or "", life of its result in ms or "0", result JSON
+-- Answer: {now in ms, refused entries, part...}; a part is {queue number, entries} for entries delivered for the
+--         first time, or {queue number, entries, delivery counts, "1" for a suspect} for recovered ones.
+-- Guarantee: a job that is held ends once, with its result; one that the consumer does not hold any more is refused
+--         and not touched. No more than ARGV 3 are taken, none from a paused queue, each now pending under the
+--         consumer with a count that nobody else holds. Whoever leaves work behind wakes the next.
+local consumer, ended = ARGV[1], tonumber(ARGV[2])
+local left, may_suspect, woken = tonumber(ARGV[3]), ARGV[4] == '1', tonumber(ARGV[5])
+local first_extra = 6 + 2 * ended
+local last_queue = #KEYS - (#ARGV + 1 - first_extra) / 4
+local time = redis.call('TIME')
+local answer = { time[1] * 1000 + math.floor(time[2] / 1000), {} }
+
+local function finish()
+  local stream, suspect, moved = KEYS[1], KEYS[2], KEYS[3]
+  local held, refused = fence(stream, consumer, 6, ended)
+  answer[2] = refused
+  if #held == 0 then return end
+  redis.call('XACK', stream, 'w', unpack(held))
+  redis.call('XDEL', stream, unpack(held))
+  redis.call('HINCRBY', KEYS[4], 'completed', #held)
+  if not ARGV[first_extra] then return end
+  local is_held = {}
+  for i = 1, #held do is_held[held[i]] = true end
+  local result = last_queue
+  for i = first_extra, #ARGV, 4 do
+    result = result + 1
+    if is_held[ARGV[i]] then
+      redis.call('HDEL', suspect, ARGV[i])
+      if ARGV[i + 1] ~= '' then redis.call('HDEL', moved, ARGV[i + 1]) end
+      if ARGV[i + 2] ~= '0' then
+        redis.call('XADD', KEYS[result], '*', 'state', 'completed', 'v', ARGV[i + 3])
+        redis.call('PEXPIRE', KEYS[result], ARGV[i + 2])
+      end
+    end
+  end
+end
+
+-- Claims listed pending entries; those whose data is gone are dropped from the pending list.
+local function claim(queue, stream, pending, suspect)
+  if #pending == 0 then return 0 end
+  local ids, count_of = {}, {}
+  for i = 1, #pending do
+    ids[i] = pending[i][1]
+    count_of[ids[i]] = pending[i][4] + 1
+  end
+  local entries, counts = {}, {}
+  local got = redis.call('XCLAIM', stream, 'w', consumer, 0, unpack(ids))
+  for i = 1, #got do
+    if got[i] and got[i][2] then
+      entries[#entries + 1] = got[i]
+      counts[#counts + 1] = count_of[got[i][1]]
+      count_of[got[i][1]] = nil
+    end
+  end
+  for id in pairs(count_of) do redis.call('XACK', stream, 'w', id) end
+  if #entries > 0 then answer[#answer + 1] = { queue, entries, counts, suspect } end
+  return #entries
+end
+
+-- The unusual: the queue is paused, or recovered entries wait in front of the fresh ones.
+local function pass_gate(queue, gate, stream, wake, suspect)
+  if redis.call('HEXISTS', gate, 'paused') == 1 then return false end
+  if may_suspect and redis.call('HEXISTS', gate, 'suspect') == 1 then
+    local pending = redis.call('XPENDING', stream, 'w', '-', '+', 2, '~suspect')
+    local more = table.remove(pending, 2)
+    if claim(queue, stream, pending, '1') == 1 then
+      may_suspect = false
+      left = left - 1
+      local id = pending[1][1]
+      local crashes = string.match(redis.call('HGET', suspect, id) or '0', '^%d+')
+      redis.call('HSET', suspect, id, crashes .. ':' .. consumer)
+      if more then redis.call('ZADD', wake, 0, 'w') end
+    end
+    if not more then redis.call('HDEL', gate, 'suspect') end
+  end
+  if left > 0 and redis.call('HEXISTS', gate, 'recovered') == 1 then
+    local pending = redis.call('XPENDING', stream, 'w', '-', '+', left, '~recovered')
+    if #pending < left then redis.call('HDEL', gate, 'recovered') end
+    left = left - claim(queue, stream, pending, '0')
+  end
+  return true
+end
+
+local function take(queue, gate, stream, wake, suspect)
+  if left <= 0 then
+    -- The mark that brought the asker here was for a queue that it had no room to look at.
+    if woken == queue then redis.call('ZADD', wake, 0, 'w') end
+    return
+  end
+  if redis.call('EXISTS', gate) == 1 and not pass_gate(queue, gate, stream, wake, suspect) then return end
+  if left > 0 then
+    local got = redis.pcall('XREADGROUP', 'GROUP', 'w', consumer, 'COUNT', left, 'STREAMS', stream, '>')
+    if got and got.err then
+      if string.sub(got.err, 1, 7) ~= 'NOGROUP' then error(got.err) end
+      redis.call('XGROUP', 'CREATE', stream, 'w', '0', 'MKSTREAM')
+      got = redis.call('XREADGROUP', 'GROUP', 'w', consumer, 'COUNT', left, 'STREAMS', stream, '>')
+    end
+    if got then
+      left = left - #got[1][2]
+      answer[#answer + 1] = { queue, got[1][2] }
+    end
+  end
+  if left <= 0 then redis.call('ZADD', wake, 0, 'w') end
+end
+
+if ended > 0 then finish() end
+for base = 5, last_queue, 4 do
+  take((base - 1) / 4, KEYS[base], KEYS[base + 1], KEYS[base + 2], KEYS[base + 3])
+end
+return answer
