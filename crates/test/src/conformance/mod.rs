@@ -9,6 +9,7 @@ mod outcomes;
 mod process;
 mod recovery;
 mod results;
+mod signals;
 mod working;
 mod world;
 
@@ -78,6 +79,13 @@ pub const CASES: &[Case] = cases! {
         an_unknown_kind_is_parked_until_somebody_knows_it;
     process:
         a_killed_process_loses_nothing;
+    signals:
+        a_signal_drains
+        what_does_not_end_in_time_is_given_back_uncounted
+        a_second_signal_forces
+        a_quieted_process_stays_and_then_ends
+        the_pid_file_is_there_while_the_worker_runs
+        a_pid_file_that_cannot_be_written_is_an_error;
     results:
         a_result_reaches_all_who_wait
         an_empty_result_is_a_result
