@@ -5,6 +5,7 @@
 //! of its own, so that they may run at once.
 
 mod moves;
+mod order;
 mod outcomes;
 mod process;
 mod recovery;
@@ -66,6 +67,8 @@ pub const CASES: &[Case] = cases! {
         a_worker_that_leaves_gives_back_what_it_never_knew
         a_worker_resumes_what_a_dead_one_began
         renewal_keeps_a_long_job;
+    order:
+        weighted_queues_share_and_strict_ones_come_first;
     outcomes:
         a_failing_job_is_retried_and_dies
         a_dead_job_can_be_tried_again
