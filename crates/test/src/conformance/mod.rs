@@ -11,6 +11,7 @@ mod process;
 mod recovery;
 mod results;
 mod signals;
+mod time;
 mod working;
 mod world;
 
@@ -108,4 +109,20 @@ pub const CASES: &[Case] = cases! {
         delayed_jobs_run_and_leave_nothing_behind
         names_and_sizes_are_checked
         the_inspector_lists_every_state;
+};
+
+/// The cases that move the store's time: each has a store [by a clock](Store::by_clock) for itself.
+pub const TIME_CASES: &[Case] = cases! {
+    time:
+        a_lease_ends_with_its_time
+        a_renewed_lease_runs_on
+        a_delayed_job_is_due_by_the_stores_clock
+        a_retry_waits_for_its_time
+        an_expired_job_is_discarded_by_the_stores_clock
+        a_key_is_forgotten_after_its_time
+        a_result_is_forgotten_after_its_time
+        the_dead_are_kept_for_their_time
+        a_silent_worker_leaves_the_list
+        a_parked_job_dies_after_its_day
+        a_parked_job_is_woken_before_its_day_has_passed;
 };
