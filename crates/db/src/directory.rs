@@ -53,15 +53,19 @@ impl Directory {
             return Err(foreign("it is a file"));
         }
         if !path.join(LOG_FOLDER).is_dir() && !path.join(LOCK_NAME).exists() {
-            let mut entries = fs::read_dir(path).map_err(Error::io("list", path))?;
+            let entries = fs::read_dir(path).map_err(Error::io("list", path))?;
             if path.join("dump.rdb").exists() {
                 return Err(foreign(
                     "it holds a snapshot of Redis without an append-only log; start redis-server on it with \
                      --appendonly yes --aof-use-rdb-preamble no once",
                 ));
             }
-            if let Some(entry) = entries.next() {
+            for entry in entries {
                 let name = entry.map_err(Error::io("list", path))?.file_name();
+                // Another opener may have begun since we looked for these.
+                if [LOCK_NAME, LOG_FOLDER, SOCKET_NAME, SOCKET_PATH_NAME].iter().any(|ours| name == *ours) {
+                    continue;
+                }
                 return Err(foreign(&format!(
                     "it holds `{}` but no `{LOG_FOLDER}`; name an empty or a new directory",
                     name.to_string_lossy()
