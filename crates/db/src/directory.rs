@@ -9,9 +9,14 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{FlockOperation, flock};
 
 use crate::error::{Error, Result};
+use crate::log;
 
 /// The folder of the log, as Redis calls it.
 pub const LOG_FOLDER: &str = "appendonlydir";
+/// A log of a Redis before 7, a single file.
+const SINGLE_LOG_NAME: &str = "appendonly.aof";
+/// A snapshot of Redis's.
+const SNAPSHOT_NAME: &str = "dump.rdb";
 /// The file whose kernel lock says who owns the directory.
 const LOCK_NAME: &str = "windlass.lock";
 /// The owner's socket.
@@ -54,13 +59,10 @@ impl Directory {
         }
         if !path.join(LOG_FOLDER).is_dir() && !path.join(LOCK_NAME).exists() {
             let mut entries = fs::read_dir(path).map_err(Error::io("list", path))?;
-            if path.join("dump.rdb").exists() {
-                return Err(foreign(
-                    "it holds a snapshot of Redis without an append-only log; start redis-server on it with \
-                     --appendonly yes --aof-use-rdb-preamble no once",
-                ));
-            }
-            if let Some(entry) = entries.next() {
+            if let Some(inheritance) = inheritance(path)? {
+                // Refused here, it is refused before anything is made in the directory.
+                log::check_version(&inheritance)?;
+            } else if let Some(entry) = entries.next() {
                 let name = entry.map_err(Error::io("list", path))?.file_name();
                 return Err(foreign(&format!(
                     "it holds `{}` but no `{LOG_FOLDER}`; name an empty or a new directory",
@@ -106,6 +108,24 @@ impl Directory {
     /// Where its owner is to serve others.
     pub fn socket(&self) -> &Path {
         &self.socket
+    }
+}
+
+/// The file in a directory without a log's folder from which Redis would start: a single log, or a snapshot.
+///
+/// # Errors
+/// [`Error::Foreign`] when there are both, since only Redis's configuration says which is the newer.
+pub fn inheritance(directory: &Path) -> Result<Option<PathBuf>> {
+    let found = |name: &str| Some(directory.join(name)).filter(|path| path.is_file());
+    match (found(SINGLE_LOG_NAME), found(SNAPSHOT_NAME)) {
+        (Some(_), Some(_)) => Err(Error::Foreign {
+            directory: directory.to_owned(),
+            reason: format!(
+                "it holds `{SINGLE_LOG_NAME}` and `{SNAPSHOT_NAME}`; move away the one from which redis-server did \
+                 not start"
+            ),
+        }),
+        (log, snapshot) => Ok(log.or(snapshot)),
     }
 }
 

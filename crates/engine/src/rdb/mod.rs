@@ -90,3 +90,11 @@ impl Engine {
         write::file(self, output)
     }
 }
+
+/// The version of the RDB file at the start of `input`; reads no further.
+///
+/// # Errors
+/// [`Error::Version`] for one that is not read, [`Error::Malformed`] when it is no RDB file.
+pub fn version(input: &mut dyn BufRead) -> Result<u32> {
+    read::version(&mut input::Input::new(input))
+}

@@ -94,7 +94,7 @@ pub fn value(input: &mut Input<'_>, kind: u8, offset: u64, seed: u64) -> Result<
     Ok((!value.is_empty_collection()).then_some(value))
 }
 
-fn version(input: &mut Input<'_>) -> Result<u32> {
+pub fn version(input: &mut Input<'_>) -> Result<u32> {
     const NOT_RDB: &str = "it does not begin as an RDB file";
     let mark: [u8; MARK.len() + VERSION_DIGITS] =
         input.array().map_err(|error| only_input(error, malformed(0, NOT_RDB)))?;
