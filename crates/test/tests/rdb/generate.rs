@@ -29,13 +29,14 @@ impl Random {
 
     /// A text of any kind: nothing, a number, letters, any bytes, short, long, one that can be compressed.
     fn text(&mut self) -> Vec<u8> {
+        let is_long = self.below(20) == 0;
         match self.below(9) {
             0 => Vec::new(),
             1..=3 => self.number().to_string().into_bytes(),
             4 => format!("0{}", self.number()).into_bytes(),
             5 => self.bytes(100),
-            6 => self.bytes(5000),
-            7 => b"again and ".repeat(1 + self.below(900)),
+            6 => self.bytes(if is_long { 5000 } else { 70 }),
+            7 => b"again and ".repeat(1 + self.below(if is_long { 900 } else { 9 })),
             _ => (0..self.below(60)).map(|_| b'a' + self.below(26) as u8).collect(),
         }
     }
