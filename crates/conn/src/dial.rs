@@ -140,6 +140,10 @@ fn hint(place: &Place, error: &io::Error) -> &'static str {
         (_, io::ErrorKind::ConnectionRefused) => {
             "nothing listens there; start a server, or give a directory such as `./jobs` for the embedded store"
         }
+        // A server without TLS waits for the end of a line that never comes.
+        (Place::Tcp { is_tls: true, .. }, io::ErrorKind::TimedOut) => {
+            "check the address, that the server speaks TLS, and that no firewall stands between"
+        }
         (_, io::ErrorKind::TimedOut) => "check the address, and that no firewall stands between",
         (Place::Tcp { is_tls: true, .. }, _) => {
             "check the address, and that the server speaks TLS with a valid certificate"

@@ -5,4 +5,6 @@ mod embedded;
 mod owner;
 mod remote;
 mod server;
+#[cfg(feature = "tls")]
+mod tls;
 mod wrong;

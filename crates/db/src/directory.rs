@@ -58,12 +58,18 @@ impl Directory {
             return Err(foreign("it is a file"));
         }
         if !path.join(LOG_FOLDER).is_dir() && !path.join(LOCK_NAME).exists() {
-            let mut entries = fs::read_dir(path).map_err(Error::io("list", path))?;
-            if let Some(inheritance) = inheritance(path)? {
+            let inheritance = inheritance(path)?;
+            if let Some(file) = &inheritance {
                 // Refused here, it is refused before anything is made in the directory.
-                log::check_version(&inheritance)?;
-            } else if let Some(entry) = entries.next() {
+                log::check_version(file)?;
+            }
+            let entries = fs::read_dir(path).map_err(Error::io("list", path))?;
+            for entry in entries.filter(|_| inheritance.is_none()) {
                 let name = entry.map_err(Error::io("list", path))?.file_name();
+                // Another opener may have begun since we looked for these.
+                if [LOCK_NAME, LOG_FOLDER, SOCKET_NAME, SOCKET_PATH_NAME].iter().any(|ours| name == *ours) {
+                    continue;
+                }
                 return Err(foreign(&format!(
                     "it holds `{}` but no `{LOG_FOLDER}`; name an empty or a new directory",
                     name.to_string_lossy()

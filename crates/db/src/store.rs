@@ -10,7 +10,7 @@ use windlass_engine::{Delivery, Engine, Message, SessionId, Time};
 use windlass_resp::{Protocol, Value};
 
 use crate::clock::{Clock, Tick};
-use crate::config::Config;
+use crate::config::{Config, Durability};
 use crate::disk::Disk;
 use crate::log::{Log, Pending};
 use crate::mailbox::Mailbox;
@@ -94,10 +94,12 @@ impl Store {
             self.tell(&mut core);
         }
         let outcome = core.engine.execute(id, args, self.clock.now());
+        let seen = self.position(&core);
         let position = self.collect(&mut core);
         let is_answered_later =
             outcome.deliveries.iter().any(|d| d.session == id && matches!(d.message, Message::Reply(_)));
         let called = match outcome.reply {
+            Some(reply) if outcome.is_take_only => Called::Reply(reply, self.leave_behind(seen, position)),
             Some(reply) => Called::Reply(reply, position),
             None if is_answered_later || core.engine.is_waiting(id) => Called::Waiting,
             None => Called::Delivered,
@@ -139,9 +141,10 @@ impl Store {
 
     /// Moves the effects of the calls to the log; answers the position that a reply given now could have seen.
     fn collect(&self, core: &mut Core) -> Position {
-        let Some(log) = self.log.as_ref().filter(|_| !core.has_failed) else { return Position::START };
-        let Core { engine, pending, .. } = core;
-        if !engine.effects().is_empty() {
+        if let Some(log) = self.log.as_ref().filter(|_| !core.has_failed)
+            && !core.engine.effects().is_empty()
+        {
+            let Core { engine, pending, .. } = core;
             pending.add(|buffer| engine.effects().append_to(buffer));
             log.thread.note_records();
             if pending.buffer.len() > self.config.log_pending_bytes_max && !pending.is_full {
@@ -150,7 +153,26 @@ impl Store {
                 log.thread.want();
             }
         }
-        Position(pending.end)
+        self.position(core)
+    }
+
+    /// What the reply to a take waits for, when its own records are between `seen` and `position`. A power cut may
+    /// take them, since another attempt by another owner is all that comes of it. They are written at once all the
+    /// same: when a job ends its process, they tell which job that was. Under the other durabilities there is no sync
+    /// to save, and the reply waits for the write like any other.
+    fn leave_behind(&self, seen: Position, position: Position) -> Position {
+        let Some(log) = self.log.as_ref().filter(|_| self.config.durability == Durability::Always) else {
+            return position;
+        };
+        if seen < position {
+            log.thread.want();
+        }
+        seen
+    }
+
+    /// The end of what was given to the log so far.
+    fn position(&self, core: &Core) -> Position {
+        if self.log.is_none() || core.has_failed { Position::START } else { Position(core.pending.end) }
     }
 
     fn route(&self, core: &Core, deliveries: Vec<Delivery>, position: Position) -> Vec<Waker> {

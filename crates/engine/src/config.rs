@@ -17,6 +17,9 @@ pub struct Config {
     /// How many instructions of Lua a script that has not written may run before it is stopped. The engine has no
     /// clock; the default takes about five seconds.
     pub script_instructions_max: u64,
+    /// Whether scripts that the engine knows by their digests run as native code: same replies and same effects,
+    /// many times faster. See [`native_scripts`](crate::native_scripts).
+    pub native_scripts: bool,
 }
 
 impl Default for Config {
@@ -28,6 +31,7 @@ impl Default for Config {
             seed: 0,
             script_time_max_ms: 5000,
             script_instructions_max: 500_000_000,
+            native_scripts: true,
         }
     }
 }

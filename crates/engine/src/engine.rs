@@ -20,6 +20,9 @@ pub struct Outcome {
     pub reply: Option<Value>,
     /// What goes to sessions besides, in order; to the calling one as well when it subscribed.
     pub deliveries: Vec<Delivery>,
+    /// True when the whole call was a script that took jobs for a worker and did nothing else. Its reply may be let
+    /// out before its own effects are safe: to lose them only means that somebody else is given the jobs.
+    pub is_take_only: bool,
 }
 
 /// Something for a session that it did not just ask for.
@@ -101,7 +104,11 @@ impl Engine {
         self.state.sessions.insert(id, Some(session));
         self.state.effects.end_group();
         self.serve_ready(now);
-        Outcome { reply, deliveries: std::mem::take(&mut self.state.deliveries) }
+        Outcome {
+            reply,
+            deliveries: std::mem::take(&mut self.state.deliveries),
+            is_take_only: std::mem::take(&mut self.state.is_take_only),
+        }
     }
 
     /// Executes a record of the log. No time passes in a replay: what ended has its own record. Neither password nor

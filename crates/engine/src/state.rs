@@ -43,6 +43,8 @@ pub struct State {
     /// What the owner of the engine tells INFO: section, then lines of name and value.
     pub facts: BTreeMap<String, Vec<(String, String)>>,
     pub started: Time,
+    /// Set by a script that only took jobs; see [`Outcome::is_take_only`](crate::Outcome::is_take_only).
+    pub is_take_only: bool,
 }
 
 /// Counters that INFO shows.
@@ -76,6 +78,7 @@ impl State {
             garbage: Garbage::default(),
             facts: BTreeMap::new(),
             started: Time::default(),
+            is_take_only: false,
         }
     }
 

@@ -2,9 +2,12 @@
 //!
 //! [`fixture`] runs `fixtures/commands/*.txt` against anything that executes Redis commands; [`our_server`] and
 //! [`redis_server`] start a server to run them against, ours and a real one; [`conformance`] holds what the job library
-//! promises, as cases that run on any store.
+//! promises, as cases that run on any store. [`clock`] moves the time of a store, [`content`] compares what
+//! engines hold.
 
+pub mod clock;
 pub mod conformance;
+pub mod content;
 pub mod fixture;
 pub mod our_server;
 pub mod redis_server;

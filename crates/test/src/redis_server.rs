@@ -7,6 +7,8 @@ use std::thread::JoinHandle;
 
 use tempfile::TempDir;
 
+use crate::clock::ShiftedClock;
+
 /// How often another port is tried when somebody took the one that was free a moment ago.
 const ATTEMPTS_MAX: usize = 5;
 
@@ -25,9 +27,21 @@ impl RedisServer {
     /// # Errors
     /// Of kind `NotFound` when there is no such program; otherwise when it does not come up.
     pub fn start(args: &[&str]) -> io::Result<Self> {
+        Self::start_on(args, None)
+    }
+
+    /// Starts it on a clock that a test moves.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub fn start_by(clock: &ShiftedClock, args: &[&str]) -> io::Result<Self> {
+        Self::start_on(args, Some(clock))
+    }
+
+    fn start_on(args: &[&str], clock: Option<&ShiftedClock>) -> io::Result<Self> {
         let mut last = io::Error::other("redis-server was not tried");
         for _ in 0..ATTEMPTS_MAX {
-            match Self::try_start(args) {
+            match Self::try_start(args, clock) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => last = error,
                 result => return result,
             }
@@ -40,7 +54,19 @@ impl RedisServer {
     /// # Panics
     /// When redis-server does not start and `may_skip` is false.
     pub fn start_or_skip(args: &[&str], may_skip: bool) -> Option<Self> {
-        match Self::start(args) {
+        Self::started_or_skip(Self::start(args), may_skip)
+    }
+
+    /// As [`start_or_skip`](Self::start_or_skip), on a clock that a test moves.
+    ///
+    /// # Panics
+    /// As [`start_or_skip`](Self::start_or_skip).
+    pub fn start_by_or_skip(clock: &ShiftedClock, args: &[&str], may_skip: bool) -> Option<Self> {
+        Self::started_or_skip(Self::start_by(clock, args), may_skip)
+    }
+
+    fn started_or_skip(started: io::Result<Self>, may_skip: bool) -> Option<Self> {
+        match started {
             Ok(server) => Some(server),
             Err(_) if may_skip => None,
             Err(error) => panic!(
@@ -59,7 +85,7 @@ impl RedisServer {
         format!("redis://{}/", self.address)
     }
 
-    fn try_start(args: &[&str]) -> io::Result<Self> {
+    fn try_start(args: &[&str], clock: Option<&ShiftedClock>) -> io::Result<Self> {
         let address = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
         let directory = tempfile::tempdir()?;
         let mut child = Command::new("redis-server")
@@ -68,6 +94,7 @@ impl RedisServer {
             .arg("--dir")
             .arg(directory.path())
             .args(args)
+            .envs(clock.map(ShiftedClock::environment).into_iter().flatten())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())

@@ -24,6 +24,7 @@ const STORES: &[(&str, Start)] = &[
     ("redis-server", redis_server),
     ("redis-server in cluster mode", redis_cluster),
     ("memory", memory),
+    ("memory without native scripts", memory_without_native),
     ("a directory", directory),
     ("our server", our_server),
 ];
@@ -139,6 +140,17 @@ fn start(args: &[&str]) -> Option<Running> {
 /// The embedded database without a directory, one for all cases of the process.
 fn memory() -> Option<Running> {
     Running::new("memory:conformance", ())
+}
+
+/// The same without the native bodies of scripts.
+fn memory_without_native() -> Option<Running> {
+    let url = "memory:conformance-without-native";
+    let mut config = windlass_conn::Config::default();
+    config.database.engine.native_scripts = false;
+    let open = windlass_conn::Connection::open_with(url, config);
+    let opened = tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(open));
+    // Who opens the name while this connection is there finds its database.
+    Running::new(url, opened.expect("a database opens"))
 }
 
 /// The embedded database in a directory.

@@ -1,6 +1,7 @@
 //! What a worker tells about itself: one enum, each a sentence when displayed.
 
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use crate::{id::JobId, state::State};
@@ -113,7 +114,10 @@ impl Events {
             _ => tracing::info!(target: "windlass", "{event}"),
         }
         if let Some(listener) = &self.listener {
-            listener(&event);
+            // It runs where a job is told of or a lease is renewed; neither may end by a panic of the user's.
+            if catch_unwind(AssertUnwindSafe(|| listener(&event))).is_err() {
+                tracing::error!(target: "windlass", "the listener panicked at: {event}");
+            }
         }
     }
 }

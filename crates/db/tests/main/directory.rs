@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::sync::Barrier;
 use std::thread;
 
 use tempfile::tempdir;
@@ -42,6 +43,24 @@ fn threads_that_open_and_drop_one_directory_do_not_get_in_each_others_way() {
         }
     });
     assert_eq!(ok(&open(directory.path()).0.session("test"), "DBSIZE"), Value::Integer(80));
+}
+
+#[test]
+fn threads_that_open_a_new_directory_at_once_all_get_it() {
+    for _ in 0..100 {
+        let parent = tempdir().unwrap();
+        let path = parent.path().join("data");
+        let ready = Barrier::new(4);
+        thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    ready.wait();
+                    ok(&open(&path).0.session("test"), "INCR opened");
+                });
+            }
+        });
+        assert_eq!(ok(&open(&path).0.session("test"), "GET opened"), Value::from("4"));
+    }
 }
 
 #[test]

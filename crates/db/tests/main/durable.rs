@@ -12,6 +12,12 @@ use windlass_resp::Value;
 use crate::fault::{Operation, TestDisk};
 use crate::store::{assert_same, content, ok, open, open_on, run};
 
+/// The script that ends jobs and takes others, which the engine knows.
+const EXCHANGE: &str = concat!(
+    include_str!("../../../windlass/lua/fence.lua"),
+    include_str!("../../../windlass/lua/exchange.lua")
+);
+
 fn position(called: Called) -> Position {
     match called {
         Called::Reply(reply, position) if !reply.is_error() => position,
@@ -102,6 +108,39 @@ fn no_reply_leaves_before_the_sync_of_what_it_could_have_seen() {
         database.is_durable(position(reader.call(&[b"GET", b"k"]))),
         "with nothing pending there is no wait"
     );
+}
+
+#[test]
+fn a_take_waits_for_the_push_and_not_for_its_own_record() {
+    let directory = tempdir().unwrap();
+    let disk = TestDisk::default();
+    let (database, _) = open_on(directory.path(), &disk, Config::default());
+    let (pusher, worker) = (database.session("pusher"), database.session("worker"));
+    ok(&pusher, "XADD stream 1-1 j first");
+    ok(&pusher, "XGROUP CREATE stream w 0");
+    let Called::Reply(Value::Bulk(digest), _) = worker.call(&[b"SCRIPT", b"LOAD", EXCHANGE.as_bytes()])
+    else {
+        panic!("the script is not well-formed")
+    };
+    let keys = "stream suspect moved stats gate stream wake suspect";
+    let take = format!("EVALSHA {} 8 {keys} worker 0 1 0 0", String::from_utf8(digest).unwrap());
+    let take = || {
+        let words: Vec<&[u8]> = take.split(' ').map(str::as_bytes).collect();
+        let Called::Reply(Value::Array(answer), position) = worker.call(&words) else { panic!("no answer") };
+        assert_eq!(answer.len(), 3, "a job is taken");
+        position
+    };
+    disk.close_gate();
+    assert!(database.is_durable(take()), "what it saw is safe");
+    let looked = position(pusher.call(&[b"XPENDING", b"stream", b"w"]));
+    assert!(!database.is_durable(looked), "whoever sees the take waits for its record");
+    let pushed = position(pusher.call(&[b"XADD", b"stream", b"2-1", b"j", b"second"]));
+    let taken = take();
+    assert_eq!(taken, pushed, "it waits for what it saw");
+    disk.wait_for_sync();
+    assert!(!database.is_durable(taken));
+    disk.open_gate();
+    database.wait_durable(taken).unwrap();
 }
 
 #[test]

@@ -99,6 +99,8 @@ fn exec(engine: &mut Engine, session: &mut Session, _: Args<'_>, now: Time) -> O
         let command = find(args[0]).expect("only known commands are queued");
         replies.extend(engine.run(session, command, Args(&args), now, false));
     }
+    // Whatever its scripts were, a transaction is more than one of them.
+    engine.state.is_take_only = false;
     Some(Value::Array(replies))
 }
 

@@ -12,6 +12,7 @@ use super::scene::Scene;
 use super::source::{self, Declaration};
 use crate::config::Config;
 use crate::error::{Error, Result};
+use crate::native;
 use crate::session::{Session, SessionId};
 use crate::state::State;
 use crate::time::Time;
@@ -63,6 +64,8 @@ struct Script {
     declaration: Declaration,
     /// Compiled in the present machine, once it was needed there.
     function: Option<Function>,
+    /// What stands for it in the usual case.
+    native: Option<native::Body>,
 }
 
 /// The scripts of an engine. They are no data: nothing of this is logged.
@@ -135,7 +138,8 @@ impl Scripts {
         }
         let (declaration, code) = source::split(source)?;
         let function = Some(self.compile(code)?);
-        self.scripts.insert(digest, Script { source: source.into(), declaration, function });
+        let script = Script { source: source.into(), declaration, function, native: native::body(&digest) };
+        self.scripts.insert(digest, script);
         Ok(())
     }
 
@@ -152,8 +156,8 @@ impl Scripts {
     /// # Errors
     /// When there is no such script, or it may not run as it declares itself.
     pub fn run(&mut self, digest: Digest, state: &mut Box<State>, run: Invocation<'_>) -> Result<Value> {
-        let function = self.prepare(digest)?;
-        let declaration = self.scripts[&digest].declaration;
+        let script = self.scripts.get(&digest).ok_or(Error::NO_SCRIPT)?;
+        let (declaration, native) = (script.declaration, script.native);
         if declaration.is_explicit && !declaration.no_writes {
             if run.is_read_only {
                 return Err(Error::new("ERR Can not execute a script with write flag using *_ro command."));
@@ -165,7 +169,7 @@ impl Scripts {
                 return Err(Error::OUT_OF_MEMORY);
             }
         }
-        let instructions_max = state.config.script_instructions_max;
+        let native = native.filter(|_| state.config.native_scripts);
         let (spare, mut session) = self.spare.take().unwrap_or_else(|| {
             let config = Config { databases: 0, ..Config::default() };
             (Box::new(State::new(config)), Box::new(Session::new(SessionId(0), "", true, run.now)))
@@ -186,17 +190,35 @@ impl Scripts {
             has_written: false,
             failure: None,
         };
+        let (mut scene, reply) = self.play(scene, native, &run);
+        run.session.watched = std::mem::take(&mut scene.session.watched);
+        run.session.is_watch_broken = scene.session.is_watch_broken;
+        self.spare = Some((std::mem::replace(state, scene.state), scene.session));
+        reply
+    }
+
+    /// Runs the native body of the scene's script, or its text where there is no body or the case is not for it.
+    fn play(
+        &mut self,
+        mut scene: Scene,
+        native: Option<native::Body>,
+        run: &Invocation<'_>,
+    ) -> (Scene, Result<Value>) {
+        if let Some(reply) = native.and_then(|body| body(&mut scene, run.keys, run.argv)) {
+            return (scene, Ok(reply));
+        }
+        let function = match self.prepare(scene.digest) {
+            Ok(function) => function,
+            Err(error) => return (scene, Err(error)),
+        };
+        let instructions_max = scene.state.config.script_instructions_max;
         let task = Task { function: &function, keys: run.keys, argv: run.argv, instructions_max };
         let machine = self.machine.as_ref().expect("the script was compiled in it");
         let done = machine.run(&task, scene);
-        let mut session = done.scene.session;
-        run.session.watched = std::mem::take(&mut session.watched);
-        run.session.is_watch_broken = session.is_watch_broken;
-        self.spare = Some((std::mem::replace(state, done.scene.state), session));
         if !done.is_sound {
             self.replace_machine();
         }
-        Ok(done.reply)
+        (done.scene, Ok(done.reply))
     }
 
     /// The compiled script.

@@ -18,3 +18,4 @@ mod scene;
 mod source;
 
 pub use cache::{Digest, Invocation, Scripts};
+pub use scene::Scene;

@@ -5,10 +5,13 @@
 //! of its own, so that they may run at once.
 
 mod moves;
+mod order;
 mod outcomes;
 mod process;
 mod recovery;
 mod results;
+mod signals;
+mod time;
 mod working;
 mod world;
 
@@ -65,6 +68,8 @@ pub const CASES: &[Case] = cases! {
         a_worker_that_leaves_gives_back_what_it_never_knew
         a_worker_resumes_what_a_dead_one_began
         renewal_keeps_a_long_job;
+    order:
+        weighted_queues_share_and_strict_ones_come_first;
     outcomes:
         a_failing_job_is_retried_and_dies
         a_dead_job_can_be_tried_again
@@ -78,6 +83,13 @@ pub const CASES: &[Case] = cases! {
         an_unknown_kind_is_parked_until_somebody_knows_it;
     process:
         a_killed_process_loses_nothing;
+    signals:
+        a_signal_drains
+        what_does_not_end_in_time_is_given_back_uncounted
+        a_second_signal_forces
+        a_quieted_process_stays_and_then_ends
+        the_pid_file_is_there_while_the_worker_runs
+        a_pid_file_that_cannot_be_written_is_an_error;
     results:
         a_result_reaches_all_who_wait
         an_empty_result_is_a_result
@@ -97,4 +109,20 @@ pub const CASES: &[Case] = cases! {
         delayed_jobs_run_and_leave_nothing_behind
         names_and_sizes_are_checked
         the_inspector_lists_every_state;
+};
+
+/// The cases that move the store's time: each has a store [by a clock](Store::by_clock) for itself.
+pub const TIME_CASES: &[Case] = cases! {
+    time:
+        a_lease_ends_with_its_time
+        a_renewed_lease_runs_on
+        a_delayed_job_is_due_by_the_stores_clock
+        a_retry_waits_for_its_time
+        an_expired_job_is_discarded_by_the_stores_clock
+        a_key_is_forgotten_after_its_time
+        a_result_is_forgotten_after_its_time
+        the_dead_are_kept_for_their_time
+        a_silent_worker_leaves_the_list
+        a_parked_job_dies_after_its_day
+        a_parked_job_is_woken_before_its_day_has_passed;
 };

@@ -5,13 +5,7 @@ use std::time::{Duration, SystemTime};
 use windlass::broker::Due;
 use windlass::{Envelope, Failure, JobId, Push, Retry, State};
 
-use super::world::{Beside, Run, Store, World, eventually, json};
-
-/// Waits until a job is in a state, and answers what is known of it then.
-async fn until(world: &World, id: &JobId, state: State) -> windlass::Details {
-    let inspector = world.client.inspector();
-    eventually(async || inspector.show(id).await.unwrap().filter(|job| job.state == state)).await
-}
+use super::world::{Beside, Run, Store, json};
 
 pub(super) async fn a_failing_job_is_retried_and_dies(store: &Store) {
     let world = store.world().await;
@@ -23,7 +17,7 @@ pub(super) async fn a_failing_job_is_retried_and_dies(store: &Store) {
         let run = runs.recv().await.unwrap();
         assert_eq!((run.id, run.attempt), (id.clone(), attempt));
     }
-    let dead = until(&world, &id, State::Dead).await;
+    let dead = world.until(&id, State::Dead).await;
     let messages: Vec<_> = dead.history.errors.iter().map(|error| error.message.as_str()).collect();
     assert_eq!(messages, ["no 1", "no 2", "no 3"]);
     assert_eq!((dead.history.failed, dead.history.reason.as_deref()), (3, Some("no 3")));
@@ -38,7 +32,7 @@ pub(super) async fn a_dead_job_can_be_tried_again(store: &Store) {
     let (worker, mut runs) = world.recorder(answer);
     let worker = Beside::start(worker);
     runs.recv().await.unwrap();
-    until(&world, &id, State::Dead).await;
+    world.until(&id, State::Dead).await;
     assert!(world.client.inspector().retry(&id).await.unwrap());
     assert_eq!(runs.recv().await.unwrap().attempt, 2);
     assert_eq!(worker.stop().await.completed, 1);
@@ -77,7 +71,7 @@ pub(super) async fn kill_discard_and_cancel_end_where_they_say(store: &Store) {
     let worker = Beside::start(worker);
     let ends = [(State::Dead, "hopeless"), (State::Discarded, "needless"), (State::Cancelled, "cancelled")];
     for (id, (state, reason)) in ids.iter().zip(ends) {
-        assert_eq!(until(&world, id, state).await.history.reason.as_deref(), Some(reason));
+        assert_eq!(world.until(id, state).await.history.reason.as_deref(), Some(reason));
     }
     worker.stop().await;
 }
@@ -96,7 +90,7 @@ pub(super) async fn a_panic_is_a_failed_attempt(store: &Store) {
     let worker = Beside::start(worker);
     assert_eq!(runs.recv().await.unwrap().attempt, 1);
     assert_eq!(runs.recv().await.unwrap(), Run { id, attempt: 2, args: "1".into() });
-    let dead = until(&world, &early, State::Dead).await;
+    let dead = world.until(&early, State::Dead).await;
     assert_eq!(
         (dead.history.errors[0].class.as_str(), dead.history.errors[0].message.as_str()),
         ("Panic", "at once")
@@ -110,7 +104,7 @@ pub(super) async fn a_job_that_takes_too_long_has_failed(store: &Store) {
     let id = world.push("k", "1", Push::new().max_attempts(1).timeout(Duration::from_millis(5))).await;
     let (worker, _runs) = world.recorder(|_| std::future::pending());
     let worker = Beside::start(worker);
-    assert_eq!(until(&world, &id, State::Dead).await.history.errors[0].class, "Timeout");
+    assert_eq!(world.until(&id, State::Dead).await.history.errors[0].class, "Timeout");
     worker.stop().await;
 }
 
@@ -124,8 +118,8 @@ pub(super) async fn an_expired_job_is_discarded(store: &Store) {
     let (worker, mut runs) = world.recorder(|_| async { Ok(()) });
     let worker = Beside::start(worker);
     assert_eq!(runs.recv().await.unwrap().id, fine);
-    until(&world, &late, State::Discarded).await;
-    until(&world, &overdue, State::Discarded).await;
+    world.until(&late, State::Discarded).await;
+    world.until(&overdue, State::Discarded).await;
     assert_eq!(worker.stop().await.completed, 1);
 }
 
@@ -147,7 +141,7 @@ pub(super) async fn garbage_dies_with_a_reason_and_the_worker_lives(store: &Stor
     let worker = Beside::start(worker);
     assert_eq!(runs.recv().await.unwrap().id, good);
     for id in ids {
-        let reason = until(&world, &id, State::Dead).await.history.reason.unwrap();
+        let reason = world.until(&id, State::Dead).await.history.reason.unwrap();
         assert!(reason.starts_with("the envelope "), "{reason}");
     }
     assert_eq!(worker.stop().await.completed, 1);
@@ -158,7 +152,7 @@ pub(super) async fn arguments_of_the_wrong_shape_fail(store: &Store) {
     let options = Push::new().max_attempts(1);
     let id = world.push("sum", r#"{"no":"list"}"#, options).await;
     let worker = Beside::start(world.worker().register_blocking::<super::working::Sum>());
-    let dead = until(&world, &id, State::Dead).await;
+    let dead = world.until(&id, State::Dead).await;
     assert_eq!(dead.history.errors[0].class, "Args");
     worker.stop().await;
 }
@@ -169,16 +163,16 @@ pub(super) async fn an_unknown_kind_is_parked_until_somebody_knows_it(store: &St
     let id = world.push("k", "5", Push::new()).await;
     let ignorant =
         Beside::start(world.worker().register_raw("else", Retry::Never, |_, _| async { Ok(json("1")) }));
-    let parked = until(&world, &id, State::Parked).await;
-    until(&world, &other, State::Parked).await;
+    let parked = world.until(&id, State::Parked).await;
+    world.until(&other, State::Parked).await;
     assert_eq!(parked.history.reason.as_deref(), Some("no worker here knows the kind `k`"));
     ignorant.stop().await;
     let (worker, mut runs) = world.recorder(|_| async { Ok(()) });
     let worker = Beside::start(worker);
     assert_eq!(runs.recv().await.unwrap(), Run { id, attempt: 1, args: "5".into() });
     worker.stop().await;
-    assert_eq!(until(&world, &other, State::Parked).await.kind, "nobody-knows");
+    assert_eq!(world.until(&other, State::Parked).await.kind, "nobody-knows");
     let parked = world.broker.keys().set(State::Parked).unwrap();
     assert_eq!(world.ask::<u64>("ZCARD", &[&parked]).await, 1);
-    assert!(Envelope::parse(&until(&world, &other, State::Parked).await.envelope).is_ok());
+    assert!(Envelope::parse(&world.until(&other, State::Parked).await.envelope).is_ok());
 }

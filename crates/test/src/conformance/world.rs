@@ -8,22 +8,49 @@ use redis::{FromRedisValue, aio::ConnectionLike};
 use serde_json::value::RawValue;
 use tokio::sync::mpsc;
 use windlass::broker::{Broker, Ended, Held, Request, Taken};
-use windlass::{Client, Config, Connection, Context, JobId, Outcome, Push, Retry, Worker};
+use windlass::{Client, Config, Connection, Context, JobId, Outcome, Push, Retry, State, Worker};
+use windlass_db::Database;
+
+use crate::clock::Clock;
 
 /// A store that cases run on.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Store {
     url: String,
     run: String,
     count: Arc<AtomicU64>,
+    clock: Option<Clock>,
+    /// The database of a store that no URL names, since a test has its clock.
+    database: Option<Database>,
 }
 
 impl Store {
+    /// A database in memory by a clock that cases move.
+    pub fn memory_by_clock() -> Self {
+        let (clock, manual) = Clock::manual();
+        let database = Database::memory_with(Default::default(), manual).expect("a database opens");
+        let url = "memory:".to_owned();
+        Self { clock: Some(clock), database: Some(database), ..Self::new(url) }
+    }
+
+    /// The store that `url` names, which tells the time by a clock that cases move.
+    pub fn by_clock(url: impl Into<String>, clock: Clock) -> Self {
+        Self { clock: Some(clock), ..Self::new(url) }
+    }
+
     /// The store that `url` names.
     pub fn new(url: impl Into<String>) -> Self {
         let started = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
         let run = format!("{:x}", started.map_or(0, |since| since.as_micros()));
-        Self { url: url.into(), run, count: Arc::default() }
+        Self { url: url.into(), run, count: Arc::default(), clock: None, database: None }
+    }
+
+    /// Moves the store's time on.
+    ///
+    /// # Panics
+    /// When its clock is not the case's to move.
+    pub fn advance(&self, by: Duration) {
+        self.clock.as_ref().expect("the case is for a store by a clock").advance(by);
     }
 
     /// What names it.
@@ -33,7 +60,10 @@ impl Store {
 
     /// A connection of its own.
     pub async fn connect(&self) -> Connection {
-        Connection::open(&self.url).await.expect("the store answers")
+        match &self.database {
+            Some(database) => Connection::to(database.clone()),
+            None => Connection::open(&self.url).await.expect("the store answers"),
+        }
     }
 
     /// A fresh namespace, with default settings.
@@ -142,6 +172,12 @@ impl World {
         };
         let retry = Retry::Fixed(Duration::from_millis(1));
         (self.worker().register_raw("k", retry, run), receiver)
+    }
+
+    /// Waits until a job is in a state, and answers what is known of it then.
+    pub async fn until(&self, id: &JobId, state: State) -> windlass::Details {
+        let inspector = self.client.inspector();
+        eventually(async || inspector.show(id).await.unwrap().filter(|job| job.state == state)).await
     }
 
     /// One command on the namespace's keys.

@@ -160,6 +160,14 @@ impl Broker {
         Ok(self.exchange(Some(ended), &[], request).await?.refused)
     }
 
+    /// Leaves a wake mark for a queue, for whoever waits on it next.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn mark(&self, queue: &str) -> Result<()> {
+        self.send(redis::cmd("ZADD").arg(self.keys.wake(queue)).arg(0).arg("w")).await.map(drop)
+    }
+
     /// Waits until one of `queues` has a wake mark, and takes it. Needs a session of its own.
     ///
     /// # Errors

@@ -23,6 +23,8 @@ pub use fail::Fail;
 pub use lease::{Held, Recovered};
 pub use push::{BATCH_BYTES_MAX, BATCH_JOBS_MAX, Due};
 pub(crate) use reply::{array, bytes, int, text};
+#[doc(hidden)]
+pub use script::hot_scripts;
 
 /// Runs the moves of one namespace on one connection. A clone shares the connection's session.
 #[derive(Clone)]

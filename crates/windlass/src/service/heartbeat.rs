@@ -19,21 +19,21 @@ pub(crate) async fn renew_all(duty: Rc<Duty>) {
     loop {
         // No jitter here: a lease must not be cut short.
         tokio::time::sleep(duty.config.lease / BEATS_PER_LEASE).await;
-        duty.until_answered(async || renew(&duty).await).await;
+        duty.shared.until_answered(|| renew(&duty)).await;
     }
 }
 
 /// Renews every lease, then beats: a fresh beat says that all renewals before it were made.
 async fn renew(duty: &Duty) -> Result<()> {
-    let all = duty.hand().borrow().all_held();
+    let all = duty.shared.hand().all_held();
     for (queue, held) in all {
         for some in held.chunks(BATCH_JOBS_MAX) {
             let name = &*duty.shared.queues[queue];
             let lost = duty.broker.renew(name, &duty.shared.worker, some).await?;
             for held in lost {
                 let key = HoldKey { queue, held };
-                if duty.hand().borrow_mut().lose(&key) {
-                    duty.look_again();
+                if duty.shared.hand().lose(&key) {
+                    duty.shared.look_again();
                     duty.emit(Event::LeaseLost { id: JobId::of_entry(name, held.entry) });
                 }
             }
@@ -49,9 +49,9 @@ pub(crate) async fn beat(duty: &Duty) -> Result<()> {
         ("host", duty.host_name()),
         ("pid", std::process::id().to_string()),
         ("queues", shared.queues.join(" ")),
-        ("concurrency", duty.concurrency().to_string()),
+        ("concurrency", shared.concurrency.to_string()),
         ("started", duty.started_at_ms.to_string()),
-        ("busy", duty.in_hand().to_string()),
+        ("busy", shared.hand().in_hand().to_string()),
         ("phase", format!("{:?}", *duty.phase().borrow()).to_lowercase()),
         ("version", env!("CARGO_PKG_VERSION").to_owned()),
     ];

@@ -11,7 +11,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(60);
 pub(crate) async fn prune_all(duty: Rc<Duty>) {
     loop {
         super::pause(LOOK_EVERY).await;
-        while duty.until_answered(async || duty.broker.prune(&duty.config).await).await > 0 {
+        while duty.shared.until_answered(|| duty.broker.prune(&duty.config)).await > 0 {
             tokio::task::yield_now().await;
         }
     }

@@ -18,7 +18,7 @@ pub(crate) async fn rescue_all(duty: Rc<Duty>) {
     loop {
         // A lease that is shorter than the pace, as in tests, is looked after more often.
         super::pause(LOOK_EVERY.min(duty.config.lease / 2)).await;
-        duty.until_answered(async || rescue(&duty).await).await;
+        duty.shared.until_answered(|| rescue(&duty)).await;
     }
 }
 

@@ -15,7 +15,7 @@ const LOOK_MIN: Duration = Duration::from_millis(2);
 
 pub(crate) async fn promote_all(duty: Rc<Duty>) {
     loop {
-        let next = duty.until_answered(async || promote(&duty).await).await;
+        let next = duty.shared.until_answered(|| promote(&duty)).await;
         match next.unwrap_or(LOOK_MAX) {
             next if next.is_zero() => tokio::task::yield_now().await,
             next if next < LOOK_MAX => tokio::time::sleep(next.max(LOOK_MIN)).await,

@@ -16,7 +16,7 @@ pub(crate) async fn unpark_all(duty: Rc<Duty>) {
         return;
     }
     loop {
-        duty.until_answered(async || unpark(&duty, &kinds).await).await;
+        duty.shared.until_answered(|| unpark(&duty, &kinds)).await;
         super::pause(LOOK_EVERY).await;
     }
 }

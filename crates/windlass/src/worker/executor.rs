@@ -1,320 +1,205 @@
-//! Runs taken jobs, in the order in which they were taken, no more at once than the concurrency. A job counts until the
-//! store has been told of its end: what a crash makes run again is no more than the concurrency, too, and the jobs that
-//! had begun are the first of those that the store still has as taken.
+//! Executors run jobs, and make the exchanges with the store between them.
 //!
-//! There are as many executors as jobs may run at once. Each takes the next ready job itself, so that a
-//! job costs no task of its own; one that begins a job wakes the next executor if more is ready.
+//! There are as many as jobs may run at once, on the user's runtime, and each decides for itself what it does next:
+//! a job costs no task of its own, and a worker of short jobs no change of thread. Nothing is lost when the runtime
+//! is blocked by a job: leases are renewed elsewhere.
 
-use std::collections::VecDeque;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::task::Poll;
-use std::time::Duration;
+use std::sync::Arc;
+use std::task::{Context, Poll};
 
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
-
-use super::Shared;
-use super::kind::{Kind, Run, Running};
-use crate::broker::Taken;
-use crate::context::{Context, Facts, Leash, Pull};
-use crate::envelope::Envelope;
-use crate::failure::{Failure, Fate, Outcome};
+use super::hand::{Finish, HoldKey, Plan, Step};
+use super::{Shared, attempt, fail};
+use crate::broker::{Ended, Extra, Held, Request, Taken};
+use crate::event::Event;
 use crate::id::JobId;
 use crate::state::History;
 
-/// A job on its way to an executor.
-pub(super) struct Ticket {
-    pub(super) taken: Taken,
-    pub(super) leash: Arc<Leash>,
-}
-
-/// A job that came back from an executor.
+/// What an executor has just been at.
 pub(super) struct Done {
     pub(super) taken: Taken,
-    pub(super) end: End,
-    pub(super) begun: Begun,
+    pub(super) end: attempt::End,
 }
 
-/// Its place among the jobs that have begun; dropped when the store has been told of the job's end.
-pub(super) type Begun = OwnedSemaphorePermit;
-
-/// How an executor's work on a job ended.
-pub(super) enum End {
-    /// It succeeded, with its result when that is kept.
-    Completed(Option<(Vec<u8>, Duration)>),
-    /// It did not succeed.
-    Failed(Box<Failed>),
-    /// It was not run, or cut short: it is to be given back.
-    Returned,
-}
-
-/// A failure with what is needed to decide what becomes of the job.
-pub(super) struct Failed {
-    pub(super) failure: Failure,
-    pub(super) kind: String,
-    pub(super) history: History,
-    pub(super) max_attempts: u32,
-    pub(super) retry: crate::retry::Retry,
-    pub(super) result_ttl: Option<Duration>,
-}
-
-/// Jobs that are ready to be run.
-pub(crate) struct Ready {
-    state: Mutex<ReadyState>,
-    more: Notify,
-    places: Arc<Semaphore>,
-}
-
-#[derive(Default)]
-struct ReadyState {
-    tickets: VecDeque<Ticket>,
-    is_closed: bool,
-}
-
-impl Ready {
-    pub(super) fn new(concurrency: usize) -> Self {
-        let places = Arc::new(Semaphore::new(concurrency));
-        Self { state: Mutex::default(), more: Notify::new(), places }
-    }
-
-    pub(super) fn add(&self, tickets: impl IntoIterator<Item = Ticket>) {
-        self.lock().tickets.extend(tickets);
-        self.more.notify_one();
-    }
-
-    /// Takes everything that no executor has taken yet.
-    pub(super) fn take_all(&self) -> Vec<Ticket> {
-        self.lock().tickets.drain(..).collect()
-    }
-
-    /// Lets executors end once nothing is ready.
-    pub(super) fn close(&self) {
-        self.lock().is_closed = true;
-        self.places.close();
-        self.more.notify_waiters();
-        self.more.notify_one();
-    }
-
-    async fn next(&self) -> Option<(Ticket, Begun)> {
-        let begun = self.places.clone().acquire_owned().await.ok()?;
-        loop {
-            let more = self.more.notified();
-            let mut more = pin!(more);
-            more.as_mut().enable();
-            {
-                let mut state = self.lock();
-                let ticket = state.tickets.pop_front();
-                if !state.tickets.is_empty() || state.is_closed {
-                    self.more.notify_one();
-                }
-                if ticket.is_some() || state.is_closed {
-                    return ticket.map(|ticket| (ticket, begun));
-                }
-            }
-            more.await;
+/// Runs jobs until there will be no more.
+pub(super) async fn execute(shared: Arc<Shared>) {
+    let mut done = None;
+    loop {
+        let step = std::future::poll_fn(|context| shared.poll_step(context, &mut done)).await;
+        match step {
+            Next::Run(ticket) => done = Some(shared.watch(attempt::run(&shared, ticket)).await),
+            Next::Tell(taken, failed) => shared.watch(fail::tell(&shared, taken, *failed)).await,
+            Next::Exchange(plan) => shared.watch(shared.exchange(plan)).await,
+            Next::End => return,
         }
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, ReadyState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        // Jobs and stores that are always ready must not keep the runtime from its other tasks.
+        tokio::task::consume_budget().await;
     }
 }
 
-/// Runs ready jobs, one after the other, until there will be no more.
-pub(super) async fn execute(shared: Arc<Shared>, done: mpsc::Sender<Done>) {
-    while let Some((Ticket { taken, leash }, begun)) = shared.ready.next().await {
-        let end = if leash.is_dropped() {
-            End::Returned
-        } else {
-            leash.start();
-            run(&shared, &taken, leash).await
+/// What an executor does next.
+enum Next {
+    Run(super::hand::Ticket),
+    Tell(Taken, Box<attempt::Failed>),
+    Exchange(Plan),
+    End,
+}
+
+impl Shared {
+    /// Brings back what was done, and answers what is next as soon as there is something.
+    fn poll_step(&self, context: &mut Context<'_>, done: &mut Option<Done>) -> Poll<Next> {
+        let mut hand = self.hand();
+        if let Some(done) = done.take()
+            && let Some((taken, failed)) = self.bring_back(&mut hand, done)
+        {
+            return Poll::Ready(Next::Tell(taken, failed));
+        }
+        let next = match hand.step() {
+            Step::Run(ticket) => Next::Run(ticket),
+            Step::Exchange(plan) => Next::Exchange(plan),
+            Step::End => return Poll::Ready(Next::End),
+            Step::Wait => {
+                hand.rest(context.waker());
+                return Poll::Pending;
+            }
         };
-        if done.send(Done { taken, end, begun }).await.is_err() {
-            return;
+        let idle = hand.next_idle();
+        drop(hand);
+        if let Some(idle) = idle {
+            idle.wake();
         }
+        Poll::Ready(next)
     }
-}
 
-/// Runs one job: reads it, checks that it may run, runs it, names how it ended.
-async fn run(shared: &Arc<Shared>, taken: &Taken, leash: Arc<Leash>) -> End {
-    let history = match &taken.history {
-        Some(history) => serde_json::from_slice(history).unwrap_or_default(),
-        None => History::default(),
-    };
-    let envelope = match Envelope::parse(&taken.envelope) {
-        Ok(envelope) => envelope,
-        Err(reason) => return garbage(history, reason),
-    };
-    let failed = |failure, retry, history| {
-        End::Failed(Box::new(Failed {
-            failure,
-            kind: envelope.kind.to_string(),
-            history,
-            max_attempts: envelope.max,
-            retry,
-            result_ttl: envelope.result.map(Duration::from_millis),
-        }))
-    };
-    let Some(kind) = shared.kinds.get(&envelope.kind) else {
-        return failed(Failure::park(&envelope.kind), Default::default(), history);
-    };
-    let limit = match time_limit(shared, &envelope) {
-        Ok(limit) => limit,
-        Err(failure) => return failed(failure, Default::default(), history),
-    };
-    let context = context(shared, taken, &history, &envelope, leash.clone());
-    let keeps_result = envelope.result.is_some();
-    let outcome = match &kind.run {
-        Run::Async(run) => {
-            let begun = catch_unwind(AssertUnwindSafe(|| run(envelope.args, context, keeps_result)));
-            match begun.unwrap_or_else(|panic| Err(panicked(&*panic))) {
-                Ok(running) => within(running, &leash, limit).await,
-                Err(failure) => Some(Err(failure)),
+    /// Sorts a job by how it ended; answers a failure.
+    fn bring_back(&self, hand: &mut super::Hand, done: Done) -> Option<(Taken, Box<attempt::Failed>)> {
+        let Done { taken, end } = done;
+        let key = HoldKey::of(&taken);
+        let is_held = hand.come_back(&key);
+        if !hand.is_taking() {
+            self.settled.notify_one();
+        }
+        match end {
+            attempt::End::Completed(result) if is_held => {
+                let needs_extra = result.is_some() || taken.id.is_some() || taken.is_suspect;
+                let extra = needs_extra.then(|| Extra::of(&taken, self.id_of(&taken), result));
+                hand.add_finish(taken.queue, Finish { held: key.held, extra });
+                None
+            }
+            attempt::End::Failed(failed) if is_held => Some((taken, failed)),
+            end => {
+                hand.leave_place();
+                // What came back undone is given back by the drain. Of another end whose lease was lost meanwhile, the
+                // answer does not count.
+                if !matches!(end, attempt::End::Returned) {
+                    self.summary().refused += 1;
+                }
+                None
             }
         }
-        Run::Blocking(run) => {
-            let (run, args) = (run.clone(), envelope.args.to_owned());
-            let task = move || run(&args, &context, keeps_result);
-            on_thread(shared, task, &leash, limit).await
-        }
-    };
-    match outcome {
-        None => End::Returned,
-        Some(Ok(value)) => End::Completed(envelope.result.map(|ttl| (value, Duration::from_millis(ttl)))),
-        Some(Err(failure)) => failed(failure, retry_of(kind), history),
     }
-}
 
-/// An entry that is not a job: among the dead, where somebody can look at it.
-fn garbage(history: History, reason: String) -> End {
-    End::Failed(Box::new(Failed {
-        failure: Failure::with(Fate::Kill, "Envelope", reason),
-        kind: String::new(),
-        history,
-        max_attempts: 1,
-        retry: crate::retry::Retry::Never,
-        result_ttl: None,
-    }))
-}
-
-/// The policy of a kind; user code, so a panic in it falls back to the default.
-fn retry_of(kind: &Kind) -> crate::retry::Retry {
-    catch_unwind(AssertUnwindSafe(|| (kind.retry)(kind))).unwrap_or_default()
-}
-
-/// How long this attempt may take, or why it may not begin.
-fn time_limit(shared: &Shared, envelope: &Envelope<'_>) -> Outcome<Option<Duration>> {
-    let mut limit = envelope.timeout;
-    if envelope.expires.is_some() || envelope.deadline.is_some() {
-        let now = shared.store_now_ms();
-        if envelope.expires.is_some_and(|expires| expires <= now) {
-            return Err(Failure::discard("it expired before it could run"));
+    /// Makes an exchange, and deals out what it brings.
+    pub(super) async fn exchange(&self, plan: Plan) {
+        let order = self.order.draw();
+        let held: Vec<Held> = plan.finishes.iter().map(|finish| finish.held).collect();
+        let extras: Vec<Extra> = plan.finishes.iter().filter_map(|finish| finish.extra.clone()).collect();
+        let queue = &*self.queues[plan.queue];
+        let ended = (!held.is_empty()).then_some(Ended { queue, held: &held, extras: &extras });
+        let queues: Vec<&str> = match plan.count > 0 || plan.mark.is_some() {
+            true => order.iter().map(|queue| &*self.queues[*queue]).collect(),
+            false => Vec::new(),
+        };
+        let woken = plan.mark.and_then(|mark| order.iter().position(|queue| *queue == mark));
+        let exchange = || {
+            // A store that was away may answer when the worker is about to end.
+            let count = if self.control.is_taking() { plan.count } else { 0 };
+            let request = Request { consumer: &self.worker, count, may_suspect: plan.may_suspect, woken };
+            self.broker.exchange(ended, &queues, request)
+        };
+        let mut exchanged = self.until_answered(exchange).await;
+        self.note_clock(exchanged.now_ms);
+        for job in &mut exchanged.taken {
+            job.queue = order[job.queue];
         }
-        if let Some(deadline) = envelope.deadline {
-            let left = deadline.saturating_sub(now);
-            if left == 0 {
-                return Err(Failure::discard("its deadline passed before it could run"));
+        self.note_resumed(&exchanged.taken);
+        {
+            let mut summary = self.summary();
+            summary.completed += (held.len() - exchanged.refused.len()) as u64;
+            summary.refused += exchanged.refused.len() as u64;
+        }
+        for job in &exchanged.refused {
+            self.events.emit(Event::LeaseLost { id: JobId::of_entry(queue, job.entry) });
+        }
+        let got = exchanged.taken.len();
+        let mut hand = self.hand();
+        for held in &held {
+            hand.drop_held(&HoldKey { queue: plan.queue, held: *held });
+        }
+        hand.end_exchange(held.len(), plan.count, got);
+        for taken in exchanged.taken {
+            hand.take(taken);
+        }
+        if self.exits_when_empty && hand.is_empty() {
+            match plan.count > 0 && got == 0 {
+                true => self.control.stop(),
+                false => hand.look_again(),
             }
-            limit = Some(limit.map_or(left, |limit| limit.min(left)));
+        }
+        if hand.wants_mark() {
+            self.wants_mark.notify_one();
+        }
+        if !hand.is_taking() {
+            self.settled.notify_one();
         }
     }
-    Ok(limit.map(Duration::from_millis))
-}
 
-fn context(
-    shared: &Shared,
-    taken: &Taken,
-    history: &History,
-    envelope: &Envelope<'_>,
-    leash: Arc<Leash>,
-) -> Context {
-    let facts = Facts {
-        id: id_of(shared, taken),
-        kind: envelope.kind.to_string(),
-        attempt: history.attempts.saturating_add(taken.count),
-        max_attempts: envelope.max,
-        meta: envelope.meta.clone().unwrap_or_default(),
-        trace: envelope.trace.clone(),
-        reply: envelope.reply.clone(),
-        deadline_ms: envelope.deadline,
-    };
-    Context::new(facts, shared.client.clone(), leash, tokio::runtime::Handle::current())
-}
+    /// Has somebody look whether the queues give more.
+    pub(crate) fn look_again(&self) {
+        self.hand().look_again();
+        self.wake_idle();
+    }
 
-/// The id of a taken job.
-pub(super) fn id_of(shared: &Shared, taken: &Taken) -> JobId {
-    taken.job_id(&shared.queues[taken.queue])
-}
-
-/// Drives a job until it ends, its time is up, or its leash is pulled; `None` when it was pulled.
-async fn within(mut running: Running, leash: &Leash, limit: Option<Duration>) -> Option<Outcome<Vec<u8>>> {
-    let driven = std::future::poll_fn(|context| {
-        if leash.is_dropped() {
-            return Poll::Ready(None);
+    /// Wakes another executor when there is enough to do.
+    pub(super) fn wake_idle(&self) {
+        let idle = self.hand().next_idle();
+        if let Some(idle) = idle {
+            idle.wake();
         }
-        match catch_unwind(AssertUnwindSafe(|| running.as_mut().poll(context))) {
-            Ok(Poll::Ready(outcome)) => Poll::Ready(Some(outcome)),
-            Err(panic) => Poll::Ready(Some(Err(panicked(&*panic)))),
-            Ok(Poll::Pending) => leash.poll_dropped(context).map(|()| None),
-        }
-    });
-    let ended = match limit {
-        None => driven.await,
-        Some(limit) => match tokio::time::timeout(limit, driven).await {
-            Ok(ended) => ended,
-            Err(_) => {
-                leash.pull(Pull::Cancel);
-                Some(Err(timed_out(limit)))
+    }
+
+    /// Runs a part of an executor's work, during which others may take its place on the processor while it waits.
+    async fn watch<T>(&self, work: impl Future<Output = T>) -> T {
+        let mut work = pin!(work);
+        let mut has_waited = false;
+        let output = std::future::poll_fn(|context| {
+            let polled = work.as_mut().poll(context);
+            if polled.is_pending() && !has_waited {
+                has_waited = true;
+                self.hand().doze();
+                self.wake_idle();
             }
-        },
-    };
-    // What the job dropped is user code too.
-    let _ = catch_unwind(AssertUnwindSafe(move || drop(running)));
-    ended
-}
-
-/// Runs a blocking job; its thread cannot be stopped, so a pulled leash only ends the waiting for it.
-async fn on_thread(
-    shared: &Shared,
-    task: impl FnOnce() -> Outcome<Vec<u8>> + Send + 'static,
-    leash: &Leash,
-    limit: Option<Duration>,
-) -> Option<Outcome<Vec<u8>>> {
-    let (sender, receiver) = oneshot::channel();
-    let task = Box::new(move || {
-        let outcome = catch_unwind(AssertUnwindSafe(task)).unwrap_or_else(|panic| Err(panicked(&*panic)));
-        // Nobody waits any more when the leash was pulled.
-        let _ = sender.send(outcome);
-    });
-    if let Err(error) = shared.threads.spawn(task) {
-        return Some(Err(error.into()));
-    }
-    let mut receiver = pin!(receiver);
-    let mut driven = pin!(std::future::poll_fn(|context| match receiver.as_mut().poll(context) {
-        Poll::Ready(outcome) => {
-            Poll::Ready(Some(outcome.unwrap_or_else(|_| Err(Failure::retry("its thread ended")))))
+            polled
+        })
+        .await;
+        if has_waited {
+            self.hand().wake();
         }
-        Poll::Pending => leash.poll_dropped(context).map(|()| None),
-    }));
-    let Some(limit) = limit else { return driven.await };
-    match tokio::time::timeout(limit, driven.as_mut()).await {
-        Ok(ended) => ended,
-        Err(_) => {
-            leash.pull(Pull::Cancel);
-            driven.await.map(|_| Err(timed_out(limit)))
+        output
+    }
+
+    /// Tells of jobs that an ended worker had begun.
+    fn note_resumed(&self, taken: &[Taken]) {
+        let resumed = taken.iter().filter(|job| job.count > 1);
+        let attempts = resumed.map(|job| {
+            let history =
+                job.history.as_deref().and_then(|json| serde_json::from_slice::<History>(json).ok());
+            history.unwrap_or_default().attempts.saturating_add(job.count)
+        });
+        let (jobs, attempt) = attempts.fold((0, 0), |(jobs, last), attempt| (jobs + 1, last.max(attempt)));
+        if jobs > 0 {
+            self.summary().resumed += jobs as u64;
+            self.events.emit(Event::Resumed { jobs, attempt });
         }
     }
-}
-
-fn timed_out(limit: Duration) -> Failure {
-    Failure::with(Fate::Retry(None), "Timeout", format!("it took longer than {limit:?}"))
-}
-
-/// The failure that a panic is.
-fn panicked(panic: &(dyn std::any::Any + Send)) -> Failure {
-    let message = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    let message = message.or_else(|| panic.downcast_ref::<String>().cloned());
-    let message = message.unwrap_or_else(|| "it panicked".to_owned());
-    Failure::with(Fate::Retry(None), "Panic", message)
 }

@@ -1,16 +1,22 @@
 //! The worker: takes jobs from its queues and runs them.
 //!
-//! `duty` is the thread that Windlass keeps for itself, with its own small runtime and connections: it
-//! fetches, ends and renews, so that a job which blocks the user's runtime does not lose its lease.
-//! `executor` runs jobs on the user's runtime, `blocking` on threads of its own.
+//! `hand` is what it holds, plain data. `executor` runs jobs on the user's runtime and exchanges ended ones for new ones
+//! with the store; `attempt` is one run of a job, `fail` tells of one that did not succeed, `wait` waits for wake marks,
+//! `blocking` has threads for jobs that block. `duty` is the thread that Windlass keeps for itself, with its own small
+//! runtime and connection: it renews leases, so that a job which blocks the user's runtime does not lose its own.
 
+mod attempt;
 mod blocking;
 mod duty;
 mod executor;
+mod fail;
+mod hand;
 mod identity;
 mod kind;
 mod order;
+mod shared;
 mod signal;
+mod wait;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -32,7 +38,10 @@ use crate::retry::Retry;
 use kind::Kinds;
 use order::Order;
 
-pub(crate) use duty::{Duty, HoldKey};
+pub(crate) use duty::Duty;
+use hand::Hand;
+pub(crate) use hand::HoldKey;
+use shared::Shared;
 pub use signal::Control;
 
 /// Most jobs that one worker runs at once.
@@ -225,8 +234,12 @@ impl Worker {
         let guard = signal::ForceOnDrop(control.clone());
         let (sender, ended) = oneshot::channel();
         let runtime = tokio::runtime::Handle::current();
+        // Opened here, so that they live on the runtime of the executors.
+        let (broker, waiter) =
+            (worker.client.broker().session().await?, worker.client.broker().session().await?);
+        let shared = Arc::new(Shared::new(worker, broker));
         std::thread::Builder::new().name("windlass".into()).spawn(move || {
-            let _ = sender.send(duty::run(worker, runtime));
+            let _ = sender.send(duty::run(shared, waiter, &runtime));
         })?;
         let mut ended = std::pin::pin!(ended);
         let mut stop = std::pin::pin!(stop);
@@ -274,27 +287,6 @@ pub(crate) enum Phase {
     Draining,
     /// End now.
     Forced,
-}
-
-/// What both sides of a worker share.
-pub(crate) struct Shared {
-    pub(crate) client: Client,
-    pub(crate) kinds: Kinds,
-    pub(crate) events: Events,
-    pub(crate) worker: String,
-    pub(crate) queues: Vec<Arc<str>>,
-    pub(crate) ready: executor::Ready,
-    pub(crate) threads: blocking::Threads,
-    /// The store's clock less this machine's, in milliseconds.
-    pub(crate) clock_offset_ms: std::sync::atomic::AtomicI64,
-}
-
-impl Shared {
-    /// The store's time, as well as it is known here.
-    pub(crate) fn store_now_ms(&self) -> u64 {
-        let offset = self.clock_offset_ms.load(std::sync::atomic::Ordering::Relaxed);
-        local_now_ms().saturating_add_signed(offset)
-    }
 }
 
 /// This machine's time in milliseconds since 1970.

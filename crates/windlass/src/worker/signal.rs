@@ -34,6 +34,10 @@ impl Control {
         self.advance(Phase::Forced);
     }
 
+    pub(super) fn is_taking(&self) -> bool {
+        *self.phase.borrow() < Phase::Quiet
+    }
+
     pub(super) fn phase(&self) -> PhaseReceiver {
         self.phase.subscribe()
     }

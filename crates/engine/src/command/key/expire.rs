@@ -118,7 +118,8 @@ pub fn pttl(call: &mut Call<'_>) -> Answer {
 }
 
 pub fn expiretime(call: &mut Call<'_>) -> Answer {
-    left(call, |_, at_ms| at_ms / 1000)
+    // Rounded as the time that is left.
+    left(call, |_, at_ms| (at_ms + 500) / 1000)
 }
 
 pub fn pexpiretime(call: &mut Call<'_>) -> Answer {

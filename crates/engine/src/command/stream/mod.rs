@@ -4,11 +4,11 @@ mod add;
 mod claim;
 pub mod effect;
 mod group;
-mod id;
+pub mod id;
 mod info;
 mod pending;
 mod range;
-mod read;
+pub mod read;
 mod remove;
 
 use windlass_resp::Value;
@@ -104,7 +104,7 @@ pub const COMMANDS: &[Command] = &[
 const GROUP: Group = Group("stream");
 
 /// An id as a reply.
-fn id_value(id: Id) -> Value {
+pub fn id_value(id: Id) -> Value {
     Value::bulk(id.text())
 }
 

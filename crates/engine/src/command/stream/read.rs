@@ -123,14 +123,14 @@ pub fn xreadgroup(call: &mut Call<'_>) -> Answer {
 
 /// A consumer that reads from one stream.
 #[derive(Clone, Copy)]
-struct Reader<'a> {
-    target: Target<'a>,
-    consumer: &'a [u8],
+pub struct Reader<'a> {
+    pub target: Target<'a>,
+    pub consumer: &'a [u8],
 }
 
 impl Reader<'_> {
     /// Takes entries that the group has not seen and makes them pending; none when there are no such entries.
-    fn take(self, call: &mut Call<'_>, count: usize) -> Result<Option<Vec<Value>>> {
+    pub fn take(self, call: &mut Call<'_>, count: usize) -> Result<Option<Vec<Value>>> {
         let Target { key, group } = self.target;
         let delivered_ms = call.now.millis();
         let Some(mut stream) = call.get_mut::<Stream>(key)?.filter(|stream| stream.has_new(group)) else {

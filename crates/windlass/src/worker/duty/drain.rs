@@ -7,10 +7,10 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::Duty;
-use super::hand::HoldKey;
-use crate::broker::BATCH_JOBS_MAX;
+use crate::broker::{BATCH_JOBS_MAX, Held};
 use crate::error::Result;
 use crate::event::Event;
+use crate::worker::hand::{Hand, HoldKey};
 use crate::worker::{Control, Phase};
 
 /// How long executors may take to drop what they are told to drop. One whose runtime is blocked stays.
@@ -20,41 +20,36 @@ const DROP_MAX: Duration = Duration::from_secs(1);
 const TELL_MAX: Duration = Duration::from_secs(5);
 
 /// Waits until the worker is told to stop, then stops it.
-pub(super) async fn when_told(duty: &Rc<Duty>, fetching: JoinHandle<()>, executors: Vec<JoinHandle<()>>) {
-    wait_for(&duty.control, Phase::Quiet).await;
-    if !duty.exits_when_empty || *duty.phase().borrow() == Phase::Quiet {
+pub(super) async fn when_told(duty: &Rc<Duty>, waiting: JoinHandle<()>) {
+    let control = &duty.shared.control;
+    wait_for(control, Phase::Quiet).await;
+    if !duty.shared.exits_when_empty || *duty.phase().borrow() == Phase::Quiet {
         duty.emit(if *duty.phase().borrow() == Phase::Quiet { Event::Quiet } else { Event::Draining });
     }
-    // A fetch that is under way may still bring jobs; without the store there is nothing to wait for.
-    let abort = fetching.abort_handle();
-    if timeout(TELL_MAX, fetching).await.is_err() {
-        abort.abort();
-    }
     give_back_unstarted(duty).await;
-    wait_for(&duty.control, Phase::Draining).await;
-    let end = Instant::now() + duty.shutdown_timeout;
+    // An exchange that is under way may still bring jobs; without the store there is nothing to wait for.
+    let _ = timeout(TELL_MAX, wait_until(duty, |hand| !hand.is_asking())).await;
+    let _ = timeout(TELL_MAX, waiting).await;
+    give_back_unstarted(duty).await;
+    wait_for(control, Phase::Draining).await;
+    let end = Instant::now() + duty.shared.shutdown_timeout;
     tokio::select! {
-        _ = timeout_at(end, wait_until(duty, |duty| duty.hand.borrow().in_hand() == 0)) => {}
-        () = wait_for(&duty.control, Phase::Forced) => {}
+        _ = timeout_at(end, wait_until(duty, |hand| hand.in_hand() == 0)) => {}
+        () = wait_for(control, Phase::Forced) => {}
     }
-    duty.hand.borrow().pull_all();
-    let _ = timeout(DROP_MAX, wait_until(duty, |duty| duty.hand.borrow().in_hand() == 0)).await;
-    duty.shared.ready.close();
-    for executor in executors {
-        // Those that still run were told to drop their jobs and do so as soon as their runtime lets them.
-        if executor.is_finished() {
-            let _ = executor.await;
-        }
-    }
-    let _ = timeout(TELL_MAX, wait_until(duty, |duty| duty.hand.borrow().is_told())).await;
+    duty.shared.hand().pull_all();
+    let _ = timeout(DROP_MAX, wait_until(duty, |hand| hand.in_hand() == 0)).await;
+    let _ = timeout(TELL_MAX, wait_until(duty, Hand::is_told)).await;
+    let idle = duty.shared.hand().close();
+    idle.into_iter().for_each(std::task::Waker::wake);
     give_back(duty).await;
     match timeout(TELL_MAX, leave(duty)).await {
-        Ok(Err(error)) => duty.note_store(Some(&error)),
+        Ok(Err(error)) => duty.shared.note_store(Some(&error)),
         // The lists clear themselves in time.
         Err(_) => tracing::warn!(target: "windlass", "the store did not let the worker leave in time"),
         Ok(Ok(())) => {}
     }
-    duty.emit(Event::Stopped { released: duty.summary.borrow().released as usize });
+    duty.emit(Event::Stopped { released: duty.shared.summary().released as usize });
 }
 
 async fn leave(duty: &Duty) -> Result<()> {
@@ -68,22 +63,15 @@ async fn wait_for(control: &Control, phase: Phase) {
     let _ = control.phase().wait_for(|now| *now >= phase).await;
 }
 
-async fn wait_until(duty: &Duty, is_so: impl Fn(&Duty) -> bool) {
-    while !is_so(duty) {
-        tokio::select! {
-            () = duty.has_room.notified() => {}
-            () = duty.settled.notified() => {}
-        }
+async fn wait_until(duty: &Duty, is_so: impl Fn(&Hand) -> bool) {
+    while !is_so(&duty.shared.hand()) {
+        duty.shared.settled.notified().await;
     }
 }
 
-/// Gives back what no executor has begun.
+/// Gives back what no executor has begun, and takes nothing more.
 async fn give_back_unstarted(duty: &Duty) {
-    let mut keys: Vec<HoldKey> =
-        duty.shared.ready.take_all().iter().map(|ticket| HoldKey::of(&ticket.taken)).collect();
-    for _ in &keys {
-        duty.hand.borrow_mut().come_back();
-    }
+    let mut keys = duty.shared.hand().stop_taking();
     keys.sort_unstable();
     for same in keys.chunk_by(|a, b| a.queue == b.queue) {
         let held: Vec<_> = same.iter().map(|key| key.held).collect();
@@ -93,23 +81,23 @@ async fn give_back_unstarted(duty: &Duty) {
 
 /// Gives back everything that is still held.
 async fn give_back(duty: &Duty) {
-    let all = duty.hand.borrow().all_held();
+    let all = duty.shared.hand().all_held();
     for (queue, held) in all {
         release(duty, queue, &held).await;
     }
 }
 
-async fn release(duty: &Duty, queue: usize, held: &[crate::broker::Held]) {
+async fn release(duty: &Duty, queue: usize, held: &[Held]) {
     for some in held.chunks(BATCH_JOBS_MAX) {
         let name = &*duty.shared.queues[queue];
         let call = duty.broker.release(name, &duty.shared.worker, some);
         match timeout(TELL_MAX, call).await {
-            Ok(Ok(count)) => duty.summary.borrow_mut().released += count as u64,
-            Ok(Err(error)) => duty.note_store(Some(&error)),
+            Ok(Ok(count)) => duty.shared.summary().released += count as u64,
+            Ok(Err(error)) => duty.shared.note_store(Some(&error)),
             // The lease gives them back.
             Err(_) => tracing::warn!(target: "windlass", "the store did not take jobs back in time"),
         }
-        let mut hand = duty.hand.borrow_mut();
+        let mut hand = duty.shared.hand();
         for job in some {
             hand.drop_held(&HoldKey { queue, held: *job });
         }

@@ -1,76 +1,55 @@
 //! Moves jobs that did not succeed to where they go.
 
-use std::rc::Rc;
-use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
-
-use super::Duty;
+use super::attempt::Failed;
 use super::hand::HoldKey;
+use super::{Shared, local_now_ms};
 use crate::broker::{Fail, Taken};
 use crate::event::Event;
 use crate::failure::Fate;
 use crate::id::JobId;
 use crate::state::{AttemptError, History, State};
-use crate::worker::executor::{Begun, Failed, id_of};
-use crate::worker::local_now_ms;
 
-/// How many failures are told to the store at once.
-const CALLS_MAX: usize = 32;
-
-/// Failures under way.
-pub(super) struct Failing {
-    calls: Arc<Semaphore>,
-}
-
-impl Failing {
-    pub(super) fn new() -> Self {
-        Self { calls: Arc::new(Semaphore::new(CALLS_MAX)) }
-    }
-
-    /// Begins to tell the store of a failure. Waits when many are under way already.
-    pub(super) async fn start(&self, duty: &Rc<Duty>, taken: Taken, failed: Failed, begun: Begun) {
-        let Ok(call) = self.calls.clone().acquire_owned().await else { return };
-        let duty = duty.clone();
-        tokio::task::spawn_local(async move {
-            tell(&duty, taken, failed).await;
-            drop((call, begun));
-        });
-    }
-}
-
-async fn tell(duty: &Duty, taken: Taken, failed: Failed) {
+/// Tells the store of a failure, until it answers.
+pub(super) async fn tell(shared: &Shared, taken: Taken, failed: Failed) {
     let key = HoldKey::of(&taken);
-    let id = id_of(&duty.shared, &taken);
+    let id = shared.id_of(&taken);
     let attempt = failed.history.attempts.saturating_add(taken.count);
-    let verdict = judge(&failed, attempt, &duty.shared.worker);
+    let verdict = judge(&failed, attempt, &shared.worker);
     let state = verdict.history.state;
     let kind = failed.kind.clone();
     let message = failed.failure.message.clone();
     let is_snooze = matches!(failed.failure.fate, Fate::Snooze(_));
-    let fail = match to_fail(key, &id, verdict, failed) {
-        Ok(fail) => fail,
+    let was_held = match to_fail(key, &id, verdict, failed) {
+        Ok(fail) => {
+            let (queue, config) = (&*shared.queues[taken.queue], shared.client.config());
+            let (max, age) = (config.ended_max, config.ended_age);
+            let call = || shared.broker.fail(queue, &shared.worker, &fail, max, age);
+            shared.until_answered(call).await
+        }
         Err(error) => {
-            // A history is plain data and always becomes JSON; if not, the lease gives the job back.
+            // A history is plain data and always becomes JSON; if not, the job goes back when the worker ends.
             tracing::error!(target: "windlass", "the failure of {id} cannot be written: {error}");
-            return;
+            return shared.hand().leave_place();
         }
     };
-    let (queue, worker, config) = (&*duty.shared.queues[taken.queue], &*duty.shared.worker, &duty.config);
-    let call = async || duty.broker.fail(queue, worker, &fail, config.ended_max, config.ended_age).await;
-    let was_held = duty.until_answered(call).await;
-    if duty.hand.borrow_mut().drop_held(&key) {
-        duty.kick.notify_one();
-    }
     if !was_held {
-        duty.summary.borrow_mut().refused += 1;
-        duty.emit(Event::LeaseLost { id });
+        shared.summary().refused += 1;
+        shared.events.emit(Event::LeaseLost { id });
     } else if !is_snooze {
-        duty.summary.borrow_mut().failed += 1;
-        duty.emit(Event::Failed { id, kind, attempt, state, message });
+        shared.summary().failed += 1;
+        shared.events.emit(Event::Failed { id, kind, attempt, state, message });
     }
-    duty.settled.notify_one();
+    let mut hand = shared.hand();
+    hand.drop_held(&key);
+    hand.leave_place();
+    if shared.exits_when_empty && hand.is_empty() {
+        hand.look_again();
+    }
+    if !hand.is_taking() {
+        shared.settled.notify_one();
+    }
 }
 
 /// What becomes of a job.

@@ -1,0 +1,244 @@
+//! The body of `fence.lua` with `exchange.lua`: ends jobs of one queue and takes new ones from a worker's queues.
+
+use windlass_resp::Value;
+
+use super::check::Check;
+use super::push::has_ids_left;
+use super::{GROUP, number, wake};
+use crate::command::stream::effect::Target;
+use crate::command::stream::id;
+use crate::command::stream::read::Reader;
+use crate::error::Result;
+use crate::number::parse_integer;
+use crate::script::Scene;
+use crate::types::{ENTRY_BYTES_MAX, Hash, Id, SortedSet, Stream};
+
+/// The most jobs that one call ends or takes; beyond that Lua has limits of its own.
+const JOBS_MAX: usize = 4096;
+/// The most queues that one call takes from.
+const QUEUES_MAX: usize = 64;
+/// The keys of the queue whose jobs ended.
+const ENDED_KEYS: usize = 4;
+/// The arguments before the ended jobs.
+const OPTIONS: usize = 5;
+/// The field of the statistics that counts successes.
+const COMPLETED: &[u8] = b"completed";
+
+pub fn exchange(scene: &mut Scene, keys: &[&[u8]], argv: &[&[u8]]) -> Option<Value> {
+    let request = Request::parse(keys, argv)?;
+    let fenced = request.check(scene)?;
+    let answer = request.act(scene, fenced);
+    Some(answer.expect("all keys were seen to be as the commands need them"))
+}
+
+/// A call, with its parts in order.
+struct Request<'a> {
+    consumer: &'a [u8],
+    stream: &'a [u8],
+    suspect: &'a [u8],
+    moved: &'a [u8],
+    stats: &'a [u8],
+    ended: Vec<Ended<'a>>,
+    count: usize,
+    /// The number of the queue whose mark the asker consumed, from 1.
+    woken: u64,
+    queues: Vec<Queue<'a>>,
+    extras: Vec<Extra<'a>>,
+}
+
+/// A job that ended, as the asker holds it.
+#[derive(Clone, Copy)]
+struct Ended<'a> {
+    text: &'a [u8],
+    id: Id,
+    deliveries: u64,
+}
+
+/// A queue to take from.
+struct Queue<'a> {
+    gate: &'a [u8],
+    stream: &'a [u8],
+    wake: &'a [u8],
+}
+
+/// What a job that ended has beside its entry.
+struct Extra<'a> {
+    entry: &'a [u8],
+    /// Its id, if that has a redirect.
+    moved_id: &'a [u8],
+    /// How long its result is kept, in milliseconds; "0" when there is none.
+    ttl_ms: &'a [u8],
+    result: &'a [u8],
+    result_key: &'a [u8],
+}
+
+/// What the fence said: which of the ended jobs the consumer still holds.
+#[derive(Default)]
+struct Fenced<'a> {
+    held: Vec<Ended<'a>>,
+    refused: Vec<Value>,
+}
+
+impl<'a> Request<'a> {
+    /// Reads a call that is made as the script says; none for any other.
+    fn parse(keys: &[&'a [u8]], argv: &[&'a [u8]]) -> Option<Self> {
+        let (&[consumer, ended, count, may_suspect, woken], rest) = argv.split_first_chunk::<OPTIONS>()?;
+        let (ended, count) = (number(ended)? as usize, number(count)? as usize);
+        if ended > JOBS_MAX || count > JOBS_MAX || !matches!(may_suspect, b"0" | b"1") {
+            return None;
+        }
+        let (pairs, extras) = rest.split_at_checked(2 * ended)?;
+        let (&[stream, suspect, moved, stats], keys) = keys.split_first_chunk::<ENDED_KEYS>()?;
+        let (extras, odd) = extras.as_chunks::<4>();
+        let (queues, results) = keys.split_at_checked(keys.len().checked_sub(extras.len())?)?;
+        let (queues, odd_keys) = queues.as_chunks::<4>();
+        let is_even = odd.is_empty() && odd_keys.is_empty() && queues.len() <= QUEUES_MAX;
+        if !is_even || (ended == 0 && !extras.is_empty()) {
+            return None;
+        }
+        let ended: Vec<Ended<'_>> = pairs.chunks_exact(2).map(Ended::parse).collect::<Option<_>>()?;
+        let queues = queues.iter().map(|&[gate, stream, wake, _]| Queue { gate, stream, wake });
+        let extras = extras.iter().zip(results).map(|(&[entry, moved_id, ttl_ms, result], &result_key)| {
+            Some(Extra { entry, moved_id, ttl_ms, result, result_key }).filter(|_| number(ttl_ms).is_some())
+        });
+        Some(Self {
+            consumer,
+            stream,
+            suspect,
+            moved,
+            stats,
+            count,
+            woken: number(woken)?,
+            queues: queues.collect(),
+            extras: extras.collect::<Option<_>>()?,
+            // The script looks at the range from the first to the last, and so needs them in order.
+            ended: ended.is_sorted_by(|a, b| a.id < b.id).then_some(ended)?,
+        })
+    }
+
+    /// Looks whether each step will be done as usual, and which of the ended jobs are held.
+    fn check(&self, scene: &Scene) -> Option<Fenced<'a>> {
+        let mut check = Check::begin(scene)?;
+        for queue in &self.queues {
+            check.absent(queue.gate)?;
+            check.value::<Stream>(queue.stream)??.group(GROUP)?;
+            check.value::<SortedSet>(queue.wake)?;
+        }
+        if self.ended.is_empty() {
+            return Some(Fenced::default());
+        }
+        let fenced = self.fence(check.value::<Stream>(self.stream)??)?;
+        let completed = check.value::<Hash>(self.stats)?.and_then(|stats| stats.get(COMPLETED));
+        completed.map_or(Some(0), |text| parse_integer(text))?.checked_add(fenced.held.len() as i64)?;
+        check.value::<Hash>(self.suspect)?;
+        check.value::<Hash>(self.moved)?;
+        for extra in self.extras.iter().filter(|extra| extra.has_result()) {
+            let stream = check.last_value::<Stream>(extra.result_key)?;
+            if !stream.is_none_or(has_ids_left) || extra.result.len() >= ENTRY_BYTES_MAX / 2 {
+                return None;
+            }
+        }
+        Some(fenced)
+    }
+
+    /// Parts the ended jobs into those that are pending under the consumer with the count that it knows, and others.
+    fn fence(&self, stream: &Stream) -> Option<Fenced<'a>> {
+        let group = stream.group(GROUP)?;
+        let consumer = group.find_consumer(self.consumer);
+        let mut fenced = Fenced::default();
+        for ended in &self.ended {
+            let pending = group.pending(ended.id).filter(|pending| Some(pending.consumer) == consumer);
+            if pending.is_some_and(|pending| pending.deliveries == ended.deliveries) {
+                fenced.held.push(*ended);
+            } else {
+                fenced.refused.push(Value::bulk(ended.text));
+            }
+        }
+        Some(fenced)
+    }
+
+    fn act(&self, scene: &mut Scene, fenced: Fenced<'_>) -> Result<Value> {
+        scene.state.is_take_only = self.ended.is_empty();
+        if !fenced.held.is_empty() {
+            self.finish(scene, &fenced.held)?;
+        }
+        let now_ms = Value::Integer(i64::try_from(scene.now.millis()).unwrap_or(i64::MAX));
+        let mut answer = vec![now_ms, Value::Array(fenced.refused)];
+        let mut left = self.count;
+        for (number, queue) in (1..).zip(&self.queues) {
+            if left == 0 {
+                // The mark that brought the asker here was for a queue that it had no room to look at.
+                if self.woken == number as u64 {
+                    wake(scene, queue.wake)?;
+                }
+                continue;
+            }
+            let target = Target { key: queue.stream, group: GROUP };
+            let reader = Reader { target, consumer: self.consumer };
+            if let Some(entries) = reader.take(&mut scene.view(&[]), left)? {
+                left -= entries.len();
+                answer.push(Value::Array(vec![Value::Integer(number), Value::Array(entries)]));
+            }
+            if left == 0 {
+                wake(scene, queue.wake)?;
+            }
+        }
+        Ok(Value::Array(answer))
+    }
+
+    /// As XACK and XDEL of all held entries, then what the jobs have beside them.
+    fn finish(&self, scene: &mut Scene, held: &[Ended<'_>]) -> Result<()> {
+        let mut call = scene.view(&[]);
+        let mut stream = call.get_mut::<Stream>(self.stream)?.expect("it holds what is pending");
+        let acked = stream.edit_group(GROUP, |group| held.iter().filter(|ended| group.ack(ended.id)).count());
+        assert_eq!(acked, Some(held.len()), "what the fence let through is pending");
+        let removed = held.iter().filter(|ended| stream.remove(ended.id)).count();
+        drop(stream);
+        let log = |call: &mut crate::state::Call<'_>, head: &[&[u8]]| {
+            let ids = held.iter().map(|ended| ended.text);
+            let effect: Vec<&[u8]> = head.iter().copied().chain(ids).collect();
+            call.log_as(&effect);
+        };
+        log(&mut call, &[b"XACK", self.stream, GROUP]);
+        if removed > 0 {
+            call.changed(self.stream);
+            log(&mut call, &[b"XDEL", self.stream]);
+        }
+        let mut count = itoa::Buffer::new();
+        scene.run(&[b"HINCRBY", self.stats, COMPLETED, count.format(held.len()).as_bytes()])?;
+        let is_held = |entry: &[u8]| {
+            let id = canonical(entry);
+            id.is_some_and(|id| held.binary_search_by(|ended| ended.id.cmp(&id)).is_ok())
+        };
+        for extra in self.extras.iter().filter(|extra| is_held(extra.entry)) {
+            scene.run(&[b"HDEL", self.suspect, extra.entry])?;
+            if !extra.moved_id.is_empty() {
+                scene.run(&[b"HDEL", self.moved, extra.moved_id])?;
+            }
+            if extra.has_result() {
+                let key = extra.result_key;
+                scene.run(&[b"XADD", key, b"*", b"state", COMPLETED, b"v", extra.result])?;
+                scene.run(&[b"PEXPIRE", key, extra.ttl_ms])?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl<'a> Ended<'a> {
+    fn parse(pair: &[&'a [u8]]) -> Option<Self> {
+        let (text, deliveries) = (pair[0], number(pair[1])?);
+        Some(Self { text, id: canonical(text)?, deliveries })
+    }
+}
+
+impl Extra<'_> {
+    fn has_result(&self) -> bool {
+        self.ttl_ms != b"0"
+    }
+}
+
+/// An id in the form in which it is answered: only so does the script find it again.
+fn canonical(text: &[u8]) -> Option<Id> {
+    id::parse(text).ok().filter(|id| *id.text() == *text)
+}

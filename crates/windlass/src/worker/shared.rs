@@ -1,0 +1,147 @@
+//! What the executors and the worker's own thread share.
+
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+
+use super::kind::Kinds;
+use super::order::Order;
+use super::{Control, Hand, Summary, Worker, blocking, identity, local_now_ms};
+use crate::broker::{Broker, Taken};
+use crate::client::Client;
+use crate::error::{Error, Result};
+use crate::event::{Event, Events};
+use crate::id::JobId;
+
+/// The wait before a refused or lost call is made again, doubled from the first to the second.
+const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
+
+/// A worker at work.
+pub(crate) struct Shared {
+    pub(crate) client: Client,
+    /// The moves on a connection of the user's runtime.
+    pub(super) broker: Broker,
+    pub(crate) kinds: Kinds,
+    pub(crate) events: Events,
+    /// Its name.
+    pub(crate) worker: String,
+    pub(crate) queues: Vec<Arc<str>>,
+    pub(super) order: Order,
+    pub(crate) concurrency: usize,
+    pub(super) control: Control,
+    pub(super) exits_when_empty: bool,
+    pub(super) shutdown_timeout: Duration,
+    pub(super) threads: blocking::Threads,
+    /// A wake mark is to be waited for.
+    pub(super) wants_mark: Notify,
+    /// Something came back or was told, while the worker ends.
+    pub(super) settled: Notify,
+    hand: Mutex<Hand>,
+    summary: Mutex<Summary>,
+    is_store_lost: AtomicBool,
+    /// The store's clock less this machine's, in milliseconds.
+    clock_offset_ms: AtomicI64,
+}
+
+impl Shared {
+    /// What `worker` needs once it runs; `broker` is on a connection of the user's runtime.
+    pub(super) fn new(worker: Worker, broker: Broker) -> Self {
+        let Worker {
+            client,
+            order,
+            concurrency,
+            shutdown_timeout,
+            kinds,
+            events,
+            control,
+            exits_when_empty,
+            ..
+        } = worker;
+        let name = identity::name(concurrency);
+        let queues: Vec<Arc<str>> = order.queues().map(Arc::from).collect();
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        Self {
+            client,
+            broker,
+            kinds,
+            events,
+            hand: Mutex::new(Hand::new(concurrency, queues.len(), cores)),
+            summary: Mutex::new(Summary { worker: name.clone(), ..Summary::default() }),
+            worker: name,
+            queues,
+            order,
+            concurrency,
+            control,
+            exits_when_empty,
+            shutdown_timeout,
+            threads: blocking::Threads::new(concurrency),
+            wants_mark: Notify::new(),
+            settled: Notify::new(),
+            is_store_lost: AtomicBool::new(false),
+            clock_offset_ms: AtomicI64::new(0),
+        }
+    }
+
+    /// What the worker holds. No code of the user's runs under this lock.
+    pub(crate) fn hand(&self) -> MutexGuard<'_, Hand> {
+        self.hand.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What the worker did so far.
+    pub(crate) fn summary(&self) -> MutexGuard<'_, Summary> {
+        self.summary.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The id of a taken job.
+    pub(super) fn id_of(&self, taken: &Taken) -> JobId {
+        taken.job_id(&self.queues[taken.queue])
+    }
+
+    /// Learns the store's clock.
+    pub(super) fn note_clock(&self, now_ms: u64) {
+        let signed = |ms: u64| i64::try_from(ms).unwrap_or(i64::MAX);
+        self.clock_offset_ms.store(signed(now_ms) - signed(local_now_ms()), Ordering::Relaxed);
+    }
+
+    /// The store's time, as well as it is known here.
+    pub(crate) fn store_now_ms(&self) -> u64 {
+        local_now_ms().saturating_add_signed(self.clock_offset_ms.load(Ordering::Relaxed))
+    }
+
+    /// Makes a call until it is answered: the store may be loading, failing over or gone.
+    pub(crate) async fn until_answered<T, F>(&self, call: impl Fn() -> F) -> T
+    where
+        F: Future<Output = Result<T>>,
+    {
+        let mut backoff = BACKOFF.0;
+        loop {
+            match call().await {
+                Ok(answer) => {
+                    self.note_store(None);
+                    return answer;
+                }
+                Err(error) => {
+                    self.note_store(Some(&error));
+                    tokio::time::sleep(backoff).await;
+                    backoff = (backoff * 2).min(BACKOFF.1);
+                }
+            }
+        }
+    }
+
+    /// Tells of a store that is lost or back, once per change.
+    pub(crate) fn note_store(&self, error: Option<&Error>) {
+        let is_lost = error.is_some();
+        if self.is_store_lost.load(Ordering::Relaxed) == is_lost
+            || self.is_store_lost.swap(is_lost, Ordering::Relaxed) == is_lost
+        {
+            return;
+        }
+        self.events.emit(match error {
+            Some(error) => Event::StoreLost { message: error.to_string() },
+            None => Event::StoreBack,
+        });
+    }
+}
