@@ -37,6 +37,7 @@ mod object;
 mod pattern;
 mod pubsub;
 mod random;
+pub mod rdb;
 mod script;
 mod session;
 mod state;

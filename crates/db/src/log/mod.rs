@@ -8,6 +8,7 @@ mod annotation;
 mod commit;
 mod reader;
 mod record;
+mod snapshot;
 mod source;
 mod thread;
 mod writer;
@@ -17,6 +18,7 @@ use parking_lot::Mutex;
 use crate::facts::Gauges;
 
 pub use reader::{Content, read};
+pub use snapshot::{check_version, read as read_snapshot};
 pub use thread::{Thread, start};
 pub use writer::{HEAD_BYTES, Writer, put_annotation};
 
