@@ -68,6 +68,7 @@ impl Store {
         core.pending.buffer.clear();
         let end = core.pending.end;
         writer.file = file;
+        writer.end = Position(end);
         writer.sequence = 1;
         writer.base_bytes = base_bytes;
         writer.incremental_bytes = 0;

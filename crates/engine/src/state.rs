@@ -44,8 +44,8 @@ pub struct State {
     /// What the owner of the engine tells INFO: section, then lines of name and value.
     pub facts: BTreeMap<String, Vec<(String, String)>>,
     pub started: Time,
-    /// Set by a script that only took jobs; see [`Outcome::is_take_only`](crate::Outcome::is_take_only).
-    pub is_take_only: bool,
+    /// Set by a worker's exchange; see [`Outcome::is_exchange`](crate::Outcome::is_exchange).
+    pub is_exchange: bool,
 }
 
 /// Counters that INFO shows.
@@ -79,7 +79,7 @@ impl State {
             garbage: Garbage::default(),
             facts: BTreeMap::new(),
             started: Time::default(),
-            is_take_only: false,
+            is_exchange: false,
         }
     }
 

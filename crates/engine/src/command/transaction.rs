@@ -100,7 +100,7 @@ fn exec(engine: &mut Engine, session: &mut Session, _: Args<'_>, now: Time) -> O
         replies.extend(engine.run(session, command, Args(&args), now, false));
     }
     // Whatever its scripts were, a transaction is more than one of them.
-    engine.state.is_take_only = false;
+    engine.state.is_exchange = false;
     Some(Value::Array(replies))
 }
 

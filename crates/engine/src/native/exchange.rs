@@ -162,7 +162,7 @@ impl<'a> Request<'a> {
     }
 
     fn act(&self, scene: &mut Scene, fenced: Fenced<'_>) -> Result<Value> {
-        scene.state.is_take_only = self.ended.is_empty();
+        scene.state.is_exchange = true;
         if !fenced.held.is_empty() {
             self.finish(scene, &fenced.held)?;
         }
