@@ -108,11 +108,11 @@ impl State {
         }
     }
 
-    /// Removes `key` if it ended at or before `now`, and logs that.
-    pub fn expire_if_due(&mut self, db: usize, key: &[u8], now: Time) {
+    /// Removes `key` if it ended at or before `now`, and logs that; true when it did.
+    pub fn expire_if_due(&mut self, db: usize, key: &[u8], now: Time) -> bool {
         // Nearly always no key of the database has ended, and none needs to be looked up.
         if self.databases[db].next_expiry().is_none_or(|at| at > now.millis()) {
-            return;
+            return false;
         }
         let ended = self.databases[db]
             .entry(key)
@@ -120,6 +120,7 @@ impl State {
         if ended {
             self.expire(db, key);
         }
+        ended
     }
 
     /// Removes a key that has ended, and logs that: a replay has no clock.
@@ -193,7 +194,7 @@ impl<'a> Call<'a> {
 
     /// The entry at `key` whatever its type; an ended one is gone.
     pub fn entry(&mut self, key: &[u8]) -> Option<&Entry> {
-        self.state.expire_if_due(self.session.db, key, self.now);
+        self.expire_if_due(key);
         self.state.databases[self.session.db].entry(key)
     }
 
@@ -202,7 +203,7 @@ impl<'a> Call<'a> {
     /// # Errors
     /// WRONGTYPE when the key holds another type.
     pub fn get<T: Kind>(&mut self, key: &[u8]) -> Result<Option<&T>> {
-        self.state.expire_if_due(self.session.db, key, self.now);
+        self.expire_if_due(key);
         match self.state.databases[self.session.db].entry(key) {
             Some(entry) => {
                 self.state.stats.keyspace_hits += 1;
@@ -220,7 +221,7 @@ impl<'a> Call<'a> {
     /// # Errors
     /// WRONGTYPE when the key holds another type.
     pub fn get_mut<T: Kind>(&mut self, key: &[u8]) -> Result<Option<Slot<'_, T>>> {
-        self.state.expire_if_due(self.session.db, key, self.now);
+        self.expire_if_due(key);
         self.state.databases[self.session.db].value_mut(key)
     }
 
@@ -229,7 +230,7 @@ impl<'a> Call<'a> {
     /// # Errors
     /// WRONGTYPE when the key holds another type.
     pub fn make<T: Kind>(&mut self, key: &[u8]) -> Result<Slot<'_, T>> {
-        self.state.expire_if_due(self.session.db, key, self.now);
+        self.expire_if_due(key);
         self.state.databases[self.session.db].value_or_create(key)
     }
 
@@ -243,7 +244,7 @@ impl<'a> Call<'a> {
 
     /// Removes `key`; true when it was there.
     pub fn remove(&mut self, key: &[u8]) -> bool {
-        self.state.expire_if_due(self.session.db, key, self.now);
+        self.expire_if_due(key);
         let Some(entry) = self.db().remove(key) else { return false };
         self.state.garbage.add(entry.value);
         self.changed(key);
@@ -254,14 +255,27 @@ impl<'a> Call<'a> {
     /// has become empty.
     pub fn changed(&mut self, key: &[u8]) {
         let db = self.session.db;
-        // The calling session is not among the sessions while it executes, and its own writes count, too.
-        if self.session.watched.iter().any(|(watched_db, watched)| *watched_db == db && **watched == *key) {
-            self.session.is_watch_broken = true;
-        }
+        self.break_own_watch(key);
         if self.state.databases[db].entry(key).is_some_and(|entry| entry.value.is_empty_collection()) {
             self.state.databases[db].remove(key);
         }
         self.state.touch(db, key);
+    }
+
+    /// The calling session is not among the sessions while it executes, and what its own commands bring about counts,
+    /// too.
+    fn break_own_watch(&mut self, key: &[u8]) {
+        let db = self.session.db;
+        if self.session.watched.iter().any(|(watched_db, watched)| *watched_db == db && **watched == *key) {
+            self.session.is_watch_broken = true;
+        }
+    }
+
+    /// Removes `key` if its time is over.
+    fn expire_if_due(&mut self, key: &[u8]) {
+        if self.state.expire_if_due(self.session.db, key, self.now) {
+            self.break_own_watch(key);
+        }
     }
 
     /// Logs the command as it was given.
