@@ -75,9 +75,7 @@ fn exec(engine: &mut Engine, session: &mut Session, _: Args<'_>, now: Time) -> O
     };
     // A watched key that has ended counts as changed, although nobody has removed it yet.
     for (db, key) in session.watched.clone() {
-        let before = engine.state.databases[db].entry(&key).is_some();
-        engine.state.expire_if_due(db, &key, now);
-        session.is_watch_broken |= before && engine.state.databases[db].entry(&key).is_none();
+        session.is_watch_broken |= engine.state.expire_if_due(db, &key, now);
     }
     let is_broken = session.is_watch_broken;
     engine.state.unwatch(session);
