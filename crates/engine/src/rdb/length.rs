@@ -22,6 +22,9 @@ const COMPRESSED: u8 = 3;
 /// The longest text that may be an integer of 4 bytes: a sign and ten digits.
 const INTEGER_TEXT_MAX: usize = 11;
 
+/// The shortest text that is worth a try of compression; Redis's limit.
+const COMPRESSED_LENGTH_MIN: usize = 21;
+
 /// What the first bytes of a string say.
 enum Head {
     Length(u64),
@@ -90,7 +93,7 @@ impl Output<'_> {
         }
     }
 
-    /// A string; one that is a small integer takes the form of one.
+    /// A string; one that is a small integer takes the form of one, and one that can be is compressed.
     pub fn string(&mut self, text: &[u8]) {
         let integer = if text.len() <= INTEGER_TEXT_MAX { parse_integer(text) } else { None };
         let form = |form: u8| 0xc0 | form;
@@ -107,11 +110,26 @@ impl Output<'_> {
                     self.bytes(&integer.to_le_bytes());
                 }
             }
-            None => {
-                self.length(text.len() as u64);
-                self.bytes(text);
-            }
+            None => match self.compress(text) {
+                Some(compressed) => {
+                    self.bytes(&[form(COMPRESSED)]);
+                    self.length(compressed.len() as u64);
+                    self.length(text.len() as u64);
+                    self.bytes(&compressed);
+                }
+                None => {
+                    self.length(text.len() as u64);
+                    self.bytes(text);
+                }
+            },
         }
+    }
+
+    fn compress(&mut self, text: &[u8]) -> Option<Vec<u8>> {
+        if text.len() < COMPRESSED_LENGTH_MIN {
+            return None;
+        }
+        lzf::encode(text, self.table.get_or_insert_with(lzf::Table::new))
     }
 }
 
