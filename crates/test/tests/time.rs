@@ -1,10 +1,12 @@
-//! The cases of the conformance suite that move the store's time, each on a store of its own: a database of ours by a
+//! The cases of the conformance suite that move the store's time, each on a store of its own: databases of ours by a
 //! clock that stands still, and a real redis-server whose time of day is shifted.
 
 use std::time::Duration;
 
+use windlass_db::{Config, Database, SystemDisk};
 use windlass_test::clock::{Clock, ShiftedClock};
 use windlass_test::conformance::{Case, Store, TIME_CASES};
+use windlass_test::our_server::OurServer;
 use windlass_test::redis_server::RedisServer;
 
 /// How long one case may take, whatever it waits for.
@@ -12,6 +14,7 @@ const CASE_MAX: Duration = Duration::from_secs(30);
 
 /// Runs a case to its end.
 fn run(case: &Case, store: &Store) {
+    println!("{}", case.name);
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     let ended = runtime.block_on(async { tokio::time::timeout(CASE_MAX, (case.run)(store)).await });
     ended.unwrap_or_else(|_| panic!("{} did not end in {CASE_MAX:?}", case.name));
@@ -20,8 +23,29 @@ fn run(case: &Case, store: &Store) {
 #[test]
 fn time_cases_hold_in_memory() {
     for case in TIME_CASES {
-        println!("{}", case.name);
-        run(case, &Store::memory_by_clock());
+        let (clock, manual) = Clock::manual();
+        let database = Database::memory_with(Config::default(), manual).expect("a database opens");
+        run(case, &Store::embedded_by_clock(database, clock));
+    }
+}
+
+#[test]
+fn time_cases_hold_in_a_directory() {
+    for case in TIME_CASES {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (clock, manual) = Clock::manual();
+        let opened = Database::open_with(folder.path(), Config::default(), manual, SystemDisk);
+        run(case, &Store::embedded_by_clock(opened.expect("a database opens").0, clock));
+    }
+}
+
+#[test]
+fn time_cases_hold_on_our_server() {
+    for case in TIME_CASES {
+        let (clock, manual) = Clock::manual();
+        let database = Database::memory_with(Config::default(), manual).expect("a database opens");
+        let server = OurServer::start_on(database);
+        run(case, &Store::by_clock(format!("redis://{}", server.address()), clock));
     }
 }
 
@@ -29,7 +53,6 @@ fn time_cases_hold_in_memory() {
 fn time_cases_hold_on_redis() {
     let may_skip = std::env::var_os("WINDLASS_TEST_NO_REDIS").is_some();
     for case in TIME_CASES {
-        println!("{}", case.name);
         let clock = ShiftedClock::new().unwrap_or_else(|error| panic!("{error}"));
         let Some(server) = RedisServer::start_by_or_skip(&clock, &[], may_skip) else {
             return;

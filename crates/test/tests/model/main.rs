@@ -11,6 +11,7 @@ mod set;
 mod state;
 mod string;
 mod table;
+mod watch;
 mod zset;
 
 use proptest::strategy::{Strategy, ValueTree};
