@@ -4,8 +4,6 @@
 //! upper six of fourteen; 2, the number is in the next 4 bytes, or in 8 where the byte is 0x81, the highest first; 3,
 //! it is no length but a form of a string: an integer of 1, 2 or 4 bytes, the lowest first, or a compressed text.
 
-use std::borrow::Cow;
-
 use super::error::Result;
 use super::input::Input;
 use super::lzf;
@@ -136,9 +134,4 @@ impl Output<'_> {
 /// An integer as text.
 pub fn decimal(integer: i64) -> Vec<u8> {
     itoa::Buffer::new().format(integer).as_bytes().to_vec()
-}
-
-/// The same, where some strings need no memory.
-pub fn decimal_cow<'a>(integer: i64) -> Cow<'a, [u8]> {
-    Cow::Owned(decimal(integer))
 }
