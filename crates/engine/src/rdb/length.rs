@@ -4,8 +4,6 @@
 //! upper six of fourteen; 2, the number is in the next 4 bytes, or in 8 where the byte is 0x81, the highest first; 3,
 //! it is no length but a form of a string: an integer of 1, 2 or 4 bytes, the lowest first, or a compressed text.
 
-use std::borrow::Cow;
-
 use super::error::Result;
 use super::input::Input;
 use super::lzf;
@@ -21,6 +19,9 @@ const INTEGER_32: u8 = 2;
 const COMPRESSED: u8 = 3;
 /// The longest text that may be an integer of 4 bytes: a sign and ten digits.
 const INTEGER_TEXT_MAX: usize = 11;
+
+/// The shortest text that is worth a try of compression; Redis's limit.
+const COMPRESSED_LENGTH_MIN: usize = 21;
 
 /// What the first bytes of a string say.
 enum Head {
@@ -90,7 +91,7 @@ impl Output<'_> {
         }
     }
 
-    /// A string; one that is a small integer takes the form of one.
+    /// A string; one that is a small integer takes the form of one, and one that can be is compressed.
     pub fn string(&mut self, text: &[u8]) {
         let integer = if text.len() <= INTEGER_TEXT_MAX { parse_integer(text) } else { None };
         let form = |form: u8| 0xc0 | form;
@@ -107,20 +108,30 @@ impl Output<'_> {
                     self.bytes(&integer.to_le_bytes());
                 }
             }
-            None => {
-                self.length(text.len() as u64);
-                self.bytes(text);
-            }
+            None => match self.compress(text) {
+                Some(compressed) => {
+                    self.bytes(&[form(COMPRESSED)]);
+                    self.length(compressed.len() as u64);
+                    self.length(text.len() as u64);
+                    self.bytes(&compressed);
+                }
+                None => {
+                    self.length(text.len() as u64);
+                    self.bytes(text);
+                }
+            },
         }
+    }
+
+    fn compress(&mut self, text: &[u8]) -> Option<Vec<u8>> {
+        if text.len() < COMPRESSED_LENGTH_MIN {
+            return None;
+        }
+        lzf::encode(text, self.table.get_or_insert_with(lzf::Table::new))
     }
 }
 
 /// An integer as text.
 pub fn decimal(integer: i64) -> Vec<u8> {
     itoa::Buffer::new().format(integer).as_bytes().to_vec()
-}
-
-/// The same, where some strings need no memory.
-pub fn decimal_cow<'a>(integer: i64) -> Cow<'a, [u8]> {
-    Cow::Owned(decimal(integer))
 }

@@ -19,7 +19,7 @@
 //! | another below 22 | a value's type, then the key, a string, then the value |
 //!
 //! `length` has the numbers and strings of which everything else consists, `packed` the forms in which Redis keeps
-//! small collections in one string, `read` and `write` a file for each family of types.
+//! small collections in one string, `read` and `write` a file for each family of types, `payload` one value alone.
 
 mod crc64;
 mod error;
@@ -29,6 +29,7 @@ mod length;
 mod lzf;
 mod output;
 mod packed;
+mod payload;
 mod read;
 #[cfg(test)]
 mod tests;
@@ -40,6 +41,7 @@ use crate::engine::Engine;
 
 pub use error::{Error, Result};
 pub use format::{MARK, VERSION_READ_MAX, VERSION_WRITTEN};
+pub(crate) use payload::{Payload, encode as encode_value};
 
 /// What a file held.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

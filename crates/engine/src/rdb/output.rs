@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use super::crc64;
+use super::{crc64, lzf};
 
 /// So many bytes are gathered before they are passed on.
 const CHUNK_BYTES: usize = 64 * 1024;
@@ -14,11 +14,13 @@ pub struct Output<'a> {
     checksum: u64,
     length: u64,
     failure: Option<io::Error>,
+    /// What compression remembers of a string; made for the first that is long enough.
+    pub(super) table: Option<lzf::Table>,
 }
 
 impl<'a> Output<'a> {
     pub fn new(sink: &'a mut dyn Write) -> Self {
-        Self { sink, buffer: Vec::new(), checksum: 0, length: 0, failure: None }
+        Self { sink, buffer: Vec::new(), checksum: 0, length: 0, failure: None, table: None }
     }
 
     pub fn has_failed(&self) -> bool {

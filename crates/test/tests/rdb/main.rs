@@ -13,6 +13,7 @@ use look::{Content, Store, assert_same, content, encodings, text};
 use tempfile::{TempDir, tempdir};
 use windlass_db::{Config, Database, EngineConfig};
 use windlass_engine::Engine;
+use windlass_resp::Value;
 use windlass_test::redis_server::RedisServer;
 
 /// So many commands are sent at once.
@@ -161,5 +162,35 @@ fn we_read_the_log_of_redis_and_redis_goes_on_with_ours() {
         drop((server, redis));
         let (_, found) = open(directory.path());
         assert_same(&found, &expected, &when("opened again"));
+    }
+}
+
+#[test]
+fn values_go_both_ways_by_dump_and_restore() {
+    let directory = tempdir().expect("a directory can be made");
+    let Some((_server, mut redis)) = start(directory.path(), &[]) else { return };
+    fill(&mut redis, &generate::commands(5, "a"));
+    let expected = content(&mut redis, true);
+    let ours = Database::memory(Config::default()).expect("the default configuration");
+    let mut session = ours.session("test");
+    carry(&mut redis, &mut session, &expected);
+    assert_same(&content(&mut session, false), &content(&mut redis, false), "ours");
+    redis.call(&[b"FLUSHALL"]);
+    carry(&mut session, &mut redis, &expected);
+    assert_same(&content(&mut redis, true), &expected, "Redis's");
+}
+
+/// Carries every key from one store to another.
+fn carry(from: &mut impl Store, to: &mut impl Store, content: &Content) {
+    for (db, key) in content.keys() {
+        let db = db.to_string();
+        from.call(&[b"SELECT", db.as_bytes()]);
+        to.call(&[b"SELECT", db.as_bytes()]);
+        let Value::Integer(ends) = from.call(&[b"PEXPIRETIME", key]) else { panic!("a time is a number") };
+        let ends = ends.max(0).to_string();
+        let payload = from.call(&[b"DUMP", key]);
+        let payload = text(&payload).expect("the key is there");
+        let reply = to.call(&[b"RESTORE", key, ends.as_bytes(), payload, b"ABSTTL"]);
+        assert_eq!(reply, Value::OK, "{}", key.escape_ascii());
     }
 }

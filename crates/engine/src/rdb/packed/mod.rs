@@ -9,7 +9,7 @@ mod zipmap;
 
 use std::borrow::Cow;
 
-use super::length::decimal_cow;
+use super::length::decimal;
 use crate::blob::Blob;
 use crate::number::{parse_float, parse_integer};
 
@@ -33,7 +33,7 @@ impl<'a> Item<'a> {
     pub fn text(self) -> Cow<'a, [u8]> {
         match self {
             Self::Text(text) => Cow::Borrowed(text),
-            Self::Integer(integer) => decimal_cow(integer),
+            Self::Integer(integer) => Cow::Owned(decimal(integer)),
         }
     }
 

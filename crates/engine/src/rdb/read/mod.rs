@@ -6,14 +6,14 @@ mod set;
 mod stream;
 mod zset;
 
+use std::io::BufRead;
+
 use super::error::{Error, Result};
 use super::format::{MARK, VERSION_CHECKSUM, VERSION_DIGITS, VERSION_READ_MAX, kind, opcode};
 use super::input::Input;
 use super::{Loaded, packed};
 use crate::engine::Engine;
 use crate::object::{Kind, Object};
-
-use std::io::BufRead;
 
 /// Takes a whole file into an engine.
 pub fn file(engine: &mut Engine, source: &mut dyn BufRead) -> Result<Loaded> {

@@ -53,8 +53,13 @@ fn kind_of(value: &Object) -> u8 {
     }
 }
 
-/// Writes a value without its type.
-fn write_value(output: &mut Output<'_>, value: &Object) {
+/// Writes a value after its type.
+pub fn value(output: &mut Output<'_>, value: &Object) {
+    output.bytes(&[kind_of(value)]);
+    content(output, value);
+}
+
+fn content(output: &mut Output<'_>, value: &Object) {
     match value {
         Object::String(text) => output.string(text),
         Object::List(list) => list::write(output, list),
@@ -87,7 +92,7 @@ fn write_entry(output: &mut Output<'_>, entry: &Entry) {
     }
     output.bytes(&[kind_of(&entry.value)]);
     output.string(&entry.key);
-    write_value(output, &entry.value);
+    content(output, &entry.value);
 }
 
 fn aux(output: &mut Output<'_>, name: &[u8], value: &[u8]) {
