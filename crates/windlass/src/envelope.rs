@@ -4,8 +4,10 @@
 
 use std::borrow::Cow;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
+
+use crate::flow::Flow;
 
 /// Version of the envelope.
 pub const ENVELOPE_VERSION: u8 = 1;
@@ -55,6 +57,28 @@ pub struct Envelope<'a, A = &'a RawValue> {
     /// The enqueue key that the job was pushed with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
+    /// What the job before it answered, for one that follows.
+    #[serde(borrow, default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    pub prev: Option<Raw<'a>>,
+    /// What it has to do with other jobs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub flow: Option<Box<Flow>>,
+}
+
+/// JSON as it stands in an envelope; equal when it is the same text.
+#[derive(Debug, Clone, Copy, Serialize)]
+#[serde(transparent)]
+pub struct Raw<'a>(pub &'a RawValue);
+
+impl PartialEq for Raw<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.get() == other.0.get()
+    }
+}
+
+/// A null that is there is a value.
+fn present<'de: 'a, 'a, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Raw<'a>>, D::Error> {
+    <&'a RawValue>::deserialize(deserializer).map(|json| Some(Raw(json)))
 }
 
 fn one() -> u32 {
@@ -90,6 +114,8 @@ impl<'a, A> Envelope<'a, A> {
             trace: None,
             result: None,
             key: None,
+            prev: None,
+            flow: None,
         }
     }
 }
@@ -143,6 +169,9 @@ mod tests {
         (envelope.reply, envelope.trace, envelope.key) =
             (Some("r".into()), Some("t".into()), Some("k".into()));
         envelope.meta = Some([("a".to_owned(), 1.into())].into_iter().collect());
+        let nothing = RawValue::from_string("null".into()).unwrap();
+        envelope.prev = Some(Raw(&nothing));
+        envelope.flow = Some(Box::new(Flow { batch: Some("b".into()), n: Some(8), ..Flow::default() }));
         let bytes = envelope.to_bytes().unwrap();
         let read = Envelope::parse(&bytes).unwrap();
         assert_eq!(read.args.get(), "[1,2]");
@@ -164,6 +193,8 @@ mod tests {
             trace: read.trace.clone(),
             result: read.result,
             key: read.key.clone(),
+            prev: read.prev,
+            flow: read.flow.clone(),
         }
     }
 

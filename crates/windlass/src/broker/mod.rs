@@ -5,6 +5,7 @@
 mod control;
 mod exchange;
 mod fail;
+mod flow;
 mod lease;
 mod push;
 mod reply;
@@ -20,7 +21,10 @@ pub use control::{Place, Promoted};
 pub(crate) use control::{SETS_SCANNED_MAX, pairs};
 pub use exchange::{Ended, Exchanged, Extra, Request, Taken};
 pub use fail::Fail;
+pub(crate) use flow::BatchPush;
+pub use flow::Settle;
 pub use lease::{Held, Recovered};
+pub(crate) use push::ms;
 pub use push::{BATCH_BYTES_MAX, BATCH_JOBS_MAX, Due};
 pub(crate) use reply::{array, bytes, int, text};
 #[doc(hidden)]

@@ -130,12 +130,12 @@ fn first_and_id(answer: Vec<redis::Value>) -> Result<(JobId, bool)> {
     Ok((JobId::parse(&text(id)?)?, int(&added)? == 1))
 }
 
-fn scheduled_history() -> Result<String> {
+pub(super) fn scheduled_history() -> Result<String> {
     let history = History { state: State::Scheduled, ..History::default() };
     Ok(serde_json::to_string(&history)?)
 }
 
-fn due_arg(due: Due) -> String {
+pub(super) fn due_arg(due: Due) -> String {
     match due {
         Due::In(delay) => format!("+{}", ms(delay)),
         Due::At(at) => format!("={at}"),
@@ -143,7 +143,7 @@ fn due_arg(due: Due) -> String {
 }
 
 /// Whole milliseconds, the rest rounded up so that nothing is early.
-pub(super) fn ms(duration: Duration) -> u64 {
+pub(crate) fn ms(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX).min(MS_MAX)
 }
 

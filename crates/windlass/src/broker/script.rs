@@ -20,21 +20,26 @@ macro_rules! scripts {
 }
 
 scripts! {
+    BATCH_CANCEL = "batch_cancel.lua";
+    BATCH_LOOK = "batch_look.lua";
+    BATCH_PUSH = "hooks.lua" "batch_push.lua";
     BEAT = "beat.lua";
     EXCHANGE = "fence.lua" "exchange.lua";
     FAIL = "fence.lua" "trim.lua" "fail.lua";
+    FAIL_FLOW = "fence.lua" "trim.lua" "hooks.lua" "fail.lua";
     LEAVE = "leave.lua";
     PROMOTE = "enqueue.lua" "promote.lua";
-    PRUNE = "trim.lua" "prune.lua";
+    PRUNE = "trim.lua" "hooks.lua" "prune.lua";
     PUSH = "push.lua";
     PUSH_ONCE = "push_once.lua";
-    RECOVER = "trim.lua" "recover.lua";
+    RECOVER = "trim.lua" "hooks.lua" "recover.lua";
     RELEASE = "fence.lua" "release.lua";
-    REMOVE = "remove.lua";
+    REMOVE = "hooks.lua" "remove.lua";
     RENEW = "fence.lua" "renew.lua";
-    REQUEUE = "enqueue.lua" "requeue.lua";
+    REQUEUE = "enqueue.lua" "hooks.lua" "requeue.lua";
     RESUME = "resume.lua";
     SCHEDULE = "schedule.lua";
+    SETTLE = "fence.lua" "hooks.lua" "settle.lua";
     SHOW = "show.lua";
     UNPARK = "enqueue.lua" "unpark.lua";
 }

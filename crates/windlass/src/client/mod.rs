@@ -54,6 +54,12 @@ pub struct Client {
     inner: Arc<Inner>,
 }
 
+impl std::fmt::Debug for Client {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Client").field(&self.inner.config.namespace).finish()
+    }
+}
+
 struct Inner {
     broker: Broker,
     config: Config,
@@ -195,7 +201,7 @@ impl Client {
         &self.inner.broker
     }
 
-    async fn send(
+    pub(crate) async fn send(
         &self,
         queue: &str,
         envelope: &Envelope<'_, impl Serialize>,
@@ -271,7 +277,7 @@ impl Client {
     }
 
     /// Writes an envelope and checks its names and its size.
-    fn to_bytes(&self, envelope: &Envelope<'_, impl Serialize>) -> Result<Vec<u8>> {
+    pub(crate) fn to_bytes(&self, envelope: &Envelope<'_, impl Serialize>) -> Result<Vec<u8>> {
         check_name("kind", &envelope.kind)?;
         let bytes = envelope.to_bytes()?;
         let limit = self.inner.config.max_payload;
@@ -283,7 +289,9 @@ impl Client {
 }
 
 /// Takes the jobs of one call: within its bounds, but at least one while there are any.
-fn gather(jobs: &mut std::iter::Peekable<impl Iterator<Item = Result<Vec<u8>>>>) -> Result<Vec<Vec<u8>>> {
+pub(crate) fn gather(
+    jobs: &mut std::iter::Peekable<impl Iterator<Item = Result<Vec<u8>>>>,
+) -> Result<Vec<Vec<u8>>> {
     let mut batch: Vec<Vec<u8>> = Vec::with_capacity(BATCH_JOBS_MAX);
     let mut bytes = 0;
     while batch.len() < BATCH_JOBS_MAX {
@@ -319,7 +327,7 @@ async fn sent<T>(call: impl Future<Output = T>) -> impl Future<Output = T> {
     }
 }
 
-fn envelope_of<'a, Style, J: Pushable<Style>>(job: &'a J, options: &Push) -> Envelope<'a, &'a J> {
+pub(crate) fn envelope_of<'a, Style, J: Pushable<Style>>(job: &'a J, options: &Push) -> Envelope<'a, &'a J> {
     let mut envelope = Envelope::new(J::KIND, job);
     envelope.kv = J::VERSION;
     envelope.max = J::MAX_ATTEMPTS;

@@ -12,16 +12,19 @@ use super::Shared;
 use super::executor::Done;
 use super::hand::Ticket;
 use super::kind::{Kind, Run, Running};
-use crate::broker::Taken;
+use crate::broker::{Held, Settle, Taken};
 use crate::context::{Context, Facts, Leash, Pull};
 use crate::envelope::Envelope;
 use crate::failure::{Failure, Fate, Outcome};
+use crate::flow::{self, Flow};
 use crate::state::History;
 
 /// How an executor's work on a job ended.
 pub(super) enum End {
     /// It succeeded, with its result when that is kept.
     Completed(Option<(Vec<u8>, Duration)>),
+    /// It succeeded, and something follows from that.
+    Settled(Box<Settle>),
     /// It did not succeed.
     Failed(Box<Failed>),
     /// It was not run, or cut short: it is to be given back.
@@ -36,6 +39,7 @@ pub(super) struct Failed {
     pub(super) max_attempts: u32,
     pub(super) retry: crate::retry::Retry,
     pub(super) result_ttl: Option<Duration>,
+    pub(super) flow: Option<Box<Flow>>,
 }
 
 /// Runs a job, unless its lease was lost before it could begin.
@@ -56,7 +60,7 @@ async fn attempt(shared: &Arc<Shared>, taken: &Taken, leash: Arc<Leash>) -> End 
     };
     let envelope = match Envelope::parse(&taken.envelope) {
         Ok(envelope) => envelope,
-        Err(reason) => return garbage(history, reason),
+        Err(reason) => return garbage(history, reason, &taken.envelope),
     };
     let failed = |failure, retry, history| {
         End::Failed(Box::new(Failed {
@@ -66,8 +70,16 @@ async fn attempt(shared: &Arc<Shared>, taken: &Taken, leash: Arc<Leash>) -> End 
             max_attempts: envelope.max,
             retry,
             result_ttl: envelope.result.map(Duration::from_millis),
+            flow: envelope.flow.clone(),
         }))
     };
+    let flow = envelope.flow.as_deref();
+    // Only a job of a batch asks the store whether it may still begin.
+    if let Some(batch) = flow.and_then(|flow| flow.batch.as_deref())
+        && shared.until_answered(|| shared.broker.is_batch_cancelled(batch)).await
+    {
+        return failed(Failure::cancel(), Default::default(), history);
+    }
     let Some(kind) = shared.kinds.get(&envelope.kind) else {
         return failed(Failure::park(&envelope.kind), Default::default(), history);
     };
@@ -76,7 +88,7 @@ async fn attempt(shared: &Arc<Shared>, taken: &Taken, leash: Arc<Leash>) -> End 
         Err(failure) => return failed(failure, Default::default(), history),
     };
     let context = context(shared, taken, &history, &envelope, leash.clone());
-    let keeps_result = envelope.result.is_some();
+    let keeps_result = envelope.result.is_some() || flow.is_some_and(Flow::wants_output);
     let outcome = match &kind.run {
         Run::Async(run) => {
             let begun = catch_unwind(AssertUnwindSafe(|| run(envelope.args, context, keeps_result)));
@@ -93,13 +105,46 @@ async fn attempt(shared: &Arc<Shared>, taken: &Taken, leash: Arc<Leash>) -> End 
     };
     match outcome {
         None => End::Returned,
-        Some(Ok(value)) => End::Completed(envelope.result.map(|ttl| (value, Duration::from_millis(ttl)))),
+        Some(Ok(value)) => match flow.filter(|flow| flow.has_next()) {
+            None => End::Completed(envelope.result.map(|ttl| (value, Duration::from_millis(ttl)))),
+            Some(flow) => match settle(shared, taken, envelope.result, flow, value) {
+                Ok(settle) => End::Settled(Box::new(settle)),
+                Err(failure) => failed(failure, retry_of(kind), history),
+            },
+        },
         Some(Err(failure)) => failed(failure, retry_of(kind), history),
     }
 }
 
+/// What is told of a success from which something follows.
+fn settle(
+    shared: &Shared,
+    taken: &Taken,
+    result_ttl: Option<u64>,
+    flow: &Flow,
+    output: Vec<u8>,
+) -> Outcome<Settle> {
+    Ok(Settle {
+        held: Held::of(taken),
+        id: shared.id_of(taken),
+        is_moved: taken.id.is_some(),
+        batch: flow.batch.clone(),
+        item: flow.n.map(|n| (n, flow::item_of(&output))),
+        next: flow.advance(&output, shared.client.config().max_payload)?,
+        result: result_ttl.map(|ttl| (output, Duration::from_millis(ttl))),
+    })
+}
+
+/// What is read of an envelope that cannot be read.
+#[derive(serde::Deserialize)]
+struct Entangled {
+    flow: Option<Box<Flow>>,
+}
+
 /// An entry that is not a job: among the dead, where somebody can look at it.
-fn garbage(history: History, reason: String) -> End {
+fn garbage(history: History, reason: String, envelope: &[u8]) -> End {
+    // A batch waits for this one, too, as long as that much of it can be read.
+    let flow = serde_json::from_slice(envelope).ok().and_then(|Entangled { flow }| flow);
     End::Failed(Box::new(Failed {
         failure: Failure::with(Fate::Kill, "Envelope", reason),
         kind: String::new(),
@@ -107,6 +152,7 @@ fn garbage(history: History, reason: String) -> End {
         max_attempts: 1,
         retry: crate::retry::Retry::Never,
         result_ttl: None,
+        flow,
     }))
 }
 
@@ -150,6 +196,8 @@ fn context(
         trace: envelope.trace.clone(),
         reply: envelope.reply.clone(),
         deadline_ms: envelope.deadline,
+        prev: envelope.prev.map(|prev| prev.0.to_owned()),
+        batch: envelope.flow.as_ref().and_then(|flow| flow.batch.clone()),
     };
     Context::new(facts, shared.client.clone(), leash, tokio::runtime::Handle::current())
 }
