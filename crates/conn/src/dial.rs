@@ -17,7 +17,8 @@ use crate::url::Place;
 
 /// After so long without a word the system asks whether the server is still there...
 const KEEPALIVE: Duration = Duration::from_secs(30);
-/// ...and gives up after so long without an answer, to what was sent as well.
+/// ...and gives up after so long without an answer, to what was sent as well, where it can be told to.
+#[cfg(target_os = "linux")]
 const SILENCE_MAX: Duration = Duration::from_secs(30);
 
 /// How many bytes a wire has taken.
