@@ -45,6 +45,8 @@ mod door;
 mod embedded;
 mod error;
 #[cfg(feature = "embedded")]
+mod guest;
+#[cfg(feature = "embedded")]
 mod home;
 #[cfg(feature = "embedded")]
 mod local;
