@@ -77,10 +77,12 @@ impl Keyspace {
 
     /// The value at `key` for writing; an empty one is made where there is none.
     pub fn value_or_create<T: Kind>(&mut self, key: &[u8]) -> Result<Slot<'_, T>> {
-        if self.entry(key).is_none() {
+        let Some(place) = self.table.place(self.hash(key), |entry| &*entry.key == key) else {
             self.insert(Blob::from(key), T::create(self.seed).wrap(), None);
-        }
-        Ok(self.value_mut(key)?.expect("the key was just made"))
+            return Ok(self.value_mut(key)?.expect("the key was just made"));
+        };
+        let value = T::of_mut(&mut self.table.at_mut(place).value).ok_or(Error::WRONG_TYPE)?;
+        Ok(Slot { before: value.bytes(), value, total: &mut self.bytes })
     }
 
     /// Sets `key`, replacing value and expiry; answers the value before.

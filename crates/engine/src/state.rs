@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use foldhash::fast::FixedState;
 use windlass_resp::Value;
 
 use crate::args::Args;
@@ -33,7 +34,7 @@ pub struct State {
     /// What is to be sent to other sessions than the one that called.
     pub deliveries: Vec<Delivery>,
     /// A session is absent while it executes a command.
-    pub sessions: HashMap<SessionId, Option<Box<Session>>>,
+    pub sessions: HashMap<SessionId, Option<Box<Session>>, FixedState>,
     pub watchers: HashMap<(usize, Blob), Vec<SessionId>>,
     pub stats: Stats,
     /// Why commands that may write are refused, when they are.
@@ -71,7 +72,7 @@ impl State {
             waits: Waits::default(),
             ready: Vec::new(),
             deliveries: Vec::new(),
-            sessions: HashMap::new(),
+            sessions: HashMap::default(),
             watchers: HashMap::new(),
             stats: Stats::default(),
             write_refusal: None,
@@ -94,6 +95,12 @@ impl State {
 
     /// Tells whoever watches `key` or waits for it that it changed.
     pub fn touch(&mut self, db: usize, key: &[u8]) {
+        self.break_watches(db, key);
+        self.wake_waiters(db, key);
+    }
+
+    /// Tells whoever watches `key` that it changed.
+    fn break_watches(&mut self, db: usize, key: &[u8]) {
         if !self.watchers.is_empty()
             && let Some(sessions) = self.watchers.get(&(db, Blob::from(key)))
         {
@@ -103,6 +110,10 @@ impl State {
                 }
             }
         }
+    }
+
+    /// Has whoever waits for `key` look at it again.
+    fn wake_waiters(&mut self, db: usize, key: &[u8]) {
         if self.waits.has_key(db, key) {
             self.ready.push((db, Blob::from(key)));
         }
@@ -251,17 +262,31 @@ impl<'a> Call<'a> {
     }
 
     /// Must follow every write to `key`: wakes who waits for it, breaks who watches it, and removes a collection that
-    /// has become empty.
+    /// has become empty. Where that is known to be too much, [`grew`](Self::grew) or [`modified`](Self::modified) may
+    /// stand for it.
     pub fn changed(&mut self, key: &[u8]) {
+        let db = self.session.db;
+        if self.state.databases[db].entry(key).is_some_and(|entry| entry.value.is_empty_collection()) {
+            self.state.databases[db].remove(key);
+        }
+        self.grew(key);
+    }
+
+    /// As [`changed`](Self::changed), after a write that cannot have left an empty collection.
+    pub fn grew(&mut self, key: &[u8]) {
+        self.modified(key);
+        self.state.wake_waiters(self.session.db, key);
+    }
+
+    /// As [`changed`](Self::changed), after a write that only took from a stream: a stream may stay empty, and nobody
+    /// waits for there to be less.
+    pub fn modified(&mut self, key: &[u8]) {
         let db = self.session.db;
         // The calling session is not among the sessions while it executes, and its own writes count, too.
         if self.session.watched.iter().any(|(watched_db, watched)| *watched_db == db && **watched == *key) {
             self.session.is_watch_broken = true;
         }
-        if self.state.databases[db].entry(key).is_some_and(|entry| entry.value.is_empty_collection()) {
-            self.state.databases[db].remove(key);
-        }
-        self.state.touch(db, key);
+        self.state.break_watches(db, key);
     }
 
     /// Logs the command as it was given.

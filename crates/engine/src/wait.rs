@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 
+use foldhash::fast::FixedState;
 use windlass_resp::Value;
 
 use crate::blob::Blob;
@@ -26,8 +27,9 @@ pub struct Wait {
 /// Every waiting session.
 #[derive(Debug, Default)]
 pub struct Waits {
-    by_session: HashMap<SessionId, Wait>,
-    by_key: HashMap<(usize, Blob), VecDeque<SessionId>>,
+    by_session: HashMap<SessionId, Wait, FixedState>,
+    /// By database, then by key, so that a key is looked up as it stands in a command.
+    by_key: HashMap<usize, HashMap<Blob, VecDeque<SessionId>>, FixedState>,
     by_deadline: BTreeSet<(u64, SessionId)>,
 }
 
@@ -38,7 +40,7 @@ impl Waits {
 
     pub fn insert(&mut self, session: SessionId, wait: Wait) {
         for key in &wait.keys {
-            let queue = self.by_key.entry((wait.db, key.clone())).or_default();
+            let queue = self.by_key.entry(wait.db).or_default().entry(key.clone()).or_default();
             if !queue.contains(&session) {
                 queue.push_back(session);
             }
@@ -51,13 +53,17 @@ impl Waits {
 
     pub fn remove(&mut self, session: SessionId) -> Option<Wait> {
         let wait = self.by_session.remove(&session)?;
-        for key in &wait.keys {
-            let place = (wait.db, key.clone());
-            if let Some(queue) = self.by_key.get_mut(&place) {
-                queue.retain(|other| *other != session);
-                if queue.is_empty() {
-                    self.by_key.remove(&place);
+        if let Some(queues) = self.by_key.get_mut(&wait.db) {
+            for key in &wait.keys {
+                if let Some(queue) = queues.get_mut(key) {
+                    queue.retain(|other| *other != session);
+                    if queue.is_empty() {
+                        queues.remove(key);
+                    }
                 }
+            }
+            if queues.is_empty() {
+                self.by_key.remove(&wait.db);
             }
         }
         if let Some(at) = wait.deadline_ms {
@@ -71,17 +77,19 @@ impl Waits {
     }
 
     pub fn has_key(&self, db: usize, key: &[u8]) -> bool {
-        !self.by_key.is_empty() && self.by_key.contains_key(&(db, Blob::from(key)))
+        self.by_key.get(&db).is_some_and(|queues| queues.contains_key(key))
     }
 
     /// The sessions that wait for a key, first come first.
-    pub fn of_key(&self, place: &(usize, Blob)) -> Vec<SessionId> {
-        self.by_key.get(place).map(|queue| queue.iter().copied().collect()).unwrap_or_default()
+    pub fn of_key(&self, (db, key): &(usize, Blob)) -> Vec<SessionId> {
+        let queue = self.by_key.get(db).and_then(|queues| queues.get(key));
+        queue.map(|queue| queue.iter().copied().collect()).unwrap_or_default()
     }
 
     /// Every key of a database that somebody waits for, in order.
     pub fn keys_of(&self, db: usize) -> Vec<(usize, Blob)> {
-        let mut keys: Vec<_> = self.by_key.keys().filter(|(other, _)| *other == db).cloned().collect();
+        let keys = self.by_key.get(&db).into_iter().flat_map(HashMap::keys);
+        let mut keys: Vec<_> = keys.map(|key| (db, key.clone())).collect();
         keys.sort();
         keys
     }

@@ -118,3 +118,22 @@ fn swapping_databases_serves_who_waits_for_a_key_that_came_with_it() {
     let popped = Value::Array(vec![Value::from("k"), Value::from("v")]);
     assert_eq!(outcome.deliveries, [Delivery { session: second, message: Message::Reply(popped) }]);
 }
+
+#[test]
+fn taking_from_a_stream_breaks_a_watch_and_wakes_nobody() {
+    let (mut engine, first, second) = engine();
+    for number in [b"1-1", b"1-2", b"1-3"] {
+        engine.execute(first, &[b"XADD", b"s", number, b"f", b"v"], NOW);
+    }
+    let read: &[&[u8]] = &[b"XREAD", b"BLOCK", b"0", b"STREAMS", b"s", b"$"];
+    assert_eq!(engine.execute(second, read, NOW).reply, None);
+    let take: [&[&[u8]]; 2] = [&[b"XDEL", b"s", b"1-1"], &[b"XTRIM", b"s", b"MAXLEN", b"1"]];
+    for args in take {
+        engine.execute(first, &[b"WATCH", b"s"], NOW);
+        assert_eq!(engine.execute(first, args, NOW).deliveries, []);
+        engine.execute(first, &[b"MULTI"], NOW);
+        assert_eq!(engine.execute(first, &[b"EXEC"], NOW).reply, Some(Value::NilArray));
+    }
+    let outcome = engine.execute(first, &[b"XADD", b"s", b"1-4", b"f", b"v"], NOW);
+    assert_eq!(outcome.deliveries.len(), 1);
+}

@@ -85,8 +85,16 @@ fn bulk(bytes: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(b"\r\n");
 }
 
+/// Most numbers are lengths of one or two digits, which need no formatting.
+#[inline]
 fn header(mark: u8, number: i64, out: &mut Vec<u8>) {
-    line(mark, itoa::Buffer::new().format(number).as_bytes(), out);
+    match u8::try_from(number) {
+        Ok(number @ 0..=9) => out.extend_from_slice(&[mark, b'0' + number, b'\r', b'\n']),
+        Ok(number @ 10..=99) => {
+            out.extend_from_slice(&[mark, b'0' + number / 10, b'0' + number % 10, b'\r', b'\n']);
+        }
+        _ => line(mark, itoa::Buffer::new().format(number).as_bytes(), out),
+    }
 }
 
 fn line(mark: u8, text: &[u8], out: &mut Vec<u8>) {

@@ -6,7 +6,6 @@ use super::check::Check;
 use super::push::has_ids_left;
 use super::{GROUP, number, wake};
 use crate::command::stream::effect::Target;
-use crate::command::stream::id;
 use crate::command::stream::read::Reader;
 use crate::error::Result;
 use crate::number::parse_integer;
@@ -21,6 +20,8 @@ const QUEUES_MAX: usize = 64;
 const ENDED_KEYS: usize = 4;
 /// The arguments before the ended jobs.
 const OPTIONS: usize = 5;
+/// A number with fewer digits fits into 64 bits.
+const DIGITS_END: usize = 20;
 /// The field of the statistics that counts successes.
 const COMPLETED: &[u8] = b"completed";
 
@@ -130,8 +131,10 @@ impl<'a> Request<'a> {
         let fenced = self.fence(check.value::<Stream>(self.stream)??)?;
         let completed = check.value::<Hash>(self.stats)?.and_then(|stats| stats.get(COMPLETED));
         completed.map_or(Some(0), |text| parse_integer(text))?.checked_add(fenced.held.len() as i64)?;
-        check.value::<Hash>(self.suspect)?;
-        check.value::<Hash>(self.moved)?;
+        if !self.extras.is_empty() {
+            check.value::<Hash>(self.suspect)?;
+            check.value::<Hash>(self.moved)?;
+        }
         for extra in self.extras.iter().filter(|extra| extra.has_result()) {
             let stream = check.last_value::<Stream>(extra.result_key)?;
             if !stream.is_none_or(has_ids_left) || extra.result.len() >= ENTRY_BYTES_MAX / 2 {
@@ -201,7 +204,7 @@ impl<'a> Request<'a> {
         };
         log(&mut call, &[b"XACK", self.stream, GROUP]);
         if removed > 0 {
-            call.changed(self.stream);
+            call.modified(self.stream);
             log(&mut call, &[b"XDEL", self.stream]);
         }
         let mut count = itoa::Buffer::new();
@@ -240,5 +243,18 @@ impl Extra<'_> {
 
 /// An id in the form in which it is answered: only so does the script find it again.
 fn canonical(text: &[u8]) -> Option<Id> {
-    id::parse(text).ok().filter(|id| *id.text() == *text)
+    let (ms, rest) = canonical_part(text)?;
+    let (seq, rest) = canonical_part(rest.strip_prefix(b"-")?)?;
+    rest.is_empty().then_some(Id::new(ms, seq))
+}
+
+/// The number at the start of a text, and what follows it; none for one that begins with a zero or may be too large.
+fn canonical_part(text: &[u8]) -> Option<(u64, &[u8])> {
+    let (mut number, mut len) = (0_u64, 0);
+    while let Some(digit) = text.get(len).map(|byte| byte.wrapping_sub(b'0')).filter(|digit| *digit < 10) {
+        number = number.wrapping_mul(10).wrapping_add(u64::from(digit));
+        len += 1;
+    }
+    let is_canonical = (1..DIGITS_END).contains(&len) && (len == 1 || text[0] != b'0');
+    is_canonical.then(|| (number, &text[len..]))
 }

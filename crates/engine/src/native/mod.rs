@@ -14,10 +14,12 @@ mod check;
 mod exchange;
 mod push;
 
+use std::sync::LazyLock;
+
 use windlass_resp::Value;
 
 use crate::args::Args;
-use crate::command::{self, Answer, Run};
+use crate::command::{self, Answer, Command, Run};
 use crate::error::Result;
 use crate::number::parse_integer;
 use crate::script::{Digest, Scene};
@@ -40,6 +42,9 @@ const GROUP: &[u8] = b"w";
 const MARK: &[u8] = b"w";
 /// Numbers from here on are not exact in Lua.
 const NUMBER_END: u64 = 1 << 53;
+
+/// In whose name the bodies look at the state.
+static VIEWER: LazyLock<&Command> = LazyLock::new(|| command::find(b"evalsha").expect("the command exists"));
 
 /// The digests of the scripts that have a native body.
 ///
@@ -70,7 +75,7 @@ fn wake(scene: &mut Scene, key: &[u8]) -> Result<()> {
 impl Scene {
     /// A view of the state as a command has it, for what a body does beside commands.
     fn view<'a>(&'a mut self, args: &'a [&'a [u8]]) -> Call<'a> {
-        let command = command::find(b"evalsha").expect("the command exists");
+        let command = *VIEWER;
         let Self { state, session, now, .. } = self;
         Call { state, session, command, args: Args(args), now: *now, wait: None }
     }

@@ -52,7 +52,7 @@ fn add(scene: &mut Scene, key: &[u8], envelopes: &[&[u8]]) -> Result<Vec<Id>> {
         ids.push(id);
     }
     drop(stream);
-    call.changed(key);
+    call.grew(key);
     for (id, envelope) in ids.iter().zip(envelopes) {
         call.log_as(&[b"XADD", key, &id.text(), ENVELOPE, envelope]);
     }

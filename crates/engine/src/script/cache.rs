@@ -51,12 +51,12 @@ impl Digest {
 }
 
 fn hexadecimal(digit: u8) -> Option<u8> {
-    match digit {
-        b'0'..=b'9' => Some(digit - b'0'),
-        b'a'..=b'f' => Some(digit - b'a' + 10),
-        b'A'..=b'F' => Some(digit - b'A' + 10),
-        _ => None,
+    let decimal = digit.wrapping_sub(b'0');
+    if decimal < 10 {
+        return Some(decimal);
     }
+    let letter = (digit | 0x20).wrapping_sub(b'a');
+    (letter < 6).then_some(letter + 10)
 }
 
 struct Script {

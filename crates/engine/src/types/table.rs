@@ -17,6 +17,13 @@ pub struct Table<T> {
     len: usize,
 }
 
+/// Where an item of a table is until the table changes.
+#[derive(Clone, Copy, Debug)]
+pub struct Place {
+    bucket: usize,
+    slot: usize,
+}
+
 type Bucket<T> = Vec<(u32, T)>;
 
 impl<T> Default for Table<T> {
@@ -47,6 +54,23 @@ impl<T> Table<T> {
         let index = self.index(hash)?;
         let bucket = self.bucket_mut(index);
         bucket.iter_mut().find(|(other, item)| *other == tag && matches(item)).map(|(_, item)| item)
+    }
+
+    /// Where an item is, for [`at_mut`](Self::at_mut): one search for who makes the item if it is not there.
+    pub fn place(&self, hash: u64, matches: impl Fn(&T) -> bool) -> Option<Place> {
+        let tag = tag(hash);
+        let bucket = self.index(hash)?;
+        let mut items = self.bucket(bucket).iter();
+        let slot = items.position(|(other, item)| *other == tag && matches(item))?;
+        Some(Place { bucket, slot })
+    }
+
+    /// The item at a place that was just found.
+    ///
+    /// # Panics
+    /// When the table has changed so that there is no such place.
+    pub fn at_mut(&mut self, place: Place) -> &mut T {
+        &mut self.bucket_mut(place.bucket)[place.slot].1
     }
 
     /// Adds `item`, which the caller knows to be absent. The hash must be the one that it will be looked up with.

@@ -18,7 +18,7 @@ pub fn hincrby(call: &mut Call<'_>) -> Answer {
     };
     let sum = before.checked_add(by).ok_or(Error::OVERFLOW)?;
     call.make::<Hash>(key)?.set(field, itoa::Buffer::new().format(sum).as_bytes());
-    call.changed(key);
+    call.grew(key);
     call.log();
     Ok(Value::Integer(sum))
 }

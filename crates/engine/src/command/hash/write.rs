@@ -31,7 +31,7 @@ fn set_all(call: &mut Call<'_>) -> Result<usize, Error> {
     }
     drop(hash);
     // Setting a value that was there already breaks a WATCH, as in Redis, but leaves nothing to log.
-    call.changed(key);
+    call.grew(key);
     if has_changed {
         call.log();
     }

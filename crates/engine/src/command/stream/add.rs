@@ -60,7 +60,7 @@ pub fn xadd(call: &mut Call<'_>) -> Answer {
     let trimmed = options.trim.map_or(0, |(to, precision)| stream.trim(to, precision));
     let len = stream.len();
     drop(stream);
-    call.changed(key);
+    call.grew(key);
     let (id_text, mut len_text) = (id.text(), itoa::Buffer::new());
     let mut effect: Vec<&[u8]> = Vec::with_capacity(fields.len() + 6);
     effect.extend([b"XADD", key]);
@@ -83,7 +83,7 @@ pub fn xtrim(call: &mut Call<'_>) -> Answer {
     let len = stream.len();
     drop(stream);
     if trimmed > 0 {
-        call.changed(key);
+        call.modified(key);
         call.log_as(&[b"XTRIM", key, b"MAXLEN", b"=", itoa::Buffer::new().format(len).as_bytes()]);
     }
     Ok(Value::from(trimmed))

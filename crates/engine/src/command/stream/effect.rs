@@ -51,6 +51,19 @@ impl Target<'_> {
         }
     }
 
+    /// As [`log_delivered`](Self::log_delivered), of entries that share time and count.
+    pub fn log_delivered_alike(
+        self,
+        call: &mut Call<'_>,
+        consumer: &[u8],
+        texts: &[IdText],
+        (delivered_ms, deliveries): (u64, u64),
+    ) {
+        for batch in texts.chunks(IDS_MAX) {
+            claim_texts(self, consumer, batch, (delivered_ms, deliveries), |effect| call.log_as(effect));
+        }
+    }
+
     /// That entries are no longer pending.
     pub fn log_dropped(self, call: &mut Call<'_>, ids: &[Id]) {
         for batch in ids.chunks(IDS_MAX) {
@@ -71,12 +84,23 @@ impl Target<'_> {
 pub fn claim(target: Target<'_>, consumer: &[u8], batch: &[Delivered], emit: impl FnOnce(&[&[u8]])) {
     let Some(first) = batch.first() else { return };
     let texts: Vec<IdText> = batch.iter().map(|entry| entry.id.text()).collect();
+    claim_texts(target, consumer, &texts, (first.delivered_ms, first.deliveries), emit);
+}
+
+/// As [`claim`], with the ids as text; beside them when they were delivered and how many times.
+fn claim_texts(
+    target: Target<'_>,
+    consumer: &[u8],
+    texts: &[IdText],
+    (delivered_ms, deliveries): (u64, u64),
+    emit: impl FnOnce(&[&[u8]]),
+) {
     let (mut time, mut count) = (itoa::Buffer::new(), itoa::Buffer::new());
-    let mut effect: Vec<&[u8]> = Vec::with_capacity(batch.len() + 11);
+    let mut effect: Vec<&[u8]> = Vec::with_capacity(texts.len() + 11);
     effect.extend([b"XCLAIM", target.key, target.group, consumer, b"0"]);
     effect.extend(texts.iter().map(|text| &**text));
-    effect.extend([b"TIME", time.format(first.delivered_ms).as_bytes()]);
-    effect.extend([b"RETRYCOUNT", count.format(first.deliveries).as_bytes(), b"FORCE", b"JUSTID"]);
+    effect.extend([b"TIME", time.format(delivered_ms).as_bytes()]);
+    effect.extend([b"RETRYCOUNT", count.format(deliveries).as_bytes(), b"FORCE", b"JUSTID"]);
     emit(&effect);
 }
 

@@ -4,7 +4,7 @@ mod add;
 mod claim;
 pub mod effect;
 mod group;
-pub mod id;
+mod id;
 mod info;
 mod pending;
 mod range;
@@ -110,7 +110,12 @@ pub fn id_value(id: Id) -> Value {
 
 /// An entry as a reply: its id, then fields and values in turn.
 fn entry_value((id, fields): (Id, Fields<'_>)) -> Value {
-    Value::Array(vec![id_value(id), Value::Array(fields.map(Value::bulk).collect())])
+    entry_with_id(&id.text(), fields)
+}
+
+/// As [`entry_value`], when the id is at hand as text.
+fn entry_with_id(id: &[u8], fields: Fields<'_>) -> Value {
+    Value::Array(vec![Value::bulk(id), Value::Array(fields.map(Value::bulk).collect())])
 }
 
 /// The answer where XCLAIM, XAUTOCLAIM and XPENDING find no key or no group.

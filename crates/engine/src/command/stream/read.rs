@@ -3,7 +3,7 @@
 use windlass_resp::{Protocol, Value};
 
 use super::effect::{Delivered, Progress, Target};
-use super::{entry_value, id, id_value};
+use super::{entry_value, entry_with_id, id, id_value};
 use crate::args::Args;
 use crate::command::Answer;
 use crate::error::{Error, Result};
@@ -20,6 +20,9 @@ const NO_NEW_ID: &str =
 const NO_LAST_ID: &str = "ERR The $ ID is meaningless in the context of XREADGROUP: you want to read the history \
      of this consumer by specifying a proper ID, or use the > ID to get new messages. The $ ID would just return an \
      empty result set.";
+
+/// The most entries for which room is made before they are seen.
+const EXPECTED_MAX: usize = 128;
 
 /// The options of XREAD and XREADGROUP.
 struct Options<'a> {
@@ -138,15 +141,18 @@ impl Reader<'_> {
         };
         let seen = stream.edit_group(group, |group| group.see_consumer(self.consumer, delivered_ms));
         let (consumer, _) = seen.expect("a group with new entries exists");
-        let (mut entries, mut delivered) = (Vec::new(), Vec::new());
+        // The stream may be long and the count without a limit: what is new is not known yet.
+        let expected = count.min(stream.len()).min(EXPECTED_MAX);
+        let (mut entries, mut ids) = (Vec::with_capacity(expected), Vec::with_capacity(expected));
         stream.advance(group, count, |group, id, fields| {
             group.assign(id, Pending { consumer, delivered_ms, deliveries: 1 });
-            delivered.push(Delivered { id, delivered_ms, deliveries: 1 });
-            entries.push(entry_value((id, fields)));
+            let text = id.text();
+            entries.push(entry_with_id(&text, fields));
+            ids.push(text);
         });
         let progress = progress(&stream, group);
         drop(stream);
-        self.target.log_delivered(call, self.consumer, &delivered);
+        self.target.log_delivered_alike(call, self.consumer, &ids, (delivered_ms, 1));
         self.target.log_progress(call, progress);
         Ok(Some(entries))
     }

@@ -18,7 +18,7 @@ pub fn xdel(call: &mut Call<'_>) -> Answer {
     let removed = ids.into_iter().filter(|id| stream.remove(*id)).count();
     drop(stream);
     if removed > 0 {
-        call.changed(key);
+        call.modified(key);
         call.log();
     }
     Ok(Value::from(removed))

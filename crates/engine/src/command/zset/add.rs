@@ -154,7 +154,7 @@ fn add<'p>(call: &mut Call<'_>, options: Options, pairs: impl Iterator<Item = (f
     };
     let changed = tally.added + tally.updated;
     if changed > 0 {
-        call.changed(key);
+        call.grew(key);
         call.log();
     }
     Ok(match options {

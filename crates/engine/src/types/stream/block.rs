@@ -35,9 +35,11 @@ struct Slot {
 }
 
 impl Block {
-    /// A block with its first entry.
-    pub fn new(id: Id, content: &[&[u8]]) -> Self {
-        let mut block = Self { base: id, slots: VecDeque::new(), content: Vec::new(), dead: 0 };
+    /// A block with its first entry, and with room for a [`size`](Self::size): that of the block before, since entries
+    /// of one stream are mostly alike, and to grow step by step costs more than all the rest of adding them.
+    pub fn new(id: Id, content: &[&[u8]], (slots, bytes): (usize, usize)) -> Self {
+        let (slots, bytes) = (VecDeque::with_capacity(slots), Vec::with_capacity(bytes.min(BYTES_MAX)));
+        let mut block = Self { base: id, slots, content: bytes, dead: 0 };
         assert!(block.push(id, content), "an empty block takes any entry");
         block
     }
@@ -55,6 +57,11 @@ impl Block {
         let len = u32::try_from(len).expect("the size of an entry is checked before");
         self.slots.push_back(Slot { ms, seq, offset, len });
         true
+    }
+
+    /// How many entries there are, and how many bytes of content.
+    pub fn size(&self) -> (usize, usize) {
+        (self.slots.len(), self.content.len())
     }
 
     /// Gives back the memory kept for more entries: the block will get none.

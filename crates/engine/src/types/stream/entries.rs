@@ -58,6 +58,7 @@ impl Entries {
     /// Adds an entry; its id must be beyond all others.
     pub fn push(&mut self, id: Id, fields: &[&[u8]]) {
         self.len += 1;
+        let mut expected = (0, 0);
         if let Some(mut tail) = self.blocks.last_entry() {
             let block = tail.get_mut();
             assert!(block.last() < Some(id), "an entry is added after all others");
@@ -65,13 +66,14 @@ impl Entries {
             let is_added = block.push(id, fields);
             if !is_added {
                 block.seal();
+                expected = block.size();
             }
             self.bytes = self.bytes - before + block.bytes();
             if is_added {
                 return;
             }
         }
-        let block = Block::new(id, fields);
+        let block = Block::new(id, fields, expected);
         self.bytes += block_bytes(&block);
         self.blocks.insert(id, block);
     }
