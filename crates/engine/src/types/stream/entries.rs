@@ -1,16 +1,17 @@
 //! The entries of a stream, in blocks ordered by id.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::block::Block;
 use super::fields::Fields;
 use super::id::Id;
 
 /// Entries in the order of their ids. A block is found by the id of the first entry that it ever had, which does not
-/// change when that entry goes.
+/// change when that entry goes. A block is shared with clones until written.
 #[derive(Clone, Debug, Default)]
 pub struct Entries {
-    blocks: BTreeMap<Id, Block>,
+    blocks: BTreeMap<Id, Arc<Block>>,
     len: usize,
     bytes: usize,
 }
@@ -47,6 +48,12 @@ impl Entries {
         self.blocks.len()
     }
 
+    /// How many blocks no clone shares, and how many there are.
+    #[cfg(test)]
+    pub fn own_blocks(&self) -> (usize, usize) {
+        super::super::sharing::own(self.blocks.values())
+    }
+
     pub fn first_id(&self) -> Option<Id> {
         self.blocks.first_key_value().and_then(|(_, block)| block.first())
     }
@@ -62,7 +69,9 @@ impl Entries {
         if let Some(mut tail) = self.blocks.last_entry() {
             let block = tail.get_mut();
             assert!(block.last() < Some(id), "an entry is added after all others");
+            // Counted before a shared block is copied: the copy may take less.
             let before = block.bytes();
+            let block = Arc::make_mut(block);
             let is_added = block.push(id, fields);
             if !is_added {
                 block.seal();
@@ -75,7 +84,7 @@ impl Entries {
         }
         let block = Block::new(id, fields, expected);
         self.bytes += block_bytes(&block);
-        self.blocks.insert(id, block);
+        self.blocks.insert(id, Arc::new(block));
     }
 
     pub fn get(&self, id: Id) -> Option<Fields<'_>> {
@@ -90,6 +99,7 @@ impl Entries {
     pub fn remove(&mut self, id: Id) -> bool {
         let Some((key, block)) = self.blocks.range_mut(..=id).next_back() else { return false };
         let before = block.bytes();
+        let block = Arc::make_mut(block);
         if !block.remove(id) {
             return false;
         }
@@ -133,6 +143,7 @@ impl Entries {
             }
             let block = self.blocks.get_mut(&key).expect("the first block exists");
             self.bytes -= block.bytes();
+            let block = Arc::make_mut(block);
             block.remove_first(surplus);
             self.bytes += block.bytes();
             break;
@@ -141,7 +152,7 @@ impl Entries {
     }
 
     fn block_of(&self, id: Id) -> Option<&Block> {
-        self.blocks.range(..=id).next_back().map(|(_, block)| block)
+        self.blocks.range(..=id).next_back().map(|(_, block)| &**block)
     }
 
     fn remove_block(&mut self, key: Id) {
@@ -151,5 +162,5 @@ impl Entries {
 }
 
 fn block_bytes(block: &Block) -> usize {
-    size_of::<(Id, Block)>() + block.bytes()
+    size_of::<(Id, Arc<Block>)>() + size_of::<Block>() + block.bytes()
 }

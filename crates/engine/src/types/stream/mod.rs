@@ -83,6 +83,12 @@ impl Stream {
         size_of::<Self>() + self.log.entries.bytes() + self.groups_bytes
     }
 
+    /// How many blocks no clone shares, and how many there are.
+    #[cfg(test)]
+    pub fn own_blocks(&self) -> (usize, usize) {
+        self.log.entries.own_blocks()
+    }
+
     /// The name that OBJECT ENCODING gives.
     pub fn encoding(&self) -> &'static str {
         "stream"
