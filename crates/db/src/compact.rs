@@ -4,13 +4,15 @@
 //! the manifest is replaced by a rename, and the old files go after that. All of it happens under the store's lock,
 //! so a compaction is a pause, whose length grows with the content.
 
+use windlass_engine::Engine;
+
 use crate::disk::DiskFile;
 use crate::error::{Error, Result};
 use crate::log::{HEAD_BYTES, Writer, put_annotation};
 use crate::manifest::Part;
 use crate::progress::Position;
 use crate::recovery::remove_history;
-use crate::store::{Core, Store};
+use crate::store::Store;
 
 /// How many bytes of records one group of a base holds, but for its last record.
 const GROUP_BYTES: usize = 1 << 20;
@@ -45,7 +47,7 @@ impl Store {
 
         let base_path = folder.join(&base.name);
         let base_file = disk.create(&base_path).map_err(Error::io("make", &base_path))?;
-        let base_bytes = write_base(&core, &*base_file).map_err(Error::io("write", &base_path))?;
+        let base_bytes = write_base(&core.engine, &*base_file).map_err(Error::io("write", &base_path))?;
         let path = folder.join(&incremental.name);
         let file = disk.create(&path).map_err(Error::io("make", &path))?;
         disk.sync_folder(&folder).map_err(Error::io("sync", &folder))?;
@@ -66,6 +68,7 @@ impl Store {
         core.pending.buffer.clear();
         let end = core.pending.end;
         writer.file = file;
+        writer.end = Position(end);
         writer.sequence = 1;
         writer.base_bytes = base_bytes;
         writer.incremental_bytes = 0;
@@ -91,7 +94,7 @@ impl Store {
 }
 
 /// Writes the content to `file` and syncs it; answers its bytes.
-fn write_base(core: &Core, file: &dyn DiskFile) -> std::io::Result<u64> {
+pub fn write_base(engine: &Engine, file: &dyn DiskFile) -> std::io::Result<u64> {
     let mut buffer = vec![0; HEAD_BYTES];
     let mut sequence = 0;
     let mut bytes = 0;
@@ -104,7 +107,7 @@ fn write_base(core: &Core, file: &dyn DiskFile) -> std::io::Result<u64> {
         buffer.truncate(HEAD_BYTES);
         written
     };
-    core.engine.dump(|args| {
+    engine.dump(|args| {
         if done.is_ok() {
             windlass_resp::encode_command(args, &mut buffer);
             if buffer.len() > GROUP_BYTES {

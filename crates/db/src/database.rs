@@ -140,7 +140,7 @@ impl Database {
     pub fn compact(&self) -> Result<()> {
         let store = &self.owner.store;
         let Some(log) = &store.log else { return Ok(()) };
-        store.use_writer(log.writer.lock(), |writer| {
+        store.with_writer(log, |writer| {
             if self.owner.is_stopping() { Err(Error::Stopped) } else { store.compact(writer) }
         })
     }

@@ -9,9 +9,14 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{FlockOperation, flock};
 
 use crate::error::{Error, Result};
+use crate::log;
 
 /// The folder of the log, as Redis calls it.
 pub const LOG_FOLDER: &str = "appendonlydir";
+/// A log of a Redis before 7, a single file.
+const SINGLE_LOG_NAME: &str = "appendonly.aof";
+/// A snapshot of Redis's.
+const SNAPSHOT_NAME: &str = "dump.rdb";
 /// The file whose kernel lock says who owns the directory.
 const LOCK_NAME: &str = "windlass.lock";
 /// The owner's socket.
@@ -53,14 +58,13 @@ impl Directory {
             return Err(foreign("it is a file"));
         }
         if !path.join(LOG_FOLDER).is_dir() && !path.join(LOCK_NAME).exists() {
-            let entries = fs::read_dir(path).map_err(Error::io("list", path))?;
-            if path.join("dump.rdb").exists() {
-                return Err(foreign(
-                    "it holds a snapshot of Redis without an append-only log; start redis-server on it with \
-                     --appendonly yes --aof-use-rdb-preamble no once",
-                ));
+            let inheritance = inheritance(path)?;
+            if let Some(file) = &inheritance {
+                // Refused here, it is refused before anything is made in the directory.
+                log::check_version(file)?;
             }
-            for entry in entries {
+            let entries = fs::read_dir(path).map_err(Error::io("list", path))?;
+            for entry in entries.filter(|_| inheritance.is_none()) {
                 let name = entry.map_err(Error::io("list", path))?.file_name();
                 // Another opener may have begun since we looked for these.
                 if [LOCK_NAME, LOG_FOLDER, SOCKET_NAME, SOCKET_PATH_NAME].iter().any(|ours| name == *ours) {
@@ -110,6 +114,24 @@ impl Directory {
     /// Where its owner is to serve others.
     pub fn socket(&self) -> &Path {
         &self.socket
+    }
+}
+
+/// The file in a directory without a log's folder from which Redis would start: a single log, or a snapshot.
+///
+/// # Errors
+/// [`Error::Foreign`] when there are both, since only Redis's configuration says which is the newer.
+pub fn inheritance(directory: &Path) -> Result<Option<PathBuf>> {
+    let found = |name: &str| Some(directory.join(name)).filter(|path| path.is_file());
+    match (found(SINGLE_LOG_NAME), found(SNAPSHOT_NAME)) {
+        (Some(_), Some(_)) => Err(Error::Foreign {
+            directory: directory.to_owned(),
+            reason: format!(
+                "it holds `{SINGLE_LOG_NAME}` and `{SNAPSHOT_NAME}`; move away the one from which redis-server did \
+                 not start"
+            ),
+        }),
+        (log, snapshot) => Ok(log.or(snapshot)),
     }
 }
 

@@ -24,6 +24,7 @@ struct State {
     bytes: usize,
     waker: Option<Waker>,
     is_closed: bool,
+    is_overrun: bool,
 }
 
 struct Entry {
@@ -57,6 +58,7 @@ impl Mailbox {
             };
         let mut entry = Entry { message, position, bytes };
         if state.bytes + bytes > bytes_max {
+            state.is_overrun = true;
             state.entries.clear();
             state.bytes = 0;
             entry = Entry { message: Message::Close, position: Position::START, bytes: ENTRY_BYTES };
@@ -65,6 +67,11 @@ impl Mailbox {
         state.bytes += entry.bytes;
         state.entries.push_back(entry);
         state.waker.take()
+    }
+
+    /// True once the session was told to close because of what it left unread.
+    pub fn is_overrun(&self) -> bool {
+        self.state.lock().is_overrun
     }
 
     /// Takes the first message if the log is safe up to its position, which `reached` says.
@@ -125,5 +132,6 @@ mod tests {
         let Taken::Message(message, _) = mailbox.take(Position::START, None) else { panic!("nothing") };
         assert_eq!(message, Message::Close);
         assert!(matches!(mailbox.take(Position::START, None), Taken::Nothing));
+        assert!(mailbox.is_overrun());
     }
 }

@@ -64,7 +64,8 @@ impl Progress {
     /// when it holds no lock: a waker may do anything.
     #[must_use = "those who wait must be woken"]
     pub fn reach(&self, position: Position) -> impl Iterator<Item = Waker> + use<> {
-        self.reached.store(position.0, Ordering::Release);
+        // A compaction may have got further while a sync of the file before it went on.
+        self.reached.fetch_max(position.0, Ordering::AcqRel);
         let mut waiters = self.waiters.lock();
         let rest = waiters.wakers.split_off(&(Position(position.0 + 1), 0));
         std::mem::replace(&mut waiters.wakers, rest).into_values()

@@ -6,11 +6,16 @@ use std::time::Instant;
 
 use windlass_engine::{Engine, Time};
 
-use crate::directory::{LOG_FOLDER, make_log_folder};
+use crate::compact::write_base;
+use crate::directory::{LOG_FOLDER, inheritance, make_log_folder};
 use crate::disk::Disk;
 use crate::error::{Error, Result};
 use crate::log::{self, Content, Writer};
 use crate::manifest::{self, Kind, Manifest, Part};
+
+/// The base made of what Redis left in one file. No other base has this name: where it is found without a manifest,
+/// its making was interrupted, and what it was made of is still there.
+const INHERITED_NAME: &str = "appendonly.aof.inherited.base.aof";
 
 /// What was found when a database was opened.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -18,6 +23,8 @@ use crate::manifest::{self, Kind, Manifest, Part};
 pub struct Recovery {
     /// The records that were replayed.
     pub records: u64,
+    /// The keys that were taken from snapshots of Redis's.
+    pub keys: u64,
     /// The bytes of the log's files.
     pub bytes: u64,
     /// What was cut from the log's end, when a crash had torn it.
@@ -43,27 +50,15 @@ pub struct Cut {
 /// [`Error::Damaged`] and [`Error::Unsupported`] when the log cannot be replayed as a whole; nothing is changed then.
 pub fn recover(engine: &mut Engine, folder: &Path, disk: &dyn Disk) -> Result<(Writer, Recovery)> {
     let started = Instant::now();
-    let manifest = match read_manifest(folder)? {
-        Some(manifest) => manifest,
-        None => begin(folder, disk)?,
-    };
     let mut recovery = Recovery::default();
-    let mut base_bytes = 0;
     let mut last = Content { next_sequence: 1, ..Content::default() };
-    let final_name = manifest.live().next_back().map(|part| part.name.clone());
-    for part in manifest.live() {
-        let path = folder.join(&part.name);
-        let may_be_torn = part.kind == Kind::Incremental && Some(&part.name) == final_name.as_ref();
-        last = replay(engine, &path, may_be_torn)?;
-        recovery.records += last.records;
-        recovery.bytes += last.end;
-        if part.kind == Kind::Base {
-            base_bytes = last.end;
+    let (manifest, base_bytes) = match read_manifest(folder)? {
+        Some(manifest) => {
+            let base_bytes = replay_all(engine, folder, &manifest, &mut recovery, &mut last)?;
+            (manifest, base_bytes)
         }
-        if last.end < last.length {
-            recovery.cut = Some(Cut { file: path, offset: last.end, bytes: last.length - last.end });
-        }
-    }
+        None => begin(engine, folder, disk, &mut recovery)?,
+    };
     let manifest = clean(folder, manifest, disk)?;
     let (manifest, file, sequence) = open_last(folder, manifest, &last, disk)?;
     let mut writer = Writer::new(folder.to_owned(), manifest, file, sequence);
@@ -71,6 +66,27 @@ pub fn recover(engine: &mut Engine, folder: &Path, disk: &dyn Disk) -> Result<(W
     writer.incremental_bytes = recovery.bytes - base_bytes;
     recovery.millis = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     Ok((writer, recovery))
+}
+
+/// Replays every file of a log; answers the bytes of its base and puts what the last file held into `last`.
+fn replay_all(
+    engine: &mut Engine,
+    folder: &Path,
+    manifest: &Manifest,
+    recovery: &mut Recovery,
+    last: &mut Content,
+) -> Result<u64> {
+    let mut base_bytes = 0;
+    let final_name = manifest.live().next_back().map(|part| part.name.clone());
+    for part in manifest.live() {
+        let path = folder.join(&part.name);
+        let may_be_torn = part.kind == Kind::Incremental && Some(&part.name) == final_name.as_ref();
+        *last = replay(engine, &path, may_be_torn, recovery)?;
+        if part.kind == Kind::Base {
+            base_bytes = last.end;
+        }
+    }
+    Ok(base_bytes)
 }
 
 fn read_manifest(folder: &Path) -> Result<Option<Manifest>> {
@@ -82,24 +98,47 @@ fn read_manifest(folder: &Path) -> Result<Option<Manifest>> {
     }
 }
 
-/// Makes an empty log.
-fn begin(folder: &Path, disk: &dyn Disk) -> Result<Manifest> {
-    make_log_folder(folder)?;
+/// Makes a log of what the directory holds, which mostly is nothing; answers the bytes of its base.
+///
+/// What Redis left in one file is read whole before anything is made, and stays where it is.
+fn begin(
+    engine: &mut Engine,
+    folder: &Path,
+    disk: &dyn Disk,
+    recovery: &mut Recovery,
+) -> Result<(Manifest, u64)> {
     let parent = folder.parent().expect("the log's folder is in the directory");
+    let inheritance = inheritance(parent)?;
+    if let Some(path) = &inheritance {
+        // A crash tears the end of a log; a snapshot gets its name when it is whole.
+        replay(engine, path, true, recovery)?;
+    }
+    make_log_folder(folder)?;
     disk.sync_folder(parent).map_err(Error::io("sync", parent))?;
-    // An opening that a crash interrupted leaves empty files; others are somebody's data without its manifest.
+    // An opening that a crash interrupted leaves empty files, or a base of what still is beside them; others are somebody's data without its manifest.
     for entry in fs::read_dir(folder).map_err(Error::io("list", folder))? {
         let entry = entry.map_err(Error::io("list", folder))?;
         let name = entry.file_name().to_string_lossy().into_owned();
         let length = entry.metadata().map_err(Error::io("look at", entry.path()))?.len();
-        if length > 0 && name != manifest::TEMPORARY_NAME {
+        let is_ours = name == manifest::TEMPORARY_NAME || name == INHERITED_NAME;
+        if length > 0 && !is_ours {
             let reason = format!("{LOG_FOLDER} holds `{name}` but no {}", manifest::NAME);
             return Err(Error::Foreign { directory: parent.to_owned(), reason });
         }
     }
-    let manifest = Manifest::new([Part::incremental(1)]);
+    let (mut parts, mut base_bytes) = (vec![Part::incremental(1)], 0);
+    if inheritance.is_some() {
+        let base = Part { name: INHERITED_NAME.into(), sequence: 1, kind: Kind::Base };
+        let path = folder.join(&base.name);
+        let file = disk.create(&path).map_err(Error::io("make", &path))?;
+        base_bytes = write_base(engine, &*file).map_err(Error::io("write", &path))?;
+        disk.sync_folder(folder).map_err(Error::io("sync", folder))?;
+        parts.push(base);
+        recovery.bytes = base_bytes;
+    }
+    let manifest = Manifest::new(parts);
     create_parts(folder, &manifest, disk)?;
-    Ok(manifest)
+    Ok((manifest, base_bytes))
 }
 
 /// Makes the last file of a manifest, and puts the manifest in force.
@@ -109,17 +148,27 @@ fn create_parts(folder: &Path, manifest: &Manifest, disk: &dyn Disk) -> Result<(
     manifest.store(disk, folder)
 }
 
-fn replay(engine: &mut Engine, path: &Path, may_be_torn: bool) -> Result<Content> {
+/// Replays one file: the snapshot with which it begins, if it does, and its records.
+fn replay(engine: &mut Engine, path: &Path, may_be_torn: bool, recovery: &mut Recovery) -> Result<Content> {
+    let snapshot = log::read_snapshot(path, engine)?;
     // Each file is read by a new session: it begins in database 0, as in Redis.
     let session = engine.open_session("log", Time::default());
-    let content = log::read(path, may_be_torn, &mut |args| {
+    let content = log::read(path, snapshot.bytes, may_be_torn, &mut |args| {
         engine.replay(session, args).map_err(|error| {
             let name = String::from_utf8_lossy(args[0]);
             format!("the record {name} does not fit the data before it: {error}")
         })
     });
     engine.close_session(session);
-    content
+    let content = content?;
+    recovery.keys += snapshot.keys;
+    recovery.records += content.records;
+    recovery.bytes += content.end;
+    if content.end < content.length {
+        let (file, bytes) = (path.to_owned(), content.length - content.end);
+        recovery.cut = Some(Cut { file, offset: content.end, bytes });
+    }
+    Ok(content)
 }
 
 /// Deletes what the log no longer or not yet consists of: history, temporary files and the files of a compaction

@@ -25,8 +25,6 @@ const AHEAD_BYTES_MAX: usize = 1 << 20;
 const REQUEST_BYTES_MAX: usize = 1 << 30;
 /// With more bytes of unread replies than this, no further request runs.
 const OUTPUT_PAUSE_BYTES: usize = 1 << 20;
-/// With more bytes of unread messages than this, a client is disconnected, as Redis does with subscribers.
-const OUTPUT_BYTES_MAX: usize = 32 << 20;
 /// A buffer that was larger than this for once gives its memory back when it is empty.
 const BUFFER_KEPT_BYTES: usize = 64 << 10;
 /// Commands with so many arguments need no memory of their own for the list.
@@ -175,7 +173,10 @@ impl Client {
         if self.input.len() >= REQUEST_BYTES_MAX {
             return Err(io::Error::other("the request is too long"));
         }
-        if self.output.message_bytes > OUTPUT_BYTES_MAX {
+        // Redis disconnects such subscribers, too; those in whose mailbox more came at once are waited for no longer.
+        let unread_max = self.session.database().store().config.mailbox_bytes_max;
+        let is_overrun = self.state == State::Closing && self.session.is_overrun();
+        if self.output.message_bytes > unread_max || is_overrun {
             return Err(io::Error::other("the client does not read its messages"));
         }
         Ok(())
@@ -247,7 +248,7 @@ struct Output {
     free: usize,
     /// Up to which byte the rest may leave once the log is safe up to a position; both ascend.
     marks: VecDeque<(usize, Position)>,
-    /// How many bytes of messages, which nobody can hold back, there are since the output was last empty.
+    /// At most so many of the bytes are messages, which nobody can hold back.
     message_bytes: usize,
 }
 
@@ -287,7 +288,11 @@ impl Output {
             self.bytes.clear();
             give_back(&mut self.bytes);
             (self.sent, self.free, self.message_bytes) = (0, 0, 0);
-        } else if self.sent > self.bytes.len() / 2 && self.sent > BUFFER_KEPT_BYTES {
+            return;
+        }
+        // Otherwise one who reads, but is never quite done, would be cut in the end.
+        self.message_bytes = self.message_bytes.min(self.len());
+        if self.sent > self.bytes.len() / 2 && self.sent > BUFFER_KEPT_BYTES {
             self.bytes.drain(..self.sent);
             self.marks.iter_mut().for_each(|(end, _)| *end -= self.sent);
             self.free -= self.sent;

@@ -66,6 +66,11 @@ impl Session {
         }
     }
 
+    /// True once the session was told to close because it left too many messages unread.
+    pub(crate) fn is_overrun(&self) -> bool {
+        self.mailbox.is_overrun()
+    }
+
     /// Gives up the wait of a blocking command; true if it waited. When it is false although a command waited, its
     /// reply is among the deliveries.
     pub fn stop_waiting(&self) -> bool {

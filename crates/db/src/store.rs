@@ -10,7 +10,7 @@ use windlass_engine::{Delivery, Engine, Message, SessionId, Time};
 use windlass_resp::{Protocol, Value};
 
 use crate::clock::{Clock, Tick};
-use crate::config::{Config, Durability};
+use crate::config::Config;
 use crate::disk::Disk;
 use crate::log::{Log, Pending};
 use crate::mailbox::Mailbox;
@@ -94,16 +94,10 @@ impl Store {
             self.tell(&mut core);
         }
         let outcome = core.engine.execute(id, args, self.clock.now());
-        let seen = self.position(&core);
-        let position = self.collect(&mut core);
+        let (promised, position) = self.collect(&mut core, outcome.is_exchange);
         let is_answered_later =
             outcome.deliveries.iter().any(|d| d.session == id && matches!(d.message, Message::Reply(_)));
-        let called = match outcome.reply {
-            Some(reply) if outcome.is_take_only => Called::Reply(reply, self.leave_behind(seen, position)),
-            Some(reply) => Called::Reply(reply, position),
-            None if is_answered_later || core.engine.is_waiting(id) => Called::Waiting,
-            None => Called::Delivered,
-        };
+        let is_waiting = is_answered_later || core.engine.is_waiting(id);
         let awake = self.route(&core, outcome.deliveries, position);
         let is_sooner = self.timer.plan(core.engine.next_due());
         drop(core);
@@ -111,7 +105,14 @@ impl Store {
             self.timer.wake();
         }
         awake.into_iter().for_each(Waker::wake);
-        called
+        match outcome.reply {
+            Some(reply) if outcome.is_exchange && self.write_through(position) => {
+                Called::Reply(reply, promised)
+            }
+            Some(reply) => Called::Reply(reply, position),
+            None if is_waiting => Called::Waiting,
+            None => Called::Delivered,
+        }
     }
 
     pub fn stop_waiting(&self, id: SessionId) -> bool {
@@ -139,13 +140,18 @@ impl Store {
         awake.into_iter().for_each(Waker::wake);
     }
 
-    /// Moves the effects of the calls to the log; answers the position that a reply given now could have seen.
-    fn collect(&self, core: &mut Core) -> Position {
-        if let Some(log) = self.log.as_ref().filter(|_| !core.has_failed)
-            && !core.engine.effects().is_empty()
-        {
-            let Core { engine, pending, .. } = core;
+    /// Moves the effects of the calls to the log. Answers the position that a reply given now could have seen of what
+    /// is promised to somebody, and of everything.
+    fn collect(&self, core: &mut Core, is_exchange: bool) -> (Position, Position) {
+        let Some(log) = self.log.as_ref().filter(|_| !core.has_failed) else {
+            return (Position::START, Position::START);
+        };
+        let Core { engine, pending, .. } = core;
+        if !engine.effects().is_empty() {
             pending.add(|buffer| engine.effects().append_to(buffer));
+            if !is_exchange {
+                pending.promised_end = pending.end;
+            }
             log.thread.note_records();
             if pending.buffer.len() > self.config.log_pending_bytes_max && !pending.is_full {
                 pending.is_full = true;
@@ -153,26 +159,7 @@ impl Store {
                 log.thread.want();
             }
         }
-        self.position(core)
-    }
-
-    /// What the reply to a take waits for, when its own records are between `seen` and `position`. A power cut may
-    /// take them, since another attempt by another owner is all that comes of it. They are written at once all the
-    /// same: when a job ends its process, they tell which job that was. Under the other durabilities there is no sync
-    /// to save, and the reply waits for the write like any other.
-    fn leave_behind(&self, seen: Position, position: Position) -> Position {
-        let Some(log) = self.log.as_ref().filter(|_| self.config.durability == Durability::Always) else {
-            return position;
-        };
-        if seen < position {
-            log.thread.want();
-        }
-        seen
-    }
-
-    /// The end of what was given to the log so far.
-    fn position(&self, core: &Core) -> Position {
-        if self.log.is_none() || core.has_failed { Position::START } else { Position(core.pending.end) }
+        (Position(pending.promised_end), Position(pending.end))
     }
 
     fn route(&self, core: &Core, deliveries: Vec<Delivery>, position: Position) -> Vec<Waker> {
@@ -211,7 +198,7 @@ impl Tick for Store {
                 return;
             }
             let deliveries = core.engine.tick(now, self.config.tick_budget);
-            let position = self.collect(&mut core);
+            let (_, position) = self.collect(&mut core, false);
             let awake = self.route(&core, deliveries, position);
             drop(core);
             awake.into_iter().for_each(Waker::wake);

@@ -20,9 +20,9 @@ pub struct Outcome {
     pub reply: Option<Value>,
     /// What goes to sessions besides, in order; to the calling one as well when it subscribed.
     pub deliveries: Vec<Delivery>,
-    /// True when the whole call was a script that took jobs for a worker and did nothing else. Its reply may be let
-    /// out before its own effects are safe: to lose them only means that somebody else is given the jobs.
-    pub is_take_only: bool,
+    /// True when the whole call was a worker's exchange of ended jobs for new ones. Its reply may be let out before its
+    /// own effects are safe from a power cut: to lose them only means that jobs run again.
+    pub is_exchange: bool,
 }
 
 /// Something for a session that it did not just ask for.
@@ -107,7 +107,7 @@ impl Engine {
         Outcome {
             reply,
             deliveries: std::mem::take(&mut self.state.deliveries),
-            is_take_only: std::mem::take(&mut self.state.is_take_only),
+            is_exchange: std::mem::take(&mut self.state.is_exchange),
         }
     }
 

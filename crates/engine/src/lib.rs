@@ -18,7 +18,8 @@
 //! ```
 //!
 //! In reading order: `engine` runs a command, `command` is the table and what each command does, `keyspace`
-//! holds the keys, `types` the data structures, which know nothing of arguments or replies.
+//! holds the keys, `types` the data structures, which know nothing of arguments or replies; [`rdb`] is Redis's snapshot
+//! format.
 
 mod args;
 mod blob;
@@ -37,6 +38,7 @@ mod object;
 mod pattern;
 mod pubsub;
 mod random;
+pub mod rdb;
 mod script;
 mod session;
 mod state;

@@ -44,8 +44,8 @@ pub struct State {
     /// What the owner of the engine tells INFO: section, then lines of name and value.
     pub facts: BTreeMap<String, Vec<(String, String)>>,
     pub started: Time,
-    /// Set by a script that only took jobs; see [`Outcome::is_take_only`](crate::Outcome::is_take_only).
-    pub is_take_only: bool,
+    /// Set by a worker's exchange; see [`Outcome::is_exchange`](crate::Outcome::is_exchange).
+    pub is_exchange: bool,
 }
 
 /// Counters that INFO shows.
@@ -79,7 +79,7 @@ impl State {
             garbage: Garbage::default(),
             facts: BTreeMap::new(),
             started: Time::default(),
-            is_take_only: false,
+            is_exchange: false,
         }
     }
 
@@ -119,11 +119,11 @@ impl State {
         }
     }
 
-    /// Removes `key` if it ended at or before `now`, and logs that.
-    pub fn expire_if_due(&mut self, db: usize, key: &[u8], now: Time) {
+    /// Removes `key` if it ended at or before `now`, and logs that; true when it did.
+    pub fn expire_if_due(&mut self, db: usize, key: &[u8], now: Time) -> bool {
         // Nearly always no key of the database has ended, and none needs to be looked up.
         if self.databases[db].next_expiry().is_none_or(|at| at > now.millis()) {
-            return;
+            return false;
         }
         let ended = self.databases[db]
             .entry(key)
@@ -131,6 +131,7 @@ impl State {
         if ended {
             self.expire(db, key);
         }
+        ended
     }
 
     /// Removes a key that has ended, and logs that: a replay has no clock.
@@ -204,7 +205,7 @@ impl<'a> Call<'a> {
 
     /// The entry at `key` whatever its type; an ended one is gone.
     pub fn entry(&mut self, key: &[u8]) -> Option<&Entry> {
-        self.state.expire_if_due(self.session.db, key, self.now);
+        self.expire_if_due(key);
         self.state.databases[self.session.db].entry(key)
     }
 
@@ -213,7 +214,7 @@ impl<'a> Call<'a> {
     /// # Errors
     /// WRONGTYPE when the key holds another type.
     pub fn get<T: Kind>(&mut self, key: &[u8]) -> Result<Option<&T>> {
-        self.state.expire_if_due(self.session.db, key, self.now);
+        self.expire_if_due(key);
         match self.state.databases[self.session.db].entry(key) {
             Some(entry) => {
                 self.state.stats.keyspace_hits += 1;
@@ -231,7 +232,7 @@ impl<'a> Call<'a> {
     /// # Errors
     /// WRONGTYPE when the key holds another type.
     pub fn get_mut<T: Kind>(&mut self, key: &[u8]) -> Result<Option<Slot<'_, T>>> {
-        self.state.expire_if_due(self.session.db, key, self.now);
+        self.expire_if_due(key);
         self.state.databases[self.session.db].value_mut(key)
     }
 
@@ -240,7 +241,7 @@ impl<'a> Call<'a> {
     /// # Errors
     /// WRONGTYPE when the key holds another type.
     pub fn make<T: Kind>(&mut self, key: &[u8]) -> Result<Slot<'_, T>> {
-        self.state.expire_if_due(self.session.db, key, self.now);
+        self.expire_if_due(key);
         self.state.databases[self.session.db].value_or_create(key)
     }
 
@@ -254,7 +255,7 @@ impl<'a> Call<'a> {
 
     /// Removes `key`; true when it was there.
     pub fn remove(&mut self, key: &[u8]) -> bool {
-        self.state.expire_if_due(self.session.db, key, self.now);
+        self.expire_if_due(key);
         let Some(entry) = self.db().remove(key) else { return false };
         self.state.garbage.add(entry.value);
         self.changed(key);
@@ -281,12 +282,24 @@ impl<'a> Call<'a> {
     /// As [`changed`](Self::changed), after a write that only took from a stream: a stream may stay empty, and nobody
     /// waits for there to be less.
     pub fn modified(&mut self, key: &[u8]) {
+        self.break_own_watch(key);
+        self.state.break_watches(self.session.db, key);
+    }
+
+    /// The calling session is not among the sessions while it executes, and what its own commands bring about counts,
+    /// too.
+    fn break_own_watch(&mut self, key: &[u8]) {
         let db = self.session.db;
-        // The calling session is not among the sessions while it executes, and its own writes count, too.
         if self.session.watched.iter().any(|(watched_db, watched)| *watched_db == db && **watched == *key) {
             self.session.is_watch_broken = true;
         }
-        self.state.break_watches(db, key);
+    }
+
+    /// Removes `key` if its time is over.
+    fn expire_if_due(&mut self, key: &[u8]) {
+        if self.state.expire_if_due(self.session.db, key, self.now) {
+            self.break_own_watch(key);
+        }
     }
 
     /// Logs the command as it was given.

@@ -20,7 +20,22 @@ impl OurServer {
     /// # Panics
     /// When no port or thread is to be had.
     pub fn start() -> Self {
-        let database = Database::memory(windlass_db::Config::default()).expect("the default configuration");
+        Self::start_with(windlass_db::Config::default())
+    }
+
+    /// Starts a server whose database has other settings.
+    ///
+    /// # Panics
+    /// When the settings cannot be used, or no port or thread is to be had.
+    pub fn start_with(config: windlass_db::Config) -> Self {
+        Self::start_on(Database::memory(config).expect("a configuration that can be used"))
+    }
+
+    /// Starts a server on a database.
+    ///
+    /// # Panics
+    /// When no port or thread is to be had.
+    pub fn start_on(database: Database) -> Self {
         // One thread takes requests in the order in which they arrive, over all connections: tests count on that.
         let config = Config { tcp: vec!["127.0.0.1:0".into()], threads: 1, ..Config::default() };
         let server = Server::bind(config, database).expect("a port");

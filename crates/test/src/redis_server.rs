@@ -1,4 +1,6 @@
-//! A real redis-server for comparison, on a port of its own, gone with the test.
+//! A real redis-server for comparison, on a port of its own, gone with the test. It is the first one of the path, so that
+//! another version is tried by putting its folder there first: the job library's cases hold from 6.2 on, the fixtures
+//! are those of 7.0.
 
 use std::io::{self, BufRead, BufReader, Read};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};

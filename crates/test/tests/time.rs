@@ -1,17 +1,39 @@
-//! The cases of the conformance suite that move the store's time, each on a store of its own: a database of ours by a
+//! The cases of the conformance suite that move the store's time, each on a store of its own: databases of ours by a
 //! clock that stands still, and a real redis-server whose time of day is shifted.
 
+use std::sync::Mutex;
 use std::time::Duration;
 
+use windlass_db::{Config, Database, SystemDisk};
 use windlass_test::clock::{Clock, ShiftedClock};
 use windlass_test::conformance::{Case, Store, TIME_CASES};
+use windlass_test::our_server::OurServer;
 use windlass_test::redis_server::RedisServer;
 
 /// How long one case may take, whatever it waits for.
 const CASE_MAX: Duration = Duration::from_secs(30);
 
+/// How many cases run at once: one of them waits for a worker's own timer, the others hardly at all.
+const CASES_AT_ONCE: usize = 4;
+
+/// Runs every case by a function that starts a store for it.
+fn run_all(run_one: impl Fn(&Case) + Sync) {
+    let waiting = Mutex::new(TIME_CASES.iter());
+    std::thread::scope(|scope| {
+        for _ in 0..CASES_AT_ONCE {
+            scope.spawn(|| {
+                let next = || waiting.lock().expect("nobody panics with the lock").next();
+                while let Some(case) = next() {
+                    run_one(case);
+                }
+            });
+        }
+    });
+}
+
 /// Runs a case to its end.
 fn run(case: &Case, store: &Store) {
+    println!("{}", case.name);
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     let ended = runtime.block_on(async { tokio::time::timeout(CASE_MAX, (case.run)(store)).await });
     ended.unwrap_or_else(|_| panic!("{} did not end in {CASE_MAX:?}", case.name));
@@ -19,21 +41,45 @@ fn run(case: &Case, store: &Store) {
 
 #[test]
 fn time_cases_hold_in_memory() {
-    for case in TIME_CASES {
-        println!("{}", case.name);
-        run(case, &Store::memory_by_clock());
-    }
+    run_all(|case| {
+        let (clock, manual) = Clock::manual();
+        let database = Database::memory_with(Config::default(), manual).expect("a database opens");
+        run(case, &Store::embedded_by_clock(database, clock));
+    });
+}
+
+#[test]
+fn time_cases_hold_in_a_directory() {
+    run_all(|case| {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (clock, manual) = Clock::manual();
+        let opened = Database::open_with(folder.path(), Config::default(), manual, SystemDisk);
+        run(case, &Store::embedded_by_clock(opened.expect("a database opens").0, clock));
+    });
+}
+
+#[test]
+fn time_cases_hold_on_our_server() {
+    run_all(|case| {
+        let (clock, manual) = Clock::manual();
+        let database = Database::memory_with(Config::default(), manual).expect("a database opens");
+        let server = OurServer::start_on(database);
+        run(case, &Store::by_clock(format!("redis://{}", server.address()), clock));
+    });
 }
 
 #[test]
 fn time_cases_hold_on_redis() {
     let may_skip = std::env::var_os("WINDLASS_TEST_NO_REDIS").is_some();
-    for case in TIME_CASES {
-        println!("{}", case.name);
-        let clock = ShiftedClock::new().unwrap_or_else(|error| panic!("{error}"));
+    run_all(|case| {
+        let clock = match ShiftedClock::new() {
+            Ok(clock) => clock,
+            Err(_) if may_skip => return,
+            Err(error) => panic!("{error}; or set WINDLASS_TEST_NO_REDIS=1 to test without"),
+        };
         let Some(server) = RedisServer::start_by_or_skip(&clock, &[], may_skip) else {
             return;
         };
         run(case, &Store::by_clock(server.url(), Clock::Shifted(clock)));
-    }
+    });
 }

@@ -6,8 +6,9 @@ use std::thread::Thread;
 
 use parking_lot::MutexGuard;
 
-use super::Writer;
+use super::{Log, Writer};
 use crate::config::Durability;
+use crate::disk::DiskFile;
 use crate::error::Result;
 use crate::progress::Position;
 use crate::store::Store;
@@ -23,7 +24,7 @@ impl Store {
         let outcome = self.progress.outcome(position);
         let Some(log) = self.log.as_ref().filter(|_| outcome.is_none()) else { return outcome };
         // A write to the page cache is brief enough for an async task, a sync is not.
-        if self.config.durability != Durability::Always && self.try_flush() {
+        if self.config.durability != Durability::Always && self.try_commit() {
             let outcome = self.progress.outcome(position);
             if outcome.is_some() {
                 return outcome;
@@ -48,7 +49,7 @@ impl Store {
             }
             // Who finds nobody writing does it here: that is the shortest way. Who registered tries once more, so
             // that a writer which did not see the registration is not waited for; one which saw it tells the thread.
-            if self.try_flush() {
+            if self.try_commit() {
                 continue;
             }
             if key.is_none() {
@@ -62,30 +63,72 @@ impl Store {
         }
     }
 
-    /// Writes what is pending unless somebody is at it.
-    fn try_flush(&self) -> bool {
-        let Some(writer) = self.log.as_ref().and_then(|log| log.writer.try_lock()) else { return false };
-        self.use_writer(writer, |writer| self.flush(writer));
+    /// Commits what is pending unless somebody is at it.
+    fn try_commit(&self) -> bool {
+        let Some(log) = &self.log else { return false };
+        let Some(turn) = log.turn.try_lock() else { return false };
+        self.commit_in_turn(log, turn);
         true
     }
 
-    /// Acts with the writer and gives it back. Whoever finds the writer taken relies on its holder to see to it
-    /// afterwards that what came meanwhile is written, so nobody may hold it in another way.
-    pub fn use_writer<T>(&self, mut writer: MutexGuard<'_, Writer>, act: impl FnOnce(&mut Writer) -> T) -> T {
+    /// Commits what is pending, after whoever is at it.
+    pub fn commit(&self, log: &Log) {
+        self.commit_in_turn(log, log.turn.lock());
+    }
+
+    /// Writes what is pending as one group, syncs it under `always`, and wakes who waits for that.
+    fn commit_in_turn(&self, log: &Log, turn: MutexGuard<'_, ()>) {
+        let mut awake = Vec::new();
+        let written = self.with_writer(log, |writer| {
+            self.flush(writer);
+            let is_due = self.config.durability == Durability::Always && !writer.has_failed;
+            (is_due && std::mem::take(&mut writer.is_unsynced)).then(|| (writer.file.clone(), writer.end))
+        });
+        if let Some((file, end)) = written {
+            match file.sync() {
+                Ok(()) => awake.extend(self.progress.reach(end)),
+                Err(error) => self.fail_sync(log, &file, &error),
+            }
+        }
+        drop(turn);
+        awake.into_iter().for_each(Waker::wake);
+        // Whoever found the turn taken relies on its holder to see to it that what came meanwhile is committed.
+        if self.progress.is_awaited() {
+            log.thread.want();
+        }
+    }
+
+    /// Writes what is pending without syncing it, for a worker's exchange: a process that is killed then loses nothing
+    /// of it, and what a power cut takes with it only means that jobs run again. Answers whether the log has it.
+    ///
+    /// Only under `always`: the other durabilities have no sync to save, and their replies wait for the write anyway.
+    pub fn write_through(&self, position: Position) -> bool {
+        let Some(log) = self.log.as_ref().filter(|_| self.config.durability == Durability::Always) else {
+            return false;
+        };
+        let is_written = self.with_writer(log, |writer| {
+            if writer.end < position {
+                self.flush(writer);
+            }
+            writer.end >= position
+        });
+        // The sync is not waited for, but it follows at once.
+        log.thread.want();
+        is_written
+    }
+
+    /// Acts with the writer; nobody holds it for longer than a write takes, but for a compaction.
+    pub fn with_writer<T>(&self, log: &Log, act: impl FnOnce(&mut Writer) -> T) -> T {
+        let mut writer = log.writer.lock();
         let acted = act(&mut writer);
         let awake = std::mem::take(&mut writer.awake);
         drop(writer);
         awake.into_iter().for_each(Waker::wake);
-        if self.progress.is_awaited()
-            && let Some(log) = &self.log
-        {
-            log.thread.want();
-        }
         acted
     }
 
-    /// Writes what is pending as one group, syncs it under `always`, and wakes who waits for that.
-    pub fn flush(&self, writer: &mut Writer) {
+    /// Writes what is pending as one group; without syncs that is all, and who waits for it is woken.
+    fn flush(&self, writer: &mut Writer) {
         if writer.has_failed {
             return;
         }
@@ -100,35 +143,50 @@ impl Store {
             }
             (std::mem::replace(&mut core.pending.buffer, writer.take_spare()), core.pending.end)
         };
-        let mut done = writer.write(&mut buffer).map_err(|error| ("write to", error));
-        if self.config.durability == Durability::Always {
-            done = done.and_then(|()| writer.sync().map_err(|error| ("sync of", error)));
-        }
+        let written = writer.write(&mut buffer);
         writer.keep_spare(buffer);
-        match done {
+        match written {
             Ok(()) => {
+                writer.end = Position(end);
                 if let Some(log) = &self.log {
                     log.gauges.show(writer);
                     log.gauges.count_group();
                 }
-                writer.awake.extend(self.progress.reach(Position(end)));
+                if self.config.durability != Durability::Always {
+                    writer.awake.extend(self.progress.reach(Position(end)));
+                }
             }
-            Err((action, error)) => {
-                let reason = format!("{action} {} failed: {error}", writer.name());
+            Err(error) => {
+                let reason = format!("write to {} failed: {error}", writer.name());
                 self.fail(writer, &reason);
             }
         }
     }
 
-    /// Syncs what was written, whatever the durability: at the end.
-    pub fn sync_rest(&self, writer: &mut Writer) {
-        if writer.is_unsynced
-            && !writer.has_failed
-            && let Err(error) = writer.sync()
+    /// Syncs what was written, whatever the durability: now and then under `everysec`, and at the end.
+    pub fn sync_rest(&self, log: &Log) {
+        let turn = log.turn.lock();
+        let unsynced = self.with_writer(log, |writer| {
+            let is_due = !writer.has_failed && std::mem::take(&mut writer.is_unsynced);
+            is_due.then(|| writer.file.clone())
+        });
+        if let Some(file) = unsynced
+            && let Err(error) = file.sync()
         {
-            let reason = format!("sync of {} failed: {error}", writer.name());
-            self.fail(writer, &reason);
+            self.fail_sync(log, &file, &error);
         }
+        drop(turn);
+    }
+
+    /// A failed sync is final for its file. One that was replaced meanwhile, its content whole elsewhere, matters no
+    /// more.
+    fn fail_sync(&self, log: &Log, file: &Arc<dyn DiskFile>, error: &std::io::Error) {
+        self.with_writer(log, |writer| {
+            if Arc::ptr_eq(file, &writer.file) {
+                let reason = format!("sync of {} failed: {error}", writer.name());
+                self.fail(writer, &reason);
+            }
+        });
     }
 
     /// Gives the log up: what ran and is not safe has an unknown outcome, writing commands are refused before they

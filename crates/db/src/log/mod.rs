@@ -1,13 +1,15 @@
 //! The log: groups of records under annotations, in the files that the manifest lists.
 //!
 //! Under the store's lock a call adds its effects to [`Pending`]. Whoever holds the [`Writer`] takes all that is
-//! pending, writes it as one group and syncs it: a caller that blocks and finds nobody at it, or else the log's
-//! thread, which is told when somebody waits. What gathers during a sync goes with the next one.
+//! pending and writes it as one group. Whoever has the turn to commit then syncs, without the writer, so that others
+//! write meanwhile: a caller that blocks and finds nobody at it, or else the log's thread, which is told when somebody
+//! waits. What is written during a sync goes with the next one.
 
 mod annotation;
 mod commit;
 mod reader;
 mod record;
+mod snapshot;
 mod source;
 mod thread;
 mod writer;
@@ -17,6 +19,7 @@ use parking_lot::Mutex;
 use crate::facts::Gauges;
 
 pub use reader::{Content, read};
+pub use snapshot::{check_version, read as read_snapshot};
 pub use thread::{Thread, start};
 pub use writer::{HEAD_BYTES, Writer, put_annotation};
 
@@ -27,6 +30,8 @@ pub struct Pending {
     pub buffer: Vec<u8>,
     /// The bytes of records before the end of `buffer`, since the database was opened.
     pub end: u64,
+    /// The same up to the last record that is more than a worker's exchange.
+    pub promised_end: u64,
     /// True while writing commands are refused because too much is pending.
     pub is_full: bool,
 }
@@ -47,7 +52,9 @@ impl Pending {
 pub struct Log {
     /// Who holds it writes. It is locked before the store's lock, never after.
     pub writer: Mutex<Writer>,
-    /// The thread that writes when nobody else does.
+    /// Whoever has it commits: a second sync beside a failing one might succeed. It is locked before the writer.
+    pub turn: Mutex<()>,
+    /// The thread that commits when nobody else does.
     pub thread: Thread,
     /// The writer's sizes.
     pub gauges: Gauges,
@@ -58,6 +65,6 @@ impl Log {
     pub fn new(writer: Writer) -> Self {
         let gauges = Gauges::default();
         gauges.show(&writer);
-        Self { writer: Mutex::new(writer), thread: Thread::default(), gauges }
+        Self { writer: Mutex::new(writer), turn: Mutex::new(()), thread: Thread::default(), gauges }
     }
 }

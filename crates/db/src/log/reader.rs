@@ -10,8 +10,6 @@ use crate::error::{Error, Result};
 
 /// The annotations that Redis itself writes.
 const REDIS_TIMESTAMP: &[u8] = b"#TS:";
-/// How an RDB file begins.
-const RDB_MARK: &[u8] = b"REDIS";
 
 /// Takes one record into the state, or says why it does not fit.
 pub type Apply<'a> = &'a mut dyn FnMut(&[&[u8]]) -> std::result::Result<(), String>;
@@ -29,13 +27,13 @@ pub struct Content {
     pub next_sequence: u64,
 }
 
-/// Replays the file at `path` through `apply`. Stops before a torn end if `may_be_torn`; `Content::end` is then less
+/// Replays the file at `path`, from `start` on, through `apply`. Stops before a torn end if `may_be_torn`; `Content::end` is then less
 /// than its length.
 ///
 /// # Errors
 /// [`Error::Damaged`] for anything else that is not a whole group or a record that `apply` takes.
-pub fn read(path: &Path, may_be_torn: bool, apply: Apply<'_>) -> Result<Content> {
-    let source = Source::open(path, 0).map_err(Error::io("open", path))?;
+pub fn read(path: &Path, start: u64, may_be_torn: bool, apply: Apply<'_>) -> Result<Content> {
+    let source = Source::open(path, start).map_err(Error::io("open", path))?;
     let length = source.length().map_err(Error::io("look at", path))?;
     let mut reader =
         Reader { path: path.to_owned(), source, length, records: 0, sequence: 1, is_ours: false, apply };
@@ -78,14 +76,6 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     fn run(&mut self) -> Result<Stop> {
-        if self.peek(RDB_MARK.len())?.starts_with(RDB_MARK) {
-            return Err(Error::Unsupported {
-                file: self.path.clone(),
-                reason: "RDB base files are not read yet; start redis-server on the directory with \
-                         --aof-use-rdb-preamble no and run BGREWRITEAOF there"
-                    .into(),
-            });
-        }
         loop {
             let stop = match self.peek(MARK.len())? {
                 [] => return Ok(Stop::End),

@@ -67,7 +67,7 @@ fn run(store: &Store) {
     let mut next_tick = Instant::now() + TICK;
     while !log.thread.is_stopped.load(Ordering::Acquire) {
         if log.thread.is_wanted.swap(false, Ordering::AcqRel) {
-            store.use_writer(log.writer.lock(), |writer| store.flush(writer));
+            store.commit(log);
         }
         let now = Instant::now();
         if now >= next_tick {
@@ -85,35 +85,18 @@ fn run(store: &Store) {
             std::thread::park_timeout(next_tick.saturating_duration_since(now));
         }
     }
-    store.use_writer(log.writer.lock(), |writer| {
-        store.flush(writer);
-        store.sync_rest(writer);
-    });
+    store.commit(log);
+    store.sync_rest(log);
 }
 
 /// Writes what nobody waited for, syncs under `everysec`, compacts.
 fn tick(store: &Store) {
     let log = store.log.as_ref().expect("only a store with a log has a log thread");
-    let is_everysec = store.config.durability == Durability::Everysec;
-    let to_sync = store.use_writer(log.writer.lock(), |writer| {
-        store.flush(writer);
-        let is_due = is_everysec && !writer.has_failed && std::mem::take(&mut writer.is_unsynced);
-        is_due.then(|| writer.file.clone())
-    });
-    if let Some(file) = to_sync {
-        // Without the writer: others go on writing while the disk works.
-        let synced = file.sync();
-        store.use_writer(log.writer.lock(), |writer| {
-            // A file that a compaction has replaced meanwhile matters no more.
-            if let Err(error) = synced
-                && Arc::ptr_eq(&file, &writer.file)
-            {
-                let reason = format!("sync of {} failed: {error}", writer.name());
-                store.fail(writer, &reason);
-            }
-        });
+    store.commit(log);
+    if store.config.durability == Durability::Everysec {
+        store.sync_rest(log);
     }
-    store.use_writer(log.writer.lock(), |writer| {
+    store.with_writer(log, |writer| {
         if store.needs_compaction(writer) {
             store.compact_or_put_off(writer);
         }

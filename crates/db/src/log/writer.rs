@@ -7,6 +7,7 @@ use std::task::Waker;
 use super::annotation::{Annotation, LENGTH_MAX};
 use crate::disk::DiskFile;
 use crate::manifest::Manifest;
+use crate::progress::Position;
 
 /// The room before the records of a group, in which their annotation is put, so that both are one write.
 pub const HEAD_BYTES: usize = LENGTH_MAX;
@@ -23,6 +24,8 @@ pub struct Writer {
     pub file: Arc<dyn DiskFile>,
     /// The sequence of the next group.
     pub sequence: u64,
+    /// The end of what was written.
+    pub end: Position,
     /// The bytes of the base.
     pub base_bytes: u64,
     /// The bytes of the files after the base.
@@ -46,6 +49,7 @@ impl Writer {
             manifest,
             file,
             sequence,
+            end: Position::START,
             base_bytes: 0,
             incremental_bytes: 0,
             is_unsynced: false,
@@ -88,18 +92,6 @@ impl Writer {
         self.incremental_bytes += (buffer.len() - start) as u64;
         self.is_unsynced = true;
         Ok(())
-    }
-
-    /// Syncs what was written.
-    ///
-    /// # Errors
-    /// The system's; the file is then done for: a second sync would succeed over pages that were lost.
-    pub fn sync(&mut self) -> std::io::Result<()> {
-        assert!(!self.has_failed, "a file whose write or sync failed is not synced again");
-        let synced = self.file.sync();
-        self.has_failed = synced.is_err();
-        self.is_unsynced = false;
-        synced
     }
 }
 

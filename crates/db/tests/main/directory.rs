@@ -11,7 +11,7 @@ use windlass_resp::Value;
 
 use crate::store::{ok, open};
 
-fn open_error(path: &std::path::Path) -> Error {
+pub fn open_error(path: &std::path::Path) -> Error {
     Database::open(path, Config::default()).err().expect("the opening is refused")
 }
 
@@ -101,18 +101,6 @@ fn a_foreign_directory_is_left_alone() {
     assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
     let error = open_error(&directory.path().join("thesis.txt"));
     assert!(error.to_string().ends_with("it is a file"), "{error}");
-}
-
-#[test]
-fn a_base_in_the_form_of_rdb_is_refused_by_name() {
-    let directory = tempdir().unwrap();
-    let folder = directory.path().join("appendonlydir");
-    fs::create_dir(&folder).unwrap();
-    fs::write(folder.join("appendonly.aof.1.base.rdb"), b"REDIS0010").unwrap();
-    fs::write(folder.join("appendonly.aof.manifest"), "file appendonly.aof.1.base.rdb seq 1 type b\n")
-        .unwrap();
-    let error = open_error(directory.path());
-    assert!(error.to_string().contains("RDB base files are not read yet"), "{error}");
 }
 
 #[test]

@@ -75,9 +75,7 @@ fn exec(engine: &mut Engine, session: &mut Session, _: Args<'_>, now: Time) -> O
     };
     // A watched key that has ended counts as changed, although nobody has removed it yet.
     for (db, key) in session.watched.clone() {
-        let before = engine.state.databases[db].entry(&key).is_some();
-        engine.state.expire_if_due(db, &key, now);
-        session.is_watch_broken |= before && engine.state.databases[db].entry(&key).is_none();
+        session.is_watch_broken |= engine.state.expire_if_due(db, &key, now);
     }
     let is_broken = session.is_watch_broken;
     engine.state.unwatch(session);
@@ -100,7 +98,7 @@ fn exec(engine: &mut Engine, session: &mut Session, _: Args<'_>, now: Time) -> O
         replies.extend(engine.run(session, command, Args(&args), now, false));
     }
     // Whatever its scripts were, a transaction is more than one of them.
-    engine.state.is_take_only = false;
+    engine.state.is_exchange = false;
     Some(Value::Array(replies))
 }
 

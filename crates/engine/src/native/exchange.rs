@@ -10,6 +10,7 @@ use crate::command::stream::read::Reader;
 use crate::error::Result;
 use crate::number::parse_integer;
 use crate::script::Scene;
+use crate::state::Call;
 use crate::types::{ENTRY_BYTES_MAX, Hash, Id, SortedSet, Stream};
 
 /// The most jobs that one call ends or takes; beyond that Lua has limits of its own.
@@ -161,7 +162,7 @@ impl<'a> Request<'a> {
     }
 
     fn act(&self, scene: &mut Scene, fenced: Fenced<'_>) -> Result<Value> {
-        scene.state.is_take_only = self.ended.is_empty();
+        scene.state.is_exchange = true;
         if !fenced.held.is_empty() {
             self.finish(scene, &fenced.held)?;
         }
@@ -197,7 +198,7 @@ impl<'a> Request<'a> {
         assert_eq!(acked, Some(held.len()), "what the fence let through is pending");
         let removed = held.iter().filter(|ended| stream.remove(ended.id)).count();
         drop(stream);
-        let log = |call: &mut crate::state::Call<'_>, head: &[&[u8]]| {
+        let log = |call: &mut Call<'_>, head: &[&[u8]]| {
             let ids = held.iter().map(|ended| ended.text);
             let effect: Vec<&[u8]> = head.iter().copied().chain(ids).collect();
             call.log_as(&effect);

@@ -4,6 +4,7 @@
 //! well. A new case is a function and its line in [`CASES`]. Cases share a server but each has a namespace
 //! of its own, so that they may run at once.
 
+mod lease;
 mod moves;
 mod order;
 mod outcomes;
@@ -58,16 +59,12 @@ pub const CASES: &[Case] = cases! {
         a_fetch_without_room_leaves_the_mark_that_brought_it
         a_store_that_forgot_the_scripts_is_told_them;
     recovery:
-        what_a_dead_worker_held_is_never_lost
         a_job_that_had_not_begun_gets_its_count_back
         suspects_run_one_at_a_time
         one_fetch_takes_one_suspect_over_all_queues
         only_the_running_suspect_is_blamed_and_dies_in_the_end
-        a_lost_fetch_reply_of_a_living_worker_comes_back
         released_jobs_are_taken_first_and_uncounted
-        a_worker_that_leaves_gives_back_what_it_never_knew
-        a_worker_resumes_what_a_dead_one_began
-        renewal_keeps_a_long_job;
+        a_worker_that_leaves_gives_back_what_it_never_knew;
     order:
         weighted_queues_share_and_strict_ones_come_first;
     outcomes:
@@ -113,9 +110,14 @@ pub const CASES: &[Case] = cases! {
 
 /// The cases that move the store's time: each has a store [by a clock](Store::by_clock) for itself.
 pub const TIME_CASES: &[Case] = cases! {
-    time:
+    lease:
         a_lease_ends_with_its_time
         a_renewed_lease_runs_on
+        what_a_dead_worker_held_is_never_lost
+        a_lost_fetch_reply_of_a_living_worker_comes_back
+        a_worker_resumes_what_a_dead_one_began
+        renewal_keeps_a_long_job;
+    time:
         a_delayed_job_is_due_by_the_stores_clock
         a_retry_waits_for_its_time
         an_expired_job_is_discarded_by_the_stores_clock

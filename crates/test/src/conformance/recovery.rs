@@ -2,41 +2,15 @@
 
 use std::time::Duration;
 
-use tokio::sync::mpsc;
 use windlass::broker::{Recovered, Request};
-use windlass::{Event, Push, State};
+use windlass::{Push, State};
 
-use super::world::{Beside, Store, eventually, held};
+use super::world::{Store, held};
 
 // The last part of a worker's name is its concurrency.
 const ONE: &str = "a.1.1.a.1";
 const THREE: &str = "b.1.1.b.3";
 const OTHER: &str = "c.1.1.c.3";
-
-/// A lease that ends soon, for what only its end can show.
-const SHORT: Duration = Duration::from_millis(150);
-
-pub(super) async fn what_a_dead_worker_held_is_never_lost(store: &Store) {
-    let world = store.world_with_lease(SHORT).await;
-    let mut ids = world.push_numbers(5).await;
-    assert_eq!(world.take(THREE, 5).await.len(), 5);
-    assert_eq!(world.recover(&[]).await, Recovered::default(), "its lease still runs");
-    let recovered = eventually(async || {
-        Some(world.recover(&[]).await).filter(|recovered| *recovered != Recovered::default())
-    });
-    assert_eq!(recovered.await, Recovered { suspects: 3, unstarted: 2, killed: 0 });
-    let mut seen = Vec::new();
-    while seen.len() < 5 {
-        let taken = world.take(OTHER, 5).await;
-        assert!(!taken.is_empty(), "lost");
-        seen.extend(taken.iter().map(|job| job.job_id("default")));
-        assert_eq!(world.finish(OTHER, &taken).await, 0);
-    }
-    ids.sort();
-    seen.sort();
-    assert_eq!(seen, ids);
-    assert_eq!(world.ask::<u64>("EXISTS", &[&world.broker.keys().gate("default")]).await, 0);
-}
 
 pub(super) async fn a_job_that_had_not_begun_gets_its_count_back(store: &Store) {
     let world = store.world().await;
@@ -115,20 +89,6 @@ pub(super) async fn only_the_running_suspect_is_blamed_and_dies_in_the_end(store
     assert_eq!(world.finish(OTHER, &innocent).await, 0);
 }
 
-pub(super) async fn a_lost_fetch_reply_of_a_living_worker_comes_back(store: &Store) {
-    let world = store.world_with_lease(SHORT).await;
-    world.push_numbers(2).await;
-    world.take(THREE, 2).await;
-    let recovered = eventually(async || {
-        // The worker beats, yet renews nothing: it never learned what it took.
-        world.broker.beat(THREE, Duration::from_secs(9), &[("host", "h".into())]).await.unwrap();
-        Some(world.recover(&[]).await).filter(|recovered| *recovered != Recovered::default())
-    });
-    assert_eq!(recovered.await, Recovered { suspects: 0, unstarted: 2, killed: 0 });
-    let again = world.take(OTHER, 9).await;
-    assert_eq!(again.iter().map(|job| job.count).collect::<Vec<_>>(), [1, 1]);
-}
-
 pub(super) async fn released_jobs_are_taken_first_and_uncounted(store: &Store) {
     let world = store.world().await;
     let ids = world.push_numbers(3).await;
@@ -158,53 +118,4 @@ pub(super) async fn a_worker_that_leaves_gives_back_what_it_never_knew(store: &S
     let again = world.take(OTHER, 1000).await;
     assert_eq!(again.iter().filter(|job| job.count == 1).count(), 600);
     assert_eq!(world.finish(OTHER, &again[..400]).await, 0);
-}
-
-pub(super) async fn a_worker_resumes_what_a_dead_one_began(store: &Store) {
-    let world = store.world_with_lease(SHORT).await;
-    let id = world.push("k", "7", Push::new()).await;
-    world.take(ONE, 1).await;
-    let (worker, mut runs) = world.recorder(|_| async { Ok(()) });
-    let (sender, mut events) = mpsc::unbounded_channel();
-    let listen = move |event: &Event| {
-        if let Event::Resumed { .. } = event {
-            sender.send(event.to_string()).ok();
-        }
-    };
-    let worker = Beside::start(worker.on_event(listen));
-    let run = runs.recv().await.unwrap();
-    assert_eq!((run.id, run.attempt), (id, 2));
-    assert_eq!(events.recv().await.unwrap(), "1 job resumed, attempt 2");
-    let summary = worker.stop().await;
-    assert_eq!((summary.completed, summary.resumed), (1, 1));
-    assert!(world.is_empty().await);
-}
-
-pub(super) async fn renewal_keeps_a_long_job(store: &Store) {
-    let world = store.world_with_lease(SHORT).await;
-    world.push_numbers(1).await;
-    let (release, wait) = tokio::sync::watch::channel(false);
-    let (worker, mut runs) = world.recorder(move |_| {
-        let mut wait = wait.clone();
-        async move {
-            wait.wait_for(|released| *released).await?;
-            Ok(())
-        }
-    });
-    let (rival, mut rival_runs) = world.recorder(|_| async { Ok(()) });
-    let worker = Beside::start(worker);
-    runs.recv().await.unwrap();
-    let rival = Beside::start(rival);
-    // Four leases pass, by the store's own clock.
-    let started: (u64, u64) = world.ask("TIME", &[]).await;
-    eventually(async || {
-        let now: (u64, u64) = world.ask("TIME", &[]).await;
-        let passed = (now.0 - started.0) * 1_000_000 + now.1 - started.1;
-        (passed > 4 * SHORT.as_micros() as u64).then_some(())
-    })
-    .await;
-    release.send(true).unwrap();
-    assert_eq!(worker.stop().await.completed, 1);
-    rival.stop().await;
-    assert!(rival_runs.try_recv().is_err(), "nobody else ran it");
 }

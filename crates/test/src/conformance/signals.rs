@@ -147,7 +147,7 @@ pub(super) async fn a_pid_file_that_cannot_be_written_is_an_error(store: &Store)
     world.push("k", "0", Push::new()).await;
     let error = world.worker().pid_file(&path).run().await.unwrap_err();
     assert!(matches!(error, windlass::Error::File(_)), "{error:?}");
-    assert!(error.to_string().starts_with("the worker's file failed"), "{error}");
+    assert!(error.to_string().contains(&format!("the pid file {}", path.display())), "{error}");
     assert!(world.client.inspector().workers().await.unwrap().is_empty(), "it did not begin");
     assert_eq!(take_all(&world).await, [("0".to_owned(), 1)]);
 }

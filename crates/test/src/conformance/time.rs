@@ -6,10 +6,9 @@
 
 use std::time::{Duration, SystemTime};
 
-use windlass::broker::Recovered;
 use windlass::{Error, Failure, JobId, Push, Retry, State, Worker};
 
-use super::world::{Beside, Store, World, held, json};
+use super::world::{Beside, Store, World, json};
 
 const ONE: &str = "t.1.1.t.1";
 const OTHER: &str = "t.2.2.t.9";
@@ -18,10 +17,10 @@ const HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// More than a case takes, less than anything that it lets pass.
-const MARGIN: Duration = Duration::from_secs(10);
+pub(super) const MARGIN: Duration = Duration::from_secs(10);
 
 /// Lets all but the last moment of `time` pass.
-fn almost(store: &Store, time: Duration) {
+pub(super) fn almost(store: &Store, time: Duration) {
     store.advance(time - MARGIN);
 }
 
@@ -58,32 +57,6 @@ async fn parked(world: &World) -> JobId {
 /// What is known of a job by now.
 async fn known(world: &World, id: &JobId) -> Option<windlass::Details> {
     world.client.inspector().show(id).await.unwrap()
-}
-
-pub(super) async fn a_lease_ends_with_its_time(store: &Store) {
-    let world = store.world().await;
-    let ids = world.push_numbers(1).await;
-    let before = world.take(ONE, 1).await;
-    almost(store, world.config.lease);
-    assert_eq!(world.recover(&[]).await, Recovered::default(), "its lease still runs");
-    store.advance(MARGIN);
-    assert_eq!(world.recover(&[]).await, Recovered { suspects: 1, unstarted: 0, killed: 0 });
-    let taken = world.take(OTHER, 1).await;
-    assert_eq!((taken[0].job_id("default"), taken[0].count), (ids[0].clone(), 2));
-    assert_eq!(world.finish(ONE, &before).await, 1, "the first holder's end does not count");
-    assert_eq!(world.finish(OTHER, &taken).await, 0);
-}
-
-pub(super) async fn a_renewed_lease_runs_on(store: &Store) {
-    let world = store.world().await;
-    world.push_numbers(1).await;
-    let taken = world.take(ONE, 1).await;
-    for _ in 0..5 {
-        almost(store, world.config.lease);
-        assert!(world.broker.renew("default", ONE, &held(&taken)).await.unwrap().is_empty(), "lost");
-        assert_eq!(world.recover(&[]).await, Recovered::default());
-    }
-    assert_eq!(world.finish(ONE, &taken).await, 0);
 }
 
 pub(super) async fn a_delayed_job_is_due_by_the_stores_clock(store: &Store) {

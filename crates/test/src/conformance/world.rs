@@ -25,12 +25,9 @@ pub struct Store {
 }
 
 impl Store {
-    /// A database in memory by a clock that cases move.
-    pub fn memory_by_clock() -> Self {
-        let (clock, manual) = Clock::manual();
-        let database = Database::memory_with(Default::default(), manual).expect("a database opens");
-        let url = "memory:".to_owned();
-        Self { clock: Some(clock), database: Some(database), ..Self::new(url) }
+    /// A database of this process, by a clock that cases move.
+    pub fn embedded_by_clock(database: Database, clock: Clock) -> Self {
+        Self { clock: Some(clock), database: Some(database), ..Self::new("memory:") }
     }
 
     /// The store that `url` names, which tells the time by a clock that cases move.
@@ -69,11 +66,6 @@ impl Store {
     /// A fresh namespace, with default settings.
     pub async fn world(&self) -> World {
         self.world_with(|_| {}).await
-    }
-
-    /// A fresh namespace whose lease is short, for what can only be seen when one ends.
-    pub async fn world_with_lease(&self, lease: Duration) -> World {
-        self.world_with(|config| config.lease = lease).await
     }
 
     /// A fresh namespace with other settings.

@@ -11,13 +11,14 @@ mod set;
 mod state;
 mod string;
 mod table;
+mod watch;
 mod zset;
 
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
 /// How many sequences are tried.
-const CASES: u32 = 200;
+const CASES: u32 = 300;
 
 /// How many commands a sequence has.
 const COMMANDS: std::ops::Range<usize> = 200..320;

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use windlass_resp::Value;
 
+use crate::watch::{Verdict, Watch};
 use crate::{hash, key, list, set, string, zset};
 
 /// When every sequence begins, in milliseconds.
@@ -13,7 +14,7 @@ pub const START_MS: u64 = 1_800_000_000_000;
 pub type Reply = Result<Value, Value>;
 
 /// A value of any type.
-#[derive(Clone)]
+#[derive(Clone, PartialEq)]
 pub enum Data {
     String(String),
     Hash(BTreeMap<String, String>),
@@ -24,7 +25,7 @@ pub enum Data {
 
 /// A key's value, and the first millisecond in which it is gone: Redis keeps a key through that one as well, which
 /// nobody can see whose clock goes on.
-#[derive(Clone)]
+#[derive(Clone, PartialEq)]
 pub struct Entry {
     pub data: Data,
     pub expires: Option<u64>,
@@ -36,6 +37,7 @@ pub struct Model {
     pub now_ms: u64,
     queue: Option<Vec<Vec<String>>>,
     is_broken: bool,
+    watch: Watch,
 }
 
 /// Makes what reads and makes values of one type.
@@ -63,7 +65,13 @@ macro_rules! typed {
 
 impl Model {
     pub fn new() -> Self {
-        Self { keys: BTreeMap::new(), now_ms: START_MS, queue: None, is_broken: false }
+        Self {
+            keys: BTreeMap::new(),
+            now_ms: START_MS,
+            queue: None,
+            is_broken: false,
+            watch: Watch::default(),
+        }
     }
 
     /// The names of the commands that wait for EXEC.
@@ -71,8 +79,10 @@ impl Model {
         self.queue.iter().flatten().map(|command| command[0].clone()).collect()
     }
 
-    /// Runs a command of a client.
-    pub fn run(&mut self, command: &[&str]) -> Value {
+    /// Runs a command of a client. `got_nothing` says that the subject's answer was nil, for where Redis leaves the
+    /// model no rule.
+    pub fn run(&mut self, command: &[&str], got_nothing: bool) -> Value {
+        self.pass();
         match (command[0], &mut self.queue) {
             ("MULTI", Some(_)) => error("ERR MULTI calls can not be nested"),
             ("MULTI", None) => {
@@ -83,18 +93,23 @@ impl Model {
             ("DISCARD", Some(_)) => {
                 self.queue = None;
                 self.is_broken = false;
+                self.watch.end();
                 Value::OK
             }
             ("EXEC", queue) => {
                 let queue = queue.take().unwrap_or_default();
-                if std::mem::take(&mut self.is_broken) {
-                    return error("EXECABORT Transaction discarded because of previous errors.");
+                self.exec(&queue, got_nothing)
+            }
+            ("WATCH", Some(_)) => error("ERR WATCH inside MULTI is not allowed"),
+            ("WATCH", None) => {
+                for key in &command[1..] {
+                    self.watch.add(key, self.keys.get(*key));
                 }
-                let run = |command: Vec<String>| {
-                    let command: Vec<&str> = command.iter().map(String::as_str).collect();
-                    self.apply(&command)
-                };
-                Value::Array(queue.into_iter().map(run).collect())
+                Value::OK
+            }
+            ("UNWATCH", None) => {
+                self.watch.end();
+                Value::OK
             }
             // The one command of the table that is not even well formed.
             ("GET", queue) if command.len() == 1 => {
@@ -109,13 +124,38 @@ impl Model {
         }
     }
 
-    fn apply(&mut self, command: &[&str]) -> Value {
+    fn exec(&mut self, queue: &[Vec<String>], got_nothing: bool) -> Value {
+        let verdict = self.watch.end();
+        if std::mem::take(&mut self.is_broken) {
+            return error("EXECABORT Transaction discarded because of previous errors.");
+        }
+        if verdict == Verdict::Fails || (verdict == Verdict::Either && got_nothing) {
+            return Value::Nil;
+        }
+        let run = |command: &Vec<String>| {
+            let command: Vec<&str> = command.iter().map(String::as_str).collect();
+            self.apply(&command)
+        };
+        Value::Array(queue.iter().map(run).collect())
+    }
+
+    /// Removes the keys whose time is over.
+    fn pass(&mut self) {
         let now = self.now_ms;
         self.keys.retain(|_, entry| entry.expires.is_none_or(|at| now < at));
+        self.watch.look(&[], &self.keys);
+    }
+
+    fn apply(&mut self, command: &[&str]) -> Value {
+        if command[0] == "UNWATCH" {
+            return Value::OK;
+        }
+        self.pass();
         let (name, args) = (command[0], &command[1..]);
         let families = [key::run, string::run, hash::run, list::run, set::run, zset::run];
         let reply = families.iter().find_map(|family| family(self, name, args));
         self.keys.retain(|_, entry| !entry.data.is_empty());
+        self.watch.look(command, &self.keys);
         match reply.unwrap_or_else(|| panic!("the model knows no {name}")) {
             Ok(reply) | Err(reply) => reply,
         }

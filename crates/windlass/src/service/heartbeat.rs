@@ -3,6 +3,8 @@
 use std::rc::Rc;
 use std::time::Duration;
 
+use tokio::time::{Instant, timeout_at};
+
 use crate::broker::BATCH_JOBS_MAX;
 use crate::error::Result;
 use crate::event::Event;
@@ -16,11 +18,32 @@ const BEATS_PER_LEASE: u32 = 3;
 const DESCRIPTION_LEASES: u32 = 10;
 
 pub(crate) async fn renew_all(duty: Rc<Duty>) {
+    let mut renewed_at = Instant::now();
     loop {
         // No jitter here: a lease must not be cut short.
         tokio::time::sleep(duty.config.lease / BEATS_PER_LEASE).await;
-        duty.shared.until_answered(|| renew(&duty)).await;
+        let began_at = Instant::now();
+        let lapse = renewed_at + duty.config.lease;
+        if timeout_at(lapse, duty.shared.until_answered(|| renew(&duty))).await.is_err() {
+            give_up(&duty);
+            duty.shared.until_answered(|| renew(&duty)).await;
+        }
+        renewed_at = began_at;
     }
+}
+
+/// Cuts short what runs here: nothing was renewed for a whole lease, so that another worker may have it all.
+fn give_up(duty: &Duty) {
+    let all = duty.shared.hand().all_held();
+    for (queue, held) in all {
+        for held in held {
+            if duty.shared.hand().lose(&HoldKey { queue, held }) {
+                let name = &*duty.shared.queues[queue];
+                duty.emit(Event::LeaseLost { id: JobId::of_entry(name, held.entry) });
+            }
+        }
+    }
+    duty.shared.look_again();
 }
 
 /// Renews every lease, then beats: a fresh beat says that all renewals before it were made.

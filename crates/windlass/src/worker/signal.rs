@@ -107,7 +107,12 @@ pub(super) struct PidFile(PathBuf);
 
 impl PidFile {
     pub(super) fn write(path: PathBuf) -> Result<Self> {
-        std::fs::write(&path, format!("{}\n", std::process::id()))?;
+        std::fs::write(&path, format!("{}\n", std::process::id())).map_err(|error| {
+            std::io::Error::new(
+                error.kind(),
+                format!("the pid file {} cannot be written: {error}", path.display()),
+            )
+        })?;
         Ok(Self(path))
     }
 }

@@ -3,6 +3,7 @@
 
 use super::{Command, Flags, Group, Keys};
 
+mod dump;
 mod expire;
 mod object;
 mod place;
@@ -19,6 +20,7 @@ const WRITE_FAST: Flags = WRITE.and(Flags::FAST);
 pub const COMMANDS: &[Command] = &[
     GROUP.row("copy", -3, WRITE.and(Flags::DENY_OOM), TWO, "Copy a key to another", place::copy),
     GROUP.row("del", -2, WRITE, KEYS, "Delete keys", place::del),
+    GROUP.row("dump", 2, READ, KEY, "Get a value as bytes that RESTORE takes", dump::dump),
     GROUP.row("exists", -2, READ_FAST, KEYS, "Count the keys that are there", place::exists),
     GROUP.row("expire", -3, WRITE_FAST, KEY, "Let a key end after seconds", expire::expire),
     GROUP.row("expireat", -3, WRITE_FAST, KEY, "Let a key end at a moment in seconds", expire::expireat),
@@ -55,6 +57,7 @@ pub const COMMANDS: &[Command] = &[
     GROUP.row("randomkey", 1, READ, Keys::None, "Get some key", scan::randomkey),
     GROUP.row("rename", 3, WRITE, TWO, "Rename a key, replacing what has the new name", place::rename),
     GROUP.row("renamenx", 3, WRITE_FAST, TWO, "Rename a key if the new name is free", place::renamenx),
+    GROUP.row("restore", -4, WRITE.and(Flags::DENY_OOM), KEY, "Make a key of what DUMP gave", dump::restore),
     GROUP.row("scan", -2, READ, Keys::None, "Go through the keys bit by bit", scan::scan),
     GROUP.row("touch", -2, READ_FAST, KEYS, "Count the keys that are there as used now", place::exists),
     GROUP.row("ttl", 2, READ_FAST, KEY, "Get the seconds until a key ends", expire::ttl),

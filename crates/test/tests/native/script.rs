@@ -1,82 +1,26 @@
-//! The native bodies of scripts against the texts that they stand for: whatever calls come, replies, messages to
-//! others and logged effects are the same.
+//! Makes random calls of the scripts, and commands that change what they find.
 
-use windlass::broker::hot_scripts;
-use windlass_engine::{Config, Delivery, Engine, SessionId, Time, native_scripts};
 use windlass_resp::Value;
 
-const SEEDS: std::ops::Range<u64> = 0..40;
-const STEPS: usize = 300;
 const QUEUES: u64 = 3;
 
 /// SplitMix64.
-struct Random(u64);
+pub struct Random(u64);
 
 impl Random {
-    fn below(&mut self, bound: u64) -> u64 {
+    pub fn below(&mut self, bound: u64) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         (z ^ (z >> 31)) % bound
     }
 
-    fn one_in(&mut self, bound: u64) -> bool {
+    pub fn one_in(&mut self, bound: u64) -> bool {
         self.below(bound) == 0
     }
 
     fn pick<'a>(&mut self, words: &[&'a str]) -> &'a str {
         words[self.below(words.len() as u64) as usize]
-    }
-}
-
-/// An engine with native bodies or without.
-struct Subject {
-    engine: Engine,
-    worker: SessionId,
-    /// A session that waits for marks.
-    idle: SessionId,
-    /// A session that only looks.
-    viewer: SessionId,
-}
-
-/// What one call led to.
-#[derive(Debug, PartialEq)]
-struct Answer {
-    reply: Option<Value>,
-    deliveries: Vec<Delivery>,
-    effects: String,
-}
-
-impl Subject {
-    fn new(native_scripts: bool, now: Time) -> Self {
-        let mut engine = Engine::new(Config { native_scripts, ..Config::default() });
-        engine.effects().set_recording(true);
-        let worker = engine.open_session("worker", now);
-        let idle = engine.open_session("idle", now);
-        let viewer = engine.open_session("viewer", now);
-        Self { engine, worker, idle, viewer }
-    }
-
-    fn call(&mut self, session: SessionId, args: &[String], now: Time) -> Answer {
-        let args: Vec<&[u8]> = args.iter().map(String::as_bytes).collect();
-        let outcome = self.engine.execute(session, &args, now);
-        let effects = String::from_utf8(self.engine.effects().take()).expect("all arguments are text");
-        Answer { reply: outcome.reply, deliveries: outcome.deliveries, effects }
-    }
-
-    fn tick(&mut self, now: Time) -> Answer {
-        let deliveries = self.engine.tick(now, 2);
-        let effects = String::from_utf8(self.engine.effects().take()).expect("all arguments are text");
-        Answer { reply: None, deliveries, effects }
-    }
-
-    /// How many commands ran, those that scripts called among them.
-    fn commands(&mut self, now: Time) -> u64 {
-        let Some(Value::Verbatim(_, info)) = self.call(self.viewer, &words("INFO stats"), now).reply else {
-            panic!("INFO answers text")
-        };
-        let line = info.lines().find_map(|line| line.strip_prefix("total_commands_processed:"));
-        line.and_then(|number| number.parse().ok()).expect("INFO counts commands")
     }
 }
 
@@ -90,17 +34,22 @@ struct Held {
 }
 
 /// Makes calls.
-struct Script {
-    random: Random,
-    digests: [String; 2],
+pub struct Script {
+    pub random: Random,
+    pub digests: [String; 2],
     held: Vec<Held>,
 }
 
-fn words(line: &str) -> Vec<String> {
+pub fn words(line: &str) -> Vec<String> {
     line.split_whitespace().map(str::to_owned).collect()
 }
 
 impl Script {
+    /// Begins with scripts that were loaded.
+    pub fn new(seed: u64, digests: [String; 2]) -> Self {
+        Self { random: Random(seed), digests, held: Vec::new() }
+    }
+
     fn consumer(&mut self) -> String {
         self.random.pick(&["alice", "bob"]).to_owned()
     }
@@ -113,7 +62,7 @@ impl Script {
         self.held[at].entry.clone()
     }
 
-    fn push(&mut self) -> Vec<String> {
+    pub fn push(&mut self) -> Vec<String> {
         let queue = self.random.below(QUEUES);
         let mut call = words(&format!("EVALSHA {} 2 stream{queue} wake{queue}", self.digests[0]));
         call.push(self.random.pick(&["ids", "ids", "ids", "count", "neither"]).to_owned());
@@ -126,7 +75,7 @@ impl Script {
         call
     }
 
-    fn exchange(&mut self) -> Vec<String> {
+    pub fn exchange(&mut self) -> Vec<String> {
         let (consumer, queue) = (self.consumer(), self.random.below(QUEUES));
         let mut ended: Vec<(String, i64)> = Vec::new();
         if !self.random.one_in(3) {
@@ -136,6 +85,9 @@ impl Script {
                     ended.push((held.entry, held.count + i64::from(self.random.one_in(8))));
                 }
             }
+        }
+        if self.random.one_in(4) {
+            ended.truncate(1);
         }
         if self.random.one_in(10) {
             ended.push((self.entry(), 1));
@@ -185,8 +137,11 @@ impl Script {
         call
     }
 
-    fn plain(&mut self) -> Vec<String> {
-        let (queue, entry, consumer) = (self.random.below(QUEUES), self.entry(), self.consumer());
+    pub fn plain(&mut self) -> Vec<String> {
+        let (mut queue, entry, consumer) = (self.random.below(QUEUES), self.entry(), self.consumer());
+        if let Some(held) = self.held.iter().find(|held| held.entry == entry) {
+            queue = held.queue;
+        }
         words(&match self.random.below(32) {
             24..=28 | 0..=3 => format!("XGROUP CREATE stream{queue} w 0 MKSTREAM"),
             4 => format!("XDEL stream{queue} {entry}"),
@@ -214,7 +169,7 @@ impl Script {
     }
 
     /// Takes notice of what an exchange gave.
-    fn note(&mut self, call: &[String], reply: &Value) {
+    pub fn note(&mut self, call: &[String], reply: &Value) {
         let Value::Array(answer) = reply else { return };
         let keys: usize = call[2].parse().expect("a number of keys");
         let (keys, consumer) = (&call[3..3 + keys], &call[3 + keys]);
@@ -243,101 +198,5 @@ impl Script {
         // Jobs that are long forgotten are asked for now and then, but not more and more of them.
         let surplus = self.held.len().saturating_sub(30);
         self.held.drain(..surplus);
-    }
-}
-
-#[test]
-fn the_engine_knows_the_scripts_that_are_sent() {
-    let digests: Vec<_> =
-        hot_scripts().iter().map(|text| redis::Script::new(text).get_hash().to_owned()).collect();
-    let mut known: Vec<_> = native_scripts().collect();
-    known.retain(|digest| digests.iter().any(|other| other == digest));
-    assert_eq!(
-        known, digests,
-        "a script whose text changed needs its native body looked at, and its new digest"
-    );
-}
-
-#[test]
-fn native_bodies_do_what_the_texts_do() {
-    let mut tally = Tally::default();
-    for seed in SEEDS {
-        let mut now = Time::from_millis(1000);
-        let mut native = Subject::new(true, now);
-        let mut plain = Subject::new(false, now);
-        let mut digests = Vec::new();
-        for text in hot_scripts() {
-            let load = ["SCRIPT".to_owned(), "LOAD".to_owned(), text.to_owned()];
-            let answers = [&mut native, &mut plain].map(|subject| subject.call(subject.worker, &load, now));
-            let Some(Value::Bulk(digest)) = &answers[0].reply else { panic!("{answers:?}") };
-            digests.push(String::from_utf8(digest.clone()).expect("a digest is text"));
-        }
-        let digests = digests.try_into().expect("there are two");
-        let mut script = Script { random: Random(seed), digests, held: Vec::new() };
-        for step in 0..STEPS {
-            now = Time::from_millis(now.millis() + script.random.below(3));
-            if script.random.one_in(50) {
-                now = Time::from_millis(now.millis() + 60);
-            }
-            if script.random.one_in(20) {
-                let [answer, expected] = [&mut native, &mut plain].map(|subject| subject.tick(now));
-                assert_eq!(answer, expected, "seed {seed}, before step {step}");
-            }
-            let is_idle = script.random.one_in(8) && !native.engine.is_waiting(native.idle);
-            let call = match script.random.below(10) {
-                _ if is_idle => words("BZPOPMIN wake0 wake1 wake2 0"),
-                0..=2 => script.push(),
-                3..=6 => script.exchange(),
-                _ => script.plain(),
-            };
-            let mut calls = vec![call];
-            if script.random.one_in(20) && !is_idle {
-                calls.insert(0, words("WATCH wake0 stream1"));
-                calls.insert(1 + script.random.below(2) as usize, words("MULTI"));
-                calls.push(words("EXEC"));
-            }
-            for call in calls {
-                let before = native.commands(now);
-                let [answer, expected] = [&mut native, &mut plain].map(|subject| {
-                    subject.call(if is_idle { subject.idle } else { subject.worker }, &call, now)
-                });
-                assert_eq!(answer, expected, "seed {seed}, step {step}: {call:?}");
-                if call[0] == "EVALSHA" {
-                    tally.count(&call, &expected, native.commands(now) - before);
-                    if call[1] == script.digests[1] {
-                        script.note(&call, &expected.reply.unwrap_or(Value::Nil));
-                    }
-                }
-            }
-        }
-    }
-    // Otherwise the bodies would have left nearly all to the texts, and little would have been compared.
-    let Tally { pushes, takes, ends, results } = tally;
-    assert!(pushes > 1000 && takes > 500 && ends > 200 && results > 50, "{tally:?}");
-}
-
-/// What was done by native bodies.
-#[derive(Debug, Default)]
-struct Tally {
-    pushes: usize,
-    takes: usize,
-    ends: usize,
-    results: usize,
-}
-
-impl Tally {
-    fn count(&mut self, call: &[String], answer: &Answer, commands: u64) {
-        // The script's call, and the look at the count. A text calls one command at least.
-        if commands > 2 || answer.reply == Some(Value::QUEUED) {
-            return;
-        }
-        let has = |name: &str| usize::from(answer.effects.contains(name));
-        if call[2] == "2" {
-            self.pushes += has("XADD");
-        } else {
-            self.takes += has("XCLAIM");
-            self.ends += has("XACK");
-            self.results += has("PEXPIREAT");
-        }
     }
 }

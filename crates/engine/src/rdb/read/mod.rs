@@ -1,0 +1,182 @@
+//! Reads a file, and the values in it: `read_value` knows every type, each family has a file.
+
+mod hash;
+mod list;
+mod set;
+mod stream;
+mod zset;
+
+use std::io::BufRead;
+
+use super::error::{Error, Result};
+use super::format::{MARK, VERSION_CHECKSUM, VERSION_DIGITS, VERSION_READ_MAX, kind, opcode};
+use super::input::Input;
+use super::{Loaded, packed};
+use crate::engine::Engine;
+use crate::object::{Kind, Object};
+
+/// Takes a whole file into an engine.
+pub fn file(engine: &mut Engine, source: &mut dyn BufRead) -> Result<Loaded> {
+    let mut input = Input::new(source);
+    let version = version(&mut input)?;
+    let mut loaded = Loaded { version, ..Loaded::default() };
+    let (mut db, mut expires_ms) = (0, None);
+    loop {
+        let offset = input.offset();
+        match input.byte()? {
+            opcode::EOF => break,
+            opcode::SELECT_DB => db = select(engine, &mut input)?,
+            opcode::RESIZE_DB => {
+                input.length()?;
+                input.length()?;
+            }
+            opcode::AUX => {
+                input.string()?;
+                input.string()?;
+            }
+            opcode::EXPIRE_TIME => {
+                expires_ms = Some(past(i64::from(i32::from_le_bytes(input.array()?)) * 1000));
+            }
+            opcode::EXPIRE_TIME_MS => expires_ms = Some(past(i64::from_le_bytes(input.array()?))),
+            // How often a key is used is not kept.
+            opcode::IDLE => drop(input.length()?),
+            opcode::FREQ => drop(input.byte()?),
+            opcode::FUNCTION | opcode::FUNCTION_PRE_GA => {
+                return Err(unsupported(offset, "a library of functions"));
+            }
+            opcode::MODULE_AUX => {
+                let what = format!("data of the module `{}`", module_name(input.length()?));
+                return Err(unsupported(offset, what));
+            }
+            kind => {
+                let key = input.blob()?;
+                let expires_ms = expires_ms.take();
+                let keyspace = &mut engine.state.databases[db];
+                let seed = engine.state.config.seed;
+                // Redis leaves a collection without members out as well: a fault of old versions wrote some.
+                let Some(value) = value(&mut input, kind, offset, seed)? else { continue };
+                if keyspace.insert(key, value, expires_ms).is_some() {
+                    return Err(malformed(offset, "a key is there twice"));
+                }
+                loaded.keys += 1;
+            }
+        }
+    }
+    check(&mut input, version)?;
+    loaded.bytes = input.offset();
+    Ok(loaded)
+}
+
+/// Reads the value of a type; none for a collection without members. `offset` is the type's place.
+pub fn value(input: &mut Input<'_>, kind: u8, offset: u64, seed: u64) -> Result<Option<Object>> {
+    let value = match kind {
+        kind::STRING => Object::String(input.blob()?),
+        kind::LIST | kind::LIST_ZIPLIST | kind::LIST_QUICKLIST | kind::LIST_QUICKLIST_2 => {
+            list::read(input, kind, seed)?.wrap()
+        }
+        kind::SET | kind::SET_INTSET | kind::SET_LISTPACK => set::read(input, kind, seed)?.wrap(),
+        kind::ZSET | kind::ZSET_2 | kind::ZSET_ZIPLIST | kind::ZSET_LISTPACK => {
+            zset::read(input, kind, seed)?.wrap()
+        }
+        kind::HASH | kind::HASH_ZIPMAP | kind::HASH_ZIPLIST | kind::HASH_LISTPACK => {
+            hash::read(input, kind, seed)?.wrap()
+        }
+        kind::STREAM_LISTPACKS | kind::STREAM_LISTPACKS_2 | kind::STREAM_LISTPACKS_3 => {
+            stream::read(input, kind, seed)?.wrap()
+        }
+        kind::MODULE_2 => {
+            let what = format!("a value of the module `{}`", module_name(input.length()?));
+            return Err(unsupported(offset, what));
+        }
+        kind::MODULE_PRE_GA => return Err(unsupported(offset, "a value of a module")),
+        other => return Err(malformed(offset, format!("there is no type {other}"))),
+    };
+    Ok((!value.is_empty_collection()).then_some(value))
+}
+
+pub fn version(input: &mut Input<'_>) -> Result<u32> {
+    const NOT_RDB: &str = "it does not begin as an RDB file";
+    let mark: [u8; MARK.len() + VERSION_DIGITS] =
+        input.array().map_err(|error| only_input(error, malformed(0, NOT_RDB)))?;
+    let digits = mark.strip_prefix(MARK).filter(|digits| digits.iter().all(u8::is_ascii_digit));
+    let digits = digits.ok_or_else(|| malformed(0, NOT_RDB))?;
+    match digits.iter().fold(0, |number, digit| number * 10 + u32::from(digit - b'0')) {
+        0 => Err(malformed(0, NOT_RDB)),
+        version @ 1..=VERSION_READ_MAX => Ok(version),
+        version => Err(Error::Version { version }),
+    }
+}
+
+/// Keeps the failure of the input itself, and takes `other` for what is wrong with its content.
+fn only_input(error: Error, other: Error) -> Error {
+    if matches!(error, Error::Input(_)) { error } else { other }
+}
+
+fn select(engine: &Engine, input: &mut Input<'_>) -> Result<usize> {
+    let offset = input.offset();
+    let (number, count) = (input.length()?, engine.state.databases.len());
+    usize::try_from(number)
+        .ok()
+        .filter(|db| *db < count)
+        .ok_or_else(|| unsupported(offset, format!("the database {number}, and there are only {count}")))
+}
+
+fn check(input: &mut Input<'_>, version: u32) -> Result<()> {
+    if version < VERSION_CHECKSUM {
+        return Ok(());
+    }
+    let (offset, expected) = (input.offset(), input.checksum());
+    match u64::from_le_bytes(input.array()?) {
+        // It was written without one.
+        0 => Ok(()),
+        found if found == expected => Ok(()),
+        _ => Err(malformed(offset, "the file does not match its checksum")),
+    }
+}
+
+/// A moment in milliseconds; one before the epoch is as good as the epoch.
+fn past(millis: i64) -> u64 {
+    u64::try_from(millis).unwrap_or(0)
+}
+
+/// A module's or its type's name, whose nine characters are in the upper 54 bits of its number.
+fn module_name(id: u64) -> String {
+    const CHARACTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    (0..9).rev().map(|place| char::from(CHARACTERS[(id >> (10 + 6 * place) & 0x3f) as usize])).collect()
+}
+
+fn malformed(offset: u64, reason: impl Into<String>) -> Error {
+    Error::Malformed { offset, reason: reason.into() }
+}
+
+fn unsupported(offset: u64, what: impl Into<String>) -> Error {
+    Error::Unsupported { offset, what: what.into() }
+}
+
+/// A string that holds a packed collection, and its place.
+struct Packed {
+    offset: u64,
+    bytes: Vec<u8>,
+}
+
+impl Packed {
+    fn read(input: &mut Input<'_>) -> Result<Self> {
+        let offset = input.offset();
+        Ok(Self { offset, bytes: input.string()? })
+    }
+
+    /// What `decode` makes of it.
+    fn decode<'a, T>(&'a self, decode: impl FnOnce(&'a [u8]) -> packed::Result<T>) -> Result<T> {
+        decode(&self.bytes).map_err(|reason| malformed(self.offset, reason))
+    }
+
+    /// Its items two by two: fields with values, members with scores.
+    fn pairs<'a>(
+        &'a self,
+        decode: impl FnOnce(&'a [u8]) -> packed::Result<Vec<packed::Item<'a>>>,
+    ) -> Result<Vec<[packed::Item<'a>; 2]>> {
+        let items = self.decode(decode)?;
+        let (pairs, rest) = items.as_chunks();
+        if rest.is_empty() { Ok(pairs.to_vec()) } else { Err(malformed(self.offset, "an item is alone")) }
+    }
+}

@@ -1,0 +1,133 @@
+//! The native bodies of scripts against the texts that they stand for: whatever calls come, replies, messages to
+//! others and logged effects are the same.
+
+mod script;
+mod subject;
+
+use windlass::broker::hot_scripts;
+use windlass_engine::{Time, native_scripts};
+use windlass_resp::Value;
+
+use crate::script::{Script, words};
+use crate::subject::{Answer, Subject};
+
+const SEEDS: std::ops::Range<u64> = 0..40;
+const STEPS: usize = 300;
+
+#[test]
+fn the_engine_knows_the_scripts_that_are_sent() {
+    let digests: Vec<_> =
+        hot_scripts().iter().map(|text| redis::Script::new(text).get_hash().to_owned()).collect();
+    let mut known: Vec<_> = native_scripts().collect();
+    known.retain(|digest| digests.iter().any(|other| other == digest));
+    assert_eq!(
+        known, digests,
+        "a script whose text changed needs its native body looked at, and its new digest"
+    );
+}
+
+#[test]
+fn one_key_for_two_uses_ends_as_the_text_says() {
+    const KEYS: usize = 9;
+    let now = Time::from_millis(1000);
+    for pair in 0..KEYS * KEYS {
+        let [answer, expected] = [true, false].map(|is_native| {
+            let mut subject = Subject::new(is_native, now);
+            let [push, exchange] = subject.load(now);
+            let before = [
+                "XGROUP CREATE stream w 0 MKSTREAM".to_owned(),
+                format!("EVALSHA {push} 2 stream wake count a b c d"),
+                "XREADGROUP GROUP w worker COUNT 2 STREAMS stream >".to_owned(),
+                "DEL wake".to_owned(),
+            ];
+            for line in &before {
+                let reply = subject.call(subject.worker, &words(line), now).reply;
+                assert!(reply.is_some_and(|reply| !reply.is_error()), "{line}");
+            }
+            let mut keys = words("stream suspect moved stats gate stream wake suspect result");
+            keys[pair / KEYS] = keys[pair % KEYS].clone();
+            let keys = keys.join(" ");
+            let ended = "1000-0 1 1000-1 1 1000-0 id 50 {}";
+            let call = format!("EVALSHA {exchange} {KEYS} {keys} worker 2 1 0 0 {ended}");
+            (keys, subject.call(subject.worker, &words(&call), now))
+        });
+        assert_eq!(answer, expected);
+    }
+}
+
+#[test]
+fn native_bodies_do_what_the_texts_do() {
+    let mut tally = Tally::default();
+    for seed in SEEDS {
+        let mut now = Time::from_millis(1000);
+        let (mut native, mut plain) = (Subject::new(true, now), Subject::new(false, now));
+        let digests = native.load(now);
+        assert_eq!(plain.load(now), digests);
+        let mut script = Script::new(seed, digests);
+        for step in 0..STEPS {
+            now = Time::from_millis(now.millis() + script.random.below(3));
+            if script.random.one_in(50) {
+                now = Time::from_millis(now.millis() + 60);
+            }
+            if script.random.one_in(20) {
+                let [answer, expected] = [&mut native, &mut plain].map(|subject| subject.tick(now));
+                assert_eq!(answer, expected, "seed {seed}, before step {step}");
+            }
+            let is_idle = script.random.one_in(8) && !native.engine.is_waiting(native.idle);
+            let call = match script.random.below(10) {
+                _ if is_idle => words("BZPOPMIN wake0 wake1 wake2 0"),
+                0..=2 => script.push(),
+                3..=6 => script.exchange(),
+                _ => script.plain(),
+            };
+            let mut calls = vec![call];
+            if script.random.one_in(20) && !is_idle {
+                calls.insert(0, words("WATCH wake0 stream1"));
+                calls.insert(1 + script.random.below(2) as usize, words("MULTI"));
+                calls.push(words("EXEC"));
+            }
+            for call in calls {
+                let before = native.commands(now);
+                let [answer, expected] = [&mut native, &mut plain].map(|subject| {
+                    subject.call(if is_idle { subject.idle } else { subject.worker }, &call, now)
+                });
+                assert_eq!(answer, expected, "seed {seed}, step {step}: {call:?}");
+                if call[0] == "EVALSHA" {
+                    tally.count(&call, &expected, native.commands(now) - before);
+                    if call[1] == script.digests[1] {
+                        script.note(&call, &expected.reply.unwrap_or(Value::Nil));
+                    }
+                }
+            }
+        }
+    }
+    // Otherwise the bodies would have left nearly all to the texts, and little would have been compared.
+    let Tally { pushes, takes, ends, results } = tally;
+    assert!(pushes > 1000 && takes > 500 && ends > 200 && results > 50, "{tally:?}");
+}
+
+/// What was done by native bodies.
+#[derive(Debug, Default)]
+struct Tally {
+    pushes: usize,
+    takes: usize,
+    ends: usize,
+    results: usize,
+}
+
+impl Tally {
+    fn count(&mut self, call: &[String], answer: &Answer, commands: u64) {
+        // The script's call, and the look at the count. A text calls one command at least.
+        if commands > 2 || answer.reply == Some(Value::QUEUED) {
+            return;
+        }
+        let has = |name: &str| usize::from(answer.effects.contains(name));
+        if call[2] == "2" {
+            self.pushes += has("XADD");
+        } else {
+            self.takes += has("XCLAIM");
+            self.ends += has("XACK");
+            self.results += has("PEXPIREAT");
+        }
+    }
+}
