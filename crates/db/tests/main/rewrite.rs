@@ -255,3 +255,27 @@ fn a_log_that_has_grown_is_rewritten_while_it_is_in_use() {
     drop(database);
     assert_both(&both(&open(directory.path()).0), &expected, "reopened");
 }
+
+#[test]
+fn a_rewrite_can_be_asked_for_by_a_command() {
+    let directory = tempdir().unwrap();
+    let disk = TestDisk::default();
+    let (database, _) = open_on(directory.path(), &disk, Config::default());
+    fill(&database);
+    let session = database.session("test");
+    disk.close_base_gate();
+    let reply = ok(&session, "BGREWRITEAOF");
+    assert_eq!(reply, Value::Simple("Background append only file rewriting started".into()));
+    disk.wait_for_base();
+    assert!(run(&session, "BGREWRITEAOF").is_error(), "there is one at a time");
+    disk.open_base_gate();
+    // One by hand comes after it.
+    database.compact().unwrap();
+    assert_eq!(database.facts().compactions, 2);
+}
+
+#[test]
+fn a_database_in_memory_has_no_log_to_rewrite() {
+    let database = Database::memory(Config::default()).unwrap();
+    assert!(run(&database.session("test"), "BGREWRITEAOF").is_error());
+}
