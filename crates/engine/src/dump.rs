@@ -24,7 +24,7 @@ pub struct Frozen {
 }
 
 impl Engine {
-    /// The data as it is now. O(the keys / 300), and no data is copied.
+    /// The data as it is now. O(the keys / 5,000), and no data is copied.
     pub fn freeze(&self) -> Frozen {
         let databases = self.state.databases.iter().map(Keyspace::freeze).collect();
         Frozen { databases, bytes: self.bytes() }

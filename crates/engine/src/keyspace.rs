@@ -155,7 +155,7 @@ impl Keyspace {
         self.table.iter()
     }
 
-    /// The keys as they are now, whatever is written later. It costs a count for each few hundred keys.
+    /// The keys as they are now, whatever is written later. It costs a count for each few thousand keys.
     pub fn freeze(&self) -> Table<Entry> {
         self.table.clone()
     }

@@ -4,6 +4,7 @@
 //! snapshot, scan and freeing can go block by block. A block is behind a shared pointer: a clone of a collection
 //! clones the pointers, and a write copies the block that it touches, if it is shared at that moment.
 
+mod blocks;
 mod hash;
 mod list;
 mod sample;

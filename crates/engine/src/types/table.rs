@@ -2,22 +2,23 @@
 //!
 //! The keyspace, hashes, sets and sorted sets stand on it. No operation ever moves more than one bucket, so there
 //! is no resize to wait for, and a bucket is the block by which a scan and a freeing go. A segment of buckets is shared
-//! with clones until written: a clone costs a count for each segment, and the first write to a segment copies it. The
+//! with clones until written. The
 //! table knows nothing of what it holds: the caller gives the hash and the comparison, as with a raw hash table.
 
 use std::sync::Arc;
 
+use super::blocks::Blocks;
+
 /// Entries per bucket that the table aims at.
 const LOAD: usize = 6;
-/// Buckets of one segment: so many that a clone has few segments to count, so few that a write to a shared one does not
-/// copy for long.
-const SEGMENT: usize = 64;
+/// Buckets of one segment: so few that a write to a shared one does not copy for long.
+const SEGMENT: usize = 16;
 
 /// A hash table of `T` with hashes given by the caller.
 #[derive(Clone, Debug)]
 pub struct Table<T> {
     /// The first doubles until it has all of its buckets; the others have them from the start.
-    segments: Vec<Arc<[Bucket<T>]>>,
+    segments: Blocks<[Bucket<T>]>,
     buckets: usize,
     len: usize,
 }
@@ -33,7 +34,7 @@ type Bucket<T> = Vec<(u32, T)>;
 
 impl<T> Default for Table<T> {
     fn default() -> Self {
-        Self { segments: Vec::new(), buckets: 0, len: 0 }
+        Self { segments: Blocks::default(), buckets: 0, len: 0 }
     }
 }
 
@@ -102,7 +103,8 @@ impl<T: Clone> Table<T> {
     /// Takes the last bucket away whole, however full the rest is; for freeing a table bit by bit. A segment that
     /// somebody else shares is left to them: it goes whole, as an empty bucket.
     pub fn pop_bucket(&mut self) -> Option<Vec<(u32, T)>> {
-        let last = self.segments.last_mut()?;
+        let last = self.segments.len().checked_sub(1)?;
+        let last = self.segments.get_mut(last);
         let used = (self.buckets - 1) % SEGMENT + 1;
         let Some(buckets) = Arc::get_mut(last) else {
             self.len -= last.iter().map(Vec::len).sum::<usize>();
@@ -125,13 +127,13 @@ impl<T: Clone> Table<T> {
 
     /// The segments apart, each an iterator over its items: who walks a clone can let go of each when it is done.
     pub fn into_segments(self) -> impl Iterator<Item = Segment<T>> {
-        self.segments.into_iter().map(Segment)
+        self.segments.into_blocks().map(Segment)
     }
 
     /// How many segments no clone shares, and how many there are.
     #[cfg(test)]
     pub fn own_blocks(&self) -> (usize, usize) {
-        super::sharing::own(&self.segments)
+        self.segments.own()
     }
 
     /// The item at a place chosen by `random` numbers; `None` only when the table is empty. Every item has the same
@@ -202,11 +204,11 @@ impl<T: Clone> Table<T> {
         if self.buckets == self.segments.len() * SEGMENT {
             let size = if self.buckets == 0 { 1 } else { SEGMENT };
             self.segments.push(std::iter::repeat_with(Vec::new).take(size).collect());
-        } else if self.buckets == self.segments[0].len() {
-            let first = Arc::make_mut(&mut self.segments[0]);
+        } else if self.buckets == self.segments.get(0).len() {
+            let first = Arc::make_mut(self.segments.get_mut(0));
             let more = std::iter::repeat_with(Vec::new).take(first.len());
             let doubled = first.iter_mut().map(std::mem::take).chain(more).collect();
-            self.segments[0] = doubled;
+            *self.segments.get_mut(0) = doubled;
         }
     }
 
@@ -244,11 +246,11 @@ impl<T: Clone> Table<T> {
     }
 
     fn bucket(&self, index: usize) -> &Bucket<T> {
-        &self.segments[index / SEGMENT][index % SEGMENT]
+        &self.segments.get(index / SEGMENT)[index % SEGMENT]
     }
 
     fn bucket_mut(&mut self, index: usize) -> &mut Bucket<T> {
-        &mut Arc::make_mut(&mut self.segments[index / SEGMENT])[index % SEGMENT]
+        &mut Arc::make_mut(self.segments.get_mut(index / SEGMENT))[index % SEGMENT]
     }
 }
 

@@ -6,6 +6,8 @@
 
 use std::sync::Arc;
 
+use crate::types::blocks::Blocks;
+
 /// Slots of one segment.
 const SEGMENT: usize = 512;
 /// The longest member in the segment's text, which bounds what is moved to close its gaps: 128 KB at worst. A longer
@@ -23,7 +25,7 @@ const NONE: u32 = u32::MAX;
 /// Members under numbers that stay the same as long as the member is there.
 #[derive(Clone, Debug, Default)]
 pub struct Arena {
-    segments: Vec<Arc<Segment>>,
+    segments: Blocks<Segment>,
     /// The segments that have room; the next member goes to the last of them.
     open: Vec<u32>,
     /// Bytes of all segments.
@@ -65,8 +67,8 @@ impl Arena {
         }
         let index = *self.open.last().expect("a segment has room") as usize;
         // Counted before a shared segment is copied: the copy may take less.
-        let before = self.segments[index].bytes();
-        let segment = Arc::make_mut(&mut self.segments[index]);
+        let before = self.segments.get(index).bytes();
+        let segment = Arc::make_mut(self.segments.get_mut(index));
         let slot = segment.insert(score, member);
         self.bytes = self.bytes - before + segment.bytes();
         if segment.live == SEGMENT {
@@ -79,8 +81,8 @@ impl Arena {
     /// Takes a member away and answers its score; its number may be given to another.
     pub fn remove(&mut self, id: u32) -> f64 {
         let index = id as usize / SEGMENT;
-        let before = self.segments[index].bytes();
-        let segment = Arc::make_mut(&mut self.segments[index]);
+        let before = self.segments.get(index).bytes();
+        let segment = Arc::make_mut(self.segments.get_mut(index));
         let score = segment.remove(id as usize % SEGMENT);
         self.bytes = self.bytes - before + segment.bytes();
         if !segment.is_open {
@@ -91,7 +93,7 @@ impl Arena {
     }
 
     pub fn get(&self, id: u32) -> (&[u8], f64) {
-        let segment = &self.segments[id as usize / SEGMENT];
+        let segment = self.segments.get(id as usize / SEGMENT);
         let slot = segment.slots[id as usize % SEGMENT];
         (segment.member(slot), slot.score)
     }
@@ -102,8 +104,8 @@ impl Arena {
 
     pub fn set_score(&mut self, id: u32, score: f64) {
         let index = id as usize / SEGMENT;
-        let before = self.segments[index].bytes();
-        let segment = Arc::make_mut(&mut self.segments[index]);
+        let before = self.segments.get(index).bytes();
+        let segment = Arc::make_mut(self.segments.get_mut(index));
         segment.slots[id as usize % SEGMENT].score = score;
         self.bytes = self.bytes - before + segment.bytes();
     }
@@ -124,7 +126,7 @@ impl Arena {
     /// How many segments no clone shares, and how many there are.
     #[cfg(test)]
     pub fn own_blocks(&self) -> (usize, usize) {
-        super::super::sharing::own(&self.segments)
+        self.segments.own()
     }
 }
 
@@ -261,6 +263,6 @@ mod tests {
             assert_eq!(arena.member(arena.search(&member(n)).expect("it is there")), member(n));
         }
         assert_eq!(arena.segments.len(), 1);
-        assert!(arena.segments[0].text.capacity() < 4 * SHORT_MAX * 400 / 2, "{:?}", arena.bytes());
+        assert!(arena.segments.get(0).text.capacity() < 4 * SHORT_MAX * 400 / 2, "{:?}", arena.bytes());
     }
 }
