@@ -11,6 +11,7 @@ mod id;
 mod log;
 #[cfg(test)]
 mod model;
+mod shelf;
 
 use std::collections::BTreeMap;
 
