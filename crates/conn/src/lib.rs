@@ -51,6 +51,8 @@ mod local;
 mod remote;
 mod rules;
 mod subscribe;
+#[cfg(feature = "tls")]
+mod tls;
 mod url;
 
 pub use config::Config;

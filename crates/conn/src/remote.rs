@@ -240,7 +240,7 @@ impl Line {
 
     async fn connect(&self) -> RedisResult<Link> {
         let time = self.config.connect_time;
-        let wire = Wire::open(&self.address.place, time).await?;
+        let wire = Wire::open(&self.address.place, &self.config).await?;
         let written = wire.written();
         let settings = self.address.redis.clone().set_db(*self.db.lock());
         // Each request has a time of its own, see above; redis-rs's default of 500 ms would end blocking commands.
