@@ -29,18 +29,23 @@ fn main() {
             };
         }
     }
+    let sets = |engine: &mut Engine| {
+        let mut each: Vec<Duration> = (0..WRITES)
+            .map(|number| {
+                let key = format!("key:{}", number * (keys / WRITES));
+                let started = Instant::now();
+                engine.execute(session, &[b"SET", key.as_bytes(), b"other"], now);
+                started.elapsed()
+            })
+            .collect();
+        spread(&mut each)
+    };
+    println!("a SET before a freeze: {}", sets(&mut engine));
     let started = Instant::now();
     let frozen = engine.freeze();
     println!("a freeze of {} keys took {:?}", frozen.len(), started.elapsed());
-
-    let mut each = Vec::new();
-    for number in 0..WRITES {
-        let key = format!("key:{}", number * (keys / WRITES));
-        let started = Instant::now();
-        engine.execute(session, &[b"SET", key.as_bytes(), b"other"], now);
-        each.push(started.elapsed());
-    }
-    println!("a SET after it: {}", spread(&mut each));
+    println!("the first SET of each key after it: {}", sets(&mut engine));
+    println!("the second: {}", sets(&mut engine));
     let member = (keys / 2).to_string();
     let member = member.as_bytes();
     let writes: [&[&[u8]]; 4] = [
