@@ -183,8 +183,8 @@ fn a_cron_entry_is_added_listed_paused_run_and_removed() {
         "--overlap",
         "skip",
     ];
-    assert!(run(&add).starts_with("leap runs next at 20"));
-    assert_eq!(run(&add), "leap is there already, as given");
+    assert!(run(&add).starts_with("leap is put; it runs next at 20"));
+    assert!(run(&add).starts_with("leap was there already; it runs next at 20"));
     let json = |args: &[&str]| -> serde_json::Value {
         serde_json::from_str(&run(&[&["--json"], args].concat())).expect("JSON")
     };
@@ -197,6 +197,7 @@ fn a_cron_entry_is_added_listed_paused_run_and_removed() {
     assert!(listed["next_ms"].as_u64().is_some_and(|next| next % 86_400_000 == 0));
     run(&["cron", "pause", "leap"]);
     assert!(run(&["cron", "ls"]).contains("paused"));
+    assert_eq!(run(&add), "leap was there already; it is paused");
     assert_eq!(json(&["cron", "ls"])["next_ms"], serde_json::Value::Null);
     assert_eq!(run(&["cron", "resume", "leap"]), "leap goes on");
     assert_eq!(run(&["cron", "resume", "leap"]), "leap was not paused");

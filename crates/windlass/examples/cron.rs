@@ -13,7 +13,7 @@ impl Job for Report {
     type Output = ();
 
     async fn run(self, context: Context) -> Outcome<()> {
-        println!("a report for {}, as of {}", self.recipient, context.meta()["cron"]["due"]);
+        println!("a report for {}, as of {:?}", self.recipient, context.cron_due());
         Ok(())
     }
 }

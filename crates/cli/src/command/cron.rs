@@ -17,16 +17,15 @@ pub async fn run(command: CronCommand, store: &Store) -> Result<()> {
         CronCommand::Add(add) => {
             // Read before connecting: a typing mistake is to cost nothing.
             let cron = parse(&add)?;
-            let has_changed = client(store).await?.cron().put(&cron).await?;
-            let next = cron.next_after(std::time::SystemTime::now()).and_then(|next| {
-                u64::try_from(next.duration_since(std::time::UNIX_EPOCH).ok()?.as_millis()).ok()
-            });
-            let sentence = if has_changed {
-                format!("{} runs next at {}", add.name, time(next))
-            } else {
-                format!("{} is there already, as given", add.name)
-            };
-            done(store, &sentence, &json!({ "put": add.name, "changed": has_changed }))
+            let crontab = client(store).await?.cron();
+            let has_changed = crontab.put(&cron).await?;
+            // As the store has it: a changed entry may be paused, or go on with the time it had.
+            let entry = crontab.list().await?.into_iter().find(|entry| entry.name == add.name);
+            let next = entry.and_then(|entry| entry.next_ms);
+            let what = if has_changed { "is put" } else { "was there already" };
+            let when = next.map_or("it is paused".into(), |_| format!("it runs next at {}", time(next)));
+            let sentence = format!("{} {what}; {when}", add.name);
+            done(store, &sentence, &json!({ "put": add.name, "changed": has_changed, "next_ms": next }))
         }
         CronCommand::Pause { name } => {
             let was_running = client(store).await?.cron().pause(&name).await?;

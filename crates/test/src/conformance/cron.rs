@@ -428,7 +428,8 @@ pub(super) async fn an_entry_of_every_second_runs_in_time(store: &Store) {
     let world = store.world().await;
     let (sender, mut runs) = mpsc::unbounded_channel();
     let run = move |_, context: windlass::Context| {
-        sender.send(context.meta()["cron"]["due"].as_u64().unwrap()).ok();
+        let due = context.cron_due().unwrap().duration_since(std::time::UNIX_EPOCH).unwrap();
+        sender.send(due.as_millis() as u64).ok();
         async { Ok(json("null")) }
     };
     let worker = world.worker().cron(entry("c", "* * * * * *").catch_up(CatchUp::All(60)).unwrap());

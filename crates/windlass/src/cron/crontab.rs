@@ -32,7 +32,7 @@ pub struct Crontab {
 }
 
 /// One entry.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct CronInfo {
     /// Its name.
@@ -139,33 +139,29 @@ impl Crontab {
 impl CronInfo {
     /// What can be told of a record, also one of another version.
     fn of(name: String, record: &[u8], next_ms: Option<u64>) -> Self {
-        let (progress, definition, unread) = match entry::split(record) {
-            Ok((progress, definition)) => (progress, Some(definition), None),
-            Err(error) => (Progress::default(), None, Some(error.to_string())),
+        let (progress, definition) = match entry::split(record) {
+            Ok(parts) => parts,
+            Err(error) => return Self { name, next_ms, problem: Some(error.to_string()), ..Self::default() },
         };
-        let kind = definition.as_ref().and_then(|definition| kind_of(definition)).unwrap_or_default();
-        let read = definition
-            .clone()
-            .map(|definition| Cron::of(&name, definition).and_then(|cron| cron.envelope(None)));
-        let problem = unread.or_else(|| read?.err().map(|error| error.to_string()));
+        let is_usable = Cron::of(&name, definition.clone()).and_then(|cron| cron.envelope(None));
+        let kind = kind_of(&definition).unwrap_or_default();
         let last_id = progress.last_job();
-        let (spec, zone, jitter, catch_up, overlap, queue) =
-            definition.map_or_else(Default::default, |definition| {
-                let Definition { spec, zone, jitter, catch_up, overlap, queue, .. } = definition;
-                (spec, zone, jitter, catch_up, overlap, queue)
-            });
+        let Definition { spec, zone, jitter, catch_up, overlap, queue, job: _ } = definition;
+        let Progress { paused: is_paused, last: last_ms, .. } = progress;
+        let (jitter, problem) =
+            (Duration::from_millis(jitter), is_usable.err().map(|error| error.to_string()));
         Self {
             name,
             spec,
             zone,
-            jitter: Duration::from_millis(jitter),
+            jitter,
             catch_up,
             overlap,
             kind,
             queue,
-            is_paused: progress.paused,
+            is_paused,
             next_ms,
-            last_ms: progress.last,
+            last_ms,
             last_id,
             problem,
         }

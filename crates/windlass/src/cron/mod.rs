@@ -74,8 +74,7 @@ pub enum Overlap {
 /// first time. An expression of every hour (`*/15 * * * *`) runs whenever the clocks show such a time.
 ///
 /// Any number of workers may have the same entry; each time is pushed once, never before the store's clock
-/// has reached it. The job finds the entry's name and the time that it stands for in its
-/// [`meta`](crate::Context::meta), as `{"cron":{"name":…,"due":…}}`, in milliseconds since 1970.
+/// has reached it. The job learns by [`Context::cron_due`](crate::Context::cron_due) which time it stands for.
 ///
 /// ```
 /// use std::time::Duration;
