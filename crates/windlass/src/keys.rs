@@ -88,6 +88,16 @@ impl Keys {
         self.with("seq", "")
     }
 
+    /// Cron entries by name.
+    pub fn cron(&self) -> String {
+        self.with("cron", "")
+    }
+
+    /// Cron entries by when they are due.
+    pub fn cron_next(&self) -> String {
+        self.with("cron-next", "")
+    }
+
     /// An enqueue key.
     pub fn enqueue_key(&self, key: &str) -> String {
         self.with("key:", key)
@@ -145,6 +155,8 @@ mod tests {
             keys.jobs(),
             keys.moved(),
             keys.seq(),
+            keys.cron(),
+            keys.cron_next(),
             keys.enqueue_key("{other}"),
             keys.result(&id),
             keys.nudge("c"),
