@@ -115,7 +115,7 @@ impl Context {
         self.inner.runtime.block_on(future)
     }
 
-    /// Whether to stop: the lease is lost, the time is up, or the worker ends.
+    /// Whether to stop: the job was cancelled, the lease is lost, the time is up, or the worker ends.
     pub fn is_cancelled(&self) -> bool {
         self.inner.leash.is_cancelled()
     }
@@ -141,6 +141,7 @@ pub(crate) struct Leash {
     pull: AtomicU8,
     is_started: AtomicBool,
     has_ended: AtomicBool,
+    is_cancel_asked: AtomicBool,
     cancelled: Notify,
     executor: Mutex<Option<Waker>>,
 }
@@ -172,6 +173,17 @@ impl Leash {
         {
             waker.wake();
         }
+    }
+
+    /// Asks the job to stop because somebody cancelled it.
+    pub(crate) fn cancel(&self) {
+        self.is_cancel_asked.store(true, Ordering::Release);
+        self.pull(Pull::Cancel);
+    }
+
+    /// Whether somebody cancelled the job.
+    pub(crate) fn is_cancel_asked(&self) -> bool {
+        self.is_cancel_asked.load(Ordering::Acquire)
     }
 
     pub(crate) fn start(&self) {

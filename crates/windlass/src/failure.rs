@@ -92,6 +92,15 @@ impl Failure {
         Self::with(Fate::Park, "Park", format!("no worker here knows the kind `{kind}`"))
     }
 
+    /// The same failure of a job that was cancelled while it ran: it is not tried again.
+    pub(crate) fn into_cancelled(self) -> Self {
+        if self.fate == Fate::Cancel {
+            return self;
+        }
+        let message = cut(format!("cancelled: {}", self.message));
+        Self { fate: Fate::Cancel, message, ..self }
+    }
+
     pub(crate) fn with(fate: Fate, class: &str, message: impl Into<String>) -> Self {
         Self { fate, class: class.to_owned(), message: cut(message.into()), backtrace: None }
     }

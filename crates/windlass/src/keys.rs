@@ -83,6 +83,11 @@ impl Keys {
         self.with("moved", "")
     }
 
+    /// Requests to stop jobs that workers have.
+    pub fn cancels(&self) -> String {
+        self.with("cancels", "")
+    }
+
     /// The counter of ids born scheduled.
     pub fn seq(&self) -> String {
         self.with("seq", "")
@@ -144,6 +149,7 @@ mod tests {
             keys.suspect("mail"),
             keys.jobs(),
             keys.moved(),
+            keys.cancels(),
             keys.seq(),
             keys.enqueue_key("{other}"),
             keys.result(&id),

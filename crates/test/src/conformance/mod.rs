@@ -4,6 +4,7 @@
 //! well. A new case is a function and its line in [`CASES`]. Cases share a server but each has a namespace
 //! of its own, so that they may run at once.
 
+mod control;
 mod lease;
 mod moves;
 mod order;
@@ -65,6 +66,20 @@ pub const CASES: &[Case] = cases! {
         only_the_running_suspect_is_blamed_and_dies_in_the_end
         released_jobs_are_taken_first_and_uncounted
         a_worker_that_leaves_gives_back_what_it_never_knew;
+    control:
+        a_job_that_does_not_run_is_cancelled_in_any_state
+        a_cancelled_job_can_be_tried_again
+        the_token_of_a_cancelled_job_fires_and_its_failure_is_final
+        a_blocking_job_sees_that_it_is_cancelled
+        a_job_that_succeeds_in_spite_of_its_cancel_is_completed
+        a_cancel_reaches_whoever_takes_over_from_a_dead_worker
+        whoever_waits_for_a_cancelled_job_is_told
+        the_cancelled_are_bounded
+        only_a_job_that_does_not_run_is_killed
+        a_job_is_rescheduled_in_any_state
+        an_edited_job_runs_with_its_new_arguments
+        an_edit_does_not_overwrite_another
+        the_dead_are_put_back_by_filter;
     order:
         weighted_queues_share_and_strict_ones_come_first;
     outcomes:

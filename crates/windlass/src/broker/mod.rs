@@ -6,6 +6,7 @@ mod control;
 mod exchange;
 mod fail;
 mod lease;
+mod manage;
 mod push;
 mod reply;
 mod script;
@@ -17,10 +18,12 @@ use windlass_conn::Connection;
 use crate::{config::Config, error::Result, keys::Keys};
 
 pub use control::{Place, Promoted};
-pub(crate) use control::{SETS_SCANNED_MAX, pairs};
+pub(crate) use control::{SETS_SCANNED_MAX, pairs, scored};
 pub use exchange::{Ended, Exchanged, Extra, Request, Taken};
 pub use fail::Fail;
 pub use lease::{Held, Recovered};
+pub(crate) use manage::CANCEL_STANDS;
+pub use manage::{Edited, Ending, Filter, Rescheduled};
 pub use push::{BATCH_BYTES_MAX, BATCH_JOBS_MAX, Due};
 pub(crate) use reply::{array, bytes, int, text};
 #[doc(hidden)]

@@ -135,7 +135,7 @@ fn scheduled_history() -> Result<String> {
     Ok(serde_json::to_string(&history)?)
 }
 
-fn due_arg(due: Due) -> String {
+pub(super) fn due_arg(due: Due) -> String {
     match due {
         Due::In(delay) => format!("+{}", ms(delay)),
         Due::At(at) => format!("={at}"),

@@ -21,6 +21,8 @@ macro_rules! scripts {
 
 scripts! {
     BEAT = "beat.lua";
+    CANCEL = "find.lua" "trim.lua" "cancel.lua";
+    EDIT = "find.lua" "enqueue.lua" "edit.lua";
     EXCHANGE = "fence.lua" "exchange.lua";
     FAIL = "fence.lua" "trim.lua" "fail.lua";
     LEAVE = "leave.lua";
@@ -33,6 +35,8 @@ scripts! {
     REMOVE = "remove.lua";
     RENEW = "fence.lua" "renew.lua";
     REQUEUE = "enqueue.lua" "requeue.lua";
+    REQUEUE_ALL = "enqueue.lua" "requeue_all.lua";
+    RESCHEDULE = "find.lua" "reschedule.lua";
     RESUME = "resume.lua";
     SCHEDULE = "schedule.lua";
     SHOW = "show.lua";

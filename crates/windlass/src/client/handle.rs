@@ -6,7 +6,7 @@ use std::marker::PhantomData;
 use serde::de::DeserializeOwned;
 
 use super::Client;
-use crate::broker::Place;
+use crate::broker::{Ending, Place};
 use crate::error::{Error, Result};
 use crate::id::JobId;
 use crate::state::{History, State};
@@ -41,6 +41,14 @@ impl<T: DeserializeOwned> Handle<T> {
     /// When the store fails.
     pub async fn state(&self) -> Result<Option<State>> {
         state_of(&self.client.broker().show(&self.id).await?)
+    }
+
+    /// Cancels the job: it ends at once if it does not run, otherwise it is asked to stop.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn cancel(&self) -> Result<Ending> {
+        self.client.broker().cancel(&self.id, self.client.config()).await
     }
 
     /// Waits for the job's result, however long that takes; bound it with a timeout if you must. Nothing is

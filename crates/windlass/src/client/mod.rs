@@ -24,6 +24,7 @@ use crate::name::check_name;
 
 pub use handle::Handle;
 pub(crate) use handle::{split_record, state_of};
+pub(crate) use options::epoch_ms;
 pub use options::{KEY_LEN_MAX, Push};
 
 /// Pushes jobs into one namespace of a store. A clone is the same client; pushes of many tasks on one

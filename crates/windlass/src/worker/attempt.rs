@@ -44,12 +44,17 @@ pub(super) async fn run(shared: &Arc<Shared>, Ticket { taken, leash }: Ticket) -
         End::Returned
     } else {
         leash.start();
-        attempt(shared, &taken, leash).await
+        match attempt(shared, &taken, &leash).await {
+            End::Failed(failed) if leash.is_cancel_asked() => {
+                End::Failed(Box::new(Failed { failure: failed.failure.into_cancelled(), ..*failed }))
+            }
+            end => end,
+        }
     };
     Done { taken, end }
 }
 
-async fn attempt(shared: &Arc<Shared>, taken: &Taken, leash: Arc<Leash>) -> End {
+async fn attempt(shared: &Arc<Shared>, taken: &Taken, leash: &Arc<Leash>) -> End {
     let history = match &taken.history {
         Some(history) => serde_json::from_slice(history).unwrap_or_default(),
         None => History::default(),
@@ -68,6 +73,9 @@ async fn attempt(shared: &Arc<Shared>, taken: &Taken, leash: Arc<Leash>) -> End 
             result_ttl: envelope.result.map(Duration::from_millis),
         }))
     };
+    if leash.is_cancel_asked() {
+        return failed(Failure::cancel(), Default::default(), history);
+    }
     let Some(kind) = shared.kinds.get(&envelope.kind) else {
         return failed(Failure::park(&envelope.kind), Default::default(), history);
     };
@@ -81,14 +89,14 @@ async fn attempt(shared: &Arc<Shared>, taken: &Taken, leash: Arc<Leash>) -> End 
         Run::Async(run) => {
             let begun = catch_unwind(AssertUnwindSafe(|| run(envelope.args, context, keeps_result)));
             match begun.unwrap_or_else(|panic| Err(panicked(&*panic))) {
-                Ok(running) => within(running, &leash, limit).await,
+                Ok(running) => within(running, leash, limit).await,
                 Err(failure) => Some(Err(failure)),
             }
         }
         Run::Blocking(run) => {
             let (run, args) = (run.clone(), envelope.args.to_owned());
             let task = move || run(&args, &context, keeps_result);
-            on_thread(shared, task, &leash, limit).await
+            on_thread(shared, task, leash, limit).await
         }
     };
     match outcome {

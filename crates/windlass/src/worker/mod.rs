@@ -40,7 +40,7 @@ use order::Order;
 
 pub(crate) use duty::Duty;
 use hand::Hand;
-pub(crate) use hand::HoldKey;
+pub(crate) use hand::{EntryKey, HoldKey};
 use shared::Shared;
 pub use signal::Control;
 
