@@ -98,6 +98,11 @@ impl Keys {
         self.with("key:", key)
     }
 
+    /// What names the one job that is there of equal ones.
+    pub fn unique(&self, lock: &str) -> String {
+        self.with("unique:", lock)
+    }
+
     /// The result of a job.
     pub fn result(&self, id: &JobId) -> String {
         self.with("r:", id.as_str())
@@ -152,6 +157,7 @@ mod tests {
             keys.cancels(),
             keys.seq(),
             keys.enqueue_key("{other}"),
+            keys.unique("{other}"),
             keys.result(&id),
             keys.nudge("c"),
             keys.workers(),

@@ -59,6 +59,7 @@ mod random;
 mod retry;
 mod service;
 mod state;
+mod unique;
 mod worker;
 
 pub use windlass_conn::Connection;
@@ -78,4 +79,5 @@ pub use keys::{GROUP, Keys, SCHEMA_VERSION};
 pub use name::{NAME_LEN_MAX, check_name};
 pub use retry::Retry;
 pub use state::{AttemptError, ERROR_TEXT_MAX, ERRORS_MAX, History, State};
+pub use unique::{Pushed, UNIQUE_LIFE_DEFAULT, Unique, Until};
 pub use worker::{CONCURRENCY_MAX, Control, SHUTDOWN_TIMEOUT_DEFAULT, Summary, Worker};

@@ -14,6 +14,7 @@ mod recovery;
 mod results;
 mod signals;
 mod time;
+mod unique;
 mod working;
 mod world;
 
@@ -82,6 +83,18 @@ pub const CASES: &[Case] = cases! {
         the_dead_are_put_back_by_filter;
     order:
         weighted_queues_share_and_strict_ones_come_first;
+    unique:
+        an_equal_job_is_kept_out_until_the_first_is_done
+        an_equal_job_is_kept_out_until_the_first_has_started
+        a_second_push_is_refused_when_told_so
+        a_waiting_job_is_replaced_under_its_id
+        jobs_are_unique_by_fields_or_by_a_key
+        many_unique_jobs_are_pushed_at_once
+        equal_pushes_at_once_make_one_job
+        a_job_that_ended_in_any_way_keeps_nobody_out
+        a_job_that_is_to_be_retried_keeps_equal_ones_out
+        a_lock_is_forgotten_with_its_job
+        a_debounced_job_runs_once_with_the_last_arguments;
     outcomes:
         a_failing_job_is_retried_and_dies
         a_dead_job_can_be_tried_again
@@ -142,4 +155,7 @@ pub const TIME_CASES: &[Case] = cases! {
         a_silent_worker_leaves_the_list
         a_parked_job_dies_after_its_day
         a_parked_job_is_woken_before_its_day_has_passed;
+    unique:
+        a_window_of_uniqueness_ends_with_its_time
+        a_lock_lasts_beyond_the_time_of_its_job;
 };

@@ -209,13 +209,18 @@ impl Broker {
 
     /// Begins a call that finds one job; `more` are the keys after those of `find.lua`.
     fn by_id(&self, script: &Script, id: &JobId, more: &[String]) -> Cmd {
-        let queue = id.queue();
+        let mut keys = self.by_id_keys(id.queue());
+        keys.extend_from_slice(more);
+        let mut call = script.call(&keys);
+        call.arg(id.as_str());
+        call
+    }
+
+    /// The keys of `find.lua`.
+    pub(super) fn by_id_keys(&self, queue: &str) -> Vec<String> {
         let mut keys =
             vec![self.keys.jobs(), self.keys.moved(), self.keys.stream(queue), self.keys.suspect(queue)];
         keys.extend(self.keys.sets());
-        keys.extend_from_slice(more);
-        let mut call = script.call(&keys);
-        call.arg(id.as_str()).arg(id.entry());
-        call
+        keys
     }
 }

@@ -10,6 +10,7 @@ mod manage;
 mod push;
 mod reply;
 mod script;
+mod unique;
 
 use redis::aio::ConnectionLike;
 use redis::{Cmd, Value};
@@ -28,6 +29,7 @@ pub use push::{BATCH_BYTES_MAX, BATCH_JOBS_MAX, Due};
 pub(crate) use reply::{array, bytes, int, text};
 #[doc(hidden)]
 pub use script::hot_scripts;
+pub use unique::{Rule, Single};
 
 /// Runs the moves of one namespace on one connection. A clone shares the connection's session.
 #[derive(Clone)]

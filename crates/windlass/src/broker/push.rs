@@ -130,7 +130,7 @@ fn first_and_id(answer: Vec<redis::Value>) -> Result<(JobId, bool)> {
     Ok((JobId::parse(&text(id)?)?, int(&added)? == 1))
 }
 
-fn scheduled_history() -> Result<String> {
+pub(super) fn scheduled_history() -> Result<String> {
     let history = History { state: State::Scheduled, ..History::default() };
     Ok(serde_json::to_string(&history)?)
 }

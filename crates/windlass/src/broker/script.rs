@@ -30,8 +30,10 @@ scripts! {
     PRUNE = "trim.lua" "prune.lua";
     PUSH = "push.lua";
     PUSH_ONCE = "push_once.lua";
+    PUSH_UNIQUE = "find.lua" "enqueue.lua" "push_unique.lua";
     RECOVER = "trim.lua" "recover.lua";
     RELEASE = "fence.lua" "release.lua";
+    RELEASE_UNIQUE = "release_unique.lua";
     REMOVE = "remove.lua";
     RENEW = "fence.lua" "renew.lua";
     REQUEUE = "enqueue.lua" "requeue.lua";

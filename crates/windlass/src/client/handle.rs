@@ -10,12 +10,14 @@ use crate::broker::{Ending, Place};
 use crate::error::{Error, Result};
 use crate::id::JobId;
 use crate::state::{History, State};
+use crate::unique::Pushed;
 
 /// A pushed job. `T` is what it answers.
 pub struct Handle<T> {
     client: Client,
     id: JobId,
     keeps_result: Option<bool>,
+    pushed: Option<Pushed>,
     output: PhantomData<fn() -> T>,
 }
 
@@ -26,8 +28,21 @@ impl<T> fmt::Debug for Handle<T> {
 }
 
 impl<T: DeserializeOwned> Handle<T> {
-    pub(super) fn new(client: Client, id: JobId, keeps_result: Option<bool>) -> Self {
-        Self { client, id, keeps_result, output: PhantomData }
+    /// The handle of a job that this client pushed.
+    pub(super) fn pushed_by(client: Client, id: JobId, keeps_result: bool, pushed: Pushed) -> Self {
+        // The result of a job that was there before is kept as that one's push said.
+        let keeps_result = (pushed != Pushed::Kept).then_some(keeps_result);
+        Self { client, id, keeps_result, pushed: Some(pushed), output: PhantomData }
+    }
+
+    /// The handle of a job of which nothing is known.
+    pub(super) fn of(client: Client, id: JobId) -> Self {
+        Self { client, id, keeps_result: None, pushed: None, output: PhantomData }
+    }
+
+    /// What the push did; `None` for a handle that was made from an id.
+    pub fn pushed(&self) -> Option<Pushed> {
+        self.pushed
     }
 
     /// The job's id.

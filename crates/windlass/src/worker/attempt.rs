@@ -20,8 +20,12 @@ use crate::state::History;
 
 /// How an executor's work on a job ended.
 pub(super) enum End {
-    /// It succeeded, with its result when that is kept.
-    Completed(Option<(Vec<u8>, Duration)>),
+    /// It succeeded; the result is there when it is kept.
+    Completed {
+        result: Option<(Vec<u8>, Duration)>,
+        /// The lock that is not needed any more.
+        lock: Option<String>,
+    },
     /// It did not succeed.
     Failed(Box<Failed>),
     /// It was not run, or cut short: it is to be given back.
@@ -36,6 +40,8 @@ pub(super) struct Failed {
     pub(super) max_attempts: u32,
     pub(super) retry: crate::retry::Retry,
     pub(super) result_ttl: Option<Duration>,
+    /// The lock that is not needed any more once the job has ended.
+    pub(super) lock: Option<String>,
 }
 
 /// Runs a job, unless its lease was lost before it could begin.
@@ -71,6 +77,7 @@ async fn attempt(shared: &Arc<Shared>, taken: &Taken, leash: &Arc<Leash>) -> End
             max_attempts: envelope.max,
             retry,
             result_ttl: envelope.result.map(Duration::from_millis),
+            lock: envelope.unique.clone(),
         }))
     };
     if leash.is_cancel_asked() {
@@ -101,7 +108,10 @@ async fn attempt(shared: &Arc<Shared>, taken: &Taken, leash: &Arc<Leash>) -> End
     };
     match outcome {
         None => End::Returned,
-        Some(Ok(value)) => End::Completed(envelope.result.map(|ttl| (value, Duration::from_millis(ttl)))),
+        Some(Ok(value)) => End::Completed {
+            result: envelope.result.map(|ttl| (value, Duration::from_millis(ttl))),
+            lock: envelope.unique,
+        },
         Some(Err(failure)) => failed(failure, retry_of(kind), history),
     }
 }
@@ -115,6 +125,7 @@ fn garbage(history: History, reason: String) -> End {
         max_attempts: 1,
         retry: crate::retry::Retry::Never,
         result_ttl: None,
+        lock: None,
     }))
 }
 

@@ -20,6 +20,7 @@ pub(super) async fn tell(shared: &Shared, taken: Taken, failed: Failed) {
     let state = verdict.history.state;
     let kind = failed.kind.clone();
     let message = failed.failure.message.clone();
+    let lock = failed.lock.clone().filter(|_| state.is_final());
     let is_snooze = matches!(failed.failure.fate, Fate::Snooze(_));
     let was_held = match to_fail(key, &id, verdict, failed) {
         Ok(fail) => {
@@ -38,6 +39,7 @@ pub(super) async fn tell(shared: &Shared, taken: Taken, failed: Failed) {
         shared.summary().refused += 1;
         shared.events.emit(Event::LeaseLost { id });
     } else if !is_snooze {
+        shared.release_locks(lock.iter().map(|lock| (lock.as_str(), &id))).await;
         shared.summary().failed += 1;
         shared.events.emit(Event::Failed { id, kind, attempt, state, message });
     }
@@ -127,7 +129,7 @@ mod tests {
 
     fn failed(failure: Failure, history: History) -> Failed {
         let retry = Retry::Fixed(Duration::from_secs(7));
-        Failed { failure, kind: "k".into(), history, max_attempts: 3, retry, result_ttl: None }
+        Failed { failure, kind: "k".into(), history, max_attempts: 3, retry, result_ttl: None, lock: None }
     }
 
     #[test]
