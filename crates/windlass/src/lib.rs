@@ -77,7 +77,7 @@ pub use inspector::{Details, Inspector, Page, QueueInfo, Stats, WorkerInfo};
 pub use job::{Async, Blocking, BlockingJob, Job, Pushable};
 pub use keys::{GROUP, Keys, SCHEMA_VERSION};
 pub use name::{NAME_LEN_MAX, check_name};
-pub use retry::Retry;
+pub use retry::{Function, Retry};
 pub use state::{AttemptError, ERROR_TEXT_MAX, ERRORS_MAX, History, State};
 pub use unique::{Pushed, UNIQUE_LIFE_DEFAULT, Unique, Until};
 pub use worker::{CONCURRENCY_MAX, Control, SHUTDOWN_TIMEOUT_DEFAULT, Summary, Worker};

@@ -12,6 +12,7 @@ mod outcomes;
 mod process;
 mod recovery;
 mod results;
+mod retries;
 mod signals;
 mod time;
 mod unique;
@@ -106,6 +107,11 @@ pub const CASES: &[Case] = cases! {
         garbage_dies_with_a_reason_and_the_worker_lives
         arguments_of_the_wrong_shape_fail
         an_unknown_kind_is_parked_until_somebody_knows_it;
+    retries:
+        a_policy_chooses_by_the_kind_of_error
+        a_handlers_word_goes_before_the_policy
+        a_list_says_each_wait_in_turn
+        a_policy_that_panics_is_replaced_by_the_default;
     process:
         a_killed_process_loses_nothing;
     signals:
