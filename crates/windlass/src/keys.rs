@@ -108,6 +108,11 @@ impl Keys {
         self.with("r:", id.as_str())
     }
 
+    /// How far a job is, and its log.
+    pub fn progress(&self, id: &JobId) -> String {
+        self.with("p:", id.as_str())
+    }
+
     /// The stream that interrupts one client's wait for results.
     pub fn nudge(&self, client: &str) -> String {
         self.with("nudge:", client)
@@ -159,6 +164,7 @@ mod tests {
             keys.enqueue_key("{other}"),
             keys.unique("{other}"),
             keys.result(&id),
+            keys.progress(&id),
             keys.nudge("c"),
             keys.workers(),
             keys.worker("w"),

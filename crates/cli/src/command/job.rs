@@ -3,7 +3,7 @@
 use anyhow::anyhow;
 use serde_json::json;
 use serde_json::value::RawValue;
-use windlass::{Details, Edited, Ending, Filter, Inspector, JobId, Push, Rescheduled, State};
+use windlass::{Details, Edited, Ending, Filter, Inspector, JobId, Progress, Push, Rescheduled, State};
 
 use super::{client, done};
 use crate::args::JobCommand;
@@ -27,10 +27,12 @@ pub async fn run(command: JobCommand, store: &Store) -> Result<()> {
         }
         JobCommand::Show { id } => {
             let id = parse(&id)?;
-            let details = client(store).await?.inspector().show(&id).await?;
+            let inspector = client(store).await?.inspector();
+            let details = inspector.show(&id).await?;
             let details =
                 details.ok_or_else(|| anyhow!("no job {id}: it never was, or has ended and is forgotten"))?;
-            show(&details, store)
+            let progress = inspector.progress(&id).await?;
+            show(&details, progress.as_ref(), store)
         }
         JobCommand::Retry { id: None, all: _, state, kind, queue } => {
             let filter = Filter { state: parse_state(&state)?, kind, queue };
@@ -154,9 +156,16 @@ async fn list(inspector: &Inspector, state: State, queue: &str, limit: usize, st
     Ok(())
 }
 
-fn show(job: &Details, store: &Store) -> Result<()> {
+fn show(job: &Details, progress: Option<&Progress>, store: &Store) -> Result<()> {
     if store.json {
-        return output::json(&describe(job));
+        let mut described = describe(job);
+        if let Some(Progress { percent, message, at_ms, log, .. }) = progress {
+            let log: Vec<_> =
+                log.iter().map(|line| json!({ "at_ms": line.at_ms, "text": line.text })).collect();
+            described["progress"] =
+                json!({ "percent": percent, "message": message, "at_ms": at_ms, "log": log });
+        }
+        return output::json(&described);
     }
     println!("id        {}", job.id);
     println!("state     {}", job.state);
@@ -174,12 +183,22 @@ fn show(job: &Details, store: &Store) -> Result<()> {
     if let Some(result) = &job.result {
         println!("result    {result}");
     }
+    if let Some(progress) = progress {
+        println!("progress  {} % {}", progress.percent, progress.message);
+    }
     println!("envelope  {}", String::from_utf8_lossy(&job.envelope));
     for error in &job.history.errors {
         println!("\n{} {}: {}", time(Some(error.at)), error.class, error.message);
         if let Some(backtrace) = &error.backtrace {
             println!("{backtrace}");
         }
+    }
+    let log = progress.map(|progress| progress.log.as_slice()).unwrap_or_default();
+    if !log.is_empty() {
+        println!();
+    }
+    for line in log {
+        println!("{} {}", time(Some(line.at_ms)), line.text);
     }
     Ok(())
 }

@@ -10,6 +10,7 @@ mod moves;
 mod order;
 mod outcomes;
 mod process;
+mod progress;
 mod recovery;
 mod results;
 mod retries;
@@ -112,6 +113,10 @@ pub const CASES: &[Case] = cases! {
         a_handlers_word_goes_before_the_policy
         a_list_says_each_wait_in_turn
         a_policy_that_panics_is_replaced_by_the_default;
+    progress:
+        a_running_job_tells_how_far_it_is
+        a_log_keeps_its_last_lines_and_the_progress
+        a_worker_that_lost_the_job_tells_nothing;
     process:
         a_killed_process_loses_nothing;
     signals:

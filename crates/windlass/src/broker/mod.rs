@@ -7,6 +7,7 @@ mod exchange;
 mod fail;
 mod lease;
 mod manage;
+mod progress;
 mod push;
 mod reply;
 mod script;
@@ -25,6 +26,7 @@ pub use fail::Fail;
 pub use lease::{Held, Recovered};
 pub(crate) use manage::CANCEL_STANDS;
 pub use manage::{Edited, Ending, Filter, Rescheduled};
+pub use progress::Note;
 pub use push::{BATCH_BYTES_MAX, BATCH_JOBS_MAX, Due};
 pub(crate) use reply::{array, bytes, int, text};
 #[doc(hidden)]

@@ -26,6 +26,7 @@ scripts! {
     EXCHANGE = "fence.lua" "exchange.lua";
     FAIL = "fence.lua" "trim.lua" "fail.lua";
     LEAVE = "leave.lua";
+    PROGRESS = "fence.lua" "progress.lua";
     PROMOTE = "enqueue.lua" "promote.lua";
     PRUNE = "trim.lua" "prune.lua";
     PUSH = "push.lua";

@@ -9,6 +9,7 @@ use super::Client;
 use crate::broker::{Ending, Place};
 use crate::error::{Error, Result};
 use crate::id::JobId;
+use crate::progress::Progress;
 use crate::state::{History, State};
 use crate::unique::Pushed;
 
@@ -56,6 +57,14 @@ impl<T: DeserializeOwned> Handle<T> {
     /// When the store fails.
     pub async fn state(&self) -> Result<Option<State>> {
         state_of(&self.client.broker().show(&self.id).await?)
+    }
+
+    /// How far the job is and the last lines of its log; `None` when it told nothing, or that is forgotten.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn progress(&self) -> Result<Option<Progress>> {
+        self.client.broker().progress(&self.id).await
     }
 
     /// Cancels the job: it ends at once if it does not run, otherwise it is asked to stop.

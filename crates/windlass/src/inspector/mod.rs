@@ -10,6 +10,7 @@ use crate::envelope::Envelope;
 use crate::error::{Error, Result};
 use crate::id::{EntryId, JobId};
 use crate::keys::GROUP;
+use crate::progress::Progress;
 use crate::state::{History, State};
 
 /// Looks at one namespace, and manages it.
@@ -174,6 +175,14 @@ impl Inspector {
             }
             Place::Nowhere => return Ok(None),
         }))
+    }
+
+    /// How far a job is and the last lines of its log; `None` when it told nothing, or that is forgotten.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn progress(&self, id: &JobId) -> Result<Option<Progress>> {
+        self.client.broker().progress(id).await
     }
 
     /// Jobs of one state: those that are stored by time, those of a queue by age. `from` is the `next` of

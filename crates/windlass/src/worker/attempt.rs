@@ -12,7 +12,7 @@ use super::Shared;
 use super::executor::Done;
 use super::hand::Ticket;
 use super::kind::{Kind, Run, Running};
-use crate::broker::Taken;
+use crate::broker::{Held, Taken};
 use crate::context::{Context, Facts, Leash, Pull};
 use crate::envelope::Envelope;
 use crate::failure::{Failure, Fate, Outcome};
@@ -154,7 +154,7 @@ fn time_limit(shared: &Shared, envelope: &Envelope<'_>) -> Outcome<Option<Durati
 }
 
 fn context(
-    shared: &Shared,
+    shared: &Arc<Shared>,
     taken: &Taken,
     history: &History,
     envelope: &Envelope<'_>,
@@ -162,6 +162,7 @@ fn context(
 ) -> Context {
     let facts = Facts {
         id: shared.id_of(taken),
+        held: Held::of(taken),
         kind: envelope.kind.to_string(),
         attempt: history.attempts.saturating_add(taken.count),
         max_attempts: envelope.max,
@@ -170,7 +171,7 @@ fn context(
         reply: envelope.reply.clone(),
         deadline_ms: envelope.deadline,
     };
-    Context::new(facts, shared.client.clone(), leash, tokio::runtime::Handle::current())
+    Context::new(facts, shared.clone(), leash, tokio::runtime::Handle::current())
 }
 
 /// Drives a job until it ends, its time is up, or its leash is pulled; `None` when it was pulled.
