@@ -25,6 +25,9 @@ pub struct StoreArgs {
     /// The namespace that keeps applications on one store apart [default: default]
     #[arg(long, global = true, value_name = "NS")]
     pub namespace: Option<String>,
+    /// Certificates in PEM form that a rediss:// store may be known by, besides those that this machine trusts
+    #[arg(long, global = true, value_name = "PATH")]
+    pub ca_file: Option<PathBuf>,
     /// Answer with JSON, one value a line
     #[arg(long, global = true)]
     pub json: bool,
