@@ -25,6 +25,9 @@ pub struct StoreArgs {
     /// The namespace that keeps applications on one store apart [default: default]
     #[arg(long, global = true, value_name = "NS")]
     pub namespace: Option<String>,
+    /// Certificates in PEM form that a rediss:// store may be known by, besides those that this machine trusts
+    #[arg(long, global = true, value_name = "PATH")]
+    pub ca_file: Option<PathBuf>,
     /// Answer with JSON, one value a line
     #[arg(long, global = true)]
     pub json: bool,
@@ -40,6 +43,9 @@ pub enum Command {
     /// Look at queues, pause and resume them
     #[command(subcommand)]
     Queue(QueueCommand),
+    /// Push jobs at times of the calendar
+    #[command(subcommand)]
+    Cron(CronCommand),
     /// Measure a store
     #[command(subcommand)]
     Bench(BenchCommand),
@@ -96,10 +102,52 @@ pub enum JobCommand {
         /// The job's id, as push printed it
         id: String,
     },
-    /// Move a scheduled, failed or dead job to its queue now
+    /// Move a scheduled, failed or dead job to its queue now, or all that are dead
     Retry {
         /// The job's id
+        #[arg(required_unless_present = "all", conflicts_with = "all")]
+        id: Option<String>,
+        /// All of one state, narrowed by --kind and --queue
+        #[arg(long)]
+        all: bool,
+        /// With --all: the state
+        #[arg(long, default_value = "dead", requires = "all")]
+        state: String,
+        /// With --all: only jobs of this kind
+        #[arg(long, requires = "all")]
+        kind: Option<String>,
+        /// With --all: only jobs of this queue
+        #[arg(long, requires = "all")]
+        queue: Option<String>,
+    },
+    /// Cancel a job; one that is running is asked to stop
+    Cancel {
+        /// The job's id
         id: String,
+    },
+    /// Put a job that is not running among the dead
+    Kill {
+        /// The job's id
+        id: String,
+    },
+    /// Set when a job that is not running is due
+    Reschedule {
+        /// The job's id
+        id: String,
+        /// How long from now, such as 90s, 5m, 2h or 1d
+        #[arg(long = "in", value_name = "DURATION", value_parser = parse_duration)]
+        delay: Duration,
+    },
+    /// Give a job that is not running other arguments
+    Edit {
+        /// The job's id
+        id: String,
+        /// The arguments, as JSON
+        #[arg(long, value_name = "JSON")]
+        args: String,
+        /// And move it to its queue now
+        #[arg(long)]
+        retry: bool,
     },
     /// Remove a job that is not running
     Rm {
@@ -134,6 +182,63 @@ pub enum QueueCommand {
         /// The queue
         queue: String,
     },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum CronCommand {
+    /// List entries with their next times
+    Ls,
+    /// Add an entry, or change the one of its name
+    Add(CronAddArgs),
+    /// Push nothing for an entry until it is resumed
+    Pause {
+        /// The entry's name
+        name: String,
+    },
+    /// Let a paused entry go on with its next time
+    Resume {
+        /// The entry's name
+        name: String,
+    },
+    /// Remove an entry; jobs that it has pushed stay
+    Rm {
+        /// The entry's name
+        name: String,
+    },
+    /// Push an entry's job now; its times stay as they are
+    Run {
+        /// The entry's name
+        name: String,
+    },
+}
+
+#[derive(Clone, Debug, clap::Args)]
+pub struct CronAddArgs {
+    /// The entry's name
+    pub name: String,
+    /// When, such as "*/15 * * * *": minute, hour, day-of-month, month, day-of-week, or six fields with the
+    /// second first, or @hourly, @daily, @weekly, @monthly, @yearly
+    pub spec: String,
+    /// The job's kind
+    pub kind: String,
+    /// The queue
+    #[arg(long, default_value = "default")]
+    pub queue: String,
+    /// The arguments, as JSON
+    #[arg(long, value_name = "JSON", default_value = "null")]
+    pub args: String,
+    /// The time zone, such as Europe/Berlin
+    #[arg(long, default_value = "UTC")]
+    pub zone: String,
+    /// Run up to this much later, such as 30s or 5m
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration, default_value = "0s")]
+    pub jitter: Duration,
+    /// What to do about times that passed while no worker ran: skip them, run once, or all:N to run for each of the newest N
+    #[arg(long, value_name = "skip|once|all:N", default_value = "once")]
+    pub catch_up: String,
+    /// What to do when the last job has not ended
+    #[arg(long, value_name = "allow|skip", default_value = "allow")]
+    pub overlap: String,
 }
 
 #[derive(Debug, Subcommand)]

@@ -57,6 +57,9 @@ pub struct Envelope<'a, A = &'a RawValue> {
     /// The enqueue key that the job was pushed with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
+    /// The lock that is of no use any more once the job has ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unique: Option<String>,
     /// What the job before it answered, for one that follows.
     #[serde(borrow, default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     pub prev: Option<Raw<'a>>,
@@ -114,6 +117,7 @@ impl<'a, A> Envelope<'a, A> {
             trace: None,
             result: None,
             key: None,
+            unique: None,
             prev: None,
             flow: None,
         }
@@ -168,6 +172,7 @@ mod tests {
         (envelope.expires, envelope.deadline, envelope.result) = (Some(5), Some(6), Some(7));
         (envelope.reply, envelope.trace, envelope.key) =
             (Some("r".into()), Some("t".into()), Some("k".into()));
+        envelope.unique = Some("u".into());
         envelope.meta = Some([("a".to_owned(), 1.into())].into_iter().collect());
         let nothing = RawValue::from_string("null".into()).unwrap();
         envelope.prev = Some(Raw(&nothing));
@@ -193,6 +198,7 @@ mod tests {
             trace: read.trace.clone(),
             result: read.result,
             key: read.key.clone(),
+            unique: read.unique.clone(),
             prev: read.prev,
             flow: read.flow.clone(),
         }

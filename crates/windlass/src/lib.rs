@@ -39,13 +39,15 @@
 //! # Modules, in reading order
 //!
 //! `keys`, `id`, `envelope`, `state`: what is stored. `broker` and its scripts: the moves, each atomic.
-//! `job`, `failure`, `retry`, `context`: what a user writes. `client`, `inspector`: what pushes and looks.
+//! `job`, `failure`, `retry`, `context`, `cron` (a feature, on by default): what a user writes. `client`, `inspector`: what pushes and looks.
 //! `flow`: jobs that follow on others. `worker`, `service`: what runs jobs. `docs/protocol.md` tells all that another language needs.
 
 pub mod broker;
 mod client;
 mod config;
 mod context;
+#[cfg(feature = "cron")]
+mod cron;
 mod envelope;
 mod error;
 mod event;
@@ -56,17 +58,22 @@ mod inspector;
 mod job;
 mod keys;
 mod name;
+mod progress;
 mod random;
 mod retry;
 mod service;
 mod state;
+mod unique;
 mod worker;
 
 pub use windlass_conn::Connection;
 
+pub use broker::{Edited, Ending, Filter, Rescheduled};
 pub use client::{Client, Handle, KEY_LEN_MAX, Push};
 pub use config::{Config, LEASE_MIN, PAYLOAD_LIMIT_MAX};
 pub use context::Context;
+#[cfg(feature = "cron")]
+pub use cron::{CATCH_UP_MAX, CatchUp, Cron, CronInfo, Crontab, JITTER_MAX, Overlap};
 pub use envelope::{ENVELOPE_VERSION, Envelope, MAX_ATTEMPTS_DEFAULT, Raw};
 pub use error::{Error, Result};
 pub use event::Event;
@@ -80,6 +87,8 @@ pub use inspector::{Details, Inspector, Page, QueueInfo, Stats, WorkerInfo};
 pub use job::{Async, Blocking, BlockingJob, Job, Pushable};
 pub use keys::{GROUP, Keys, SCHEMA_VERSION};
 pub use name::{NAME_LEN_MAX, check_name};
-pub use retry::Retry;
+pub use progress::{LOG_LINE_MAX, LogLine, PROGRESS_MESSAGE_MAX, PROGRESS_NOTES_MAX, PROGRESS_TTL, Progress};
+pub use retry::{Function, Retry};
 pub use state::{AttemptError, ERROR_TEXT_MAX, ERRORS_MAX, History, State};
+pub use unique::{Pushed, UNIQUE_LIFE_DEFAULT, Unique, Until};
 pub use worker::{CONCURRENCY_MAX, Control, SHUTDOWN_TIMEOUT_DEFAULT, Summary, Worker};

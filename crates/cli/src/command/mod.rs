@@ -9,6 +9,7 @@ use crate::exit::{CANNOT_CONNECT, CONFIGURATION, Failure, Result};
 use crate::settings::{self, Store};
 use crate::{bench, output};
 
+mod cron;
 mod job;
 mod queue;
 mod serve;
@@ -28,6 +29,7 @@ pub fn run(args: Args) -> Result<()> {
             Command::Serve(serve) => serve::run(settings::serve(serve)?).await,
             Command::Job(command) => job::run(command, &settings::store(&args.store)?).await,
             Command::Queue(command) => queue::run(command, &settings::store(&args.store)?).await,
+            Command::Cron(command) => cron::run(command, &settings::store(&args.store)?).await,
             Command::Bench(BenchCommand::Jobs(bench)) => {
                 bench::jobs::run(&bench, &settings::store(&args.store)?).await
             }
@@ -48,7 +50,11 @@ pub async fn connect(store: &Store) -> Result<Connection> {
 /// As [`connect`], with the durability of a directory.
 pub async fn connect_with(store: &Store, durability: windlass_db::Durability) -> Result<Connection> {
     let database = windlass_db::Config { durability, ..windlass_db::Config::default() };
-    let config = windlass_conn::Config { database, ..windlass_conn::Config::default() };
+    let config = windlass_conn::Config {
+        database,
+        ca_file: store.ca_file.clone(),
+        ..windlass_conn::Config::default()
+    };
     Connection::open_with(&store.url, config).await.map_err(|error| match windlass_conn::Error::of(&error) {
         Some(
             own @ (windlass_conn::Error::BadUrl { .. }

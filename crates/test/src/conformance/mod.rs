@@ -7,7 +7,9 @@
 mod act;
 mod batch;
 mod chain;
+mod control;
 mod count;
+mod cron;
 mod group;
 mod lease;
 mod moves;
@@ -15,10 +17,13 @@ mod nesting;
 mod order;
 mod outcomes;
 mod process;
+mod progress;
 mod recovery;
 mod results;
+mod retries;
 mod signals;
 mod time;
+mod unique;
 mod working;
 mod world;
 
@@ -71,8 +76,34 @@ pub const CASES: &[Case] = cases! {
         only_the_running_suspect_is_blamed_and_dies_in_the_end
         released_jobs_are_taken_first_and_uncounted
         a_worker_that_leaves_gives_back_what_it_never_knew;
+    control:
+        a_job_that_does_not_run_is_cancelled_in_any_state
+        a_cancelled_job_can_be_tried_again
+        the_token_of_a_cancelled_job_fires_and_its_failure_is_final
+        a_blocking_job_sees_that_it_is_cancelled
+        a_job_that_succeeds_in_spite_of_its_cancel_is_completed
+        a_cancel_reaches_whoever_takes_over_from_a_dead_worker
+        whoever_waits_for_a_cancelled_job_is_told
+        the_cancelled_are_bounded
+        only_a_job_that_does_not_run_is_killed
+        a_job_is_rescheduled_in_any_state
+        an_edited_job_runs_with_its_new_arguments
+        an_edit_does_not_overwrite_another
+        the_dead_are_put_back_by_filter;
     order:
         weighted_queues_share_and_strict_ones_come_first;
+    unique:
+        an_equal_job_is_kept_out_until_the_first_is_done
+        an_equal_job_is_kept_out_until_the_first_has_started
+        a_second_push_is_refused_when_told_so
+        a_waiting_job_is_replaced_under_its_id
+        jobs_are_unique_by_fields_or_by_a_key
+        many_unique_jobs_are_pushed_at_once
+        equal_pushes_at_once_make_one_job
+        a_job_that_ended_in_any_way_keeps_nobody_out
+        a_job_that_is_to_be_retried_keeps_equal_ones_out
+        a_lock_is_forgotten_with_its_job
+        a_debounced_job_runs_once_with_the_last_arguments;
     outcomes:
         a_failing_job_is_retried_and_dies
         a_dead_job_can_be_tried_again
@@ -84,6 +115,15 @@ pub const CASES: &[Case] = cases! {
         garbage_dies_with_a_reason_and_the_worker_lives
         arguments_of_the_wrong_shape_fail
         an_unknown_kind_is_parked_until_somebody_knows_it;
+    retries:
+        a_policy_chooses_by_the_kind_of_error
+        a_handlers_word_goes_before_the_policy
+        a_list_says_each_wait_in_turn
+        a_policy_that_panics_is_replaced_by_the_default;
+    progress:
+        a_running_job_tells_how_far_it_is
+        a_log_keeps_its_last_lines_and_the_progress
+        a_worker_that_lost_the_job_tells_nothing;
     process:
         a_killed_process_loses_nothing;
     signals:
@@ -142,6 +182,11 @@ pub const CASES: &[Case] = cases! {
         an_empty_group_still_calls_back
         a_failed_group_calls_back_by_its_policy
         the_results_of_a_group_have_a_bound;
+    cron:
+        every_cron_entry_is_listed
+        a_job_run_by_hand_is_pushed_at_once
+        an_entry_that_cannot_be_used_is_refused
+        an_entry_of_every_second_runs_in_time;
 };
 
 /// The cases that move the store's time: each has a store [by a clock](Store::by_clock) for itself.
@@ -153,6 +198,20 @@ pub const TIME_CASES: &[Case] = cases! {
         a_lost_fetch_reply_of_a_living_worker_comes_back
         a_worker_resumes_what_a_dead_one_began
         renewal_keeps_a_long_job;
+    cron:
+        a_cron_entry_is_never_early
+        many_instances_fire_once
+        three_workers_fire_once
+        a_seen_entry_is_left_to_whoever_comes_next
+        missed_times_are_made_up_as_the_policy_says
+        many_missed_times_are_made_up_in_order
+        an_overlap_is_left_out
+        a_pause_pushes_nothing_and_makes_nothing_up
+        a_changed_entry_goes_on_or_begins_anew
+        a_removed_entry_pushes_nothing
+        jitter_is_waited_for
+        an_unusable_entry_holds_nothing_up
+        an_entry_in_code_survives_its_worker;
     time:
         a_delayed_job_is_due_by_the_stores_clock
         a_retry_waits_for_its_time
@@ -167,4 +226,7 @@ pub const TIME_CASES: &[Case] = cases! {
         an_ended_batch_is_forgotten_after_its_time;
     count:
         a_parked_job_that_dies_counts_in_its_batch;
+    unique:
+        a_window_of_uniqueness_ends_with_its_time
+        a_lock_lasts_beyond_the_time_of_its_job;
 };

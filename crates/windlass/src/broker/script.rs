@@ -14,8 +14,8 @@ pub(super) struct Script {
 }
 
 macro_rules! scripts {
-    ($($name:ident = $($file:literal)+;)+) => {
-        $(pub(super) static $name: LazyLock<Script> = LazyLock::new(|| Script::new(concat!($(include_str!(concat!("../../lua/", $file))),+)));)+
+    ($($(#[$attribute:meta])? $name:ident = $($file:literal)+;)+) => {
+        $($(#[$attribute])? pub(super) static $name: LazyLock<Script> = LazyLock::new(|| Script::new(concat!($(include_str!(concat!("../../lua/", $file))),+)));)+
     };
 }
 
@@ -24,19 +24,42 @@ scripts! {
     BATCH_LOOK = "batch_look.lua";
     BATCH_PUSH = "hooks.lua" "batch_push.lua";
     BEAT = "beat.lua";
+    #[cfg(feature = "cron")]
+    CRON_DUE = "cron_due.lua";
+    #[cfg(feature = "cron")]
+    CRON_FIRE = "cron_fire.lua";
+    #[cfg(feature = "cron")]
+    CRON_LIST = "cron_list.lua";
+    #[cfg(feature = "cron")]
+    CRON_PAUSE = "cron_pause.lua";
+    #[cfg(feature = "cron")]
+    CRON_PUT = "cron_put.lua";
+    #[cfg(feature = "cron")]
+    CRON_REMOVE = "cron_remove.lua";
+    #[cfg(feature = "cron")]
+    CRON_RESUME = "cron_resume.lua";
+    #[cfg(feature = "cron")]
+    CRON_RUN = "cron_run.lua";
+    CANCEL = "find.lua" "trim.lua" "hooks.lua" "cancel.lua";
+    EDIT = "find.lua" "enqueue.lua" "hooks.lua" "edit.lua";
     EXCHANGE = "fence.lua" "exchange.lua";
     FAIL = "fence.lua" "trim.lua" "fail.lua";
     FAIL_FLOW = "fence.lua" "trim.lua" "hooks.lua" "fail.lua";
     LEAVE = "leave.lua";
+    PROGRESS = "fence.lua" "progress.lua";
     PROMOTE = "enqueue.lua" "promote.lua";
     PRUNE = "trim.lua" "hooks.lua" "prune.lua";
     PUSH = "push.lua";
     PUSH_ONCE = "push_once.lua";
+    PUSH_UNIQUE = "find.lua" "enqueue.lua" "push_unique.lua";
     RECOVER = "trim.lua" "hooks.lua" "recover.lua";
     RELEASE = "fence.lua" "release.lua";
+    RELEASE_UNIQUE = "release_unique.lua";
     REMOVE = "hooks.lua" "remove.lua";
     RENEW = "fence.lua" "renew.lua";
     REQUEUE = "enqueue.lua" "hooks.lua" "requeue.lua";
+    REQUEUE_ALL = "enqueue.lua" "hooks.lua" "requeue_all.lua";
+    RESCHEDULE = "find.lua" "hooks.lua" "reschedule.lua";
     RESUME = "resume.lua";
     SCHEDULE = "schedule.lua";
     SETTLE = "fence.lua" "hooks.lua" "settle.lua";

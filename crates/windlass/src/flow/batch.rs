@@ -80,7 +80,7 @@ impl Batch {
         self.push_with(job, Push::new()).await
     }
 
-    /// Pushes a job with options; a key among them is an error.
+    /// Pushes a job with options; a key or uniqueness among them is an error.
     ///
     /// # Errors
     /// As [`push`](Self::push).
@@ -128,12 +128,10 @@ impl Batch {
     /// Pushes a chain to the batch, which waits for all of it: each of its jobs counts from when it is pushed.
     ///
     /// # Errors
-    /// As [`push`](Self::push) and [`Client::push_chain`]; the first job cannot have a key.
+    /// As [`push`](Self::push) and [`Client::push_chain`]; the first job cannot have a key nor be unique.
     pub async fn push_chain(&self, chain: Chain) -> Result<JobId> {
         let (first, options) = chain.into_first(Some(&self.id))?;
-        if options.key.is_some() {
-            return Err(no_key());
-        }
+        check_fit(&options)?;
         let (kind, limit) = ("a chain", self.client.config().max_payload);
         if first.job.len() > limit {
             return Err(Error::Payload { kind: kind.into(), size: first.job.len(), limit });
@@ -183,9 +181,7 @@ impl Batch {
         options: &Push,
         what: Jobs,
     ) -> Result<(u64, Option<JobId>)> {
-        if options.key.is_some() {
-            return Err(no_key());
-        }
+        check_fit(options)?;
         let queue = options.queue.as_deref().unwrap_or(J::QUEUE);
         check_name("queue", queue)?;
         let is_group = what == Jobs::OfGroup;
@@ -200,7 +196,7 @@ impl Batch {
                 let mut envelope = envelope_of(&job, options);
                 let n = is_group.then_some(n as u64);
                 envelope.flow = Some(Box::new(Flow { batch: Some(self.id.clone()), n, ..Flow::default() }));
-                self.client.to_bytes(&envelope)
+                self.client.encode(queue, envelope, options)
             })
             .peekable();
         let (mut count, mut last, mut create) = (0, None, create);
@@ -209,7 +205,7 @@ impl Batch {
             let is_last = encoded.peek().is_none();
             let closes = is_last && what != Jobs::Only;
             if !jobs.is_empty() || !create.is_empty() || closes {
-                let jobs: Vec<&[u8]> = jobs.iter().map(Vec::as_slice).collect();
+                let jobs: Vec<&[u8]> = jobs.iter().map(AsRef::as_ref).collect();
                 let push = BatchPush { create, jobs: &jobs, is_group, closes, ..self.push_of(queue) };
                 let ids = self.call(BatchPush { due: options.due, ..push }).await?;
                 count += ids.len() as u64;
@@ -255,6 +251,13 @@ impl Client {
     }
 }
 
-fn no_key() -> Error {
-    Error::Config(vec!["a key cannot be given to jobs of a batch, which counts each that is pushed".into()])
+/// A batch counts each job that is pushed to it, so that none may turn out to be there already.
+fn check_fit(options: &Push) -> Result<()> {
+    let problem =
+        |what: &str| Err(Error::Config(vec![format!("a job of a batch {what}, it counts by itself")]));
+    match options {
+        Push { key: Some(_), .. } => problem("cannot have a key"),
+        Push { unique: Some(_), .. } => problem("cannot be unique"),
+        _ => Ok(()),
+    }
 }

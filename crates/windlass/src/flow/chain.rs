@@ -75,12 +75,13 @@ impl Chain {
         self.then_with(job, Push::new())
     }
 
-    /// Adds a job with options. Only the first one can be delayed or have a key.
+    /// Adds a job with options. Only the first one can be delayed, unique or have a key.
     pub fn then_with<Style, J: Pushable<Style>>(mut self, job: J, mut options: Push) -> Self {
         if self.steps.is_empty() {
             self.first.due = options.due.take();
             self.first.key = options.key.take();
             self.first.key_ttl = options.key_ttl.take();
+            self.first.unique = options.unique.take();
         }
         match Step::new(&job, &options) {
             Ok(step) => self.steps.push(step),
@@ -138,6 +139,6 @@ impl Client {
         let (first, options) = chain.into_first(None)?;
         let envelope =
             Envelope::parse(first.job.as_bytes()).map_err(|_| Error::Answer("a step is an envelope"))?;
-        self.send(&first.queue, &envelope, &options).await
+        Ok(self.send(&first.queue, envelope, &options).await?.0)
     }
 }

@@ -126,6 +126,9 @@ impl Step {
         if options.key.is_some() {
             return problem("cannot have a key, it comes once with them");
         }
+        if options.unique.is_some() {
+            return problem("cannot be unique, it comes once with them");
+        }
         let envelope = envelope_of(job, options);
         check_name("kind", &envelope.kind)?;
         let queue = options.queue.as_deref().unwrap_or(J::QUEUE).to_owned();

@@ -21,10 +21,18 @@ use crate::state::History;
 
 /// How an executor's work on a job ended.
 pub(super) enum End {
-    /// It succeeded, with its result when that is kept.
-    Completed(Option<(Vec<u8>, Duration)>),
+    /// It succeeded; the result is there when it is kept.
+    Completed {
+        result: Option<(Vec<u8>, Duration)>,
+        /// The lock that is not needed any more.
+        lock: Option<String>,
+    },
     /// It succeeded, and something follows from that.
-    Settled(Box<Settle>),
+    Settled {
+        settle: Box<Settle>,
+        /// The lock that is not needed any more.
+        lock: Option<String>,
+    },
     /// It did not succeed.
     Failed(Box<Failed>),
     /// It was not run, or cut short: it is to be given back.
@@ -40,6 +48,8 @@ pub(super) struct Failed {
     pub(super) retry: crate::retry::Retry,
     pub(super) result_ttl: Option<Duration>,
     pub(super) flow: Option<Box<Flow>>,
+    /// The lock that is not needed any more once the job has ended.
+    pub(super) lock: Option<String>,
 }
 
 /// Runs a job, unless its lease was lost before it could begin.
@@ -48,12 +58,17 @@ pub(super) async fn run(shared: &Arc<Shared>, Ticket { taken, leash }: Ticket) -
         End::Returned
     } else {
         leash.start();
-        attempt(shared, &taken, leash).await
+        match attempt(shared, &taken, &leash).await {
+            End::Failed(failed) if leash.is_cancel_asked() => {
+                End::Failed(Box::new(Failed { failure: failed.failure.into_cancelled(), ..*failed }))
+            }
+            end => end,
+        }
     };
     Done { taken, end }
 }
 
-async fn attempt(shared: &Arc<Shared>, taken: &Taken, leash: Arc<Leash>) -> End {
+async fn attempt(shared: &Arc<Shared>, taken: &Taken, leash: &Arc<Leash>) -> End {
     let history = match &taken.history {
         Some(history) => serde_json::from_slice(history).unwrap_or_default(),
         None => History::default(),
@@ -70,10 +85,14 @@ async fn attempt(shared: &Arc<Shared>, taken: &Taken, leash: Arc<Leash>) -> End 
             max_attempts: envelope.max,
             retry,
             result_ttl: envelope.result.map(Duration::from_millis),
+            lock: envelope.unique.clone(),
             flow: envelope.flow.clone(),
         }))
     };
     let flow = envelope.flow.as_deref();
+    if leash.is_cancel_asked() {
+        return failed(Failure::cancel(), Default::default(), history);
+    }
     // Only a job of a batch asks the store whether it may still begin.
     if let Some(batch) = flow.and_then(|flow| flow.batch.as_deref())
         && shared.until_answered(|| shared.broker.is_batch_cancelled(batch)).await
@@ -93,22 +112,25 @@ async fn attempt(shared: &Arc<Shared>, taken: &Taken, leash: Arc<Leash>) -> End 
         Run::Async(run) => {
             let begun = catch_unwind(AssertUnwindSafe(|| run(envelope.args, context, keeps_result)));
             match begun.unwrap_or_else(|panic| Err(panicked(&*panic))) {
-                Ok(running) => within(running, &leash, limit).await,
+                Ok(running) => within(running, leash, limit).await,
                 Err(failure) => Some(Err(failure)),
             }
         }
         Run::Blocking(run) => {
             let (run, args) = (run.clone(), envelope.args.to_owned());
             let task = move || run(&args, &context, keeps_result);
-            on_thread(shared, task, &leash, limit).await
+            on_thread(shared, task, leash, limit).await
         }
     };
     match outcome {
         None => End::Returned,
         Some(Ok(value)) => match flow.filter(|flow| flow.has_next()) {
-            None => End::Completed(envelope.result.map(|ttl| (value, Duration::from_millis(ttl)))),
+            None => End::Completed {
+                result: envelope.result.map(|ttl| (value, Duration::from_millis(ttl))),
+                lock: envelope.unique,
+            },
             Some(flow) => match settle(shared, taken, envelope.result, flow, value) {
-                Ok(settle) => End::Settled(Box::new(settle)),
+                Ok(settle) => End::Settled { settle: Box::new(settle), lock: envelope.unique.clone() },
                 Err(failure) => failed(failure, retry_of(kind), history),
             },
         },
@@ -153,6 +175,7 @@ fn garbage(history: History, reason: String, envelope: &[u8]) -> End {
         retry: crate::retry::Retry::Never,
         result_ttl: None,
         flow,
+        lock: None,
     }))
 }
 
@@ -181,7 +204,7 @@ fn time_limit(shared: &Shared, envelope: &Envelope<'_>) -> Outcome<Option<Durati
 }
 
 fn context(
-    shared: &Shared,
+    shared: &Arc<Shared>,
     taken: &Taken,
     history: &History,
     envelope: &Envelope<'_>,
@@ -189,6 +212,7 @@ fn context(
 ) -> Context {
     let facts = Facts {
         id: shared.id_of(taken),
+        held: Held::of(taken),
         kind: envelope.kind.to_string(),
         attempt: history.attempts.saturating_add(taken.count),
         max_attempts: envelope.max,
@@ -199,7 +223,7 @@ fn context(
         prev: envelope.prev.map(|prev| prev.0.to_owned()),
         batch: envelope.flow.as_ref().and_then(|flow| flow.batch.clone()),
     };
-    Context::new(facts, shared.client.clone(), leash, tokio::runtime::Handle::current())
+    Context::new(facts, shared.clone(), leash, tokio::runtime::Handle::current())
 }
 
 /// Drives a job until it ends, its time is up, or its leash is pulled; `None` when it was pulled.

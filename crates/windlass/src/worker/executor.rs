@@ -29,7 +29,9 @@ pub(super) async fn execute(shared: Arc<Shared>) {
         match step {
             Next::Run(ticket) => done = Some(shared.watch(attempt::run(&shared, ticket)).await),
             Next::Tell(taken, failed) => shared.watch(fail::tell(&shared, taken, *failed)).await,
-            Next::Settle(taken, settled) => shared.watch(settle::tell(&shared, taken, *settled)).await,
+            Next::Settle(taken, settle, lock) => {
+                shared.watch(settle::tell(&shared, taken, *settle, lock)).await
+            }
             Next::Exchange(plan) => shared.watch(shared.exchange(plan)).await,
             Next::End => return,
         }
@@ -42,7 +44,7 @@ pub(super) async fn execute(shared: Arc<Shared>) {
 enum Next {
     Run(super::hand::Ticket),
     Tell(Taken, Box<attempt::Failed>),
-    Settle(Taken, Box<Settle>),
+    Settle(Taken, Box<Settle>, Option<String>),
     Exchange(Plan),
     End,
 }
@@ -82,13 +84,14 @@ impl Shared {
             self.settled.notify_one();
         }
         match end {
-            attempt::End::Completed(result) if is_held => {
-                let needs_extra = result.is_some() || taken.id.is_some() || taken.is_suspect;
-                let extra = needs_extra.then(|| Extra::of(&taken, self.id_of(&taken), result));
+            attempt::End::Completed { result, lock } if is_held => {
+                let needs_extra =
+                    result.is_some() || lock.is_some() || taken.id.is_some() || taken.is_suspect;
+                let extra = needs_extra.then(|| Extra::of(&taken, self.id_of(&taken), result).locked(lock));
                 hand.add_finish(taken.queue, Finish { held: key.held, extra });
                 None
             }
-            attempt::End::Settled(settled) if is_held => Some(Next::Settle(taken, settled)),
+            attempt::End::Settled { settle, lock } if is_held => Some(Next::Settle(taken, settle, lock)),
             attempt::End::Failed(failed) if is_held => Some(Next::Tell(taken, failed)),
             end => {
                 hand.leave_place();
@@ -134,6 +137,9 @@ impl Shared {
         for job in &exchanged.refused {
             self.events.emit(Event::LeaseLost { id: JobId::of_entry(queue, job.entry) });
         }
+        let is_refused = |extra: &Extra| exchanged.refused.iter().any(|held| held.entry == extra.entry);
+        let ended = extras.iter().filter(|extra| !is_refused(extra));
+        self.release_locks(ended.filter_map(|extra| Some((extra.lock.as_deref()?, &extra.id)))).await;
         let got = exchanged.taken.len();
         let mut hand = self.hand();
         for held in &held {
@@ -154,6 +160,16 @@ impl Shared {
         }
         if !hand.is_taking() {
             self.settled.notify_one();
+        }
+    }
+
+    /// Forgets locks of jobs that have ended. One that cannot be forgotten hurts nobody.
+    pub(super) async fn release_locks<'a>(&self, locks: impl Iterator<Item = (&'a str, &'a JobId)>) {
+        let locks: Vec<_> = locks.collect();
+        if !locks.is_empty()
+            && let Err(error) = self.broker.release_unique(&locks).await
+        {
+            self.note_store(Some(&error));
         }
     }
 
