@@ -42,7 +42,7 @@ impl BatchBuilder {
     }
 
     /// The job that is pushed once every job of the closed batch has ended, well or not. Like the other callbacks it
-    /// reads the [`BatchStatus`] of that moment with [`Context::previous`](crate::Context::previous).
+    /// reads the [`BatchStatus`](crate::BatchStatus) of that moment with [`Context::previous`](crate::Context::previous).
     pub fn on_complete<Style, J: Pushable<Style>>(self, job: J) -> Self {
         self.on_complete_with(job, Push::new())
     }
