@@ -25,6 +25,9 @@ pub struct StoreArgs {
     /// The namespace that keeps applications on one store apart [default: default]
     #[arg(long, global = true, value_name = "NS")]
     pub namespace: Option<String>,
+    /// Certificates in PEM form that a rediss:// store may be known by, besides those that this machine trusts
+    #[arg(long, global = true, value_name = "PATH")]
+    pub ca_file: Option<PathBuf>,
     /// Answer with JSON, one value a line
     #[arg(long, global = true)]
     pub json: bool,
@@ -99,10 +102,52 @@ pub enum JobCommand {
         /// The job's id, as push printed it
         id: String,
     },
-    /// Move a scheduled, failed or dead job to its queue now
+    /// Move a scheduled, failed or dead job to its queue now, or all that are dead
     Retry {
         /// The job's id
+        #[arg(required_unless_present = "all", conflicts_with = "all")]
+        id: Option<String>,
+        /// All of one state, narrowed by --kind and --queue
+        #[arg(long)]
+        all: bool,
+        /// With --all: the state
+        #[arg(long, default_value = "dead", requires = "all")]
+        state: String,
+        /// With --all: only jobs of this kind
+        #[arg(long, requires = "all")]
+        kind: Option<String>,
+        /// With --all: only jobs of this queue
+        #[arg(long, requires = "all")]
+        queue: Option<String>,
+    },
+    /// Cancel a job; one that is running is asked to stop
+    Cancel {
+        /// The job's id
         id: String,
+    },
+    /// Put a job that is not running among the dead
+    Kill {
+        /// The job's id
+        id: String,
+    },
+    /// Set when a job that is not running is due
+    Reschedule {
+        /// The job's id
+        id: String,
+        /// How long from now, such as 90s, 5m, 2h or 1d
+        #[arg(long = "in", value_name = "DURATION", value_parser = parse_duration)]
+        delay: Duration,
+    },
+    /// Give a job that is not running other arguments
+    Edit {
+        /// The job's id
+        id: String,
+        /// The arguments, as JSON
+        #[arg(long, value_name = "JSON")]
+        args: String,
+        /// And move it to its queue now
+        #[arg(long)]
+        retry: bool,
     },
     /// Remove a job that is not running
     Rm {

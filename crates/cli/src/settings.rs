@@ -20,6 +20,7 @@ const NAMESPACE_DEFAULT: &str = "default";
 struct File {
     store: Option<String>,
     namespace: Option<String>,
+    ca_file: Option<PathBuf>,
     #[serde(default)]
     serve: ServeFile,
 }
@@ -40,6 +41,7 @@ struct ServeFile {
 pub struct Store {
     pub url: String,
     pub namespace: String,
+    pub ca_file: Option<PathBuf>,
     pub json: bool,
 }
 
@@ -60,7 +62,8 @@ pub fn store(args: &StoreArgs) -> Result<Store> {
     let environment = ["WINDLASS_URL", "REDIS_URL"].iter().find_map(|name| std::env::var(name).ok());
     let url = args.store.clone().or(environment).or(file.store).unwrap_or_else(|| STORE_DEFAULT.into());
     let namespace = args.namespace.clone().or(file.namespace).unwrap_or_else(|| NAMESPACE_DEFAULT.into());
-    Ok(Store { url, namespace, json: args.json })
+    let ca_file = args.ca_file.clone().or(file.ca_file);
+    Ok(Store { url, namespace, ca_file, json: args.json })
 }
 
 /// Settles how to serve from flags, file and defaults.

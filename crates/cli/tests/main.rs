@@ -43,6 +43,11 @@ fn a_wrong_command_line_says_what_to_do() {
         (&["job", "push", "mail", "--args", "{oops"], 2, "--args is no JSON"),
         (&["job", "push", "mail", "--in", "5"], 2, "5m"),
         (&["job", "ls", "--state", "sleeping"], 2, "unknown state `sleeping`"),
+        (&["job", "retry"], 2, "<ID>"),
+        (&["job", "retry", "--kind", "mail"], 2, "Usage"),
+        (&["job", "edit", "default/1-1", "--args", "{oops"], 2, "--args is no JSON"),
+        (&["job", "reschedule", "default/1-1", "--in", "1h"], 1, "no job default/1-1"),
+        (&["job", "cancel", "default/1-1"], 1, "no job default/1-1"),
         (&["job", "show", "no id"], 2, "is not the id of a job"),
         (&["job", "show", "default/1-1"], 1, "no job default/1-1"),
         (&["job", "push", "two words"], 1, "the kind `two words`"),
@@ -154,6 +159,17 @@ fn a_job_is_pushed_looked_at_moved_and_removed() {
     assert_eq!(run(&["job", "ls", "--state", "scheduled"]), "no jobs are scheduled");
     run(&["job", "rm", &later]);
     assert_eq!(code(&windlass(folder.path(), &["job", "rm", &later])), 1, "it is gone");
+    let later = run(&["job", "push", "mail", "--in", "1h"]);
+    assert_eq!(run(&["job", "edit", &later, "--args", "[1]"]), format!("{later} is changed"));
+    assert!(run(&["job", "reschedule", &later, "--in", "2h"]).contains("is due in"));
+    assert_eq!(run(&["job", "cancel", &later]), format!("{later} is cancelled"));
+    assert!(run(&["job", "ls", "--state", "cancelled"]).contains(&later));
+    assert_eq!(code(&windlass(folder.path(), &["job", "cancel", &later])), 1, "it is cancelled already");
+    assert!(run(&["job", "edit", &later, "--args", "[2]", "--retry"]).contains("in its queue now"));
+    assert!(run(&["job", "edit", &id, "--args", "[3]"]).contains("the last one there"));
+    assert_eq!(run(&["job", "kill", &later]), format!("{later} is dead"));
+    assert_eq!(run(&["job", "retry", "--all", "--kind", "bill"]), "0 jobs are enqueued");
+    assert_eq!(run(&["job", "retry", "--all", "--kind", "mail"]), "1 job is enqueued");
     run(&["queue", "pause", "letters"]);
     assert!(run(&["queue", "ls"]).contains("paused"));
     run(&["queue", "resume", "letters"]);

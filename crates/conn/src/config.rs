@@ -18,6 +18,13 @@ pub struct Config {
     pub response_time: Duration,
     /// How long a broken connection is tried again before commands fail. The first connection is tried once.
     pub reconnect_time: Duration,
+    /// A file of certificates in PEM form whose authorities a `rediss://` connection trusts besides those that this
+    /// machine trusts.
+    pub ca_file: Option<std::path::PathBuf>,
+    /// Whether this process may take over a directory that it reached through another process, when that ends. One
+    /// that is not to hold the data in its memory waits for the next owner instead.
+    #[cfg(feature = "embedded")]
+    pub takes_over: bool,
     /// Settings of the database when this process opens it.
     #[cfg(feature = "embedded")]
     pub database: windlass_db::Config,
@@ -29,6 +36,9 @@ impl Default for Config {
             connect_time: Duration::from_secs(5),
             response_time: Duration::from_secs(10),
             reconnect_time: Duration::from_secs(10),
+            ca_file: None,
+            #[cfg(feature = "embedded")]
+            takes_over: true,
             #[cfg(feature = "embedded")]
             database: windlass_db::Config::default(),
         }

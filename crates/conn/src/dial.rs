@@ -2,6 +2,7 @@
 //! not run, and may be sent again.
 
 use std::io;
+use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,12 +13,14 @@ use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
+use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::url::Place;
 
 /// After so long without a word the system asks whether the server is still there...
 const KEEPALIVE: Duration = Duration::from_secs(30);
-/// ...and gives up after so long without an answer, to what was sent as well.
+/// ...and gives up after so long without an answer, to what was sent as well, where it can be told to.
+#[cfg(target_os = "linux")]
 const SILENCE_MAX: Duration = Duration::from_secs(30);
 
 /// How many bytes a wire has taken.
@@ -45,9 +48,10 @@ enum Socket {
 }
 
 impl Wire {
-    /// Opens the wire, in at most `connect_time`.
-    pub async fn open(place: &Place, connect_time: Duration) -> Result<Self> {
-        let socket = match tokio::time::timeout(connect_time, Socket::open(place)).await {
+    /// Opens the wire, in at most the connect time.
+    pub async fn open(place: &Place, config: &Config) -> Result<Self> {
+        let (connect_time, ca_file) = (config.connect_time, config.ca_file.as_deref());
+        let socket = match tokio::time::timeout(connect_time, Socket::open(place, ca_file)).await {
             Ok(opened) => opened,
             Err(_) => {
                 Err(io::Error::new(io::ErrorKind::TimedOut, format!("no answer within {connect_time:?}")))
@@ -77,7 +81,7 @@ impl Wire {
 }
 
 impl Socket {
-    async fn open(place: &Place) -> io::Result<Self> {
+    async fn open(place: &Place, ca_file: Option<&Path>) -> io::Result<Self> {
         match place {
             Place::Unix(path) => Ok(Self::Unix(UnixStream::connect(path).await?)),
             Place::Tcp { host, port, is_tls } => {
@@ -89,47 +93,21 @@ impl Socket {
                 )?;
                 #[cfg(target_os = "linux")]
                 socket.set_tcp_user_timeout(Some(SILENCE_MAX))?;
-                if *is_tls { Self::encrypt(stream, host).await } else { Ok(Self::Tcp(stream)) }
+                if *is_tls { Self::encrypt(stream, host, ca_file).await } else { Ok(Self::Tcp(stream)) }
             }
         }
     }
 
     #[cfg(feature = "tls")]
-    async fn encrypt(stream: TcpStream, host: &str) -> io::Result<Self> {
+    async fn encrypt(stream: TcpStream, host: &str, ca_file: Option<&Path>) -> io::Result<Self> {
         let name = rustls::pki_types::ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
-        let stream = tls::connector()?.connect(name, stream).await?;
+        let stream = crate::tls::connector(ca_file)?.connect(name, stream).await?;
         Ok(Self::Tls(Box::new(stream)))
     }
 
     #[cfg(not(feature = "tls"))]
-    async fn encrypt(_: TcpStream, _: &str) -> io::Result<Self> {
+    async fn encrypt(_: TcpStream, _: &str, _: Option<&Path>) -> io::Result<Self> {
         unreachable!("no URL asks for TLS without the feature")
-    }
-}
-
-#[cfg(feature = "tls")]
-mod tls {
-    use std::io;
-    use std::sync::{Arc, OnceLock};
-
-    use rustls::{ClientConfig, RootCertStore};
-    use tokio_rustls::TlsConnector;
-
-    /// The one configuration of this process. It names its provider of cryptography, so that it does not depend on
-    /// which one the program has installed, if any.
-    pub fn connector() -> io::Result<TlsConnector> {
-        static CONFIG: OnceLock<Arc<ClientConfig>> = OnceLock::new();
-        if let Some(config) = CONFIG.get() {
-            return Ok(config.clone().into());
-        }
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let roots: RootCertStore = webpki_roots::TLS_SERVER_ROOTS.iter().cloned().collect();
-        let config = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .map_err(io::Error::other)?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        Ok(CONFIG.get_or_init(|| Arc::new(config)).clone().into())
     }
 }
 
@@ -146,7 +124,8 @@ fn hint(place: &Place, error: &io::Error) -> &'static str {
         }
         (_, io::ErrorKind::TimedOut) => "check the address, and that no firewall stands between",
         (Place::Tcp { is_tls: true, .. }, _) => {
-            "check the address, and that the server speaks TLS with a valid certificate"
+            "check the address, and that the server speaks TLS with a certificate that this machine trusts; \
+             name the certificate of an authority of your own as the CA file"
         }
         _ => "check the address",
     }

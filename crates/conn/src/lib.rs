@@ -45,12 +45,16 @@ mod door;
 mod embedded;
 mod error;
 #[cfg(feature = "embedded")]
+mod guest;
+#[cfg(feature = "embedded")]
 mod home;
 #[cfg(feature = "embedded")]
 mod local;
 mod remote;
 mod rules;
 mod subscribe;
+#[cfg(feature = "tls")]
+mod tls;
 mod url;
 
 pub use config::Config;

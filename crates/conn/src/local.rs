@@ -1,6 +1,6 @@
 //! Opens stores of this machine: in this process, or through the process that has the directory.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,9 +9,10 @@ use tokio::time::Instant;
 
 use crate::config::Config;
 use crate::error::Error;
+use crate::guest::{Guest, open_blocking};
 use crate::home::{Home, Opened};
 use crate::remote::Remote;
-use crate::url::{Address, Url};
+use crate::url::Url;
 
 /// The pause after an owner did not answer: it may be starting, or have just ended.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -47,7 +48,7 @@ async fn directory(path: PathBuf, config: Config) -> RedisResult<Local> {
             Opened::Here(home) => return Ok(Local::Here(home)),
             Opened::Elsewhere { pid, socket } => (pid, socket),
         };
-        match Remote::open(Address::unix(socket.clone()), config.clone()).await {
+        match Remote::visit(Guest::new(path.clone()), &socket, config.clone()).await {
             Ok(remote) => return Ok(Local::Elsewhere(remote)),
             Err(error) if started.elapsed() >= config.connect_time => {
                 let reason = match Error::of(&error) {
@@ -59,11 +60,4 @@ async fn directory(path: PathBuf, config: Config) -> RedisResult<Local> {
             Err(_) => tokio::time::sleep(PAUSE).await,
         }
     }
-}
-
-async fn open_blocking(path: &Path, config: &Config) -> RedisResult<Opened> {
-    let (path, config) = (path.to_owned(), config.clone());
-    tokio::task::spawn_blocking(move || Home::directory(&path, &config))
-        .await
-        .expect("opening a database does not panic")
 }

@@ -3,6 +3,8 @@
 //! A command of which no byte was written is sent again on the new wire; one that may have reached the server fails
 //! with [`Error::OutcomeUnknown`], because only its author knows whether running it twice does harm.
 
+#[cfg(feature = "embedded")]
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -17,6 +19,8 @@ use crate::blocking::Wait;
 use crate::config::Config;
 use crate::dial::{Wire, Written};
 use crate::error::Error;
+#[cfg(feature = "embedded")]
+use crate::guest::Guest;
 use crate::url::Address;
 
 /// How often one command is sent again after wires broke under it before a byte of it was written.
@@ -49,15 +53,17 @@ pub enum Request<'a> {
 impl Remote {
     /// Connects, trying once.
     pub async fn open(address: Address, config: Config) -> RedisResult<Self> {
-        let line = Line {
-            db: Mutex::new(address.redis.db()),
-            address,
-            config,
-            link: Mutex::new(None),
-            renewal: tokio::sync::Mutex::new(()),
-            generation: AtomicU64::new(0),
-            transaction: Mutex::new(None),
-        };
+        Self::start(Line::new(address, config)).await
+    }
+
+    /// Connects to the process that has a directory, trying once. When that process ends, this one may follow it.
+    #[cfg(feature = "embedded")]
+    pub async fn visit(guest: Guest, socket: &Path, config: Config) -> RedisResult<Self> {
+        let line = Line::new(Address::unix(socket.to_owned()), config);
+        Self::start(Line { guest: Some(Arc::new(guest)), ..line }).await
+    }
+
+    async fn start(line: Line) -> RedisResult<Self> {
         let link = line.connect().await?;
         line.greet(&link).await?;
         *line.link.lock() = Some(link);
@@ -66,9 +72,11 @@ impl Remote {
 
     /// Another session on the same server.
     pub async fn session(&self) -> RedisResult<Self> {
-        Self::open(self.line.address.clone(), self.line.config.clone()).await
+        let line = Line::new(self.line.address.clone(), self.line.config.clone());
+        #[cfg(feature = "embedded")]
+        let line = Line { guest: self.line.guest.clone(), ..line };
+        Self::start(line).await
     }
-
     /// Where the server is.
     pub fn address(&self) -> &Address {
         &self.line.address
@@ -160,6 +168,9 @@ struct Link {
 struct Line {
     address: Address,
     config: Config,
+    /// Where the server is whoever has a directory.
+    #[cfg(feature = "embedded")]
+    guest: Option<Arc<Guest>>,
     link: Mutex<Option<Link>>,
     /// Held by who renews the link.
     renewal: tokio::sync::Mutex<()>,
@@ -170,6 +181,20 @@ struct Line {
 }
 
 impl Line {
+    fn new(address: Address, config: Config) -> Self {
+        Self {
+            db: Mutex::new(address.redis.db()),
+            address,
+            config,
+            #[cfg(feature = "embedded")]
+            guest: None,
+            link: Mutex::new(None),
+            renewal: tokio::sync::Mutex::new(()),
+            generation: AtomicU64::new(0),
+            transaction: Mutex::new(None),
+        }
+    }
+
     /// Sends a request, again if need be, and gives its reply; those of a pipeline as an array.
     async fn request(&self, request: Request<'_>, wait: Wait) -> RedisResult<Value> {
         let time = match wait {
@@ -240,7 +265,7 @@ impl Line {
 
     async fn connect(&self) -> RedisResult<Link> {
         let time = self.config.connect_time;
-        let wire = Wire::open(&self.address.place, time).await?;
+        let wire = self.dial().await?;
         let written = wire.written();
         let settings = self.address.redis.clone().set_db(*self.db.lock());
         // Each request has a time of its own, see above; redis-rs's default of 500 ms would end blocking commands.
@@ -257,6 +282,23 @@ impl Line {
             generation: self.generation.fetch_add(1, Ordering::Relaxed),
             driver: Arc::new(AbortOnDrop(tokio::spawn(driver))),
         })
+    }
+
+    #[cfg(not(feature = "embedded"))]
+    async fn dial(&self) -> RedisResult<Wire> {
+        Ok(Wire::open(&self.address.place, &self.config).await?)
+    }
+
+    /// Opens a wire; at the socket of a directory where nobody answers, after an attempt to take the directory over.
+    #[cfg(feature = "embedded")]
+    async fn dial(&self) -> RedisResult<Wire> {
+        match (Wire::open(&self.address.place, &self.config).await, &self.guest) {
+            (Err(_), Some(guest)) if self.config.takes_over => {
+                guest.take_over(&self.config).await?;
+                Ok(Wire::open(&self.address.place, &self.config).await?)
+            }
+            (wire, _) => Ok(wire?),
+        }
     }
 
     /// Asks for a first answer, so that a missing password is found here rather than by the first command.

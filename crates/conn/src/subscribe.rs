@@ -155,7 +155,7 @@ impl Source {
             Self::Embedded(home) => Ok(Transport::Embedded(home.database().session("embedded subscription"))),
             Self::Remote(server) => {
                 let (address, config) = &**server;
-                let wire = Wire::open(&address.place, config.connect_time).await?;
+                let wire = Wire::open(&address.place, config).await?;
                 // redis-rs receives messages apart from replies in RESP2 only.
                 let settings = address.redis.clone().set_protocol(redis::ProtocolVersion::RESP2);
                 let opened = redis::aio::PubSub::new(&settings, wire);

@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, ChildStdout, Command, Stdio};
 
-use redis::AsyncCommands;
+use redis::{AsyncCommands, RedisResult};
 use windlass_conn::{Config, Connection, Error};
 
 /// Where the other process finds what it is to do.
@@ -76,6 +76,35 @@ async fn a_second_process_reaches_the_owner_and_takes_over_after_it() {
     let mut heir = Connection::open(directory).await.expect("it is free again");
     assert!(heir.is_embedded());
     assert_eq!(heir.get::<_, i64>("of the guest").await, Ok(2));
+}
+
+#[tokio::test]
+async fn a_guest_takes_over_from_an_owner_that_was_killed() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let directory = folder.path().to_str().expect("a plain path");
+    let mut owner = Owner::start(directory);
+    let mut guest = Connection::open(directory).await.expect("the owner lets us in");
+    let mut other = guest.session().await.expect("the owner lets us in");
+    let () = guest.set("of the guest", 2).await.expect("OK");
+    owner.process.kill().expect("it runs");
+    owner.process.wait().expect("it was started here");
+    // The first call may have been on its way to the owner; then its outcome is unknown, and it is for us to repeat.
+    let found: i64 = match guest.get("of the guest").await {
+        Ok(found) => found,
+        Err(error) => {
+            assert!(matches!(Error::of(&error), Some(Error::OutcomeUnknown { .. })), "{error}");
+            guest.get("of the guest").await.expect("the directory is ours")
+        }
+    };
+    assert_eq!(found, 2, "what was acknowledged is there");
+    let seen: RedisResult<i64> = other.incr("of the guest", 1).await;
+    if let Err(error) = seen {
+        assert!(matches!(Error::of(&error), Some(Error::OutcomeUnknown { .. })), "{error}");
+        let () = other.set("of the guest", 3).await.expect("a session follows");
+    }
+    assert_eq!(guest.get::<_, i64>("of the guest").await, Ok(3), "both go to the same database");
+    let next = Connection::open(directory).await.expect("it is in this process");
+    assert!(next.is_embedded());
 }
 
 #[tokio::test]

@@ -11,7 +11,8 @@ use windlass_conn::{Config, Connection, Error};
 use crate::server::Server;
 
 /// What is to be done when a server's certificate does not hold.
-const HINT: &str = "check the address, and that the server speaks TLS with a valid certificate";
+const HINT: &str = "check the address, and that the server speaks TLS with a certificate that this machine trusts; \
+                    name the certificate of an authority of your own as the CA file";
 
 /// A certificate that nobody but its maker trusts, and its key.
 struct Certificate {
@@ -22,7 +23,7 @@ impl Certificate {
     fn new() -> Self {
         let certificate = Self { folder: tempfile::tempdir().expect("a folder") };
         let mut openssl = Command::new("openssl");
-        openssl.args(["req", "-x509", "-nodes", "-days", "1", "-subj", "/CN=localhost"]);
+        openssl.args(["req", "-x509", "-nodes", "-days", "1", "-subj", "/CN=nobody vouches for this"]);
         openssl.args(["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"]);
         openssl.args(["-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"]);
         openssl.args(["-addext", "basicConstraints=critical,CA:FALSE"]);
@@ -72,11 +73,29 @@ async fn a_server_that_nobody_vouches_for_is_refused() {
             format!("cannot connect to {host}:{port} (invalid peer certificate: UnknownIssuer): {HINT}");
         assert_eq!(said, expected);
     }
-    // It is the trust that is missing: one who trusts the certificate is answered.
-    let mut trusting = Command::new("redis-cli");
-    trusting.args(["-h", "localhost", "-p", &port, "--tls", "--cacert", text(&path), "PING"]);
-    assert_eq!(trusting.output().expect("redis-cli comes with redis-server").stdout, b"PONG\n");
+    // It is the trust that is missing: one who is told to trust the certificate is answered.
+    let config = Config { ca_file: Some(path), ..Config::default() };
+    let mut trusting = Connection::open_with(&format!("rediss://localhost:{port}"), config).await.unwrap();
+    let pong: String = redis::cmd("PING").query_async(&mut trusting).await.unwrap();
+    assert_eq!(pong, "PONG");
     drop(server);
+}
+
+#[tokio::test]
+async fn a_ca_file_that_cannot_be_used_is_named() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("ca.pem");
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    let url = format!("rediss://{}", listener.local_addr().expect("it is bound"));
+    let open = async || {
+        let config = Config { ca_file: Some(path.clone()), ..Config::default() };
+        Connection::open_with(&url, config).await
+    };
+    let said = open().await.err().expect("there is no file").to_string();
+    assert!(said.contains(&format!("the CA file {}", path.display())), "{said}");
+    std::fs::write(&path, "no certificate").expect("the file is written");
+    let said = open().await.err().expect("there is no certificate").to_string();
+    assert!(said.contains("it holds no certificate in PEM form"), "{said}");
 }
 
 #[tokio::test]

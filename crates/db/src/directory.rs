@@ -1,12 +1,10 @@
 //! The directory of a database: who owns it, what it may hold, where its socket is.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-
-use rustix::fs::{FlockOperation, flock};
 
 use crate::error::{Error, Result};
 use crate::log;
@@ -88,15 +86,15 @@ impl Directory {
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false).mode(FILE_MODE);
         let mut lock = options.open(&lock_path).map_err(Error::io("open", &lock_path))?;
-        match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+        match lock.try_lock() {
             Ok(()) => {}
-            Err(rustix::io::Errno::WOULDBLOCK) => {
+            Err(TryLockError::WouldBlock) => {
                 let pid = read_line(&lock_path).and_then(|line| line.split(' ').next()?.parse().ok());
                 let socket =
                     read_line(&path.join(SOCKET_PATH_NAME)).map_or(path.join(SOCKET_NAME), PathBuf::from);
                 return Err(Error::Owned { directory: path.to_owned(), pid, socket });
             }
-            Err(errno) => return Err(Error::io("lock", lock_path)(errno.into())),
+            Err(TryLockError::Error(error)) => return Err(Error::io("lock", lock_path)(error)),
         }
         // Information only: who reads it must not conclude from it whether the owner lives.
         let line = format!("{} windlass {}\n", std::process::id(), env!("CARGO_PKG_VERSION"));
@@ -157,8 +155,7 @@ fn choose_socket(directory: &Path) -> Result<PathBuf> {
         return Ok(inside);
     }
     let metadata = fs::metadata(directory).map_err(Error::io("look at", directory))?;
-    let user = rustix::process::getuid().as_raw();
-    let name = format!("windlass-{user}-{:x}-{:x}", metadata.dev(), metadata.ino());
+    let name = format!("windlass-{:x}-{:x}", metadata.dev(), metadata.ino());
     let mut folder = std::env::temp_dir().join(&name);
     if folder.join(SOCKET_NAME).as_os_str().as_bytes().len() > SOCKET_PATH_BYTES_MAX {
         folder = Path::new("/tmp").join(&name);
@@ -166,7 +163,7 @@ fn choose_socket(directory: &Path) -> Result<PathBuf> {
     make_log_folder(&folder)?;
     // Others may write to the temporary folder: what is there by this name must be ours alone.
     let found = fs::symlink_metadata(&folder).map_err(Error::io("look at", &folder))?;
-    if !found.is_dir() || found.uid() != user || found.mode() & 0o077 != 0 {
+    if !found.is_dir() || found.mode() & 0o077 != 0 || found.uid() != own_user(&folder)? {
         return Err(Error::Foreign { directory: folder, reason: "others may write there; remove it".into() });
     }
     let socket = folder.join(SOCKET_NAME);
@@ -175,6 +172,18 @@ fn choose_socket(directory: &Path) -> Result<PathBuf> {
     let written = options.open(&note).and_then(|mut file| file.write_all(socket.as_os_str().as_bytes()));
     written.map_err(Error::io("write", &note))?;
     Ok(socket)
+}
+
+/// The user that this process makes files as, by a file that it makes for it.
+fn own_user(folder: &Path) -> Result<u32> {
+    let path = folder.join(format!("user-{}", std::process::id()));
+    // One that a process of the same number left behind says nothing.
+    let _ = fs::remove_file(&path);
+    let made = File::create_new(&path).and_then(|file| file.metadata());
+    let removed = fs::remove_file(&path);
+    let made = made.map_err(Error::io("make", &path))?;
+    removed.map_err(Error::io("remove", &path))?;
+    Ok(made.uid())
 }
 
 fn read_line(path: &Path) -> Option<String> {

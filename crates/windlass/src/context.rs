@@ -7,7 +7,11 @@ use std::time::{Duration, SystemTime};
 
 use tokio::sync::Notify;
 
-use crate::{client::Client, id::JobId};
+use crate::broker::{Held, Note};
+use crate::client::Client;
+use crate::error::Result;
+use crate::id::JobId;
+use crate::worker::Shared;
 
 /// The context of one attempt. A clone is the same context.
 #[derive(Clone)]
@@ -24,7 +28,9 @@ struct Inner {
     trace: Option<String>,
     reply: Option<String>,
     deadline: Option<SystemTime>,
-    client: Client,
+    /// The worker; the client is its.
+    shared: Arc<Shared>,
+    held: Held,
     leash: Arc<Leash>,
     runtime: tokio::runtime::Handle,
 }
@@ -32,6 +38,7 @@ struct Inner {
 /// The facts of a job that its context shows.
 pub(crate) struct Facts {
     pub(crate) id: JobId,
+    pub(crate) held: Held,
     pub(crate) kind: String,
     pub(crate) attempt: u32,
     pub(crate) max_attempts: u32,
@@ -44,15 +51,27 @@ pub(crate) struct Facts {
 impl Context {
     pub(crate) fn new(
         facts: Facts,
-        client: Client,
+        shared: Arc<Shared>,
         leash: Arc<Leash>,
         runtime: tokio::runtime::Handle,
     ) -> Self {
-        let Facts { id, kind, attempt, max_attempts, meta, trace, reply, deadline_ms } = facts;
+        let Facts { id, held, kind, attempt, max_attempts, meta, trace, reply, deadline_ms } = facts;
         let deadline =
             deadline_ms.and_then(|ms| SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(ms)));
-        let inner =
-            Inner { id, kind, attempt, max_attempts, meta, trace, reply, deadline, client, leash, runtime };
+        let inner = Inner {
+            id,
+            held,
+            kind,
+            attempt,
+            max_attempts,
+            meta,
+            trace,
+            reply,
+            deadline,
+            shared,
+            leash,
+            runtime,
+        };
         Self { inner: Arc::new(inner) }
     }
 
@@ -112,7 +131,41 @@ impl Context {
 
     /// The client, to push further jobs.
     pub fn client(&self) -> &Client {
-        &self.inner.client
+        &self.inner.shared.client
+    }
+
+    /// Tells how far the job is: percent, and a message of up to [`PROGRESS_MESSAGE_MAX`](crate::PROGRESS_MESSAGE_MAX)
+    /// bytes. [`Handle::progress`](crate::Handle::progress) reads it. Each call is one to the store, so tell every few
+    /// percent rather than every row. Answers false when the lease is lost: then nothing is noted, and it is time to stop.
+    ///
+    /// ```
+    /// # async fn example(context: windlass::Context, rows: Vec<u32>) -> windlass::Outcome<()> {
+    /// for (done, rows) in rows.chunks(1000).enumerate() {
+    ///     context.progress((done * 10).min(100) as u8, format!("{} rows", done * 1000)).await?;
+    ///     # let _ = rows;
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn progress(&self, percent: u8, message: impl AsRef<str>) -> Result<bool> {
+        self.note(Note::Progress(percent, message.as_ref())).await
+    }
+
+    /// Adds a line of up to [`LOG_LINE_MAX`](crate::LOG_LINE_MAX) bytes to the job's log, of which the last
+    /// [`PROGRESS_NOTES_MAX`](crate::PROGRESS_NOTES_MAX) are kept. Answers false when the lease is lost.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn log(&self, line: impl AsRef<str>) -> Result<bool> {
+        self.note(Note::Line(line.as_ref())).await
+    }
+
+    async fn note(&self, note: Note<'_>) -> Result<bool> {
+        let Inner { id, held, shared, .. } = &*self.inner;
+        shared.client.broker().note(id, &shared.worker, *held, note).await
     }
 
     /// Waits for a future on this thread: how a [`BlockingJob`](crate::BlockingJob) pushes a job or asks the store.
@@ -123,7 +176,7 @@ impl Context {
         self.inner.runtime.block_on(future)
     }
 
-    /// Whether to stop: the lease is lost, the time is up, or the worker ends.
+    /// Whether to stop: the job was cancelled, the lease is lost, the time is up, or the worker ends.
     pub fn is_cancelled(&self) -> bool {
         self.inner.leash.is_cancelled()
     }
@@ -149,6 +202,7 @@ pub(crate) struct Leash {
     pull: AtomicU8,
     is_started: AtomicBool,
     has_ended: AtomicBool,
+    is_cancel_asked: AtomicBool,
     cancelled: Notify,
     executor: Mutex<Option<Waker>>,
 }
@@ -180,6 +234,17 @@ impl Leash {
         {
             waker.wake();
         }
+    }
+
+    /// Asks the job to stop because somebody cancelled it.
+    pub(crate) fn cancel(&self) {
+        self.is_cancel_asked.store(true, Ordering::Release);
+        self.pull(Pull::Cancel);
+    }
+
+    /// Whether somebody cancelled the job.
+    pub(crate) fn is_cancel_asked(&self) -> bool {
+        self.is_cancel_asked.load(Ordering::Acquire)
     }
 
     pub(crate) fn start(&self) {

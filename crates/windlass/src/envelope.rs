@@ -55,6 +55,9 @@ pub struct Envelope<'a, A = &'a RawValue> {
     /// The enqueue key that the job was pushed with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
+    /// The lock that is of no use any more once the job has ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unique: Option<String>,
 }
 
 fn one() -> u32 {
@@ -90,6 +93,7 @@ impl<'a, A> Envelope<'a, A> {
             trace: None,
             result: None,
             key: None,
+            unique: None,
         }
     }
 }
@@ -142,6 +146,7 @@ mod tests {
         (envelope.expires, envelope.deadline, envelope.result) = (Some(5), Some(6), Some(7));
         (envelope.reply, envelope.trace, envelope.key) =
             (Some("r".into()), Some("t".into()), Some("k".into()));
+        envelope.unique = Some("u".into());
         envelope.meta = Some([("a".to_owned(), 1.into())].into_iter().collect());
         let bytes = envelope.to_bytes().unwrap();
         let read = Envelope::parse(&bytes).unwrap();
@@ -164,6 +169,7 @@ mod tests {
             trace: read.trace.clone(),
             result: read.result,
             key: read.key.clone(),
+            unique: read.unique.clone(),
         }
     }
 

@@ -69,6 +69,9 @@ pub enum Error {
     /// The job has ended and nothing is kept of it any more.
     #[error("the job {0} has ended and nothing is kept of it any more")]
     Forgotten(JobId),
+    /// An equal job is there already, and the push was to be refused then.
+    #[error("an equal job is there already: {0}")]
+    Duplicate(JobId),
     /// The job ended without success.
     #[error("the job {id} ended as {state}: {message}")]
     Ended {

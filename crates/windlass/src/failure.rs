@@ -76,11 +76,29 @@ impl Failure {
         Self::with(Fate::Cancel, "Cancel", "cancelled")
     }
 
-    /// Sets the wait before the next attempt, in place of the retry policy's.
+    /// Sets the wait before the next attempt, in place of the retry policy's: what a `Retry-After` says.
     #[must_use]
     pub fn retry_in(mut self, delay: Duration) -> Self {
         self.fate = Fate::Retry(Some(delay));
         self
+    }
+
+    /// Names the kind of error, for the [retry policy](crate::Retry::by_error) and for whoever looks at the job.
+    #[must_use]
+    pub fn of_class(mut self, class: impl Into<String>) -> Self {
+        self.class = cut(class.into());
+        self
+    }
+
+    /// The kind of error: the type of the one that `?` made this failure of, as the compiler names it, or the
+    /// [name given](Self::of_class).
+    pub fn class(&self) -> &str {
+        &self.class
+    }
+
+    /// Whether `?` made this failure of an error of this type.
+    pub fn is<E>(&self) -> bool {
+        self.class == type_name::<E>()
     }
 
     /// What went wrong.
@@ -90,6 +108,15 @@ impl Failure {
 
     pub(crate) fn park(kind: &str) -> Self {
         Self::with(Fate::Park, "Park", format!("no worker here knows the kind `{kind}`"))
+    }
+
+    /// The same failure of a job that was cancelled while it ran: it is not tried again.
+    pub(crate) fn into_cancelled(self) -> Self {
+        if self.fate == Fate::Cancel {
+            return self;
+        }
+        let message = cut(format!("cancelled: {}", self.message));
+        Self { fate: Fate::Cancel, message, ..self }
     }
 
     pub(crate) fn with(fate: Fate, class: &str, message: impl Into<String>) -> Self {

@@ -83,6 +83,11 @@ impl Keys {
         self.with("moved", "")
     }
 
+    /// Requests to stop jobs that workers have.
+    pub fn cancels(&self) -> String {
+        self.with("cancels", "")
+    }
+
     /// The counter of ids born scheduled.
     pub fn seq(&self) -> String {
         self.with("seq", "")
@@ -103,9 +108,19 @@ impl Keys {
         self.with("key:", key)
     }
 
+    /// What names the one job that is there of equal ones.
+    pub fn unique(&self, lock: &str) -> String {
+        self.with("unique:", lock)
+    }
+
     /// The result of a job.
     pub fn result(&self, id: &JobId) -> String {
         self.with("r:", id.as_str())
+    }
+
+    /// How far a job is, and its log.
+    pub fn progress(&self, id: &JobId) -> String {
+        self.with("p:", id.as_str())
     }
 
     /// The stream that interrupts one client's wait for results.
@@ -154,11 +169,14 @@ mod tests {
             keys.suspect("mail"),
             keys.jobs(),
             keys.moved(),
+            keys.cancels(),
             keys.seq(),
             keys.cron(),
             keys.cron_next(),
             keys.enqueue_key("{other}"),
+            keys.unique("{other}"),
             keys.result(&id),
+            keys.progress(&id),
             keys.nudge("c"),
             keys.workers(),
             keys.worker("w"),

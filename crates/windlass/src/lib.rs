@@ -57,14 +57,17 @@ mod inspector;
 mod job;
 mod keys;
 mod name;
+mod progress;
 mod random;
 mod retry;
 mod service;
 mod state;
+mod unique;
 mod worker;
 
 pub use windlass_conn::Connection;
 
+pub use broker::{Edited, Ending, Filter, Rescheduled};
 pub use client::{Client, Handle, KEY_LEN_MAX, Push};
 pub use config::{Config, LEASE_MIN, PAYLOAD_LIMIT_MAX};
 pub use context::Context;
@@ -79,6 +82,8 @@ pub use inspector::{Details, Inspector, Page, QueueInfo, Stats, WorkerInfo};
 pub use job::{Async, Blocking, BlockingJob, Job, Pushable};
 pub use keys::{GROUP, Keys, SCHEMA_VERSION};
 pub use name::{NAME_LEN_MAX, check_name};
-pub use retry::Retry;
+pub use progress::{LOG_LINE_MAX, LogLine, PROGRESS_MESSAGE_MAX, PROGRESS_NOTES_MAX, PROGRESS_TTL, Progress};
+pub use retry::{Function, Retry};
 pub use state::{AttemptError, ERROR_TEXT_MAX, ERRORS_MAX, History, State};
+pub use unique::{Pushed, UNIQUE_LIFE_DEFAULT, Unique, Until};
 pub use worker::{CONCURRENCY_MAX, Control, SHUTDOWN_TIMEOUT_DEFAULT, Summary, Worker};

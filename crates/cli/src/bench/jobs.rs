@@ -10,6 +10,7 @@ use tokio::sync::Notify;
 use windlass::{Client, Config, Context, Job, Outcome, Worker};
 use windlass_conn::Connection;
 
+use super::disk;
 use super::machine::Machine;
 use super::process::{cpu_seconds, resident_bytes, store_info};
 use crate::args::BenchJobsArgs;
@@ -38,6 +39,8 @@ struct Report {
     store_version: String,
     durability: String,
     machine: Machine,
+    /// Of a directory: the median time to write and sync a small record beside it.
+    disk_sync_ms: Option<f64>,
     jobs: u64,
     concurrency: u32,
     payload_bytes: usize,
@@ -126,6 +129,11 @@ impl Bench {
 
     async fn measure(&self, store: &Store) -> anyhow::Result<Report> {
         let args = &self.args;
+        let is_directory = self.connection.is_embedded() && !store.url.starts_with("memory:");
+        let disk_sync_ms = match store.url.strip_prefix("file:").unwrap_or(&store.url) {
+            directory if is_directory => Some(disk::sync_time(directory.as_ref())?.as_secs_f64() * 1e3),
+            _ => None,
+        };
         output::progress("pushing one by one");
         let push_one_by_one_per_s = self.push_single(SINGLE_MAX.min(args.jobs / 5)).await?;
         self.drain().await?;
@@ -153,6 +161,7 @@ impl Bench {
             store_version: self.store_version().await,
             durability: self.durability(is_embedded).await,
             machine: Machine::look(),
+            disk_sync_ms,
             jobs: args.jobs,
             concurrency: args.concurrency,
             payload_bytes: args.payload,
@@ -363,6 +372,9 @@ impl Report {
             "{} jobs, concurrency {}, payload {} bytes\n",
             self.jobs, self.concurrency, self.payload_bytes
         );
+        if let Some(time) = self.disk_sync_ms {
+            println!("write and sync         {time:>12.3} ms, 256 bytes, at the median");
+        }
         println!("push one by one        {:>12.0} /s", self.push_one_by_one_per_s);
         println!("push from 50 tasks     {:>12.0} /s", self.push_50_tasks_per_s);
         println!("push in bulk           {:>12.0} /s", self.push_bulk_per_s);

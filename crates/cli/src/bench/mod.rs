@@ -1,5 +1,6 @@
 //! `windlass bench`: measures a store on this machine, with the figures' circumstances beside them.
 
+mod disk;
 pub mod jobs;
 mod machine;
 mod process;

@@ -1,9 +1,9 @@
-//! `windlass job`: push, show, retry, remove, list.
+//! `windlass job`: push, show, list, and what changes a job.
 
 use anyhow::anyhow;
 use serde_json::json;
 use serde_json::value::RawValue;
-use windlass::{Details, Inspector, JobId, Push, State};
+use windlass::{Details, Edited, Ending, Filter, Inspector, JobId, Progress, Push, Rescheduled, State};
 
 use super::{client, done};
 use crate::args::JobCommand;
@@ -14,10 +14,7 @@ use crate::settings::Store;
 pub async fn run(command: JobCommand, store: &Store) -> Result<()> {
     match command {
         JobCommand::Push { kind, queue, args, delay, key } => {
-            // Read before connecting: a typing mistake is to cost nothing.
-            let args = RawValue::from_string(args).map_err(|error| {
-                usage(format!("--args is no JSON ({error}); text needs quotes of its own: '\"text\"'"))
-            })?;
+            let args = parse_args(args)?;
             let mut options = Push::new().queue(queue);
             if let Some(delay) = delay {
                 options = options.delay(delay);
@@ -30,32 +27,98 @@ pub async fn run(command: JobCommand, store: &Store) -> Result<()> {
         }
         JobCommand::Show { id } => {
             let id = parse(&id)?;
-            let details = client(store).await?.inspector().show(&id).await?;
+            let inspector = client(store).await?.inspector();
+            let details = inspector.show(&id).await?;
             let details =
                 details.ok_or_else(|| anyhow!("no job {id}: it never was, or has ended and is forgotten"))?;
-            show(&details, store)
+            let progress = inspector.progress(&id).await?;
+            show(&details, progress.as_ref(), store)
         }
-        JobCommand::Retry { id } => {
+        JobCommand::Retry { id: None, all: _, state, kind, queue } => {
+            let filter = Filter { state: parse_state(&state)?, kind, queue };
+            let count = client(store).await?.inspector().retry_all(&filter).await?;
+            let s = if count == 1 { " is" } else { "s are" };
+            done(store, &format!("{count} job{s} enqueued"), &json!({ "enqueued": count }))
+        }
+        JobCommand::Retry { id: Some(id), .. } => {
             let id = parse(&id)?;
             if !client(store).await?.inspector().retry(&id).await? {
                 return Err(anyhow!("no job {id} is scheduled, waiting to be retried, parked or dead").into());
             }
             done(store, &format!("{id} is in its queue now"), &json!({ "enqueued": id.as_str() }))
         }
+        JobCommand::Cancel { id } => {
+            let id = parse(&id)?;
+            let ending = client(store).await?.inspector().cancel(&id).await?;
+            ended(store, &id, ending, "cancelled")
+        }
+        JobCommand::Kill { id } => {
+            let id = parse(&id)?;
+            let ending = client(store).await?.inspector().kill(&id).await?;
+            ended(store, &id, ending, "dead")
+        }
+        JobCommand::Reschedule { id, delay } => {
+            let id = parse(&id)?;
+            match client(store).await?.inspector().reschedule_in(&id, delay).await? {
+                Rescheduled::Scheduled => {
+                    done(store, &format!("{id} is due in {delay:?}"), &json!({ "scheduled": id.as_str() }))
+                }
+                Rescheduled::Active => Err(runs(&id)),
+                _ => Err(missing(&id)),
+            }
+        }
+        JobCommand::Edit { id, args, retry } => {
+            let (id, args) = (parse(&id)?, parse_args(args)?);
+            let inspector = client(store).await?.inspector();
+            let edited = match retry {
+                true => inspector.edit_and_retry(&id, &args).await?,
+                false => inspector.edit(&id, &args).await?,
+            };
+            let (sentence, name) = match edited {
+                Edited::Edited => ("is changed", "edited"),
+                Edited::Enqueued => ("is changed and in its queue now", "enqueued"),
+                Edited::Repushed => {
+                    ("was taken out of its queue, changed, and is the last one there now", "repushed")
+                }
+                Edited::Active => return Err(runs(&id)),
+                _ => return Err(missing(&id)),
+            };
+            done(store, &format!("{id} {sentence}"), &json!({ name: id.as_str() }))
+        }
         JobCommand::Rm { id } => {
             let id = parse(&id)?;
             match client(store).await?.inspector().remove(&id).await? {
                 Some(true) => done(store, &format!("{id} is removed"), &json!({ "removed": id.as_str() })),
-                Some(false) => Err(anyhow!("no job {id}: it never was, or has ended").into()),
-                None => Err(anyhow!("{id} is running; wait until it has ended").into()),
+                Some(false) => Err(missing(&id)),
+                None => Err(runs(&id)),
             }
         }
         JobCommand::Ls { state, queue, limit } => {
-            let state = State::parse(&state)
-                .ok_or_else(|| usage(format!("unknown state `{state}`; it is enqueued, active, scheduled, retry, dead, parked, discarded or cancelled")))?;
+            let state = parse_state(&state)?;
             list(&client(store).await?.inspector(), state, &queue, limit, store).await
         }
     }
+}
+
+/// Says what became of a job that was to be ended.
+fn ended(store: &Store, id: &JobId, ending: Ending, state: &str) -> Result<()> {
+    match ending {
+        Ending::Ended => done(store, &format!("{id} is {state}"), &json!({ state: id.as_str() })),
+        Ending::Asked => {
+            done(store, &format!("{id} is running and is asked to stop"), &json!({ "asked": id.as_str() }))
+        }
+        Ending::Active => Err(runs(id)),
+        Ending::Over => Err(anyhow!("{id} has ended without success already").into()),
+        _ => Err(missing(id)),
+    }
+}
+
+fn runs(id: &JobId) -> Failure {
+    anyhow!("{id} is running; wait until it has ended, or cancel it").into()
+}
+
+fn missing(id: &JobId) -> Failure {
+    anyhow!("no job {id}: it never was, or has ended").into()
 }
 
 async fn list(inspector: &Inspector, state: State, queue: &str, limit: usize, store: &Store) -> Result<()> {
@@ -93,9 +156,16 @@ async fn list(inspector: &Inspector, state: State, queue: &str, limit: usize, st
     Ok(())
 }
 
-fn show(job: &Details, store: &Store) -> Result<()> {
+fn show(job: &Details, progress: Option<&Progress>, store: &Store) -> Result<()> {
     if store.json {
-        return output::json(&describe(job));
+        let mut described = describe(job);
+        if let Some(Progress { percent, message, at_ms, log, .. }) = progress {
+            let log: Vec<_> =
+                log.iter().map(|line| json!({ "at_ms": line.at_ms, "text": line.text })).collect();
+            described["progress"] =
+                json!({ "percent": percent, "message": message, "at_ms": at_ms, "log": log });
+        }
+        return output::json(&described);
     }
     println!("id        {}", job.id);
     println!("state     {}", job.state);
@@ -113,12 +183,22 @@ fn show(job: &Details, store: &Store) -> Result<()> {
     if let Some(result) = &job.result {
         println!("result    {result}");
     }
+    if let Some(progress) = progress {
+        println!("progress  {} % {}", progress.percent, progress.message);
+    }
     println!("envelope  {}", String::from_utf8_lossy(&job.envelope));
     for error in &job.history.errors {
         println!("\n{} {}: {}", time(Some(error.at)), error.class, error.message);
         if let Some(backtrace) = &error.backtrace {
             println!("{backtrace}");
         }
+    }
+    let log = progress.map(|progress| progress.log.as_slice()).unwrap_or_default();
+    if !log.is_empty() {
+        println!();
+    }
+    for line in log {
+        println!("{} {}", time(Some(line.at_ms)), line.text);
     }
     Ok(())
 }
@@ -137,6 +217,21 @@ fn describe(job: &Details) -> serde_json::Value {
         "history": job.history,
         "result": job.result.as_ref().map(|result| read(result.as_bytes())),
         "envelope": envelope,
+    })
+}
+
+/// Reads arguments before anything is connected: a typing mistake is to cost nothing.
+fn parse_args(args: String) -> Result<Box<RawValue>> {
+    RawValue::from_string(args).map_err(|error| {
+        usage(format!("--args is no JSON ({error}); text needs quotes of its own: '\"text\"'"))
+    })
+}
+
+fn parse_state(state: &str) -> Result<State> {
+    State::parse(state).ok_or_else(|| {
+        usage(format!(
+            "unknown state `{state}`; it is enqueued, active, scheduled, retry, dead, parked, discarded or cancelled"
+        ))
     })
 }
 

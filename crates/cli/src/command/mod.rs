@@ -50,7 +50,11 @@ pub async fn connect(store: &Store) -> Result<Connection> {
 /// As [`connect`], with the durability of a directory.
 pub async fn connect_with(store: &Store, durability: windlass_db::Durability) -> Result<Connection> {
     let database = windlass_db::Config { durability, ..windlass_db::Config::default() };
-    let config = windlass_conn::Config { database, ..windlass_conn::Config::default() };
+    let config = windlass_conn::Config {
+        database,
+        ca_file: store.ca_file.clone(),
+        ..windlass_conn::Config::default()
+    };
     Connection::open_with(&store.url, config).await.map_err(|error| match windlass_conn::Error::of(&error) {
         Some(
             own @ (windlass_conn::Error::BadUrl { .. }

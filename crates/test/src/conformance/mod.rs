@@ -4,16 +4,20 @@
 //! well. A new case is a function and its line in [`CASES`]. Cases share a server but each has a namespace
 //! of its own, so that they may run at once.
 
+mod control;
 mod cron;
 mod lease;
 mod moves;
 mod order;
 mod outcomes;
 mod process;
+mod progress;
 mod recovery;
 mod results;
+mod retries;
 mod signals;
 mod time;
+mod unique;
 mod working;
 mod world;
 
@@ -66,8 +70,34 @@ pub const CASES: &[Case] = cases! {
         only_the_running_suspect_is_blamed_and_dies_in_the_end
         released_jobs_are_taken_first_and_uncounted
         a_worker_that_leaves_gives_back_what_it_never_knew;
+    control:
+        a_job_that_does_not_run_is_cancelled_in_any_state
+        a_cancelled_job_can_be_tried_again
+        the_token_of_a_cancelled_job_fires_and_its_failure_is_final
+        a_blocking_job_sees_that_it_is_cancelled
+        a_job_that_succeeds_in_spite_of_its_cancel_is_completed
+        a_cancel_reaches_whoever_takes_over_from_a_dead_worker
+        whoever_waits_for_a_cancelled_job_is_told
+        the_cancelled_are_bounded
+        only_a_job_that_does_not_run_is_killed
+        a_job_is_rescheduled_in_any_state
+        an_edited_job_runs_with_its_new_arguments
+        an_edit_does_not_overwrite_another
+        the_dead_are_put_back_by_filter;
     order:
         weighted_queues_share_and_strict_ones_come_first;
+    unique:
+        an_equal_job_is_kept_out_until_the_first_is_done
+        an_equal_job_is_kept_out_until_the_first_has_started
+        a_second_push_is_refused_when_told_so
+        a_waiting_job_is_replaced_under_its_id
+        jobs_are_unique_by_fields_or_by_a_key
+        many_unique_jobs_are_pushed_at_once
+        equal_pushes_at_once_make_one_job
+        a_job_that_ended_in_any_way_keeps_nobody_out
+        a_job_that_is_to_be_retried_keeps_equal_ones_out
+        a_lock_is_forgotten_with_its_job
+        a_debounced_job_runs_once_with_the_last_arguments;
     outcomes:
         a_failing_job_is_retried_and_dies
         a_dead_job_can_be_tried_again
@@ -79,6 +109,15 @@ pub const CASES: &[Case] = cases! {
         garbage_dies_with_a_reason_and_the_worker_lives
         arguments_of_the_wrong_shape_fail
         an_unknown_kind_is_parked_until_somebody_knows_it;
+    retries:
+        a_policy_chooses_by_the_kind_of_error
+        a_handlers_word_goes_before_the_policy
+        a_list_says_each_wait_in_turn
+        a_policy_that_panics_is_replaced_by_the_default;
+    progress:
+        a_running_job_tells_how_far_it_is
+        a_log_keeps_its_last_lines_and_the_progress
+        a_worker_that_lost_the_job_tells_nothing;
     process:
         a_killed_process_loses_nothing;
     signals:
@@ -147,4 +186,7 @@ pub const TIME_CASES: &[Case] = cases! {
         a_silent_worker_leaves_the_list
         a_parked_job_dies_after_its_day
         a_parked_job_is_woken_before_its_day_has_passed;
+    unique:
+        a_window_of_uniqueness_ends_with_its_time
+        a_lock_lasts_beyond_the_time_of_its_job;
 };

@@ -182,3 +182,18 @@ pub(crate) fn pairs(value: Value) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
     }
     Ok(pairs)
 }
+
+/// Reads members with their scores: RESP3 pairs them, RESP2 has them in turn.
+pub(crate) fn scored(value: Value) -> Result<Vec<(String, i64)>> {
+    let wrong = || Error::Answer("a member with its score was expected");
+    let mut items = array(value)?.into_iter();
+    let mut members = Vec::new();
+    while let Some(first) = items.next() {
+        let (member, score) = match first {
+            Value::Array(pair) => <[_; 2]>::try_from(pair).map_err(|_| wrong())?.into(),
+            member => (member, items.next().ok_or_else(wrong)?),
+        };
+        members.push((text(member)?, int(&score)?));
+    }
+    Ok(members)
+}

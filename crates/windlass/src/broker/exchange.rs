@@ -71,12 +71,19 @@ pub struct Extra {
     pub is_moved: bool,
     /// Its result as JSON, and how long it is kept.
     pub result: Option<(Vec<u8>, Duration)>,
+    /// The lock that is not needed any more.
+    pub(crate) lock: Option<String>,
 }
 
 impl Extra {
     /// What a success of `taken`, the job `id`, has beside its entry.
     pub fn of(taken: &Taken, id: JobId, result: Option<(Vec<u8>, Duration)>) -> Self {
-        Self { entry: taken.entry, id, is_moved: taken.id.is_some(), result }
+        Self { entry: taken.entry, id, is_moved: taken.id.is_some(), result, lock: None }
+    }
+
+    /// The same of a job that is unique until it has ended.
+    pub(crate) fn locked(self, lock: Option<String>) -> Self {
+        Self { lock, ..self }
     }
 }
 

@@ -8,9 +8,12 @@ mod cron;
 mod exchange;
 mod fail;
 mod lease;
+mod manage;
+mod progress;
 mod push;
 mod reply;
 mod script;
+mod unique;
 
 use redis::aio::ConnectionLike;
 use redis::{Cmd, Value};
@@ -19,16 +22,20 @@ use windlass_conn::Connection;
 use crate::{config::Config, error::Result, keys::Keys};
 
 pub use control::{Place, Promoted};
-pub(crate) use control::{SETS_SCANNED_MAX, pairs};
+pub(crate) use control::{SETS_SCANNED_MAX, pairs, scored};
 #[cfg(feature = "cron")]
 pub use cron::{CRONS_MAX, DueCron, DueCrons, Fired};
 pub use exchange::{Ended, Exchanged, Extra, Request, Taken};
 pub use fail::Fail;
 pub use lease::{Held, Recovered};
+pub(crate) use manage::CANCEL_STANDS;
+pub use manage::{Edited, Ending, Filter, Rescheduled};
+pub use progress::Note;
 pub use push::{BATCH_BYTES_MAX, BATCH_JOBS_MAX, Due};
 pub(crate) use reply::{array, bytes, int, text};
 #[doc(hidden)]
 pub use script::hot_scripts;
+pub use unique::{Rule, Single};
 
 /// Runs the moves of one namespace on one connection. A clone shares the connection's session.
 #[derive(Clone)]

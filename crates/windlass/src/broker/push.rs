@@ -130,12 +130,12 @@ fn first_and_id(answer: Vec<redis::Value>) -> Result<(JobId, bool)> {
     Ok((JobId::parse(&text(id)?)?, int(&added)? == 1))
 }
 
-fn scheduled_history() -> Result<String> {
+pub(super) fn scheduled_history() -> Result<String> {
     let history = History { state: State::Scheduled, ..History::default() };
     Ok(serde_json::to_string(&history)?)
 }
 
-fn due_arg(due: Due) -> String {
+pub(super) fn due_arg(due: Due) -> String {
     match due {
         Due::In(delay) => format!("+{}", ms(delay)),
         Due::At(at) => format!("={at}"),

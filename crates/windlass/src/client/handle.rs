@@ -6,16 +6,19 @@ use std::marker::PhantomData;
 use serde::de::DeserializeOwned;
 
 use super::Client;
-use crate::broker::Place;
+use crate::broker::{Ending, Place};
 use crate::error::{Error, Result};
 use crate::id::JobId;
+use crate::progress::Progress;
 use crate::state::{History, State};
+use crate::unique::Pushed;
 
 /// A pushed job. `T` is what it answers.
 pub struct Handle<T> {
     client: Client,
     id: JobId,
     keeps_result: Option<bool>,
+    pushed: Option<Pushed>,
     output: PhantomData<fn() -> T>,
 }
 
@@ -26,8 +29,21 @@ impl<T> fmt::Debug for Handle<T> {
 }
 
 impl<T: DeserializeOwned> Handle<T> {
-    pub(super) fn new(client: Client, id: JobId, keeps_result: Option<bool>) -> Self {
-        Self { client, id, keeps_result, output: PhantomData }
+    /// The handle of a job that this client pushed.
+    pub(super) fn pushed_by(client: Client, id: JobId, keeps_result: bool, pushed: Pushed) -> Self {
+        // The result of a job that was there before is kept as that one's push said.
+        let keeps_result = (pushed != Pushed::Kept).then_some(keeps_result);
+        Self { client, id, keeps_result, pushed: Some(pushed), output: PhantomData }
+    }
+
+    /// The handle of a job of which nothing is known.
+    pub(super) fn of(client: Client, id: JobId) -> Self {
+        Self { client, id, keeps_result: None, pushed: None, output: PhantomData }
+    }
+
+    /// What the push did; `None` for a handle that was made from an id.
+    pub fn pushed(&self) -> Option<Pushed> {
+        self.pushed
     }
 
     /// The job's id.
@@ -41,6 +57,22 @@ impl<T: DeserializeOwned> Handle<T> {
     /// When the store fails.
     pub async fn state(&self) -> Result<Option<State>> {
         state_of(&self.client.broker().show(&self.id).await?)
+    }
+
+    /// How far the job is and the last lines of its log; `None` when it told nothing, or that is forgotten.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn progress(&self) -> Result<Option<Progress>> {
+        self.client.broker().progress(&self.id).await
+    }
+
+    /// Cancels the job: it ends at once if it does not run, otherwise it is asked to stop.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn cancel(&self) -> Result<Ending> {
+        self.client.broker().cancel(&self.id, self.client.config()).await
     }
 
     /// Waits for the job's result, however long that takes; bound it with a timeout if you must. Nothing is

@@ -13,7 +13,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
 use windlass_conn::Connection;
 
-use crate::broker::{BATCH_BYTES_MAX, BATCH_JOBS_MAX, Broker};
+use crate::broker::{BATCH_BYTES_MAX, BATCH_JOBS_MAX, Broker, Single};
 use crate::config::Config;
 use crate::envelope::Envelope;
 use crate::error::{Error, Result};
@@ -21,9 +21,11 @@ use crate::id::JobId;
 use crate::inspector::Inspector;
 use crate::job::Pushable;
 use crate::name::check_name;
+use crate::unique::Pushed;
 
 pub use handle::Handle;
 pub(crate) use handle::{split_record, state_of};
+pub(crate) use options::epoch_ms;
 pub use options::{KEY_LEN_MAX, Push};
 
 /// Pushes jobs into one namespace of a store. A clone is the same client; pushes of many tasks on one
@@ -133,8 +135,9 @@ impl Client {
     ) -> Result<Handle<J::Output>> {
         let envelope = envelope_of(&job, &options);
         let keeps_result = envelope.result.is_some();
-        let id = self.send(options.queue.as_deref().unwrap_or(J::QUEUE), &envelope, &options).await?;
-        Ok(Handle::new(self.clone(), id, Some(keeps_result)))
+        let queue = options.queue.as_deref().unwrap_or(J::QUEUE);
+        let (id, pushed) = self.send(queue, envelope, &options).await?;
+        Ok(Handle::pushed_by(self.clone(), id, keeps_result, pushed))
     }
 
     /// Pushes a job whose type is not known here.
@@ -144,7 +147,7 @@ impl Client {
     pub async fn push_raw(&self, kind: &str, args: &RawValue, options: Push) -> Result<JobId> {
         let mut envelope = Envelope::new(kind, args);
         options.apply(&mut envelope);
-        self.send(options.queue.as_deref().unwrap_or("default"), &envelope, &options).await
+        Ok(self.send(options.queue.as_deref().unwrap_or("default"), envelope, &options).await?.0)
     }
 
     /// Pushes any number of jobs of one type in few calls and little memory. Answers how many.
@@ -159,7 +162,8 @@ impl Client {
         self.push_many_with(jobs, Push::new()).await
     }
 
-    /// Pushes any number of jobs of one type with the same options; a key among them is an error.
+    /// Pushes any number of jobs of one type with the same options; a key among them is an error. Of
+    /// [unique](Push::unique) jobs those are not counted that were there already.
     ///
     /// # Errors
     /// As [`push_many`](Self::push_many).
@@ -169,7 +173,7 @@ impl Client {
         options: Push,
     ) -> Result<u64> {
         let queue = options.queue.as_deref().unwrap_or(J::QUEUE);
-        let jobs = jobs.into_iter().map(|job| self.to_bytes(&envelope_of(&job, &options)));
+        let jobs = jobs.into_iter().map(|job| self.encode(queue, envelope_of(&job, &options), &options));
         self.push_encoded(queue, jobs, &options).await
     }
 
@@ -187,14 +191,14 @@ impl Client {
         let jobs = args.into_iter().map(|args| {
             let mut envelope = Envelope::new(kind, args);
             options.apply(&mut envelope);
-            self.to_bytes(&envelope)
+            self.encode(queue, envelope, &options)
         });
         self.push_encoded(queue, jobs, &options).await
     }
 
     /// A handle of a job by its id.
     pub fn handle<T: DeserializeOwned>(&self, id: JobId) -> Handle<T> {
-        Handle::new(self.clone(), id, None)
+        Handle::of(self.clone(), id)
     }
 
     pub(crate) fn broker(&self) -> &Broker {
@@ -204,30 +208,39 @@ impl Client {
     async fn send(
         &self,
         queue: &str,
-        envelope: &Envelope<'_, impl Serialize>,
+        envelope: Envelope<'_, impl Serialize>,
         options: &Push,
-    ) -> Result<JobId> {
+    ) -> Result<(JobId, Pushed)> {
         check_name("queue", queue)?;
         if options.key.as_ref().is_some_and(|key| key.len() > KEY_LEN_MAX) {
             return Err(Error::Config(vec![format!("the key has more than {KEY_LEN_MAX} bytes")]));
         }
-        let bytes = self.to_bytes(envelope)?;
+        let Encoded { bytes, lock } = self.encode(queue, envelope, options)?;
         let Inner { broker, config, pusher, .. } = &*self.inner;
         let ttl = options.key_ttl.unwrap_or(config.key_ttl);
+        if let Some(unique) = &options.unique {
+            pusher.know(queue).await?;
+            let job = Single { lock: &lock, envelope: &bytes };
+            let mut pushed = broker.push_unique(queue, unique.rule(), options.due, &[job]).await?;
+            return match pushed.pop().ok_or(Error::Answer("push_unique gave no id"))? {
+                (id, Pushed::Kept) if unique.refuses() => Err(Error::Duplicate(id)),
+                pushed => Ok(pushed),
+            };
+        }
         match (&options.key, options.due) {
-            (None, None) => pusher.push(queue, bytes).await,
+            (None, None) => Ok((pusher.push(queue, bytes).await?, Pushed::New)),
             (Some(key), due) => {
                 pusher.know(queue).await?;
                 let answer = match due {
                     None => broker.push_once(queue, key, ttl, &bytes).await,
                     Some(due) => broker.schedule_once(queue, key, ttl, due, &bytes).await,
                 };
-                answer.map(|(id, _)| id)
+                answer.map(|(id, is_new)| (id, if is_new { Pushed::New } else { Pushed::Kept }))
             }
             (None, Some(due)) => {
                 pusher.know(queue).await?;
                 let mut ids = broker.schedule(queue, &[(due, bytes)]).await?;
-                ids.pop().ok_or(Error::Answer("schedule gave no id"))
+                Ok((ids.pop().ok_or(Error::Answer("schedule gave no id"))?, Pushed::New))
             }
         }
     }
@@ -236,7 +249,7 @@ impl Client {
     async fn push_encoded(
         &self,
         queue: &str,
-        jobs: impl Iterator<Item = Result<Vec<u8>>>,
+        jobs: impl Iterator<Item = Result<Encoded>>,
         options: &Push,
     ) -> Result<u64> {
         check_name("queue", queue)?;
@@ -264,8 +277,14 @@ impl Client {
         }
     }
 
-    async fn push_batch(&self, queue: &str, batch: Vec<Vec<u8>>, options: &Push) -> Result<u64> {
+    async fn push_batch(&self, queue: &str, batch: Vec<Encoded>, options: &Push) -> Result<u64> {
         let broker = &self.inner.broker;
+        if let Some(unique) = &options.unique {
+            let jobs: Vec<_> =
+                batch.iter().map(|job| Single { lock: &job.lock, envelope: &job.bytes }).collect();
+            let pushed = broker.push_unique(queue, unique.rule(), options.due, &jobs).await?;
+            return Ok(pushed.iter().filter(|(_, pushed)| *pushed != Pushed::Kept).count() as u64);
+        }
         match options.due {
             None => broker.push_bulk(queue, &batch).await?,
             Some(due) => {
@@ -277,29 +296,55 @@ impl Client {
     }
 
     /// Writes an envelope and checks its names and its size.
-    fn to_bytes(&self, envelope: &Envelope<'_, impl Serialize>) -> Result<Vec<u8>> {
+    fn encode(
+        &self,
+        queue: &str,
+        mut envelope: Envelope<'_, impl Serialize>,
+        options: &Push,
+    ) -> Result<Encoded> {
         check_name("kind", &envelope.kind)?;
+        let mut lock = String::new();
+        if let Some(unique) = &options.unique {
+            if options.key.is_some() {
+                return Err(Error::Config(vec!["a job has a key or is unique, not both".into()]));
+            }
+            let args = serde_json::value::to_raw_value(&envelope.args)?;
+            lock = unique.lock(queue, &envelope.kind, &args)?;
+            envelope.unique = unique.ends_with_job().then(|| lock.clone());
+        }
         let bytes = envelope.to_bytes()?;
         let limit = self.inner.config.max_payload;
         if bytes.len() > limit {
             return Err(Error::Payload { kind: envelope.kind.to_string(), size: bytes.len(), limit });
         }
-        Ok(bytes)
+        Ok(Encoded { bytes, lock })
+    }
+}
+
+/// A job as it is sent: its envelope, and the name of its lock if it is unique.
+struct Encoded {
+    bytes: Vec<u8>,
+    lock: String,
+}
+
+impl AsRef<[u8]> for Encoded {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
     }
 }
 
 /// Takes the jobs of one call: within its bounds, but at least one while there are any.
-fn gather(jobs: &mut std::iter::Peekable<impl Iterator<Item = Result<Vec<u8>>>>) -> Result<Vec<Vec<u8>>> {
-    let mut batch: Vec<Vec<u8>> = Vec::with_capacity(BATCH_JOBS_MAX);
+fn gather(jobs: &mut std::iter::Peekable<impl Iterator<Item = Result<Encoded>>>) -> Result<Vec<Encoded>> {
+    let mut batch: Vec<Encoded> = Vec::with_capacity(BATCH_JOBS_MAX);
     let mut bytes = 0;
     while batch.len() < BATCH_JOBS_MAX {
-        let fits = |job: &Result<Vec<u8>>| match job {
-            Ok(job) => batch.is_empty() || bytes + job.len() <= BATCH_BYTES_MAX,
+        let fits = |job: &Result<Encoded>| match job {
+            Ok(job) => batch.is_empty() || bytes + job.bytes.len() <= BATCH_BYTES_MAX,
             Err(_) => true,
         };
         let Some(job) = jobs.next_if(fits) else { break };
         let job = job?;
-        bytes += job.len();
+        bytes += job.bytes.len();
         batch.push(job);
     }
     Ok(batch)

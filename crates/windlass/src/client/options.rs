@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use crate::{broker::Due, envelope::Envelope};
+use crate::{broker::Due, envelope::Envelope, unique::Unique};
 
 /// Longest enqueue key, in bytes.
 pub const KEY_LEN_MAX: usize = 256;
@@ -22,6 +22,7 @@ pub struct Push {
     pub(super) due: Option<Due>,
     pub(super) key: Option<String>,
     pub(super) key_ttl: Option<Duration>,
+    pub(super) unique: Option<Unique>,
     max_attempts: Option<u32>,
     timeout: Option<Duration>,
     expires: Option<SystemTime>,
@@ -69,6 +70,22 @@ impl Push {
         self
     }
 
+    /// One of equal jobs is enough; [`Handle::pushed`](crate::Handle::pushed) says what became of this one. It
+    /// cannot be combined with a [`key`](Self::key).
+    pub fn unique(mut self, unique: Unique) -> Self {
+        self.unique = Some(unique);
+        self
+    }
+
+    /// Runs once things have been quiet for a while: each push of an equal job replaces the one that waits, and the
+    /// wait begins anew. A job that has begun is let run, and the next push is another. Call
+    /// [`unique`](Self::unique) before to say what is equal.
+    pub fn debounce(mut self, quiet: Duration) -> Self {
+        self.unique = Some(self.unique.unwrap_or_else(Unique::until_started).replace());
+        self.due = Some(Due::In(quiet));
+        self
+    }
+
     /// How many attempts may fail.
     pub fn max_attempts(mut self, max: u32) -> Self {
         self.max_attempts = Some(max);
@@ -85,6 +102,11 @@ impl Push {
     pub fn expires_at(mut self, time: SystemTime) -> Self {
         self.expires = Some(time);
         self
+    }
+
+    /// Discard the job if it has not begun within this time from now.
+    pub fn expires_in(self, time: Duration) -> Self {
+        self.expires_at(SystemTime::now() + time)
     }
 
     /// When its last attempt must have ended.
@@ -161,6 +183,6 @@ pub(super) fn ms(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX).max(1)
 }
 
-fn epoch_ms(time: SystemTime) -> u64 {
+pub(crate) fn epoch_ms(time: SystemTime) -> u64 {
     time.duration_since(UNIX_EPOCH).map_or(0, ms)
 }

@@ -1,11 +1,14 @@
 //! Single pushes of many tasks travel together: while one call is under way the next one gathers.
 //!
-//! No push waits for company; what has gathered is sent as soon as the last call has ended.
+//! No push waits for company; what has gathered is sent as soon as the last call has ended. A store that answers at
+//! once, as the embedded one does, is called by the pushing task itself; only one that lets wait costs a task.
 
 use std::collections::HashSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Semaphore, oneshot};
 
 use crate::broker::{BATCH_BYTES_MAX, BATCH_JOBS_MAX, Broker};
 use crate::error::{Error, Result};
@@ -18,9 +21,21 @@ const WAITING_MAX: usize = 4096;
 const KNOWN_MAX: usize = 10_000;
 
 pub(super) struct Pusher {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
     broker: Broker,
     known: Mutex<HashSet<String>>,
-    sender: Mutex<Option<mpsc::Sender<Waiting>>>,
+    gathered: Mutex<Gathered>,
+    room: Semaphore,
+}
+
+#[derive(Default)]
+struct Gathered {
+    waiting: Vec<Waiting>,
+    /// Whether somebody sends what gathers.
+    is_sending: bool,
 }
 
 struct Waiting {
@@ -37,17 +52,20 @@ impl AsRef<[u8]> for Waiting {
 
 impl Pusher {
     pub(super) fn new(broker: Broker) -> Self {
-        Self { broker, known: Mutex::default(), sender: Mutex::default() }
+        let room = Semaphore::new(WAITING_MAX);
+        let inner = Inner { broker, known: Mutex::default(), gathered: Mutex::default(), room };
+        Self { inner: Arc::new(inner) }
     }
 
     /// Makes sure that the store knows the queue's name. Before the first job, so that a crash between
     /// the two leaves an empty queue and never a job that no service sees.
     pub(super) async fn know(&self, queue: &str) -> Result<()> {
-        if self.known.lock().unwrap_or_else(PoisonError::into_inner).contains(queue) {
+        let known = || self.inner.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if known().contains(queue) {
             return Ok(());
         }
-        self.broker.add_queue(queue).await?;
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        self.inner.broker.add_queue(queue).await?;
+        let mut known = known();
         if known.len() < KNOWN_MAX {
             known.insert(queue.to_owned());
         }
@@ -57,35 +75,69 @@ impl Pusher {
     /// Pushes one ready job.
     pub(super) async fn push(&self, queue: &str, envelope: Vec<u8>) -> Result<JobId> {
         self.know(queue).await?;
+        let _room = self.inner.room.acquire().await.map_err(|_| Error::Stopped("the client"))?;
         let (answer, answered) = oneshot::channel();
-        let waiting = Waiting { queue: queue.into(), envelope, answer };
-        if let Err(mpsc::error::SendError(waiting)) = self.sender().send(waiting).await {
-            // The runtime that the sending task lived on has ended, so it begins anew on this one.
-            self.sender.lock().unwrap_or_else(PoisonError::into_inner).take();
-            self.sender().send(waiting).await.map_err(|_| Error::Stopped("the runtime"))?;
+        let is_sending = {
+            let mut gathered = self.inner.gathered();
+            gathered.waiting.push(Waiting { queue: queue.into(), envelope, answer });
+            std::mem::replace(&mut gathered.is_sending, true)
+        };
+        if !is_sending {
+            let mut sending: Pin<Box<dyn Future<Output = ()> + Send>> =
+                Box::pin(send_all(Sender { inner: self.inner.clone(), has_ended: false }));
+            // What began must end for the sake of others, even if this push is given up: so it goes to a task of its
+            // own unless it has ended by now.
+            let has_ended =
+                std::future::poll_fn(|context| Poll::Ready(sending.as_mut().poll(context).is_ready())).await;
+            if !has_ended {
+                tokio::spawn(sending);
+            }
         }
         answered.await.map_err(|_| Error::Stopped("the runtime"))?
     }
+}
 
-    fn sender(&self) -> mpsc::Sender<Waiting> {
-        let mut sender = self.sender.lock().unwrap_or_else(PoisonError::into_inner);
-        let start = || {
-            let (sender, waiting) = mpsc::channel(WAITING_MAX);
-            tokio::spawn(send_all(self.broker.clone(), waiting));
-            sender
-        };
-        sender.get_or_insert_with(start).clone()
+impl Inner {
+    fn gathered(&self) -> MutexGuard<'_, Gathered> {
+        self.gathered.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Sends what gathers until the client is gone.
-async fn send_all(broker: Broker, mut waiting: mpsc::Receiver<Waiting>) {
-    let mut gathered = Vec::with_capacity(BATCH_JOBS_MAX);
-    while waiting.recv_many(&mut gathered, BATCH_JOBS_MAX).await > 0 {
+/// The one that sends. Dropped before its end, with the runtime that it lived on, it leaves no push waiting for it.
+struct Sender {
+    inner: Arc<Inner>,
+    has_ended: bool,
+}
+
+impl Drop for Sender {
+    fn drop(&mut self) {
+        if !self.has_ended {
+            let mut gathered = self.inner.gathered();
+            gathered.is_sending = false;
+            gathered.waiting.clear();
+        }
+    }
+}
+
+/// Sends what has gathered, and what gathers meanwhile.
+async fn send_all(mut sender: Sender) {
+    let inner = sender.inner.clone();
+    loop {
+        let mut gathered = {
+            let mut gathered = inner.gathered();
+            if gathered.waiting.is_empty() {
+                // Under the lock, so that whoever comes next sends.
+                gathered.is_sending = false;
+                sender.has_ended = true;
+                break;
+            }
+            std::mem::take(&mut gathered.waiting)
+        };
         while !gathered.is_empty() {
             let batch = take_batch(&mut gathered);
-            let pushed = broker.push(&batch[0].queue, &batch).await;
+            let pushed = inner.broker.push(&batch[0].queue, &batch).await;
             answer(batch, pushed);
+            tokio::task::consume_budget().await;
         }
     }
 }
@@ -98,7 +150,7 @@ fn take_batch(gathered: &mut Vec<Waiting>) -> Vec<Waiting> {
         bytes += job.envelope.len();
         job.queue == queue && bytes <= BATCH_BYTES_MAX
     };
-    let count = gathered.iter().take_while(follows).count().max(1);
+    let count = gathered.iter().take(BATCH_JOBS_MAX).take_while(follows).count().max(1);
     gathered.drain(..count).collect()
 }
 

@@ -3,6 +3,7 @@
 //!
 //! A new duty is a file with one `async fn` that goes on for ever, and its line in [`start`].
 
+mod control;
 #[cfg(feature = "cron")]
 mod cron;
 pub(crate) mod heartbeat;
@@ -28,6 +29,7 @@ pub(crate) fn start(duty: &Rc<Duty>) -> Vec<AbortHandle> {
         spawn_local(cron::fire_all(duty.clone())).abort_handle(),
         spawn_local(rescuer::rescue_all(duty.clone())).abort_handle(),
         spawn_local(unparker::unpark_all(duty.clone())).abort_handle(),
+        spawn_local(control::cancel_all(duty.clone())).abort_handle(),
         spawn_local(pruner::prune_all(duty.clone())).abort_handle(),
     ]
 }

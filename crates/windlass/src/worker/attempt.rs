@@ -12,7 +12,7 @@ use super::Shared;
 use super::executor::Done;
 use super::hand::Ticket;
 use super::kind::{Kind, Run, Running};
-use crate::broker::Taken;
+use crate::broker::{Held, Taken};
 use crate::context::{Context, Facts, Leash, Pull};
 use crate::envelope::Envelope;
 use crate::failure::{Failure, Fate, Outcome};
@@ -20,8 +20,12 @@ use crate::state::History;
 
 /// How an executor's work on a job ended.
 pub(super) enum End {
-    /// It succeeded, with its result when that is kept.
-    Completed(Option<(Vec<u8>, Duration)>),
+    /// It succeeded; the result is there when it is kept.
+    Completed {
+        result: Option<(Vec<u8>, Duration)>,
+        /// The lock that is not needed any more.
+        lock: Option<String>,
+    },
     /// It did not succeed.
     Failed(Box<Failed>),
     /// It was not run, or cut short: it is to be given back.
@@ -36,6 +40,8 @@ pub(super) struct Failed {
     pub(super) max_attempts: u32,
     pub(super) retry: crate::retry::Retry,
     pub(super) result_ttl: Option<Duration>,
+    /// The lock that is not needed any more once the job has ended.
+    pub(super) lock: Option<String>,
 }
 
 /// Runs a job, unless its lease was lost before it could begin.
@@ -44,12 +50,17 @@ pub(super) async fn run(shared: &Arc<Shared>, Ticket { taken, leash }: Ticket) -
         End::Returned
     } else {
         leash.start();
-        attempt(shared, &taken, leash).await
+        match attempt(shared, &taken, &leash).await {
+            End::Failed(failed) if leash.is_cancel_asked() => {
+                End::Failed(Box::new(Failed { failure: failed.failure.into_cancelled(), ..*failed }))
+            }
+            end => end,
+        }
     };
     Done { taken, end }
 }
 
-async fn attempt(shared: &Arc<Shared>, taken: &Taken, leash: Arc<Leash>) -> End {
+async fn attempt(shared: &Arc<Shared>, taken: &Taken, leash: &Arc<Leash>) -> End {
     let history = match &taken.history {
         Some(history) => serde_json::from_slice(history).unwrap_or_default(),
         None => History::default(),
@@ -66,8 +77,12 @@ async fn attempt(shared: &Arc<Shared>, taken: &Taken, leash: Arc<Leash>) -> End 
             max_attempts: envelope.max,
             retry,
             result_ttl: envelope.result.map(Duration::from_millis),
+            lock: envelope.unique.clone(),
         }))
     };
+    if leash.is_cancel_asked() {
+        return failed(Failure::cancel(), Default::default(), history);
+    }
     let Some(kind) = shared.kinds.get(&envelope.kind) else {
         return failed(Failure::park(&envelope.kind), Default::default(), history);
     };
@@ -81,19 +96,22 @@ async fn attempt(shared: &Arc<Shared>, taken: &Taken, leash: Arc<Leash>) -> End 
         Run::Async(run) => {
             let begun = catch_unwind(AssertUnwindSafe(|| run(envelope.args, context, keeps_result)));
             match begun.unwrap_or_else(|panic| Err(panicked(&*panic))) {
-                Ok(running) => within(running, &leash, limit).await,
+                Ok(running) => within(running, leash, limit).await,
                 Err(failure) => Some(Err(failure)),
             }
         }
         Run::Blocking(run) => {
             let (run, args) = (run.clone(), envelope.args.to_owned());
             let task = move || run(&args, &context, keeps_result);
-            on_thread(shared, task, &leash, limit).await
+            on_thread(shared, task, leash, limit).await
         }
     };
     match outcome {
         None => End::Returned,
-        Some(Ok(value)) => End::Completed(envelope.result.map(|ttl| (value, Duration::from_millis(ttl)))),
+        Some(Ok(value)) => End::Completed {
+            result: envelope.result.map(|ttl| (value, Duration::from_millis(ttl))),
+            lock: envelope.unique,
+        },
         Some(Err(failure)) => failed(failure, retry_of(kind), history),
     }
 }
@@ -107,6 +125,7 @@ fn garbage(history: History, reason: String) -> End {
         max_attempts: 1,
         retry: crate::retry::Retry::Never,
         result_ttl: None,
+        lock: None,
     }))
 }
 
@@ -135,7 +154,7 @@ fn time_limit(shared: &Shared, envelope: &Envelope<'_>) -> Outcome<Option<Durati
 }
 
 fn context(
-    shared: &Shared,
+    shared: &Arc<Shared>,
     taken: &Taken,
     history: &History,
     envelope: &Envelope<'_>,
@@ -143,6 +162,7 @@ fn context(
 ) -> Context {
     let facts = Facts {
         id: shared.id_of(taken),
+        held: Held::of(taken),
         kind: envelope.kind.to_string(),
         attempt: history.attempts.saturating_add(taken.count),
         max_attempts: envelope.max,
@@ -151,7 +171,7 @@ fn context(
         reply: envelope.reply.clone(),
         deadline_ms: envelope.deadline,
     };
-    Context::new(facts, shared.client.clone(), leash, tokio::runtime::Handle::current())
+    Context::new(facts, shared.clone(), leash, tokio::runtime::Handle::current())
 }
 
 /// Drives a job until it ends, its time is up, or its leash is pulled; `None` when it was pulled.

@@ -80,9 +80,10 @@ impl Shared {
             self.settled.notify_one();
         }
         match end {
-            attempt::End::Completed(result) if is_held => {
-                let needs_extra = result.is_some() || taken.id.is_some() || taken.is_suspect;
-                let extra = needs_extra.then(|| Extra::of(&taken, self.id_of(&taken), result));
+            attempt::End::Completed { result, lock } if is_held => {
+                let needs_extra =
+                    result.is_some() || lock.is_some() || taken.id.is_some() || taken.is_suspect;
+                let extra = needs_extra.then(|| Extra::of(&taken, self.id_of(&taken), result).locked(lock));
                 hand.add_finish(taken.queue, Finish { held: key.held, extra });
                 None
             }
@@ -131,6 +132,9 @@ impl Shared {
         for job in &exchanged.refused {
             self.events.emit(Event::LeaseLost { id: JobId::of_entry(queue, job.entry) });
         }
+        let is_refused = |extra: &Extra| exchanged.refused.iter().any(|held| held.entry == extra.entry);
+        let ended = extras.iter().filter(|extra| !is_refused(extra));
+        self.release_locks(ended.filter_map(|extra| Some((extra.lock.as_deref()?, &extra.id)))).await;
         let got = exchanged.taken.len();
         let mut hand = self.hand();
         for held in &held {
@@ -151,6 +155,16 @@ impl Shared {
         }
         if !hand.is_taking() {
             self.settled.notify_one();
+        }
+    }
+
+    /// Forgets locks of jobs that have ended. One that cannot be forgotten hurts nobody.
+    pub(super) async fn release_locks<'a>(&self, locks: impl Iterator<Item = (&'a str, &'a JobId)>) {
+        let locks: Vec<_> = locks.collect();
+        if !locks.is_empty()
+            && let Err(error) = self.broker.release_unique(&locks).await
+        {
+            self.note_store(Some(&error));
         }
     }
 

@@ -1,5 +1,6 @@
 //! Moves jobs that did not succeed to where they go.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use super::attempt::Failed;
@@ -9,6 +10,7 @@ use crate::broker::{Fail, Taken};
 use crate::event::Event;
 use crate::failure::Fate;
 use crate::id::JobId;
+use crate::retry::Retry;
 use crate::state::{AttemptError, History, State};
 
 /// Tells the store of a failure, until it answers.
@@ -20,6 +22,7 @@ pub(super) async fn tell(shared: &Shared, taken: Taken, failed: Failed) {
     let state = verdict.history.state;
     let kind = failed.kind.clone();
     let message = failed.failure.message.clone();
+    let lock = failed.lock.clone().filter(|_| state.is_final());
     let is_snooze = matches!(failed.failure.fate, Fate::Snooze(_));
     let was_held = match to_fail(key, &id, verdict, failed) {
         Ok(fail) => {
@@ -38,6 +41,7 @@ pub(super) async fn tell(shared: &Shared, taken: Taken, failed: Failed) {
         shared.summary().refused += 1;
         shared.events.emit(Event::LeaseLost { id });
     } else if !is_snooze {
+        shared.release_locks(lock.iter().map(|lock| (lock.as_str(), &id))).await;
         shared.summary().failed += 1;
         shared.events.emit(Event::Failed { id, kind, attempt, state, message });
     }
@@ -83,7 +87,7 @@ fn judge(failed: &Failed, attempt: u32, worker: &str) -> Verdict {
         Fate::Retry(wait) => {
             history.failed = history.failed.saturating_add(1);
             let has_attempts = history.failed < failed.max_attempts;
-            match wait.or_else(|| failed.retry.delay(history.failed)).filter(|_| has_attempts) {
+            match wait.or_else(|| policy(failed, history.failed)).filter(|_| has_attempts) {
                 Some(wait) => (history.state, delay) = (State::Retry, wait),
                 None => history.state = State::Dead,
             }
@@ -102,6 +106,12 @@ fn judge(failed: &Failed, attempt: u32, worker: &str) -> Verdict {
         worker: worker.to_owned(),
     });
     Verdict { history, delay }
+}
+
+/// What the policy says; it may be user code, so a panic in it falls back to the default.
+fn policy(failed: &Failed, count: u32) -> Option<Duration> {
+    let said = catch_unwind(AssertUnwindSafe(|| failed.retry.delay(&failed.failure, count)));
+    said.unwrap_or_else(|_| Retry::default().delay(&failed.failure, count))
 }
 
 fn to_fail(key: HoldKey, id: &JobId, verdict: Verdict, failed: Failed) -> serde_json::Result<Fail> {
@@ -123,11 +133,10 @@ fn to_fail(key: HoldKey, id: &JobId, verdict: Verdict, failed: Failed) -> serde_
 mod tests {
     use super::*;
     use crate::failure::Failure;
-    use crate::retry::Retry;
 
     fn failed(failure: Failure, history: History) -> Failed {
         let retry = Retry::Fixed(Duration::from_secs(7));
-        Failed { failure, kind: "k".into(), history, max_attempts: 3, retry, result_ttl: None }
+        Failed { failure, kind: "k".into(), history, max_attempts: 3, retry, result_ttl: None, lock: None }
     }
 
     #[test]

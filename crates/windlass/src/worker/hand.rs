@@ -10,6 +10,7 @@ use std::task::Waker;
 
 use crate::broker::{BATCH_JOBS_MAX, Extra, Held, Taken};
 use crate::context::{Leash, Pull};
+use crate::id::EntryId;
 
 /// How many exchanges are under way at most: one that the store works on, one on its way to it.
 const EXCHANGES_MAX: usize = 2;
@@ -25,6 +26,13 @@ impl HoldKey {
     pub(super) fn of(taken: &Taken) -> Self {
         Self { queue: taken.queue, held: Held::of(taken) }
     }
+}
+
+/// An entry of a queue, by the queue's number: a held job however often it was delivered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct EntryKey {
+    pub(crate) queue: usize,
+    pub(crate) entry: EntryId,
 }
 
 /// A job that is ready to be run.
@@ -262,6 +270,15 @@ impl Hand {
         leash.pull(if leash.is_started() { Pull::Cancel } else { Pull::Drop });
         self.drop_held(key);
         true
+    }
+
+    /// Asks those jobs to stop that are cancelled. One that has not begun ends without having run.
+    pub(crate) fn cancel(&self, is_cancelled: impl Fn(&EntryKey) -> bool) {
+        for (HoldKey { queue, held }, leash) in &self.held {
+            if is_cancelled(&EntryKey { queue: *queue, entry: held.entry }) {
+                leash.cancel();
+            }
+        }
     }
 
     /// What is held, by queue and sorted.

@@ -82,7 +82,7 @@ impl Kinds {
                 Ok(if keeps_result { output.get().as_bytes().to_vec() } else { Vec::new() })
             }))
         };
-        self.add(kind, Run::Async(Box::new(run)), |kind| kind.fixed_retry, retry);
+        self.add(kind, Run::Async(Box::new(run)), |kind| kind.fixed_retry.clone(), retry);
     }
 
     fn add(&mut self, name: String, run: Run, retry: fn(&Kind) -> Retry, fixed_retry: Retry) {

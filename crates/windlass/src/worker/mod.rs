@@ -40,8 +40,8 @@ use order::Order;
 
 pub(crate) use duty::Duty;
 use hand::Hand;
-pub(crate) use hand::HoldKey;
-use shared::Shared;
+pub(crate) use hand::{EntryKey, HoldKey};
+pub(crate) use shared::Shared;
 pub use signal::Control;
 
 /// Most jobs that one worker runs at once.

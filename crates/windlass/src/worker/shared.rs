@@ -8,12 +8,12 @@ use tokio::sync::Notify;
 
 use super::kind::Kinds;
 use super::order::Order;
-use super::{Control, Hand, Summary, Worker, blocking, identity, local_now_ms};
+use super::{Control, EntryKey, Hand, Summary, Worker, blocking, identity, local_now_ms};
 use crate::broker::{Broker, Taken};
 use crate::client::Client;
 use crate::error::{Error, Result};
 use crate::event::{Event, Events};
-use crate::id::JobId;
+use crate::id::{EntryId, JobId};
 
 /// The wait before a refused or lost call is made again, doubled from the first to the second.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
@@ -97,6 +97,12 @@ impl Shared {
     /// The id of a taken job.
     pub(super) fn id_of(&self, taken: &Taken) -> JobId {
         taken.job_id(&self.queues[taken.queue])
+    }
+
+    /// The entry that an id names, if it is one of this worker's queues.
+    pub(crate) fn entry_key(&self, id: &JobId) -> Option<EntryKey> {
+        let queue = self.queues.iter().position(|queue| &**queue == id.queue())?;
+        Some(EntryKey { queue, entry: EntryId::parse(id.entry())? })
     }
 
     /// Learns the store's clock.

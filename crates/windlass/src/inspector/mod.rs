@@ -1,13 +1,16 @@
 //! Looks at jobs and queues, and manages them: what a command line and a dashboard need.
 
+mod manage;
+
 use redis::Value;
 
-use crate::broker::{Place, SETS_SCANNED_MAX, array, bytes, int, pairs, text};
+use crate::broker::{Place, SETS_SCANNED_MAX, array, bytes, int, pairs, scored, text};
 use crate::client::{Client, split_record, state_of};
 use crate::envelope::Envelope;
 use crate::error::{Error, Result};
 use crate::id::{EntryId, JobId};
 use crate::keys::GROUP;
+use crate::progress::Progress;
 use crate::state::{History, State};
 
 /// Looks at one namespace, and manages it.
@@ -143,24 +146,6 @@ impl Inspector {
         })
     }
 
-    /// Pauses a queue: its jobs wait, running ones go on.
-    ///
-    /// # Errors
-    /// When the store fails, or the name is not a queue's.
-    pub async fn pause(&self, queue: &str) -> Result<()> {
-        crate::name::check_name("queue", queue)?;
-        self.client.broker().pause(queue).await
-    }
-
-    /// Lets a paused queue go on. Answers whether it was paused.
-    ///
-    /// # Errors
-    /// When the store fails, or the name is not a queue's.
-    pub async fn resume(&self, queue: &str) -> Result<bool> {
-        crate::name::check_name("queue", queue)?;
-        self.client.broker().resume(queue).await
-    }
-
     /// One job; `None` when nothing is kept of it.
     ///
     /// # Errors
@@ -192,6 +177,14 @@ impl Inspector {
         }))
     }
 
+    /// How far a job is and the last lines of its log; `None` when it told nothing, or that is forgotten.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn progress(&self, id: &JobId) -> Result<Option<Progress>> {
+        self.client.broker().progress(id).await
+    }
+
     /// Jobs of one state: those that are stored by time, those of a queue by age. `from` is the `next` of
     /// the page before. The queue is needed for the states enqueued and active.
     ///
@@ -218,25 +211,6 @@ impl Inspector {
         }
     }
 
-    /// Puts a stored job (scheduled, retry, parked, dead, discarded, cancelled) into its queue now.
-    /// Answers false when no such job is stored.
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub async fn retry(&self, id: &JobId) -> Result<bool> {
-        self.client.broker().add_queue(id.queue()).await?;
-        self.client.broker().requeue(id).await
-    }
-
-    /// Removes a job that does not run: `Some(true)` when it was removed, `Some(false)` when there is
-    /// none, `None` when a worker has it.
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub async fn remove(&self, id: &JobId) -> Result<Option<bool>> {
-        self.client.broker().remove(id).await
-    }
-
     /// The workers that have beaten lately, the latest first.
     ///
     /// # Errors
@@ -244,22 +218,12 @@ impl Inspector {
     pub async fn workers(&self) -> Result<Vec<WorkerInfo>> {
         let mut range = redis::cmd("ZREVRANGE");
         range.arg(self.keys().workers()).arg(0).arg(PAGE_MAX - 1).arg("WITHSCORES");
-        let mut items = array(self.send(&range).await?)?.into_iter();
         let mut workers = Vec::new();
-        while let Some(first) = items.next() {
-            // RESP3 pairs a member with its score; RESP2 has them in turn.
-            let (name, beat) = match first {
-                Value::Array(pair) => match <[_; 2]>::try_from(pair) {
-                    Ok([name, beat]) => (name, beat),
-                    Err(_) => return Err(Error::Answer("a member with its score was expected")),
-                },
-                name => (name, items.next().unwrap_or(Value::Int(0))),
-            };
-            let name = text(name)?;
+        for (name, beat) in scored(self.send(&range).await?)? {
             let fields = pairs(self.send(redis::cmd("HGETALL").arg(self.keys().worker(&name))).await?)?;
             let lossy = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
             let fields = fields.into_iter().map(|(name, value)| (lossy(name), lossy(value))).collect();
-            workers.push(WorkerInfo { name, beat_ms: int(&beat)?.unsigned_abs(), fields });
+            workers.push(WorkerInfo { name, beat_ms: beat.unsigned_abs(), fields });
         }
         Ok(workers)
     }

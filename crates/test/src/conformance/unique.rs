@@ -1,0 +1,239 @@
+//! Jobs of which there is to be one.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use windlass::{
+    Context, Ending, Envelope, Error, Failure, Handle, Job, Outcome, Push, Pushed, Retry, State, Unique,
+};
+
+use super::time::{MARGIN, almost};
+use super::world::{Beside, Run, Store, World, json};
+
+const A: &str = "a.1.1.a.2";
+const HOUR: Duration = Duration::from_secs(3600);
+
+#[derive(Clone, Serialize, Deserialize)]
+struct Report {
+    user: u32,
+    day: u32,
+}
+
+impl Job for Report {
+    const KIND: &'static str = "k";
+    type Output = ();
+
+    async fn run(self, _: Context) -> Outcome<()> {
+        Ok(())
+    }
+}
+
+async fn push(world: &World, user: u32, day: u32, unique: Unique) -> Handle<()> {
+    push_with(world, user, day, Push::new().unique(unique)).await
+}
+
+async fn push_with(world: &World, user: u32, day: u32, options: Push) -> Handle<()> {
+    world.client.push_with(Report { user, day }, options).await.expect("the push is answered")
+}
+
+fn what(handle: &Handle<()>) -> Pushed {
+    handle.pushed().expect("the handle is a push's")
+}
+
+/// The arguments of a job that waits.
+async fn args(world: &World, handle: &Handle<()>) -> String {
+    let job = world.client.inspector().show(handle.id()).await.unwrap().unwrap();
+    Envelope::parse(&job.envelope).unwrap().args.get().to_owned()
+}
+
+pub(super) async fn an_equal_job_is_kept_out_until_the_first_is_done(store: &Store) {
+    let world = store.world().await;
+    let first = push(&world, 1, 1, Unique::until_done()).await;
+    assert_eq!(what(&first), Pushed::New);
+    let second = push(&world, 1, 1, Unique::until_done()).await;
+    assert_eq!((what(&second), second.id()), (Pushed::Kept, first.id()));
+    assert_eq!(what(&push(&world, 1, 2, Unique::until_done()).await), Pushed::New);
+    let elsewhere = Push::new().queue("other").unique(Unique::until_done());
+    assert_eq!(what(&push_with(&world, 1, 1, elsewhere).await), Pushed::New, "another queue");
+    let taken = world.take(A, 1).await;
+    assert_eq!(what(&push(&world, 1, 1, Unique::until_done()).await), Pushed::Kept, "it runs");
+    world.finish(A, &taken).await;
+    assert_eq!(what(&push(&world, 1, 1, Unique::until_done()).await), Pushed::New, "it is done");
+}
+
+pub(super) async fn an_equal_job_is_kept_out_until_the_first_has_started(store: &Store) {
+    let world = store.world().await;
+    let first = push(&world, 1, 1, Unique::until_started()).await;
+    assert_eq!(push(&world, 1, 1, Unique::until_started()).await.id(), first.id());
+    let (worker, mut runs) = world.recorder(|_| async { Err(Failure::retry("again").retry_in(HOUR)) });
+    let worker = Beside::start(worker);
+    runs.recv().await.unwrap();
+    world.until(first.id(), State::Retry).await;
+    worker.stop().await;
+    let second = push(&world, 1, 1, Unique::until_started()).await;
+    assert_eq!(what(&second), Pushed::New, "the first has begun once");
+    world.take(A, 1).await;
+    assert_eq!(what(&push(&world, 1, 1, Unique::until_started()).await), Pushed::New, "the second runs");
+}
+
+pub(super) async fn a_second_push_is_refused_when_told_so(store: &Store) {
+    let world = store.world().await;
+    let unique = Push::new().unique(Unique::until_done().refuse());
+    let first = push_with(&world, 1, 1, unique.clone()).await;
+    match world.client.push_with(Report { user: 1, day: 1 }, unique.clone()).await {
+        Err(Error::Duplicate(id)) => assert_eq!(id, *first.id()),
+        other => panic!("{other:?}"),
+    }
+    let keyed = world.client.push_with(Report { user: 1, day: 1 }, unique.key("x")).await;
+    assert!(matches!(keyed, Err(Error::Config(_))));
+    assert_eq!(world.take(A, 9).await.len(), 1);
+}
+
+pub(super) async fn a_waiting_job_is_replaced_under_its_id(store: &Store) {
+    let world = store.world().await;
+    let unique = || Unique::until_done().by_fields(["user"]).replace();
+    let scheduled = push_with(&world, 1, 1, Push::new().delay(HOUR).unique(unique())).await;
+    let later = push_with(&world, 1, 2, Push::new().delay(2 * HOUR).unique(unique())).await;
+    assert_eq!((what(&later), later.id()), (Pushed::Replaced, scheduled.id()));
+    assert_eq!(args(&world, &scheduled).await, r#"{"user":1,"day":2}"#);
+    assert_eq!(scheduled.state().await.unwrap(), Some(State::Scheduled));
+    let now = push_with(&world, 1, 3, Push::new().unique(unique())).await;
+    assert_eq!((what(&now), now.id()), (Pushed::Replaced, scheduled.id()));
+    assert_eq!(scheduled.state().await.unwrap(), Some(State::Enqueued));
+    let again = push_with(&world, 1, 4, Push::new().unique(unique())).await;
+    assert_eq!((what(&again), again.id()), (Pushed::Replaced, scheduled.id()));
+    let taken = world.take(A, 9).await;
+    assert_eq!(taken.len(), 1);
+    assert_eq!(taken[0].job_id("default"), *scheduled.id());
+    assert_eq!(Envelope::parse(&taken[0].envelope).unwrap().args.get(), r#"{"user":1,"day":4}"#);
+    assert_eq!(what(&push(&world, 1, 5, unique()).await), Pushed::Kept, "what runs is not replaced");
+}
+
+pub(super) async fn jobs_are_unique_by_fields_or_by_a_key(store: &Store) {
+    let world = store.world().await;
+    let by_user = || Unique::until_done().by_fields(["user"]);
+    assert_eq!(what(&push(&world, 1, 1, by_user()).await), Pushed::New);
+    assert_eq!(what(&push(&world, 1, 2, by_user()).await), Pushed::Kept);
+    assert_eq!(what(&push(&world, 2, 1, by_user()).await), Pushed::New);
+    let by_key = |key: &str| Unique::forever().by_key(key);
+    assert_eq!(what(&push(&world, 1, 1, by_key("a")).await), Pushed::New);
+    assert_eq!(what(&push(&world, 2, 2, by_key("a")).await), Pushed::Kept);
+    assert_eq!(what(&push(&world, 1, 1, by_key("b")).await), Pushed::New);
+}
+
+pub(super) async fn many_unique_jobs_are_pushed_at_once(store: &Store) {
+    let world = store.world().await;
+    let options = || Push::new().unique(Unique::until_done());
+    let jobs = || (0..1300).map(|number| Report { user: number % 650, day: 1 });
+    assert_eq!(world.client.push_many_with(jobs(), options()).await.unwrap(), 650);
+    assert_eq!(world.client.push_many_with(jobs(), options()).await.unwrap(), 0);
+    let refuse = Push::new().unique(Unique::until_done().refuse());
+    let more = (600..700).map(|user| Report { user, day: 1 });
+    assert_eq!(world.client.push_many_with(more, refuse).await.unwrap(), 50);
+    let args: Vec<_> = (0..20).map(|number| json(&(number % 4).to_string())).collect();
+    let raw = world.client.push_many_raw("raw", args.iter().map(|args| &**args), options().delay(HOUR));
+    assert_eq!(raw.await.unwrap(), 4);
+    assert_eq!(world.ask::<u64>("XLEN", &[&world.broker.keys().stream("default")]).await, 700);
+}
+
+pub(super) async fn equal_pushes_at_once_make_one_job(store: &Store) {
+    let world = store.world().await;
+    let (a, b, c) = tokio::join!(
+        push(&world, 1, 1, Unique::until_done()),
+        push(&world, 1, 1, Unique::until_done()),
+        push(&world, 1, 1, Unique::until_done())
+    );
+    let new = [&a, &b, &c].into_iter().filter(|handle| what(handle) == Pushed::New).count();
+    assert_eq!((new, a.id() == b.id(), b.id() == c.id()), (1, true, true));
+}
+
+pub(super) async fn a_job_that_ended_in_any_way_keeps_nobody_out(store: &Store) {
+    let world = store.world_with(|config| config.crash_limit = 1).await;
+    let inspector = world.client.inspector();
+    for way in ["cancelled", "killed", "removed", "crashed"] {
+        let handle = push(&world, 1, 1, Unique::until_done()).await;
+        assert_eq!(what(&handle), Pushed::New, "before it is {way}");
+        match way {
+            "cancelled" => assert_eq!(handle.cancel().await.unwrap(), Ending::Ended),
+            "killed" => assert_eq!(inspector.kill(handle.id()).await.unwrap(), Ending::Ended),
+            "removed" => assert_eq!(inspector.remove(handle.id()).await.unwrap(), Some(true)),
+            _ => {
+                world.take(A, 1).await;
+                assert_eq!(world.recover(&[A]).await.killed, 1);
+            }
+        }
+    }
+    assert_eq!(what(&push(&world, 1, 1, Unique::until_done()).await), Pushed::New);
+}
+
+pub(super) async fn a_lock_is_forgotten_with_its_job(store: &Store) {
+    let world = store.world().await;
+    let lock = async |handle: &Handle<()>| {
+        let job = world.client.inspector().show(handle.id()).await.unwrap().unwrap();
+        world.broker.keys().unique(&Envelope::parse(&job.envelope).unwrap().unique.expect("it is unique"))
+    };
+    let exists = async |lock: &str| world.ask::<u64>("EXISTS", &[lock]).await == 1;
+    let done = push(&world, 1, 1, Unique::until_done()).await;
+    let dies = push(&world, 2, 2, Unique::until_started()).await;
+    let (done_lock, dies_lock) = (lock(&done).await, lock(&dies).await);
+    assert!(exists(&done_lock).await && exists(&dies_lock).await);
+    let (worker, mut runs) = world.recorder(|run: Run| async move {
+        if run.args.contains('2') { Err(Failure::kill("no")) } else { Ok(()) }
+    });
+    let worker = Beside::start(worker);
+    runs.recv().await.unwrap();
+    runs.recv().await.unwrap();
+    let summary = worker.stop().await;
+    assert_eq!((summary.completed, summary.failed), (1, 1));
+    assert!(!exists(&done_lock).await && !exists(&dies_lock).await);
+}
+
+pub(super) async fn a_debounced_job_runs_once_with_the_last_arguments(store: &Store) {
+    let world = store.world().await;
+    let debounce = |quiet| Push::new().unique(Unique::until_started().by_fields(["user"])).debounce(quiet);
+    let first = push_with(&world, 1, 1, debounce(HOUR)).await;
+    for day in 2..5 {
+        let next = push_with(&world, 1, day, debounce(Duration::from_millis(1))).await;
+        assert_eq!((what(&next), next.id()), (Pushed::Replaced, first.id()));
+    }
+    let (worker, mut runs) = world.recorder(|_| async { Ok(()) });
+    let worker = Beside::start(worker);
+    let run = runs.recv().await.unwrap();
+    assert_eq!(run, Run { id: first.id().clone(), attempt: 1, args: r#"{"user":1,"day":4}"#.into() });
+    assert_eq!(worker.stop().await.completed, 1);
+    assert!(world.is_empty().await);
+}
+
+pub(super) async fn a_window_of_uniqueness_ends_with_its_time(store: &Store) {
+    let world = store.world().await;
+    let unique = || Unique::window(HOUR);
+    let first = push(&world, 1, 1, unique()).await;
+    let worker = Beside::start(world.worker().register::<Report>());
+    almost(store, HOUR);
+    let second = push(&world, 1, 1, unique()).await;
+    assert_eq!((what(&second), second.id()), (Pushed::Kept, first.id()), "whatever became of the first");
+    store.advance(2 * MARGIN);
+    assert_eq!(what(&push(&world, 1, 1, unique()).await), Pushed::New);
+    worker.stop().await;
+}
+
+pub(super) async fn a_lock_lasts_beyond_the_time_of_its_job(store: &Store) {
+    let world = store.world().await;
+    let unique = || Unique::until_done().at_most(HOUR);
+    let options = || Push::new().delay(24 * HOUR).unique(unique());
+    push_with(&world, 1, 1, options()).await;
+    almost(store, 25 * HOUR);
+    assert_eq!(what(&push_with(&world, 1, 1, options()).await), Pushed::Kept);
+    store.advance(2 * MARGIN);
+    assert_eq!(what(&push_with(&world, 1, 1, options()).await), Pushed::New, "every lock ends");
+}
+
+pub(super) async fn a_job_that_is_to_be_retried_keeps_equal_ones_out(store: &Store) {
+    let world = store.world().await;
+    let first = push(&world, 1, 1, Unique::until_done()).await;
+    let fail = |_, _| async { Err(Failure::retry("not now")) };
+    let worker = Beside::start(world.worker().register_raw("k", Retry::Fixed(HOUR), fail));
+    world.until(first.id(), State::Retry).await;
+    worker.stop().await;
+    assert_eq!(push(&world, 1, 1, Unique::until_done()).await.id(), first.id());
+}

@@ -1,0 +1,20 @@
+-- Gives one job that does not run another envelope.
+-- KEYS: 1 to 10 as in find.lua, 11 wake
+-- ARGV: 1 id, 2 the envelope that it has, 3 the one that it gets,
+--       4 "1" to put it into its queue now
+-- Answer: "edited" (it waits where it was), "enqueued" (it is in its queue now), "repushed" (it was in its queue
+--       already, where nothing can be changed, and is at the end of it now), "changed" (it has another envelope than
+--       ARGV 2, nothing was done), "active" (a worker has it), "none".
+-- Guarantee: the job keeps its id and its history; an edit that was made in between is not overwritten.
+local job = find(ARGV[1])
+if job.place == 'none' or job.place == 'active' then return job.place end
+if job.envelope ~= ARGV[2] then return 'changed' end
+if job.place == 'stored' and ARGV[4] ~= '1' then
+  redis.call('HSET', KEYS[1], job.id, job.history .. '\n' .. ARGV[3])
+  return 'edited'
+end
+local history = job.place == 'stored' and job.history or history_in(job, 'enqueued')
+take_out(job)
+redis.call('HSET', KEYS[1], job.id, history .. '\n' .. ARGV[3])
+enqueue(job.id, queue_of(job.id), KEYS[1], KEYS[2], KEYS[3], KEYS[11])
+return job.place == 'stored' and 'enqueued' or 'repushed'

@@ -1,0 +1,152 @@
+//! What changes jobs and queues by hand.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, SystemTime};
+
+use serde_json::value::RawValue;
+
+use super::{Inspector, config};
+use crate::broker::{Due, Edited, Ending, Filter, Rescheduled};
+use crate::client::epoch_ms;
+use crate::error::{Error, Result};
+use crate::id::JobId;
+
+/// How often an edit begins anew when somebody else changes the job meanwhile.
+const EDIT_TRIES: usize = 10;
+
+impl Inspector {
+    /// Pauses a queue: its jobs wait, running ones go on.
+    ///
+    /// # Errors
+    /// When the store fails, or the name is not a queue's.
+    pub async fn pause(&self, queue: &str) -> Result<()> {
+        crate::name::check_name("queue", queue)?;
+        self.client.broker().pause(queue).await
+    }
+
+    /// Lets a paused queue go on. Answers whether it was paused.
+    ///
+    /// # Errors
+    /// When the store fails, or the name is not a queue's.
+    pub async fn resume(&self, queue: &str) -> Result<bool> {
+        crate::name::check_name("queue", queue)?;
+        self.client.broker().resume(queue).await
+    }
+
+    /// Puts a stored job (scheduled, retry, parked, dead, discarded, cancelled) into its queue now.
+    /// Answers false when no such job is stored.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn retry(&self, id: &JobId) -> Result<bool> {
+        self.client.broker().add_queue(id.queue()).await?;
+        self.client.broker().requeue(id).await
+    }
+
+    /// Removes a job that does not run: `Some(true)` when it was removed, `Some(false)` when there is
+    /// none, `None` when a worker has it.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn remove(&self, id: &JobId) -> Result<Option<bool>> {
+        self.client.broker().remove(id).await
+    }
+
+    /// Cancels a job in any state: one that does not run ends at once; one that runs is asked to stop.
+    ///
+    /// ```no_run
+    /// # async fn example(inspector: windlass::Inspector, id: windlass::JobId) -> windlass::Result<()> {
+    /// match inspector.cancel(&id).await? {
+    ///     windlass::Ending::Asked => println!("{id} runs, and is asked to stop"),
+    ///     ending => println!("{id}: {ending:?}"),
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn cancel(&self, id: &JobId) -> Result<Ending> {
+        self.client.broker().cancel(id, self.client.config()).await
+    }
+
+    /// Puts a job among the dead that does not run.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn kill(&self, id: &JobId) -> Result<Ending> {
+        self.client.broker().kill(id, self.client.config()).await
+    }
+
+    /// Puts every stored job that fits into its queue now. Answers how many.
+    ///
+    /// ```no_run
+    /// # async fn example(inspector: windlass::Inspector) -> windlass::Result<()> {
+    /// let dead_mails = windlass::Filter { kind: Some("mail".into()), ..Default::default() };
+    /// println!("{} tried again", inspector.retry_all(&dead_mails).await?);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// When the store fails, or jobs of the state are not stored.
+    pub async fn retry_all(&self, filter: &Filter) -> Result<u64> {
+        let queues = self.list_of(redis::cmd("SMEMBERS").arg(self.keys().queues())).await?;
+        self.client.broker().requeue_all(filter, &queues).await
+    }
+
+    /// Makes a job that does not run due `delay` from now by the store's clock.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn reschedule_in(&self, id: &JobId, delay: Duration) -> Result<Rescheduled> {
+        self.client.broker().reschedule(id, Due::In(delay)).await
+    }
+
+    /// Makes a job that does not run due at a time by the store's clock.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn reschedule_at(&self, id: &JobId, time: SystemTime) -> Result<Rescheduled> {
+        self.client.broker().reschedule(id, Due::At(epoch_ms(time))).await
+    }
+
+    /// Gives a job that does not run other arguments; it waits where it was.
+    ///
+    /// What it was unique by stays as it was pushed.
+    ///
+    /// # Errors
+    /// When the store fails, the envelope cannot be read, or the job becomes too large.
+    pub async fn edit(&self, id: &JobId, args: &RawValue) -> Result<Edited> {
+        self.edit_args(id, args, false).await
+    }
+
+    /// Gives a job that does not run other arguments, and puts it into its queue now.
+    ///
+    /// # Errors
+    /// As [`edit`](Self::edit).
+    pub async fn edit_and_retry(&self, id: &JobId, args: &RawValue) -> Result<Edited> {
+        self.client.broker().add_queue(id.queue()).await?;
+        self.edit_args(id, args, true).await
+    }
+
+    async fn edit_args(&self, id: &JobId, args: &RawValue, is_due: bool) -> Result<Edited> {
+        for _ in 0..EDIT_TRIES {
+            let Some(job) = self.show(id).await?.filter(|job| !job.envelope.is_empty()) else {
+                return Ok(Edited::Missing);
+            };
+            // Field by field, so that what this version does not know stays as it is.
+            let mut fields: BTreeMap<String, &RawValue> = serde_json::from_slice(&job.envelope)?;
+            fields.insert("args".into(), args);
+            let new = serde_json::to_vec(&fields)?;
+            let limit = self.client.config().max_payload;
+            if new.len() > limit {
+                return Err(Error::Payload { kind: job.kind, size: new.len(), limit });
+            }
+            if let Some(edited) = self.client.broker().edit(id, &job.envelope, &new, is_due).await? {
+                return Ok(edited);
+            }
+        }
+        Err(config("others keep changing the job; try again"))
+    }
+}
