@@ -44,6 +44,9 @@ pub enum Command {
     /// Look at queues, pause and resume them
     #[command(subcommand)]
     Queue(QueueCommand),
+    /// Push jobs at times of the calendar
+    #[command(subcommand)]
+    Cron(CronCommand),
     /// Measure a store
     #[command(subcommand)]
     Bench(BenchCommand),
@@ -192,6 +195,63 @@ pub enum QueueCommand {
         /// The queue
         queue: String,
     },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum CronCommand {
+    /// List entries with their next times
+    Ls,
+    /// Add an entry, or change the one of its name
+    Add(CronAddArgs),
+    /// Push nothing for an entry until it is resumed
+    Pause {
+        /// The entry's name
+        name: String,
+    },
+    /// Let a paused entry go on with its next time
+    Resume {
+        /// The entry's name
+        name: String,
+    },
+    /// Remove an entry; jobs that it has pushed stay
+    Rm {
+        /// The entry's name
+        name: String,
+    },
+    /// Push an entry's job now; its times stay as they are
+    Run {
+        /// The entry's name
+        name: String,
+    },
+}
+
+#[derive(Clone, Debug, clap::Args)]
+pub struct CronAddArgs {
+    /// The entry's name
+    pub name: String,
+    /// When, such as "*/15 * * * *": minute, hour, day-of-month, month, day-of-week, or six fields with the
+    /// second first, or @hourly, @daily, @weekly, @monthly, @yearly
+    pub spec: String,
+    /// The job's kind
+    pub kind: String,
+    /// The queue
+    #[arg(long, default_value = "default")]
+    pub queue: String,
+    /// The arguments, as JSON
+    #[arg(long, value_name = "JSON", default_value = "null")]
+    pub args: String,
+    /// The time zone, such as Europe/Berlin
+    #[arg(long, default_value = "UTC")]
+    pub zone: String,
+    /// Run up to this much later, such as 30s or 5m
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration, default_value = "0s")]
+    pub jitter: Duration,
+    /// What to do about times that passed while no worker ran: skip them, run once, or all:N to run for each of the newest N
+    #[arg(long, value_name = "skip|once|all:N", default_value = "once")]
+    pub catch_up: String,
+    /// What to do when the last job has not ended
+    #[arg(long, value_name = "allow|skip", default_value = "allow")]
+    pub overlap: String,
 }
 
 #[derive(Debug, Subcommand)]

@@ -53,6 +53,38 @@ fn a_wrong_command_line_says_what_to_do() {
         (&["job", "show", "no id"], 2, "is not the id of a job"),
         (&["job", "show", "default/1-1"], 1, "no job default/1-1"),
         (&["job", "push", "two words"], 1, "the kind `two words`"),
+        (
+            &["cron", "add", "n", "0 25 * * *", "k"],
+            2,
+            "the hour `25` of the cron entry `n` is out of range 0 to 23",
+        ),
+        (&["cron", "add", "n", "* * *", "k"], 2, "the spec `* * *` of the cron entry `n` has 3 fields"),
+        (
+            &["cron", "add", "n", "@daily", "k", "--zone", "Berlin"],
+            2,
+            "the zone `Berlin` of the cron entry `n` is not",
+        ),
+        (
+            &["cron", "add", "n", "@daily", "k", "--jitter", "25h"],
+            2,
+            "the jitter `90000s` of the cron entry `n` is out of range",
+        ),
+        (
+            &["cron", "add", "n", "@daily", "k", "--catch-up", "some"],
+            2,
+            "--catch-up is `some`, not skip, once or all:N",
+        ),
+        (
+            &["cron", "add", "n", "@daily", "k", "--catch-up", "all:0"],
+            2,
+            "the catch_up `0` of the cron entry `n` is out of range 1 to 1000",
+        ),
+        (&["cron", "add", "n", "@daily", "k", "--overlap", "x"], 2, "--overlap is `x`, not allow or skip"),
+        (&["cron", "add", "n", "@daily", "k", "--args", "{oops"], 2, "--args is no JSON"),
+        (&["cron", "add", "a b", "@daily", "k"], 2, "the cron entry `a b` is not 1 to 64 characters"),
+        (&["cron", "pause", "n"], 1, "there is no cron entry `n`"),
+        (&["cron", "run", "n"], 1, "there is no cron entry `n`"),
+        (&["cron", "rm", "n"], 1, "there is no cron entry `n`"),
         (&["queue", "ls", "--store", "http://localhost"], 4, "the scheme `http` is unknown"),
         (&["queue", "ls", "--store", "redis://127.0.0.1:1"], 3, "cannot connect to 127.0.0.1:1"),
         (&["queue", "ls", "--store", "foreign"], 4, "is not a Windlass directory"),
@@ -154,6 +186,54 @@ fn a_job_is_pushed_looked_at_moved_and_removed() {
     assert!(run(&["queue", "ls"]).contains("paused"));
     run(&["queue", "resume", "letters"]);
     assert!(!run(&["queue", "ls"]).contains("paused"));
+}
+
+#[test]
+fn a_cron_entry_is_added_listed_paused_run_and_removed() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let run = |args: &[&str]| {
+        let output = windlass(folder.path(), args);
+        assert_eq!(code(&output), 0, "{args:?}: {}", stderr(&output));
+        assert_eq!(stderr(&output), "", "{args:?}");
+        stdout(&output).trim().to_owned()
+    };
+    assert_eq!(run(&["cron", "ls"]), "no cron entries in the namespace default of windlass-data");
+    let add = [
+        "cron",
+        "add",
+        "leap",
+        "0 0 29 2 *",
+        "party",
+        "--queue",
+        "fun",
+        "--args",
+        "[1]",
+        "--overlap",
+        "skip",
+    ];
+    assert!(run(&add).starts_with("leap is put; it runs next at 20"));
+    assert!(run(&add).starts_with("leap was there already; it runs next at 20"));
+    let json = |args: &[&str]| -> serde_json::Value {
+        serde_json::from_str(&run(&[&["--json"], args].concat())).expect("JSON")
+    };
+    let listed = json(&["cron", "ls"]);
+    assert_eq!(
+        (&listed["name"], &listed["zone"], &listed["kind"]),
+        (&"leap".into(), &"UTC".into(), &"party".into())
+    );
+    assert_eq!((&listed["catch_up"], &listed["overlap"]), (&"once".into(), &"skip".into()));
+    assert!(listed["next_ms"].as_u64().is_some_and(|next| next % 86_400_000 == 0));
+    run(&["cron", "pause", "leap"]);
+    assert!(run(&["cron", "ls"]).contains("paused"));
+    assert_eq!(run(&add), "leap was there already; it is paused");
+    assert_eq!(json(&["cron", "ls"])["next_ms"], serde_json::Value::Null);
+    assert_eq!(run(&["cron", "resume", "leap"]), "leap goes on");
+    assert_eq!(run(&["cron", "resume", "leap"]), "leap was not paused");
+    let id = run(&["cron", "run", "leap"]);
+    let job = json(&["job", "show", &id]);
+    assert_eq!(job["envelope"]["meta"]["cron"]["name"], "leap");
+    assert_eq!(json(&["cron", "rm", "leap"])["removed"], "leap");
+    assert_eq!(run(&["--json", "cron", "ls"]), "");
 }
 
 /// A server that is ended with the test.

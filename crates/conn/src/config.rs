@@ -21,6 +21,10 @@ pub struct Config {
     /// A file of certificates in PEM form whose authorities a `rediss://` connection trusts besides those that this
     /// machine trusts.
     pub ca_file: Option<std::path::PathBuf>,
+    /// Whether this process may take over a directory that it reached through another process, when that ends. One
+    /// that is not to hold the data in its memory waits for the next owner instead.
+    #[cfg(feature = "embedded")]
+    pub takes_over: bool,
     /// Settings of the database when this process opens it.
     #[cfg(feature = "embedded")]
     pub database: windlass_db::Config,
@@ -33,6 +37,8 @@ impl Default for Config {
             response_time: Duration::from_secs(10),
             reconnect_time: Duration::from_secs(10),
             ca_file: None,
+            #[cfg(feature = "embedded")]
+            takes_over: true,
             #[cfg(feature = "embedded")]
             database: windlass_db::Config::default(),
         }

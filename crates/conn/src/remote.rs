@@ -293,7 +293,7 @@ impl Line {
     #[cfg(feature = "embedded")]
     async fn dial(&self) -> RedisResult<Wire> {
         match (Wire::open(&self.address.place, &self.config).await, &self.guest) {
-            (Err(_), Some(guest)) => {
+            (Err(_), Some(guest)) if self.config.takes_over => {
                 guest.take_over(&self.config).await?;
                 Ok(Wire::open(&self.address.place, &self.config).await?)
             }

@@ -1,126 +1,263 @@
-//! Replaces a grown log by a base of the present content and an empty file for what comes.
+//! Replaces a grown log by a base of its content at one moment and the file of what came after.
 //!
-//! The order makes a crash at any step harmless: the new files are whole and synced before the manifest names them,
-//! the manifest is replaced by a rename, and the old files go after that. All of it happens under the store's lock,
-//! so a compaction is a pause, whose length grows with the content.
+//! The content is frozen under the store's lock, which copies nothing, and written down outside of it while commands
+//! go on. The order makes a crash at any step harmless: a file is whole and synced before another one comes after it
+//! in the manifest, the base is whole and synced before the manifest names it, the manifest is replaced by a rename,
+//! and the old files go after that. `rewrite` says when and where this runs.
 
-use windlass_engine::Engine;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
 
+use windlass_engine::Frozen;
+
+use crate::base;
 use crate::disk::DiskFile;
 use crate::error::{Error, Result};
-use crate::log::{HEAD_BYTES, Writer, put_annotation};
-use crate::manifest::Part;
+use crate::log::{Log, Writer};
+use crate::manifest::{Manifest, Part};
 use crate::progress::Position;
 use crate::recovery::remove_history;
 use crate::store::Store;
 
-/// How many bytes of records one group of a base holds, but for its last record.
-const GROUP_BYTES: usize = 1 << 20;
+/// The content at the moment at which the log went on in a new file.
+struct Cut {
+    content: Frozen,
+    /// The number of the new file.
+    incremental: u64,
+    /// The bytes of the files between the old base and the new file.
+    bytes: u64,
+}
 
 impl Store {
-    /// True when the log has grown enough.
-    pub fn needs_compaction(&self, writer: &Writer) -> bool {
-        let bytes_max =
-            self.config.compact_bytes_min.max(self.config.compact_ratio.saturating_mul(writer.base_bytes));
-        !writer.has_failed && writer.incremental_bytes > bytes_max.max(writer.compact_bytes_next)
-    }
-
-    /// Compacts; a failure that leaves the old log in force only puts the next try off.
-    pub fn compact_or_put_off(&self, writer: &mut Writer) {
-        if let Err(error) = self.compact(writer) {
-            writer.compact_bytes_next = writer.incremental_bytes.saturating_mul(2);
-            tracing::warn!(%error, "the log could not be compacted");
-        }
-    }
-
-    /// Writes the present content to fresh files and goes on there. That is also the way back after the log failed:
-    /// all that ran is in the fresh files, and writing commands are let in again.
+    /// Goes on in a new file, and writes the content of that moment to a new base for it. The caller sees to it that
+    /// there is one at a time. After the log failed it is the way back: all that ran is in the new files, and writing
+    /// commands are let in again.
     ///
     /// # Errors
-    /// [`Error::Io`]. The old log stays in force unless it is unknown which one is, which makes the log fail.
-    pub fn compact(&self, writer: &mut Writer) -> Result<()> {
-        let mut core = self.core.lock();
-        let disk = &*self.disk;
-        let folder = writer.folder.clone();
-        let (base_sequence, incremental_sequence) = writer.manifest.next_sequences();
-        let (base, incremental) = (Part::base(base_sequence), Part::incremental(incremental_sequence));
+    /// As [`rewrite`](Self::rewrite). The old log stays in force; it fails when it is unknown which one is in force
+    /// and that matters.
+    pub fn compact(&self, log: &Log) -> Result<()> {
+        log.rewrites.show(0, 0);
+        if self.with_writer(log, |writer| writer.has_failed) {
+            self.renew(log)?;
+        } else {
+            let cut = self.cut(log)?;
+            self.rebase(log, cut)?;
+        }
+        log.gauges.count_compaction();
+        self.forget_history(log);
+        Ok(())
+    }
 
-        let base_path = folder.join(&base.name);
-        let base_file = disk.create(&base_path).map_err(Error::io("make", &base_path))?;
-        let base_bytes = write_base(&core.engine, &*base_file).map_err(Error::io("write", &base_path))?;
-        let path = folder.join(&incremental.name);
-        let file = disk.create(&path).map_err(Error::io("make", &path))?;
-        disk.sync_folder(&folder).map_err(Error::io("sync", &folder))?;
+    /// Begins a new file after the present one, with the content frozen in between.
+    fn cut(&self, log: &Log) -> Result<Cut> {
+        let (folder, manifest) =
+            self.with_writer(log, |writer| (writer.folder.clone(), writer.manifest.clone()));
+        let (_, number) = manifest.next_sequences();
+        let part = Part::incremental(number);
+        let name = part.name.clone();
+        let (path, file) = self.make_file(&folder, &part)?;
+        // Most of what is not safe yet is made safe while others may write.
+        self.commit(log);
+        self.sync_rest(log);
 
-        let manifest = writer.manifest.replaced_by(base, incremental);
-        manifest.write_aside(disk, &folder)?;
-        if let Err(error) = manifest.put_in_force(disk, &folder) {
-            // After a crash either manifest may be found, and so neither file may take more records.
-            drop(core);
+        let turn = log.turn.lock();
+        let cut = self.with_writer(log, |writer| {
+            let content = self.flush_and_freeze(writer)?;
+            let cut = Cut { content, incremental: number, bytes: writer.incremental_bytes };
+            self.switch(writer, manifest.with(part), file).map(|()| cut)
+        });
+        drop(turn);
+        // Whoever found the turn taken relies on its holder.
+        if self.progress.is_awaited() {
+            log.thread.want();
+        }
+        // Unless a manifest that may be in force names it.
+        if cut.is_err() && !self.with_writer(log, |writer| writer.manifest.names(&name)) {
+            self.remove(&path);
+        }
+        cut
+    }
+
+    /// Makes all that ran safe in the present file, and freezes the content at that moment.
+    fn flush_and_freeze(&self, writer: &mut Writer) -> Result<Frozen> {
+        let content = self.flush_with(writer, |core| {
+            // The next record is the first of the new file.
+            core.engine.effects().forget_selection();
+            core.engine.freeze()
+        });
+        // Whatever the durability: a file that another comes after may not be torn by a power cut.
+        if writer.is_unsynced
+            && !writer.has_failed
+            && let Err(error) = writer.file.sync()
+        {
+            let reason = format!("sync of {} failed: {error}", writer.name());
+            self.fail(writer, &reason);
+        }
+        if let Some(reason) = self.progress.failure().filter(|_| writer.has_failed) {
+            return Err(Error::OutcomeUnknown { reason });
+        }
+        writer.is_unsynced = false;
+        writer.awake.extend(self.progress.reach(writer.end));
+        Ok(content)
+    }
+
+    /// Puts a manifest with one more file in force, and goes on in that file.
+    fn switch(&self, writer: &mut Writer, manifest: Manifest, file: Arc<dyn DiskFile>) -> Result<()> {
+        manifest.write_aside(&*self.disk, &writer.folder)?;
+        if let Err(error) = manifest.put_in_force(&*self.disk, &writer.folder) {
+            // After a crash either manifest may be found. By the one the old file may take no more records, and by
+            // the other the new file may not. The numbers of both are used up.
+            writer.manifest = manifest;
             self.fail(writer, &format!("the manifest could not be replaced: {error}"));
             return Err(error);
         }
-        core.has_failed = false;
-        core.pending.is_full = false;
-        core.engine.refuse_writes(None);
-        core.engine.effects().set_recording(true);
-        core.engine.effects().forget_selection();
-        core.pending.buffer.clear();
-        let end = core.pending.end;
-        writer.file = file;
-        writer.end = Position(end);
-        writer.sequence = 1;
-        writer.base_bytes = base_bytes;
-        writer.incremental_bytes = 0;
-        writer.compact_bytes_next = 0;
-        writer.is_unsynced = false;
-        writer.has_failed = false;
         writer.manifest = manifest;
-        // All that ran is in the base, whether or not its record was written.
-        writer.awake.extend(self.progress.recover(Position(end)));
-        drop(core);
-        if let Some(log) = &self.log {
-            log.gauges.show(writer);
-            log.gauges.count_compaction();
-        }
-
-        // The old files no longer matter; what cannot be deleted now is deleted at the next opening.
-        match remove_history(&folder, writer.manifest.clone(), disk) {
-            Ok(manifest) => writer.manifest = manifest,
-            Err(error) => tracing::warn!(%error, "the files before the compaction could not be deleted"),
-        }
+        writer.file = file;
+        writer.sequence = 1;
         Ok(())
     }
-}
 
-/// Writes the content to `file` and syncs it; answers its bytes.
-pub fn write_base(engine: &Engine, file: &dyn DiskFile) -> std::io::Result<u64> {
-    let mut buffer = vec![0; HEAD_BYTES];
-    let mut sequence = 0;
-    let mut bytes = 0;
-    let mut done = Ok(());
-    let mut write = |buffer: &mut Vec<u8>| {
-        sequence += 1;
-        let start = put_annotation(buffer, sequence);
-        let written = file.write(&buffer[start..]);
-        bytes += (buffer.len() - start) as u64;
-        buffer.truncate(HEAD_BYTES);
-        written
-    };
-    engine.dump(|args| {
-        if done.is_ok() {
-            windlass_resp::encode_command(args, &mut buffer);
-            if buffer.len() > GROUP_BYTES {
-                done = write(&mut buffer);
-            }
+    /// Writes the base of a cut and puts it in the place of all before.
+    fn rebase(&self, log: &Log, cut: Cut) -> Result<()> {
+        let (folder, manifest) =
+            self.with_writer(log, |writer| (writer.folder.clone(), writer.manifest.clone()));
+        let part = Part::base(manifest.next_sequences().0);
+        let is_futile = || self.progress.failure();
+        let base_bytes = self.write_base(log, &folder, &part, cut.content, is_futile)?;
+        let manifest = manifest.rebased(part.clone(), cut.incremental);
+        if let Err(error) = manifest.write_aside(&*self.disk, &folder) {
+            self.remove(&folder.join(&part.name));
+            return Err(error);
         }
-    });
-    done?;
-    if buffer.len() == HEAD_BYTES {
-        // No group is empty, and no base either: Redis takes an empty file for none at all.
-        windlass_resp::encode_command(&[b"SELECT", b"0"], &mut buffer);
+        // If this fails either manifest may be found after a crash. Both name whole files of the same content, and
+        // the last file of both is the one that grows; but no file of either may be deleted.
+        let put = manifest.put_in_force(&*self.disk, &folder);
+        self.with_writer(log, |writer| {
+            writer.manifest = manifest;
+            writer.base_bytes = base_bytes;
+            writer.incremental_bytes -= cut.bytes;
+            writer.compact_bytes_next = 0;
+            log.gauges.show(writer);
+        });
+        put
     }
-    write(&mut buffer)?;
-    file.sync()?;
-    Ok(bytes)
+
+    /// Replaces a log that failed: a base of all that ran, and an empty file. Writing commands are refused until it is
+    /// there; what expires meanwhile goes to the new file.
+    fn renew(&self, log: &Log) -> Result<()> {
+        let (folder, manifest) =
+            self.with_writer(log, |writer| (writer.folder.clone(), writer.manifest.clone()));
+        // A sync that still goes on must not make the log fail once more: no other begins after a failure.
+        drop(log.turn.lock());
+        let (content, end) = {
+            let mut core = self.core.lock();
+            core.is_renewing = true;
+            core.pending.buffer.clear();
+            core.engine.effects().set_recording(true);
+            core.engine.effects().forget_selection();
+            (core.engine.freeze(), core.pending.end)
+        };
+        let renewed = self.write_renewed(log, &folder, &manifest, content);
+        if renewed.is_err() {
+            let mut core = self.core.lock();
+            core.is_renewing = false;
+            core.engine.effects().set_recording(false);
+            core.pending.buffer = Vec::new();
+        }
+        let (manifest, file, base_bytes) = renewed?;
+        let turn = log.turn.lock();
+        self.with_writer(log, |writer| {
+            let mut core = self.core.lock();
+            core.is_renewing = false;
+            core.has_failed = false;
+            core.pending.is_full = false;
+            core.engine.refuse_writes(None);
+            writer.manifest = manifest;
+            writer.file = file;
+            writer.end = Position(end);
+            writer.sequence = 1;
+            writer.base_bytes = base_bytes;
+            writer.incremental_bytes = 0;
+            writer.compact_bytes_next = 0;
+            writer.is_unsynced = false;
+            writer.has_failed = false;
+            // All that ran is in the base, whether or not its record was written.
+            writer.awake.extend(self.progress.recover(Position(end)));
+            log.gauges.show(writer);
+        });
+        drop(turn);
+        log.thread.want();
+        Ok(())
+    }
+
+    /// Makes the files of a fresh log and puts it in force.
+    fn write_renewed(
+        &self,
+        log: &Log,
+        folder: &Path,
+        manifest: &Manifest,
+        content: Frozen,
+    ) -> Result<(Manifest, Arc<dyn DiskFile>, u64)> {
+        let (base, incremental) = manifest.next_sequences();
+        let (base, incremental) = (Part::base(base), Part::incremental(incremental));
+        let base_bytes = self.write_base(log, folder, &base, content, || None)?;
+        let (_, file) = self.make_file(folder, &incremental)?;
+        let fresh = manifest.replaced_by(base, incremental);
+        fresh.write_aside(&*self.disk, folder)?;
+        if let Err(error) = fresh.put_in_force(&*self.disk, folder) {
+            // It may be the one in force, so that a later try must not write to its files.
+            self.with_writer(log, |writer| writer.manifest = fresh);
+            return Err(error);
+        }
+        Ok((fresh, file, base_bytes))
+    }
+
+    /// Writes a base outside of all locks, and removes it again when it does not become whole. `is_futile` tells why
+    /// there is no more use in it.
+    fn write_base(
+        &self,
+        log: &Log,
+        folder: &Path,
+        part: &Part,
+        content: Frozen,
+        is_futile: impl Fn() -> Option<String>,
+    ) -> Result<u64> {
+        let (path, file) = self.make_file(folder, part)?;
+        let (started, bytes_total) = (Instant::now(), content.bytes() as u64);
+        let may_go_on = |bytes| self.pace(log, started, bytes, bytes_total) && is_futile().is_none();
+        let written = match base::write(content, &*file, may_go_on) {
+            Ok(Some(bytes)) => return Ok(bytes),
+            Ok(None) => Err(is_futile().map_or(Error::Stopped, |reason| Error::OutcomeUnknown { reason })),
+            Err(error) => Err(Error::io("write", &path)(error)),
+        };
+        self.remove(&path);
+        written
+    }
+
+    /// Makes an empty file whose name is safe.
+    fn make_file(&self, folder: &Path, part: &Part) -> Result<(PathBuf, Arc<dyn DiskFile>)> {
+        let path = folder.join(&part.name);
+        let file = self.disk.create(&path).map_err(Error::io("make", &path))?;
+        self.disk.sync_folder(folder).map_err(Error::io("sync", folder))?;
+        Ok((path, file))
+    }
+
+    /// Removes a file that no manifest names. What cannot be removed now is removed at the next opening.
+    fn remove(&self, path: &Path) {
+        if let Err(error) = self.disk.remove(path) {
+            tracing::warn!(%error, path = %path.display(), "an unfinished file could not be removed");
+        }
+    }
+
+    /// Deletes the old files, which no longer matter; what cannot be deleted now is deleted at the next opening.
+    fn forget_history(&self, log: &Log) {
+        let (folder, manifest) =
+            self.with_writer(log, |writer| (writer.folder.clone(), writer.manifest.clone()));
+        match remove_history(&folder, manifest, &*self.disk) {
+            Ok(manifest) => self.with_writer(log, |writer| writer.manifest = manifest),
+            Err(error) => tracing::warn!(%error, "the files before the rewrite could not be deleted"),
+        }
+    }
 }

@@ -32,6 +32,9 @@ pub struct Config {
     pub compact_bytes_min: u64,
     /// ...and larger than so many times the base.
     pub compact_ratio: u64,
+    /// The most bytes per second that a rewrite of the log writes to the new base; 0 is no limit. A rewrite holds nobody
+    /// up, but it shares the disk with the log's syncs: set it where those become slow meanwhile.
+    pub rewrite_bytes_per_s: u64,
     /// The log is compacted at the opening when it consists of more files than this.
     pub compact_files_max: usize,
 }
@@ -46,6 +49,7 @@ impl Default for Config {
             log_pending_bytes_max: 64 << 20,
             compact_bytes_min: 64 << 20,
             compact_ratio: 2,
+            rewrite_bytes_per_s: 0,
             compact_files_max: 8,
         }
     }

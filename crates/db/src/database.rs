@@ -96,9 +96,9 @@ impl Database {
         let log = Log::new(writer);
         let store = Store::new(config, Arc::new(clock), Arc::new(disk), engine, Some(log));
         if let Some(log) = &store.log {
-            let mut writer = log.writer.lock();
-            if is_scattered || store.needs_compaction(&writer) {
-                store.compact_or_put_off(&mut writer);
+            let is_due = store.with_writer(log, |writer| is_scattered || store.needs_rewrite(writer));
+            if is_due {
+                store.rewrite_or_put_off(log);
             }
         }
         let database = Self::start(store, recovery.clone(), Some((directory, entry)))?;
@@ -133,16 +133,16 @@ impl Database {
     }
 
     /// Replaces the log by the present content. It happens by itself when the log has grown; called by hand, it is
-    /// the way back after the log failed. Every other call waits meanwhile. Nothing is done in memory.
+    /// the way back after the log failed. Other calls go on meanwhile; after a failure, those that write are refused
+    /// until it is done. Nothing is done in memory.
     ///
     /// # Errors
-    /// [`Error::Io`] when the new files could not be written, [`Error::Stopped`] after [`stop`](Self::stop).
+    /// [`Error::Io`] when the new files could not be written, [`Error::OutcomeUnknown`] when the log failed meanwhile,
+    /// [`Error::Stopped`] after [`stop`](Self::stop).
     pub fn compact(&self) -> Result<()> {
         let store = &self.owner.store;
         let Some(log) = &store.log else { return Ok(()) };
-        store.with_writer(log, |writer| {
-            if self.owner.is_stopping() { Err(Error::Stopped) } else { store.compact(writer) }
-        })
+        store.rewrite(log)
     }
 
     /// Where the owner of the directory is to serve other processes; none in memory.
@@ -211,6 +211,7 @@ impl Owner {
         self.store.stop();
         self.store.timer.stop();
         if let Some(log) = &self.store.log {
+            log.rewrites.stop();
             log.thread.stop();
         }
         for thread in self.threads.lock().drain(..) {
@@ -218,6 +219,9 @@ impl Owner {
             if thread.thread().id() != std::thread::current().id() {
                 thread.join().expect("a thread of the database does not panic");
             }
+        }
+        if let Some(log) = &self.store.log {
+            log.rewrites.join();
         }
         drop(self.holdings.lock().take());
         match self.store.progress.failure() {

@@ -22,8 +22,16 @@ pub struct Facts {
     pub log_pending_bytes: usize,
     /// The groups written since the opening; under `always` each is one sync.
     pub log_groups: u64,
-    /// The compactions since the opening.
+    /// The rewrites of the log since the opening that succeeded.
     pub compactions: u64,
+    /// True while the log is rewritten.
+    pub is_rewriting: bool,
+    /// True when the last rewrite failed or was given up.
+    pub has_rewrite_failed: bool,
+    /// The bytes of the new base that the present rewrite, or the last, has written.
+    pub rewrite_bytes: u64,
+    /// About the bytes of memory that the data which it writes takes.
+    pub rewrite_data_bytes: u64,
     /// Why the log failed, if it did.
     pub failure: Option<String>,
 }
@@ -73,7 +81,11 @@ impl Store {
         let lines = [
             ("loading", "0".to_owned()),
             ("aof_enabled", u8::from(self.log.is_some()).to_string()),
-            ("aof_rewrite_in_progress", "0".to_owned()),
+            ("aof_rewrite_in_progress", u8::from(facts.is_rewriting).to_string()),
+            ("aof_last_bgrewrite_status", if facts.has_rewrite_failed { "err" } else { "ok" }.to_owned()),
+            ("aof_rewrites", facts.compactions.to_string()),
+            ("aof_rewrite_bytes_written", facts.rewrite_bytes.to_string()),
+            ("aof_rewrite_bytes_data", facts.rewrite_data_bytes.to_string()),
             ("aof_last_write_status", status.to_owned()),
             ("aof_current_size", (facts.log_base_bytes + facts.log_incremental_bytes).to_string()),
             ("aof_base_size", facts.log_base_bytes.to_string()),
@@ -100,6 +112,7 @@ impl Store {
         let gauge = |of: fn(&Gauges) -> &AtomicU64| {
             self.log.as_ref().map_or(0, |log| of(&log.gauges).load(Ordering::Relaxed))
         };
+        let rewrite = self.log.as_ref().map(|log| log.rewrites.seen()).unwrap_or_default();
         Facts {
             data_bytes: core.engine.bytes(),
             sessions: core.mailboxes.len(),
@@ -108,6 +121,10 @@ impl Store {
             log_pending_bytes: core.pending.buffer.len(),
             log_groups: gauge(|gauges| &gauges.groups),
             compactions: gauge(|gauges| &gauges.compactions),
+            is_rewriting: rewrite.is_running,
+            has_rewrite_failed: rewrite.has_failed,
+            rewrite_bytes: rewrite.bytes_done,
+            rewrite_data_bytes: rewrite.bytes_total,
             failure: self.progress.failure(),
         }
     }

@@ -19,8 +19,9 @@
 //!
 //! In reading order: `database` is the handle, `store` runs a call under the one lock, `session` and `mailbox` are a
 //! client's side, `progress` says how far the log is safe, `log` writes and reads its files, which `manifest` lists,
-//! `recovery` replays and `compact` replaces; `directory` and `registry` see to it that there is one owner.
+//! `recovery` replays and `compact` replaces, as `rewrite` says; `directory` and `registry` see to it that there is one owner.
 
+mod base;
 mod clock;
 mod compact;
 mod config;
@@ -35,6 +36,7 @@ mod manifest;
 mod progress;
 mod recovery;
 mod registry;
+mod rewrite;
 mod serve;
 mod session;
 mod store;

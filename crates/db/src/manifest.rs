@@ -180,6 +180,16 @@ impl Manifest {
         Self::new([base, incremental].into_iter().chain(old))
     }
 
+    /// The log after a rewrite of its older part: the new base and the incremental files from that number on, and the
+    /// rest of this one's as history.
+    pub fn rebased(&self, base: Part, first: u64) -> Self {
+        let parts = self.parts.iter().map(|part| {
+            let stays = part.kind == Kind::Incremental && part.sequence >= first;
+            Part { kind: if stays { Kind::Incremental } else { Kind::History }, ..part.clone() }
+        });
+        Self::new([base].into_iter().chain(parts))
+    }
+
     /// The same log without its history.
     pub fn without_history(&self) -> Self {
         Self::new(self.live().cloned())
@@ -242,5 +252,14 @@ mod tests {
         assert_eq!(new.history().count(), 2);
         assert_eq!(new.without_history(), Manifest::new([Part::base(2), Part::incremental(5)]));
         assert_eq!(decode(&new.encode()).unwrap(), new);
+    }
+
+    #[test]
+    fn a_rewrite_keeps_the_files_from_its_cut_on() {
+        let old = Manifest::new([Part::base(1), Part::incremental(4), Part::incremental(5)]);
+        let new = old.rebased(Part::base(2), 5);
+        assert_eq!(new.without_history(), Manifest::new([Part::base(2), Part::incremental(5)]));
+        assert_eq!(new.history().count(), 2);
+        assert_eq!(new.next_sequences(), (5, 6));
     }
 }

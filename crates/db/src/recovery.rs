@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use windlass_engine::{Engine, Time};
 
-use crate::compact::write_base;
+use crate::base;
 use crate::directory::{LOG_FOLDER, inheritance, make_log_folder};
 use crate::disk::Disk;
 use crate::error::{Error, Result};
@@ -131,7 +131,8 @@ fn begin(
         let base = Part { name: INHERITED_NAME.into(), sequence: 1, kind: Kind::Base };
         let path = folder.join(&base.name);
         let file = disk.create(&path).map_err(Error::io("make", &path))?;
-        base_bytes = write_base(engine, &*file).map_err(Error::io("write", &path))?;
+        let written = base::write(engine.freeze(), &*file, |_| true).map_err(Error::io("write", &path))?;
+        base_bytes = written.expect("it is not given up");
         disk.sync_folder(folder).map_err(Error::io("sync", folder))?;
         parts.push(base);
         recovery.bytes = base_bytes;

@@ -41,6 +41,8 @@ pub(crate) struct Core {
     pub pending: Pending,
     /// True after the log failed: records are no longer kept for it.
     pub has_failed: bool,
+    /// True while a failed log is replaced: records are kept for the new one.
+    pub is_renewing: bool,
     pub is_stopped: bool,
 }
 
@@ -60,6 +62,7 @@ impl Store {
             mailboxes: HashMap::new(),
             pending: Pending::default(),
             has_failed: false,
+            is_renewing: false,
             is_stopped: false,
         };
         let (progress, timer) = (Progress::default(), Timer::default());
@@ -90,7 +93,7 @@ impl Store {
             return Called::Reply(Value::Error(refusal.into()), Position::START);
         }
         let asks = |name: &[u8]| args.first().is_some_and(|arg| arg.eq_ignore_ascii_case(name));
-        if asks(b"INFO") || asks(b"CONFIG") {
+        if asks(b"INFO") || asks(b"CONFIG") || asks(b"BGREWRITEAOF") {
             self.tell(&mut core);
         }
         let outcome = core.engine.execute(id, args, self.clock.now());
@@ -105,6 +108,9 @@ impl Store {
             self.timer.wake();
         }
         awake.into_iter().for_each(Waker::wake);
+        if outcome.wants_rewrite {
+            self.want_rewrite();
+        }
         match outcome.reply {
             Some(reply) if outcome.is_exchange && self.write_through(position) => {
                 Called::Reply(reply, promised)
@@ -143,7 +149,7 @@ impl Store {
     /// Moves the effects of the calls to the log. Answers the position that a reply given now could have seen of what
     /// is promised to somebody, and of everything.
     fn collect(&self, core: &mut Core, is_exchange: bool) -> (Position, Position) {
-        let Some(log) = self.log.as_ref().filter(|_| !core.has_failed) else {
+        let Some(log) = self.log.as_ref().filter(|_| !core.has_failed || core.is_renewing) else {
             return (Position::START, Position::START);
         };
         let Core { engine, pending, .. } = core;
@@ -159,7 +165,10 @@ impl Store {
                 log.thread.want();
             }
         }
-        (Position(pending.promised_end), Position(pending.end))
+        // Nobody can be made to wait for a log that failed, and nobody need: only expiry writes to it.
+        let has_failed = core.has_failed;
+        let position = |end| if has_failed { Position::START } else { Position(end) };
+        (position(core.pending.promised_end), position(core.pending.end))
     }
 
     fn route(&self, core: &Core, deliveries: Vec<Delivery>, position: Position) -> Vec<Waker> {

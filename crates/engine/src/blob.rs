@@ -3,11 +3,15 @@
 use std::borrow::Borrow;
 use std::hash::{Hash, Hasher};
 use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
 
 /// The longest byte string that is stored without an allocation of its own.
 const INLINE_MAX: usize = 22;
+/// From this length on the bytes can grow in place, at the cost of one more step to reach them.
+const LARGE_MIN: usize = 4096;
 
-/// Immutable bytes in 24 bytes of memory; up to 22 of them are stored in place.
+/// Bytes in 24 bytes of memory; up to 22 of them are stored in place. A clone copies no more than those: what is longer
+/// is shared until one of the two is written.
 ///
 /// ```
 /// use windlass_engine::Blob;
@@ -21,7 +25,8 @@ pub struct Blob(Form);
 #[derive(Clone)]
 enum Form {
     Inline(u8, [u8; INLINE_MAX]),
-    Heap(Box<[u8]>),
+    Heap(Arc<[u8]>),
+    Large(Arc<Vec<u8>>),
 }
 
 impl Blob {
@@ -30,6 +35,7 @@ impl Blob {
         match &self.0 {
             Form::Inline(..) => 0,
             Form::Heap(bytes) => bytes.len(),
+            Form::Large(bytes) => bytes.len(),
         }
     }
 }
@@ -39,7 +45,8 @@ impl Blob {
     pub(crate) fn edit(&mut self, edit: impl FnOnce(&mut Vec<u8>)) {
         let mut bytes = match std::mem::take(self).0 {
             Form::Inline(length, bytes) => bytes[..usize::from(length)].to_vec(),
-            Form::Heap(bytes) => bytes.into_vec(),
+            Form::Heap(bytes) => bytes.to_vec(),
+            Form::Large(bytes) => Arc::unwrap_or_clone(bytes),
         };
         edit(&mut bytes);
         *self = Self::from(bytes);
@@ -50,7 +57,8 @@ impl DerefMut for Blob {
     fn deref_mut(&mut self) -> &mut [u8] {
         match &mut self.0 {
             Form::Inline(length, bytes) => &mut bytes[..usize::from(*length)],
-            Form::Heap(bytes) => bytes,
+            Form::Heap(bytes) => Arc::make_mut(bytes),
+            Form::Large(bytes) => &mut *Arc::make_mut(bytes),
         }
     }
 }
@@ -62,12 +70,16 @@ impl Deref for Blob {
         match &self.0 {
             Form::Inline(length, bytes) => &bytes[..usize::from(*length)],
             Form::Heap(bytes) => bytes,
+            Form::Large(bytes) => bytes,
         }
     }
 }
 
 impl From<&[u8]> for Blob {
     fn from(bytes: &[u8]) -> Self {
+        if bytes.len() >= LARGE_MIN {
+            return Self(Form::Large(Arc::new(bytes.to_vec())));
+        }
         if bytes.len() > INLINE_MAX {
             return Self(Form::Heap(bytes.into()));
         }
@@ -85,11 +97,7 @@ impl<const N: usize> From<&[u8; N]> for Blob {
 
 impl From<Vec<u8>> for Blob {
     fn from(bytes: Vec<u8>) -> Self {
-        if bytes.len() > INLINE_MAX {
-            Self(Form::Heap(bytes.into_boxed_slice()))
-        } else {
-            Self::from(&bytes[..])
-        }
+        if bytes.len() >= LARGE_MIN { Self(Form::Large(Arc::new(bytes))) } else { Self::from(&bytes[..]) }
     }
 }
 

@@ -3,54 +3,117 @@
 mod stream;
 
 use std::borrow::Cow;
+use std::ops::ControlFlow;
 
 use crate::engine::Engine;
-use crate::keyspace::Entry;
+use crate::keyspace::{Entry, Keyspace};
 use crate::number::format_float;
 use crate::object::Object;
+use crate::types::table::Table;
 
 /// The most words after the key in one command; even, for fields with their values and scores with their members.
 const CHUNK_MAX: usize = 64;
 
+/// All databases as they were at one moment, for another thread to write down while the engine goes on.
+///
+/// It shares the memory of the engine. What the engine writes meanwhile it copies, block by block, and only once.
+#[derive(Clone, Debug)]
+pub struct Frozen {
+    databases: Vec<Table<Entry>>,
+    bytes: usize,
+}
+
 impl Engine {
+    /// The data as it is now. O(the keys / 5,000), and no data is copied.
+    pub fn freeze(&self) -> Frozen {
+        let databases = self.state.databases.iter().map(Keyspace::freeze).collect();
+        Frozen { databases, bytes: self.bytes() }
+    }
+
     /// Gives every key of every database as the commands that make it, SELECT first. O(the data).
     pub fn dump(&self, mut emit: impl FnMut(&[&[u8]])) {
-        for (db, keyspace) in self.state.databases.iter().enumerate() {
-            if keyspace.len() == 0 {
-                continue;
-            }
-            emit(&[b"SELECT", itoa::Buffer::new().format(db).as_bytes()]);
-            for entry in keyspace.iter() {
-                dump_entry(entry, &mut emit);
-            }
-        }
+        let is_whole = self.freeze().dump(|args| {
+            emit(args);
+            ControlFlow::Continue(())
+        });
+        assert!(is_whole, "nothing breaks it off");
     }
 }
 
-fn dump_entry(entry: &Entry, emit: &mut impl FnMut(&[&[u8]])) {
+impl Frozen {
+    /// The number of keys.
+    pub fn len(&self) -> usize {
+        self.databases.iter().map(Table::len).sum()
+    }
+
+    /// True when there is no key.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Approximate bytes of memory of the data.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Gives every key of every database as the commands that make it, SELECT first, until `emit` breaks it off; true
+    /// when all was given. What was given is let go of on the way, so that the engine need not copy it any more.
+    pub fn dump(self, mut emit: impl FnMut(&[&[u8]]) -> ControlFlow<()>) -> bool {
+        let mut sink = Sink { emit: &mut emit, is_over: false };
+        for (db, table) in self.databases.into_iter().enumerate() {
+            if table.is_empty() {
+                continue;
+            }
+            sink.give(&[b"SELECT", itoa::Buffer::new().format(db).as_bytes()]);
+            for segment in table.into_segments() {
+                for entry in segment.iter() {
+                    if sink.is_over {
+                        return false;
+                    }
+                    dump_entry(entry, &mut sink);
+                }
+            }
+        }
+        !sink.is_over
+    }
+}
+
+/// Where the commands go, until it wants no more.
+struct Sink<'a> {
+    emit: &'a mut dyn FnMut(&[&[u8]]) -> ControlFlow<()>,
+    is_over: bool,
+}
+
+impl Sink<'_> {
+    fn give(&mut self, args: &[&[u8]]) {
+        self.is_over = self.is_over || (self.emit)(args).is_break();
+    }
+}
+
+fn dump_entry(entry: &Entry, sink: &mut Sink<'_>) {
     let key = &*entry.key;
     match &entry.value {
-        Object::String(text) => emit(&[b"SET", key, text]),
+        Object::String(text) => sink.give(&[b"SET", key, text]),
         Object::List(list) => {
-            dump_members(b"RPUSH", key, list.iter().map(|item| Cow::Borrowed(&**item)), emit);
+            dump_members(b"RPUSH", key, list.iter().map(|item| Cow::Borrowed(&**item)), sink);
         }
         Object::Hash(hash) => {
             let words = hash.iter().flat_map(|(field, value)| [&**field, &**value]).map(Cow::Borrowed);
-            dump_members(b"HSET", key, words, emit);
+            dump_members(b"HSET", key, words, sink);
         }
         Object::Set(set) => {
-            dump_members(b"SADD", key, set.iter().map(|member| Cow::Owned(member.to_vec())), emit);
+            dump_members(b"SADD", key, set.iter().map(|member| Cow::Owned(member.to_vec())), sink);
         }
-        Object::Stream(stream) => stream::dump(key, stream, emit),
+        Object::Stream(stream) => stream::dump(key, stream, sink),
         Object::SortedSet(set) => {
             let words = set.iter().flat_map(|(member, score)| {
                 [Cow::Owned(format_float(score).into_bytes()), Cow::Borrowed(member)]
             });
-            dump_members(b"ZADD", key, words, emit);
+            dump_members(b"ZADD", key, words, sink);
         }
     }
     if let Some(at) = entry.expires_ms {
-        emit(&[b"PEXPIREAT", &entry.key, itoa::Buffer::new().format(at).as_bytes()]);
+        sink.give(&[b"PEXPIREAT", &entry.key, itoa::Buffer::new().format(at).as_bytes()]);
     }
 }
 
@@ -59,13 +122,13 @@ fn dump_members<'a>(
     name: &[u8],
     key: &[u8],
     words: impl Iterator<Item = Cow<'a, [u8]>>,
-    emit: &mut impl FnMut(&[&[u8]]),
+    sink: &mut Sink<'_>,
 ) {
     let mut words = words.peekable();
-    while words.peek().is_some() {
+    while words.peek().is_some() && !sink.is_over {
         let chunk: Vec<Cow<'a, [u8]>> = words.by_ref().take(CHUNK_MAX).collect();
         let mut record = vec![name, key];
         record.extend(chunk.iter().map(|word| &**word));
-        emit(&record);
+        sink.give(&record);
     }
 }

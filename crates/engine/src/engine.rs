@@ -23,6 +23,8 @@ pub struct Outcome {
     /// True when the whole call was a worker's exchange of ended jobs for new ones. Its reply may be let out before its
     /// own effects are safe from a power cut: to lose them only means that jobs run again.
     pub is_exchange: bool,
+    /// True when the call asks the owner of the engine to rewrite its log.
+    pub wants_rewrite: bool,
 }
 
 /// Something for a session that it did not just ask for.
@@ -108,6 +110,7 @@ impl Engine {
             reply,
             deliveries: std::mem::take(&mut self.state.deliveries),
             is_exchange: std::mem::take(&mut self.state.is_exchange),
+            wants_rewrite: std::mem::take(&mut self.state.wants_rewrite),
         }
     }
 

@@ -113,8 +113,7 @@ impl Keyspace {
 
     pub fn remove(&mut self, key: &[u8]) -> Option<Entry> {
         let hash = self.hash(key);
-        let rehash = |entry: &Entry| hash_of(&self.hasher, &entry.key);
-        let entry = self.table.remove(hash, |entry| &*entry.key == key, rehash)?;
+        let entry = self.table.remove(hash, |entry| &*entry.key == key)?;
         if let Some(at) = entry.expires_ms {
             self.expiries.remove(&(at, hash));
         }
@@ -154,6 +153,11 @@ impl Keyspace {
 
     pub fn iter(&self) -> impl Iterator<Item = &Entry> {
         self.table.iter()
+    }
+
+    /// The keys as they are now, whatever is written later. It costs a count for each few thousand keys.
+    pub fn freeze(&self) -> Table<Entry> {
+        self.table.clone()
     }
 
     /// Visits some keys and answers the next cursor, 0 at the end.

@@ -49,6 +49,7 @@ mod wait;
 pub use blob::Blob;
 pub use command::{Command, Flags, Keys, all as commands};
 pub use config::Config;
+pub use dump::Frozen;
 pub use effect::Effects;
 pub use engine::{Delivery, Engine, Message, Outcome};
 pub use error::Error;

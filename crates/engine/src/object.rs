@@ -1,18 +1,21 @@
 //! The value of a key: one of Redis's types.
 
+use std::sync::Arc;
+
 use crate::blob::Blob;
 use crate::number::parse_integer;
 use crate::types::{Hash, List, Set, SortedSet, Stream};
 
-/// A value of any type. Collections are boxed, so that a key costs the same whatever it holds.
+/// A value of any type, in as many bytes whatever it holds. A clone shares all content; what is written afterwards is
+/// copied then, and of a large collection no more than the blocks that the write touches.
 #[derive(Clone, Debug)]
 pub enum Object {
     String(Blob),
-    List(Box<List>),
-    Hash(Box<Hash>),
-    Set(Box<Set>),
-    SortedSet(Box<SortedSet>),
-    Stream(Box<Stream>),
+    List(Arc<List>),
+    Hash(Arc<Hash>),
+    Set(Arc<Set>),
+    SortedSet(Arc<SortedSet>),
+    Stream(Arc<Stream>),
 }
 
 /// The longest string that Redis keeps in one piece with its header; OBJECT ENCODING tells.
@@ -64,15 +67,16 @@ impl Object {
         }
     }
 
-    /// Takes about `budget` members out of a value that nobody uses any more; true when little is left of it.
+    /// Takes about `budget` members out of a value that the keyspace does not use any more; true when little is left of
+    /// it, and at once when somebody else shares it: then it is theirs to free.
     pub fn free_some(&mut self, budget: usize) -> bool {
         match self {
             Self::String(_) => true,
-            Self::List(list) => list.free_some(budget),
-            Self::Hash(hash) => hash.free_some(budget),
-            Self::Set(set) => set.free_some(budget),
-            Self::SortedSet(zset) => zset.free_some(budget),
-            Self::Stream(stream) => stream.free_some(budget),
+            Self::List(list) => Arc::get_mut(list).is_none_or(|list| list.free_some(budget)),
+            Self::Hash(hash) => Arc::get_mut(hash).is_none_or(|hash| hash.free_some(budget)),
+            Self::Set(set) => Arc::get_mut(set).is_none_or(|set| set.free_some(budget)),
+            Self::SortedSet(zset) => Arc::get_mut(zset).is_none_or(|zset| zset.free_some(budget)),
+            Self::Stream(stream) => Arc::get_mut(stream).is_none_or(|stream| stream.free_some(budget)),
         }
     }
 
@@ -132,11 +136,11 @@ macro_rules! collection {
             }
 
             fn of_mut(object: &mut Object) -> Option<&mut Self> {
-                if let Object::$name(value) = object { Some(value) } else { None }
+                if let Object::$name(value) = object { Some(Arc::make_mut(value)) } else { None }
             }
 
             fn wrap(self) -> Object {
-                Object::$name(Box::new(self))
+                Object::$name(Arc::new(self))
             }
 
             fn bytes(&self) -> usize {

@@ -46,6 +46,8 @@ pub struct State {
     pub started: Time,
     /// Set by a worker's exchange; see [`Outcome::is_exchange`](crate::Outcome::is_exchange).
     pub is_exchange: bool,
+    /// Set by BGREWRITEAOF; see [`Outcome::wants_rewrite`](crate::Outcome::wants_rewrite).
+    pub wants_rewrite: bool,
 }
 
 /// Counters that INFO shows.
@@ -80,6 +82,7 @@ impl State {
             facts: BTreeMap::new(),
             started: Time::default(),
             is_exchange: false,
+            wants_rewrite: false,
         }
     }
 

@@ -1,5 +1,5 @@
-//! Two processes on one directory: one owns it and works, the other pushes through it. The owner is killed and started
-//! again twenty times, and every push that was acknowledged has its job run.
+//! Processes on one directory: one owns it and works, another pushes through it. The owner is killed twenty times, and
+//! started again or followed by another worker; every push that was acknowledged has its job run.
 
 use std::collections::HashMap;
 use std::fs::{self, OpenOptions};
@@ -11,15 +11,14 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
-use windlass::{Client, Context, Job, Outcome, Worker};
+use windlass::{Client, Connection, Context, Job, Outcome, Worker};
 
 const KILLS: u64 = 20;
-const ACKNOWLEDGED_MIN: u64 = 20_000;
 const CAP: u64 = 8;
 const PUSHERS: u64 = 16;
 /// The whole test is given up after this long.
 const PATIENCE: Duration = Duration::from_secs(240);
-/// Names the directory to the process that is to own it.
+/// Names the directory to the process that is to work on it.
 const DIRECTORY: &str = "WINDLASS_TEST_OWNED_DIRECTORY";
 
 /// Notes that it ran, in a file beside the directory.
@@ -41,14 +40,14 @@ impl Job for Note {
     }
 }
 
-/// The owner, in a process of its own: this test binary, asked for this test alone. By itself it does nothing.
+/// A worker on the directory, in a process of its own: this test binary, asked for this test alone. By itself it does
+/// nothing.
 #[test]
-fn own_a_directory_until_killed() {
+fn work_on_a_directory_until_killed() {
     let Ok(directory) = std::env::var(DIRECTORY) else { return };
     tokio::runtime::Runtime::new().expect("a runtime").block_on(async {
         let client = Client::open(&directory).await.expect("the directory opens");
-        assert!(client.connection().is_embedded(), "another process owns the directory");
-        println!("owning");
+        println!("{}", if client.connection().is_embedded() { "owning" } else { "visiting" });
         let worker = Worker::new(&client).concurrency(CAP as usize).register::<Note>();
         worker.run_until(std::future::pending()).await.expect("the worker works");
     });
@@ -56,20 +55,104 @@ fn own_a_directory_until_killed() {
 
 #[test]
 fn an_owner_that_is_killed_loses_no_acknowledged_push() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let (directory, file) = (folder.path().join("data"), folder.path().join("ran"));
-    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-    let mut owner = start_owner(&directory);
-    let acknowledged: Arc<Mutex<Vec<u64>>> = Arc::default();
-    let next = Arc::new(AtomicU64::new(0));
-    let client =
-        runtime.block_on(Client::open(directory.to_str().expect("a UTF-8 path"))).expect("the owner answers");
-    assert!(!client.connection().is_embedded());
-    let pushing: Vec<_> = (0..PUSHERS)
-        .map(|_| {
-            let (client, acknowledged, next) = (client.clone(), acknowledged.clone(), next.clone());
-            let file = file.clone();
-            runtime.spawn(async move {
+    let world = World::new(20_000);
+    let mut owner = world.start_worker("owning");
+    let pushing = world.push();
+    for kill in 1..=KILLS {
+        world.wait_for_pushes(kill * world.pushes_min / KILLS);
+        end(&mut owner);
+        owner = world.start_worker("owning");
+    }
+    world.check(pushing);
+    end(&mut owner);
+}
+
+#[test]
+fn another_process_takes_over_from_an_owner_that_is_killed() {
+    let world = World::new(10_000);
+    let mut workers = vec![world.start_worker("owning"), world.start_worker("visiting")];
+    let pushing = world.push();
+    for kill in 1..=KILLS {
+        world.wait_for_pushes(kill * world.pushes_min / KILLS);
+        let owner = world.owner();
+        let place =
+            workers.iter().position(|worker| worker.id() == owner).expect("a worker owns the directory");
+        end(&mut workers.swap_remove(place));
+        // It is a guest of the one that takes over, or finds the directory free before that one does.
+        workers.push(world.start_worker("ing"));
+    }
+    world.check(pushing);
+    workers.iter_mut().for_each(end);
+}
+
+fn end(worker: &mut Child) {
+    worker.kill().expect("the process is ours to kill");
+    worker.wait().expect("it ends");
+}
+
+/// A directory, and a client that pushes to it and never owns it.
+struct World {
+    folder: tempfile::TempDir,
+    runtime: tokio::runtime::Runtime,
+    acknowledged: Arc<Mutex<Vec<u64>>>,
+    pushes_min: u64,
+    start: Instant,
+}
+
+impl World {
+    fn new(pushes_min: u64) -> Self {
+        let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+        let folder = tempfile::tempdir().expect("a folder");
+        Self { folder, runtime, acknowledged: Arc::default(), pushes_min, start: Instant::now() }
+    }
+
+    fn directory(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    /// Where the jobs note that they ran.
+    fn file(&self) -> PathBuf {
+        self.folder.path().join("ran")
+    }
+
+    /// The process that has the directory, as it says itself.
+    fn owner(&self) -> u32 {
+        let line =
+            fs::read_to_string(self.directory().join("windlass.lock")).expect("an owner has been there");
+        line.split(' ').next().expect("a first word").parse().expect("a process's number")
+    }
+
+    /// Starts a worker and returns once it has the directory or has reached who has.
+    fn start_worker(&self, role: &str) -> Child {
+        let program = std::env::current_exe().expect("this binary has a path");
+        let mut worker = Command::new(program)
+            .args(["--exact", "work_on_a_directory_until_killed", "--nocapture"])
+            .env(DIRECTORY, self.directory())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("this binary runs");
+        let output = worker.stdout.take().expect("its output is piped");
+        let mut lines = std::io::BufRead::lines(std::io::BufReader::new(output));
+        let is_up = lines.any(|line| line.is_ok_and(|line| line.ends_with(role)));
+        assert!(is_up, "the worker ended before it was {role}");
+        worker
+    }
+
+    /// Pushes until told to end.
+    fn push(&self) -> Vec<tokio::task::JoinHandle<()>> {
+        let directory = self.directory();
+        let client = self.runtime.block_on(async {
+            let config = windlass_conn::Config { takes_over: false, ..windlass_conn::Config::default() };
+            let url = directory.to_str().expect("a UTF-8 path");
+            let connection = Connection::open_with(url, config).await.expect("the owner answers");
+            assert!(!connection.is_embedded());
+            Client::new(connection).await.expect("the store is fit")
+        });
+        let next = Arc::new(AtomicU64::new(0));
+        let push = || {
+            let (client, acknowledged, next) = (client.clone(), self.acknowledged.clone(), next.clone());
+            let file = self.file();
+            self.runtime.spawn(async move {
                 loop {
                     let number = next.fetch_add(1, Ordering::Relaxed);
                     // A push that fails may or may not have happened: it counts as neither.
@@ -78,55 +161,49 @@ fn an_owner_that_is_killed_loses_no_acknowledged_push() {
                     }
                 }
             })
-        })
-        .collect();
+        };
+        (0..PUSHERS).map(|_| push()).collect()
+    }
 
-    let count = || acknowledged.lock().expect("nobody panics with the lock").len() as u64;
-    let start = Instant::now();
-    for kill in 1..=KILLS {
-        wait_until(start, || count() >= kill * ACKNOWLEDGED_MIN / KILLS);
-        owner.kill().expect("the owner is ours to kill");
-        owner.wait().expect("the owner ends");
-        owner = start_owner(&directory);
+    fn count(&self) -> u64 {
+        self.acknowledged.lock().expect("nobody panics with the lock").len() as u64
     }
-    let after_kills = count();
-    wait_until(start, || count() > after_kills);
-    for task in pushing {
-        task.abort();
+
+    fn wait_for_pushes(&self, count: u64) {
+        self.wait_until(|| self.count() >= count);
     }
-    let acknowledged = acknowledged.lock().expect("nobody panics with the lock").clone();
-    let ran = || runs(&file);
-    wait_until(start, || {
+
+    /// Waits for another process's doing, of which nothing tells us.
+    fn wait_until(&self, is_so: impl Fn() -> bool) {
+        while !is_so() {
+            assert!(self.start.elapsed() < PATIENCE, "nothing more happens");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// Ends the pushing, and holds that each acknowledged job ran, and few of them more than once.
+    fn check(&self, pushing: Vec<tokio::task::JoinHandle<()>>) {
+        let after_kills = self.count();
+        self.wait_until(|| self.count() > after_kills);
+        for task in pushing {
+            task.abort();
+        }
+        let acknowledged = self.acknowledged.lock().expect("nobody panics with the lock").clone();
+        let ran = || runs(&self.file());
+        self.wait_until(|| {
+            let ran = ran();
+            acknowledged.iter().all(|number| ran.contains_key(number))
+        });
         let ran = ran();
-        acknowledged.iter().all(|number| ran.contains_key(number))
-    });
-    let ran = ran();
-    let repeated: u64 = ran.values().map(|times| times - 1).sum();
-    println!(
-        "{} acknowledged, {} ran, {repeated} more than once, {KILLS} kills",
-        acknowledged.len(),
-        ran.len()
-    );
-    assert!(acknowledged.len() as u64 >= ACKNOWLEDGED_MIN);
-    assert!(repeated <= KILLS * CAP, "{repeated} runs too many");
-    owner.kill().expect("the owner is ours to kill");
-    owner.wait().expect("the owner ends");
-}
-
-/// Starts an owner and returns once it owns the directory.
-fn start_owner(directory: &Path) -> Child {
-    let program = std::env::current_exe().expect("this binary has a path");
-    let mut owner = Command::new(program)
-        .args(["--exact", "own_a_directory_until_killed", "--nocapture"])
-        .env(DIRECTORY, directory)
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("this binary runs");
-    let output = owner.stdout.take().expect("its output is piped");
-    let mut lines = std::io::BufRead::lines(std::io::BufReader::new(output));
-    let is_up = lines.any(|line| line.is_ok_and(|line| line.ends_with("owning")));
-    assert!(is_up, "the owner ended before it owned the directory");
-    owner
+        let repeated: u64 = ran.values().map(|times| times - 1).sum();
+        println!(
+            "{} acknowledged, {} ran, {repeated} more than once, {KILLS} kills",
+            acknowledged.len(),
+            ran.len()
+        );
+        assert!(acknowledged.len() as u64 >= self.pushes_min);
+        assert!(repeated <= KILLS * CAP, "{repeated} runs too many");
+    }
 }
 
 /// How often each number ran.
@@ -137,12 +214,4 @@ fn runs(file: &Path) -> HashMap<u64, u64> {
         *runs.entry(line.parse().expect("a whole line")).or_default() += 1;
     }
     runs
-}
-
-/// Waits for another process's doing, of which nothing tells us.
-fn wait_until(start: Instant, is_so: impl Fn() -> bool) {
-    while !is_so() {
-        assert!(start.elapsed() < PATIENCE, "nothing more happens");
-        std::thread::sleep(Duration::from_millis(20));
-    }
 }

@@ -106,6 +106,14 @@ impl Context {
         &self.inner.meta
     }
 
+    /// The time of the calendar that this job stands for, when a cron entry pushed it: without jitter, and also when
+    /// the job makes up for a missed time. `None` for any other job, and for one that was run by hand.
+    #[cfg(feature = "cron")]
+    pub fn cron_due(&self) -> Option<SystemTime> {
+        let due = self.inner.meta.get(crate::cron::META)?.get("due")?.as_u64()?;
+        std::time::UNIX_EPOCH.checked_add(Duration::from_millis(due))
+    }
+
     /// The trace context of the push, as in a `traceparent` header.
     pub fn trace(&self) -> Option<&str> {
         self.inner.trace.as_deref()

@@ -47,6 +47,22 @@ pub enum Error {
     /// Settings that cannot be used, one sentence each.
     #[error("{}", .0.join("; "))]
     Config(Vec<String>),
+    /// A part of a cron entry cannot be used.
+    #[error("the {field} `{value}` of the cron entry `{name}` {problem}")]
+    Cron {
+        /// The entry.
+        name: String,
+        /// Which part: `spec` or a field of it (`second`, `minute`, `hour`, `day-of-month`, `month`,
+        /// `day-of-week`), `zone`, `jitter`, `catch_up`, `job`, `meta`, `name`.
+        field: &'static str,
+        /// What was given.
+        value: String,
+        /// What is wrong with it, as the end of a sentence.
+        problem: String,
+    },
+    /// There is no cron entry of this name.
+    #[error("there is no cron entry `{0}`")]
+    NoCron(String),
     /// The job keeps no result; set `result_ttl` when it is pushed.
     #[error("the job {0} keeps no result, set result_ttl when it is pushed")]
     NoResultKept(JobId),

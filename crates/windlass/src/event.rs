@@ -51,6 +51,23 @@ pub enum Event {
         /// How many ended too many processes and are dead now.
         killed: usize,
     },
+    /// Times of a cron entry passed while no worker ran, and its policy left some of them out.
+    CronMissed {
+        /// The entry.
+        name: String,
+    },
+    /// A time of a cron entry was left out, because its last job has not ended.
+    CronOverlapped {
+        /// The entry.
+        name: String,
+    },
+    /// A cron entry is due that this worker cannot use.
+    CronUnusable {
+        /// The entry.
+        name: String,
+        /// What is wrong with it.
+        message: String,
+    },
     /// The store cannot be used at the moment; the worker goes on trying.
     StoreLost {
         /// What it said.
@@ -84,6 +101,13 @@ impl fmt::Display for Event {
                 "took back {suspects} begun and {unstarted} waiting job{} of ended workers, {killed} of them dead",
                 s(*unstarted)
             ),
+            Self::CronMissed { name } => write!(f, "the cron entry {name} missed some of its times"),
+            Self::CronOverlapped { name } => {
+                write!(f, "the cron entry {name} left a time out, its last job has not ended")
+            }
+            Self::CronUnusable { name, message } => {
+                write!(f, "the cron entry {name} is due and cannot be used here: {message}")
+            }
             Self::StoreLost { message } => write!(f, "the store cannot be used, trying again: {message}"),
             Self::StoreBack => f.write_str("the store can be used again"),
             Self::Quiet => f.write_str("quiet: no more jobs are taken"),
@@ -108,7 +132,12 @@ impl Events {
 
     pub(crate) fn emit(&self, event: Event) {
         match &event {
-            Event::Failed { .. } | Event::LeaseLost { .. } | Event::StoreLost { .. } => {
+            Event::Failed { .. }
+            | Event::LeaseLost { .. }
+            | Event::CronMissed { .. }
+            | Event::CronOverlapped { .. }
+            | Event::CronUnusable { .. }
+            | Event::StoreLost { .. } => {
                 tracing::warn!(target: "windlass", "{event}");
             }
             _ => tracing::info!(target: "windlass", "{event}"),

@@ -93,6 +93,16 @@ impl Keys {
         self.with("seq", "")
     }
 
+    /// Cron entries by name.
+    pub fn cron(&self) -> String {
+        self.with("cron", "")
+    }
+
+    /// Cron entries by when they are due.
+    pub fn cron_next(&self) -> String {
+        self.with("cron-next", "")
+    }
+
     /// An enqueue key.
     pub fn enqueue_key(&self, key: &str) -> String {
         self.with("key:", key)
@@ -161,6 +171,8 @@ mod tests {
             keys.moved(),
             keys.cancels(),
             keys.seq(),
+            keys.cron(),
+            keys.cron_next(),
             keys.enqueue_key("{other}"),
             keys.unique("{other}"),
             keys.result(&id),

@@ -39,13 +39,16 @@
 //! # Modules, in reading order
 //!
 //! `keys`, `id`, `envelope`, `state`: what is stored. `broker` and its scripts: the moves, each atomic.
-//! `job`, `failure`, `retry`, `unique`, `context`: what a user writes. `client`, `inspector`: what pushes and looks.
+//! `job`, `failure`, `retry`, `unique`, `context`, `cron` (a feature, on by default): what a user writes.
+//! `client`, `inspector`: what pushes and looks.
 //! `worker`, `service`: what runs jobs. `docs/protocol.md` tells all that another language needs.
 
 pub mod broker;
 mod client;
 mod config;
 mod context;
+#[cfg(feature = "cron")]
+mod cron;
 mod envelope;
 mod error;
 mod event;
@@ -69,6 +72,8 @@ pub use broker::{Edited, Ending, Filter, Rescheduled};
 pub use client::{Client, Handle, KEY_LEN_MAX, Push};
 pub use config::{Config, LEASE_MIN, PAYLOAD_LIMIT_MAX};
 pub use context::Context;
+#[cfg(feature = "cron")]
+pub use cron::{CATCH_UP_MAX, CatchUp, Cron, CronInfo, Crontab, JITTER_MAX, Overlap};
 pub use envelope::{ENVELOPE_VERSION, Envelope, MAX_ATTEMPTS_DEFAULT};
 pub use error::{Error, Result};
 pub use event::Event;

@@ -248,12 +248,12 @@ fn parse(id: &str) -> Result<JobId> {
     JobId::parse(id).map_err(|error| usage(format!("{error}; an id looks like default/1700000000000-0")))
 }
 
-fn usage(problem: String) -> Failure {
+pub(super) fn usage(problem: String) -> Failure {
     Failure::new(USAGE, anyhow!(problem))
 }
 
 /// A moment in the form of RFC 3339, to the second, in UTC.
-fn time(at_ms: Option<u64>) -> String {
+pub(super) fn time(at_ms: Option<u64>) -> String {
     let Some(at_ms) = at_ms else { return String::new() };
     let timestamp = jiff::Timestamp::from_millisecond(i64::try_from(at_ms).unwrap_or(i64::MAX));
     timestamp.map_or_else(|_| at_ms.to_string(), |timestamp| timestamp.strftime("%FT%TZ").to_string())

@@ -9,6 +9,7 @@ use crate::exit::{CANNOT_CONNECT, CONFIGURATION, Failure, Result};
 use crate::settings::{self, Store};
 use crate::{bench, output};
 
+mod cron;
 mod job;
 mod queue;
 mod serve;
@@ -28,6 +29,7 @@ pub fn run(args: Args) -> Result<()> {
             Command::Serve(serve) => serve::run(settings::serve(serve)?).await,
             Command::Job(command) => job::run(command, &settings::store(&args.store)?).await,
             Command::Queue(command) => queue::run(command, &settings::store(&args.store)?).await,
+            Command::Cron(command) => cron::run(command, &settings::store(&args.store)?).await,
             Command::Bench(BenchCommand::Jobs(bench)) => {
                 bench::jobs::run(&bench, &settings::store(&args.store)?).await
             }

@@ -11,7 +11,7 @@ use crate::config::Durability;
 use crate::disk::DiskFile;
 use crate::error::Result;
 use crate::progress::Position;
-use crate::store::Store;
+use crate::store::{Core, Store};
 
 impl Store {
     /// Says what is known of `position`, or sees to it that `waker` is woken when it is known.
@@ -117,7 +117,8 @@ impl Store {
         is_written
     }
 
-    /// Acts with the writer; nobody holds it for longer than a write takes, but for a compaction.
+    /// Acts with the writer; nobody holds it for longer than a write takes, but for the moment of a rewrite at which
+    /// the log goes on in a new file.
     pub fn with_writer<T>(&self, log: &Log, act: impl FnOnce(&mut Writer) -> T) -> T {
         let mut writer = log.writer.lock();
         let acted = act(&mut writer);
@@ -129,20 +130,29 @@ impl Store {
 
     /// Writes what is pending as one group; without syncs that is all, and who waits for it is woken.
     fn flush(&self, writer: &mut Writer) {
-        if writer.has_failed {
-            return;
-        }
-        let (mut buffer, end) = {
+        self.flush_with(writer, |_| ());
+    }
+
+    /// As [`flush`](Self::flush), with a look at the state right after the last record that is written, under the same
+    /// holding of the store's lock.
+    pub fn flush_with<T>(&self, writer: &mut Writer, look: impl FnOnce(&mut Core) -> T) -> T {
+        let (seen, taken) = {
             let mut core = self.core.lock();
-            if core.pending.buffer.is_empty() {
-                return;
-            }
-            if core.pending.is_full {
-                core.pending.is_full = false;
+            let seen = look(&mut core);
+            let is_due = !writer.has_failed && !core.pending.buffer.is_empty();
+            if is_due && std::mem::take(&mut core.pending.is_full) {
                 core.engine.refuse_writes(None);
             }
-            (std::mem::replace(&mut core.pending.buffer, writer.take_spare()), core.pending.end)
+            let end = core.pending.end;
+            (seen, is_due.then(|| (std::mem::replace(&mut core.pending.buffer, writer.take_spare()), end)))
         };
+        if let Some((buffer, end)) = taken {
+            self.write_group(writer, buffer, end);
+        }
+        seen
+    }
+
+    fn write_group(&self, writer: &mut Writer, mut buffer: Vec<u8>, end: u64) {
         let written = writer.write(&mut buffer);
         writer.keep_spare(buffer);
         match written {

@@ -17,6 +17,7 @@ mod writer;
 use parking_lot::Mutex;
 
 use crate::facts::Gauges;
+use crate::rewrite::Rewrites;
 
 pub use reader::{Content, read};
 pub use snapshot::{check_version, read as read_snapshot};
@@ -58,6 +59,8 @@ pub struct Log {
     pub thread: Thread,
     /// The writer's sizes.
     pub gauges: Gauges,
+    /// What replaces the files by fresh ones.
+    pub rewrites: Rewrites,
 }
 
 impl Log {
@@ -65,6 +68,7 @@ impl Log {
     pub fn new(writer: Writer) -> Self {
         let gauges = Gauges::default();
         gauges.show(&writer);
-        Self { writer: Mutex::new(writer), turn: Mutex::new(()), thread: Thread::default(), gauges }
+        let (turn, thread, rewrites) = Default::default();
+        Self { writer: Mutex::new(writer), turn, thread, gauges, rewrites }
     }
 }

@@ -62,7 +62,7 @@ pub fn start(store: Arc<Store>) -> std::io::Result<JoinHandle<()>> {
     Ok(handle)
 }
 
-fn run(store: &Store) {
+fn run(store: &Arc<Store>) {
     let log = store.log.as_ref().expect("only a store with a log has a log thread");
     let mut next_tick = Instant::now() + TICK;
     while !log.thread.is_stopped.load(Ordering::Acquire) {
@@ -75,6 +75,8 @@ fn run(store: &Store) {
             tick(store);
             rest(store);
         }
+        // After a look at what is wanted, and never while the thread holds anything.
+        store.start_rewrite(log, false);
         if log.thread.is_wanted.load(Ordering::Acquire) {
             continue;
         }
@@ -89,18 +91,14 @@ fn run(store: &Store) {
     store.sync_rest(log);
 }
 
-/// Writes what nobody waited for, syncs under `everysec`, compacts.
-fn tick(store: &Store) {
+/// Writes what nobody waited for, syncs under `everysec`, has a grown log rewritten.
+fn tick(store: &Arc<Store>) {
     let log = store.log.as_ref().expect("only a store with a log has a log thread");
     store.commit(log);
     if store.config.durability == Durability::Everysec {
         store.sync_rest(log);
     }
-    store.with_writer(log, |writer| {
-        if store.needs_compaction(writer) {
-            store.compact_or_put_off(writer);
-        }
-    });
+    store.start_rewrite(log, true);
 }
 
 /// Gives the tick up when there is nothing to look after.

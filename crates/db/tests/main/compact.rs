@@ -8,7 +8,7 @@ use windlass_db::{Config, Database};
 use crate::fault::{Operation, TestDisk};
 use crate::store::{assert_same, content, last_file, ok, open, open_on};
 
-fn fill(database: &Database) {
+pub fn fill(database: &Database) {
     let session = database.session("test");
     for n in 0..150 {
         ok(&session, &format!("SET k{n} {n}"));
@@ -25,7 +25,7 @@ fn fill(database: &Database) {
     ok(&session, "SET other 1");
 }
 
-fn names(directory: &std::path::Path) -> Vec<String> {
+pub fn names(directory: &std::path::Path) -> Vec<String> {
     let entries = fs::read_dir(directory.join("appendonlydir")).unwrap();
     let mut names: Vec<String> =
         entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();

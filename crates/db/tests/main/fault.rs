@@ -31,6 +31,9 @@ struct State {
     operations: Vec<Operation>,
     is_gate_closed: bool,
     at_gate: usize,
+    is_base_gate_closed: bool,
+    at_base_gate: usize,
+    is_full_for_base: bool,
     failing: Option<(Operation, usize)>,
     crash_at: Option<usize>,
 }
@@ -52,13 +55,36 @@ impl TestDisk {
         drop(self.state.1.wait_while(state, |state| state.at_gate == 0).unwrap());
     }
 
+    /// Makes every write to a base wait until the gate is opened.
+    pub fn close_base_gate(&self) {
+        self.lock().is_base_gate_closed = true;
+    }
+
+    pub fn open_base_gate(&self) {
+        self.lock().is_base_gate_closed = false;
+        self.state.1.notify_all();
+    }
+
+    /// Waits until a write to a base waits at the gate.
+    pub fn wait_for_base(&self) {
+        let state = self.lock();
+        drop(self.state.1.wait_while(state, |state| state.at_base_gate == 0).unwrap());
+    }
+
+    /// Refuses writes to a base, as a disk does that has room for little more.
+    pub fn fill_for_base(&self) {
+        self.lock().is_full_for_base = true;
+    }
+
     /// Makes the operation fail after `count` more that succeed.
     pub fn fail_after(&self, operation: Operation, count: usize) {
         self.lock().failing = Some((operation, count));
     }
 
     pub fn heal(&self) {
-        self.lock().failing = None;
+        let mut state = self.lock();
+        state.failing = None;
+        state.is_full_for_base = false;
     }
 
     /// Lets `count` more operations happen; the next is done by half, and none after it has an effect.
@@ -102,20 +128,31 @@ impl TestDisk {
         if self.begin(operation)? { Ok(()) } else { Err(io::Error::other("crashed")) }
     }
 
-    fn file(&self, inner: Arc<dyn DiskFile>) -> Arc<dyn DiskFile> {
-        Arc::new(TestFile { disk: self.clone(), inner })
+    fn file(&self, path: &Path, inner: Arc<dyn DiskFile>) -> Arc<dyn DiskFile> {
+        let is_base = path.to_string_lossy().ends_with(".base.aof");
+        Arc::new(TestFile { disk: self.clone(), is_base, inner })
+    }
+
+    /// What happens to a write to a base before it is written.
+    fn pass_base_gate(&self) -> io::Result<()> {
+        let mut state = self.lock();
+        state.at_base_gate += 1;
+        self.state.1.notify_all();
+        state = self.state.1.wait_while(state, |state| state.is_base_gate_closed).unwrap();
+        state.at_base_gate -= 1;
+        if state.is_full_for_base { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
     }
 }
 
 impl Disk for TestDisk {
     fn create(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
         self.whole(Operation::Create)?;
-        SystemDisk.create(path).map(|file| self.file(file))
+        SystemDisk.create(path).map(|file| self.file(path, file))
     }
 
     fn append(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
         self.whole(Operation::Append)?;
-        SystemDisk.append(path).map(|file| self.file(file))
+        SystemDisk.append(path).map(|file| self.file(path, file))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
@@ -135,11 +172,15 @@ impl Disk for TestDisk {
 
 struct TestFile {
     disk: TestDisk,
+    is_base: bool,
     inner: Arc<dyn DiskFile>,
 }
 
 impl DiskFile for TestFile {
     fn write(&self, bytes: &[u8]) -> io::Result<()> {
+        if self.is_base {
+            self.disk.pass_base_gate()?;
+        }
         if self.disk.begin(Operation::Write)? {
             return self.inner.write(bytes);
         }

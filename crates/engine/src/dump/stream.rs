@@ -6,32 +6,35 @@
 
 use std::collections::BTreeSet;
 
-use super::CHUNK_MAX;
+use super::{CHUNK_MAX, Sink};
 use crate::command::stream::effect::{Delivered, Progress, Target, claim, set_progress};
 use crate::types::{Group, Id, Stream};
 
-pub fn dump(key: &[u8], stream: &Stream, emit: &mut impl FnMut(&[&[u8]])) {
+pub fn dump(key: &[u8], stream: &Stream, sink: &mut Sink<'_>) {
     let deleted = deleted_but_pending(stream);
     let mut places = deleted.iter().copied().peekable();
     for (id, fields) in stream.range(Id::MIN, Id::MAX) {
+        if sink.is_over {
+            return;
+        }
         while let Some(place) = places.next_if(|place| *place < id) {
-            emit_place(key, place, emit);
+            emit_place(key, place, sink);
         }
         let id = id.text();
         let mut effect: Vec<&[u8]> = vec![b"XADD", key, &id];
         effect.extend(fields);
-        emit(&effect);
+        sink.give(&effect);
     }
     for place in places {
-        emit_place(key, place, emit);
+        emit_place(key, place, sink);
     }
     if stream.is_empty() && deleted.is_empty() {
         // The one way to make a stream without entries and without a group.
         let id = stream.last_id().max(Id::new(0, 1)).text();
-        emit(&[b"XADD", key, b"MAXLEN", b"0", &id, b"", b""]);
+        sink.give(&[b"XADD", key, b"MAXLEN", b"0", &id, b"", b""]);
     }
     for (name, group) in stream.groups() {
-        dump_group(Target { key, group: name }, group, emit);
+        dump_group(Target { key, group: name }, group, sink);
     }
     let (trimmed, removed): (Vec<Id>, Vec<Id>) =
         deleted.into_iter().partition(|id| stream.first_entry().is_none_or(|first| *id < first));
@@ -39,17 +42,17 @@ pub fn dump(key: &[u8], stream: &Stream, emit: &mut impl FnMut(&[&[u8]])) {
         let ids: Vec<_> = chunk.iter().map(|id| id.text()).collect();
         let mut effect: Vec<&[u8]> = vec![b"XDEL", key];
         effect.extend(ids.iter().map(|id| &**id));
-        emit(&effect);
+        sink.give(&effect);
     }
     if !trimmed.is_empty() {
-        emit(&[b"XTRIM", key, b"MAXLEN", b"=", itoa::Buffer::new().format(stream.len()).as_bytes()]);
+        sink.give(&[b"XTRIM", key, b"MAXLEN", b"=", itoa::Buffer::new().format(stream.len()).as_bytes()]);
     }
     // XSETID can set an empty stream's last id below one that was deleted, but does not say so again.
     let (last_id, max_deleted_id) = (stream.last_id(), stream.max_deleted_id().min(stream.last_id()));
     let (last_id, max_deleted_id) = (last_id.text(), max_deleted_id.text());
     let mut added = itoa::Buffer::new();
     let added = added.format(stream.entries_added().min(i64::MAX as u64)).as_bytes();
-    emit(&[b"XSETID", key, &last_id, b"ENTRIESADDED", added, b"MAXDELETEDID", &max_deleted_id]);
+    sink.give(&[b"XSETID", key, &last_id, b"ENTRIESADDED", added, b"MAXDELETEDID", &max_deleted_id]);
 }
 
 fn deleted_but_pending(stream: &Stream) -> BTreeSet<Id> {
@@ -59,28 +62,28 @@ fn deleted_but_pending(stream: &Stream) -> BTreeSet<Id> {
     ids.filter(|id| *id <= stream.last_id() && !stream.contains(*id)).collect()
 }
 
-fn emit_place(key: &[u8], id: Id, emit: &mut impl FnMut(&[&[u8]])) {
-    emit(&[b"XADD", key, &id.text(), b"", b""]);
+fn emit_place(key: &[u8], id: Id, sink: &mut Sink<'_>) {
+    sink.give(&[b"XADD", key, &id.text(), b"", b""]);
 }
 
-fn dump_group(target: Target<'_>, group: &Group, emit: &mut impl FnMut(&[&[u8]])) {
-    emit(&[b"XGROUP", b"CREATE", target.key, target.group, &group.last_id.text()]);
+fn dump_group(target: Target<'_>, group: &Group, sink: &mut Sink<'_>) {
+    sink.give(&[b"XGROUP", b"CREATE", target.key, target.group, &group.last_id.text()]);
     if group.entries_read.is_some() {
         let progress = Progress { last_id: group.last_id, entries_read: group.entries_read };
-        set_progress(target, progress, &mut *emit);
+        set_progress(target, progress, |args: &[&[u8]]| sink.give(args));
     }
     for consumer in group.consumers() {
-        emit(&[b"XGROUP", b"CREATECONSUMER", target.key, target.group, &consumer.name]);
+        sink.give(&[b"XGROUP", b"CREATECONSUMER", target.key, target.group, &consumer.name]);
         let index = group.find_consumer(&consumer.name).expect("a consumer is found by its name");
         let mut batch: Vec<Delivered> = Vec::new();
         for (id, pending) in group.pending_range_of(index, Id::MIN, Id::MAX) {
             let next = Delivered { id, delivered_ms: pending.delivered_ms, deliveries: pending.deliveries };
             if batch.len() == CHUNK_MAX || batch.first().is_some_and(|first| !first.is_alike(&next)) {
-                claim(target, &consumer.name, &batch, &mut *emit);
+                claim(target, &consumer.name, &batch, |args: &[&[u8]]| sink.give(args));
                 batch.clear();
             }
             batch.push(next);
         }
-        claim(target, &consumer.name, &batch, &mut *emit);
+        claim(target, &consumer.name, &batch, |args: &[&[u8]]| sink.give(args));
     }
 }

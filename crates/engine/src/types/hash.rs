@@ -101,11 +101,7 @@ impl Hash {
             Form::Small(block) => {
                 block.iter().position(|pair| *pair.0 == *field).map(|place| block.remove(place))
             }
-            Form::Large(table, hasher) => table.remove(
-                hash_of(hasher, field),
-                |pair| *pair.0 == *field,
-                |pair| hash_of(hasher, &pair.0),
-            ),
+            Form::Large(table, hasher) => table.remove(hash_of(hasher, field), |pair| *pair.0 == *field),
         };
         if let Some(pair) = &removed {
             self.heap_bytes -= heap_bytes(pair);
@@ -172,6 +168,12 @@ impl Hash {
             Form::Large(table, _) => table.bytes(),
         };
         size_of::<Self>() + own + self.heap_bytes
+    }
+
+    /// How many blocks no clone shares, and how many there are.
+    #[cfg(test)]
+    pub fn own_blocks(&self) -> (usize, usize) {
+        if let Form::Large(table, _) = &self.form { table.own_blocks() } else { (0, 0) }
     }
 
     /// The name that OBJECT ENCODING gives.

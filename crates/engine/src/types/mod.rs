@@ -1,12 +1,16 @@
 //! The data structures. They know nothing of arguments, replies or logs.
 //!
 //! Collections are made of blocks of bounded size, so that no operation is longer than one block's work and
-//! snapshot, scan and freeing can go block by block.
+//! snapshot, scan and freeing can go block by block. A block is behind a shared pointer: a clone of a collection
+//! clones the pointers, and a write copies the block that it touches, if it is shared at that moment.
 
+mod blocks;
 mod hash;
 mod list;
 mod sample;
 mod set;
+#[cfg(test)]
+mod sharing;
 mod stream;
 pub mod table;
 mod zset;

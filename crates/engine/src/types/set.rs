@@ -110,11 +110,7 @@ impl Set {
             Form::Small(block) => {
                 block.iter().position(|other| **other == *member).map(|place| block.swap_remove(place))
             }
-            Form::Large(table, hasher) => table.remove(
-                hash_of(hasher, member),
-                |other| **other == *member,
-                |other| hash_of(hasher, other),
-            ),
+            Form::Large(table, hasher) => table.remove(hash_of(hasher, member), |other| **other == *member),
         };
         if let Some(member) = &removed {
             self.heap_bytes -= member.heap_bytes();
@@ -192,6 +188,12 @@ impl Set {
             Form::Large(table, _) => table.bytes(),
         };
         size_of::<Self>() + own + self.heap_bytes
+    }
+
+    /// How many blocks no clone shares, and how many there are.
+    #[cfg(test)]
+    pub fn own_blocks(&self) -> (usize, usize) {
+        if let Form::Large(table, _) = &self.form { table.own_blocks() } else { (0, 0) }
     }
 
     /// The name that OBJECT ENCODING gives.

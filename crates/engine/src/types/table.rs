@@ -1,18 +1,24 @@
 //! A hash table that grows and shrinks one bucket at a time (linear hashing, Litwin 1980).
 //!
 //! The keyspace, hashes, sets and sorted sets stand on it. No operation ever moves more than one bucket, so there
-//! is no resize to wait for, and a bucket is the block by which a scan, a snapshot and a freeing go. It knows
-//! nothing of what it holds: the caller gives the hash and the comparison, as with a raw hash table.
+//! is no resize to wait for, and a bucket is the block by which a scan and a freeing go. A segment of buckets is shared
+//! with clones until written. The
+//! table knows nothing of what it holds: the caller gives the hash and the comparison, as with a raw hash table.
+
+use std::sync::Arc;
+
+use super::blocks::Blocks;
 
 /// Entries per bucket that the table aims at.
 const LOAD: usize = 6;
-/// Buckets of one segment of the directory, so that growing the directory copies nothing but pointers.
-const SEGMENT: usize = 1024;
+/// Buckets of one segment: so few that a write to a shared one does not copy for long.
+const SEGMENT: usize = 16;
 
 /// A hash table of `T` with hashes given by the caller.
 #[derive(Clone, Debug)]
 pub struct Table<T> {
-    segments: Vec<Vec<Bucket<T>>>,
+    /// The first doubles until it has all of its buckets; the others have them from the start.
+    segments: Blocks<[Bucket<T>]>,
     buckets: usize,
     len: usize,
 }
@@ -28,11 +34,11 @@ type Bucket<T> = Vec<(u32, T)>;
 
 impl<T> Default for Table<T> {
     fn default() -> Self {
-        Self { segments: Vec::new(), buckets: 0, len: 0 }
+        Self { segments: Blocks::default(), buckets: 0, len: 0 }
     }
 }
 
-impl<T> Table<T> {
+impl<T: Clone> Table<T> {
     pub fn len(&self) -> usize {
         self.len
     }
@@ -50,10 +56,9 @@ impl<T> Table<T> {
     }
 
     pub fn find_mut(&mut self, hash: u64, matches: impl Fn(&T) -> bool) -> Option<&mut T> {
-        let tag = tag(hash);
-        let index = self.index(hash)?;
-        let bucket = self.bucket_mut(index);
-        bucket.iter_mut().find(|(other, item)| *other == tag && matches(item)).map(|(_, item)| item)
+        // Searched before the segment is written, so that what is not there copies nothing.
+        let place = self.place(hash, matches)?;
+        Some(self.at_mut(place))
     }
 
     /// Where an item is, for [`at_mut`](Self::at_mut): one search for who makes the item if it is not there.
@@ -85,38 +90,50 @@ impl<T> Table<T> {
         &mut bucket.last_mut().expect("an item was just pushed").1
     }
 
-    pub fn remove(
-        &mut self,
-        hash: u64,
-        matches: impl Fn(&T) -> bool,
-        rehash: impl Fn(&T) -> u64,
-    ) -> Option<T> {
-        let index = self.index(hash)?;
-        let tag = tag(hash);
-        let bucket = self.bucket_mut(index);
-        let place = bucket.iter().position(|(other, item)| *other == tag && matches(item))?;
-        let (_, item) = bucket.swap_remove(place);
+    pub fn remove(&mut self, hash: u64, matches: impl Fn(&T) -> bool) -> Option<T> {
+        let place = self.place(hash, matches)?;
+        let (_, item) = self.bucket_mut(place.bucket).swap_remove(place.slot);
         self.len -= 1;
         if self.len * 4 < self.buckets * LOAD {
-            self.merge(rehash);
+            self.merge();
         }
         Some(item)
     }
 
-    /// Takes the last bucket away whole, however full the rest is; for freeing a table bit by bit.
+    /// Takes the last bucket away whole, however full the rest is; for freeing a table bit by bit. A segment that
+    /// somebody else shares is left to them: it goes whole, as an empty bucket.
     pub fn pop_bucket(&mut self) -> Option<Vec<(u32, T)>> {
-        let last = self.segments.last_mut()?;
-        let bucket = last.pop().expect("a segment in use is not empty");
-        if last.is_empty() {
+        let last = self.segments.len().checked_sub(1)?;
+        let last = self.segments.get_mut(last);
+        let used = (self.buckets - 1) % SEGMENT + 1;
+        let Some(buckets) = Arc::get_mut(last) else {
+            self.len -= last.iter().map(Vec::len).sum::<usize>();
+            self.buckets -= used;
+            self.segments.pop();
+            return Some(Vec::new());
+        };
+        let bucket = std::mem::take(&mut buckets[used - 1]);
+        self.buckets -= 1;
+        if used == 1 {
             self.segments.pop();
         }
-        self.buckets -= 1;
         self.len -= bucket.len();
         Some(bucket)
     }
 
     pub fn iter(&self) -> impl Iterator<Item = &T> {
-        self.segments.iter().flatten().flatten().map(|(_, item)| item)
+        self.segments.iter().flat_map(|buckets| buckets.iter()).flatten().map(|(_, item)| item)
+    }
+
+    /// The segments apart, each an iterator over its items: who walks a clone can let go of each when it is done.
+    pub fn into_segments(self) -> impl Iterator<Item = Segment<T>> {
+        self.segments.into_blocks().map(Segment)
+    }
+
+    /// How many segments no clone shares, and how many there are.
+    #[cfg(test)]
+    pub fn own_blocks(&self) -> (usize, usize) {
+        self.segments.own()
     }
 
     /// The item at a place chosen by `random` numbers; `None` only when the table is empty. Every item has the same
@@ -167,37 +184,45 @@ impl<T> Table<T> {
     }
 
     fn split(&mut self, rehash: impl Fn(&T) -> u64) {
-        if self.buckets.is_multiple_of(SEGMENT) {
-            let capacity = if self.buckets == 0 { 1 } else { SEGMENT };
-            self.segments.push(Vec::with_capacity(capacity));
-        }
-        self.segments.last_mut().expect("a segment has room").push(Vec::new());
+        self.make_room();
         self.buckets += 1;
         let fresh = self.buckets - 1;
         if fresh == 0 {
             return;
         }
-        let source = fresh & !(1 << (usize::BITS - 1 - fresh.leading_zeros()));
+        let source = split_source(fresh);
         let old = std::mem::take(self.bucket_mut(source));
-        for (tag, item) in old {
-            let index = self.index(self.hash_of(tag, || rehash(&item))).expect("there are buckets");
-            self.bucket_mut(index).push((tag, item));
+        let (goes, stays) = old
+            .into_iter()
+            .partition(|(tag, item)| self.index(self.hash_of(*tag, || rehash(item))) == Some(fresh));
+        *self.bucket_mut(source) = stays;
+        *self.bucket_mut(fresh) = goes;
+    }
+
+    /// Sees to it that there is a segment for one more bucket.
+    fn make_room(&mut self) {
+        if self.buckets == self.segments.len() * SEGMENT {
+            let size = if self.buckets == 0 { 1 } else { SEGMENT };
+            self.segments.push(std::iter::repeat_with(Vec::new).take(size).collect());
+        } else if self.buckets == self.segments.get(0).len() {
+            let first = Arc::make_mut(self.segments.get_mut(0));
+            let more = std::iter::repeat_with(Vec::new).take(first.len());
+            let doubled = first.iter_mut().map(std::mem::take).chain(more).collect();
+            *self.segments.get_mut(0) = doubled;
         }
     }
 
-    fn merge(&mut self, rehash: impl Fn(&T) -> u64) {
+    fn merge(&mut self) {
         if self.buckets <= 1 {
             return;
         }
-        let last = self.segments.last_mut().expect("there are buckets");
-        let moved = last.pop().expect("a segment in use is not empty");
-        if last.is_empty() {
+        let moved = std::mem::take(self.bucket_mut(self.buckets - 1));
+        self.buckets -= 1;
+        if self.buckets.is_multiple_of(SEGMENT) {
             self.segments.pop();
         }
-        self.buckets -= 1;
-        for (tag, item) in moved {
-            let index = self.index(self.hash_of(tag, || rehash(&item))).expect("there are buckets");
-            self.bucket_mut(index).push((tag, item));
+        if !moved.is_empty() {
+            self.bucket_mut(split_source(self.buckets)).extend(moved);
         }
     }
 
@@ -221,12 +246,26 @@ impl<T> Table<T> {
     }
 
     fn bucket(&self, index: usize) -> &Bucket<T> {
-        &self.segments[index / SEGMENT][index % SEGMENT]
+        &self.segments.get(index / SEGMENT)[index % SEGMENT]
     }
 
     fn bucket_mut(&mut self, index: usize) -> &mut Bucket<T> {
-        &mut self.segments[index / SEGMENT][index % SEGMENT]
+        &mut Arc::make_mut(self.segments.get_mut(index / SEGMENT))[index % SEGMENT]
     }
+}
+
+/// Some of the items of a table that was taken apart.
+pub struct Segment<T>(Arc<[Bucket<T>]>);
+
+impl<T> Segment<T> {
+    pub fn iter(&self) -> impl Iterator<Item = &T> {
+        self.0.iter().flatten().map(|(_, item)| item)
+    }
+}
+
+/// The bucket that splits into itself and `bucket`: the same number without its highest bit.
+fn split_source(bucket: usize) -> usize {
+    bucket & !(1 << (usize::BITS - 1 - bucket.leading_zeros()))
 }
 
 /// The lower half of the hash. It tells items of one bucket apart by those of its bits that did not choose the bucket,
@@ -260,7 +299,7 @@ mod tests {
     fn what_was_inserted_is_found_until_it_is_removed() {
         let mut table = table(0..10_000);
         for number in (0..10_000).step_by(3) {
-            assert_eq!(table.remove(mix(&number), |other| *other == number, mix), Some(number));
+            assert_eq!(table.remove(mix(&number), |other| *other == number), Some(number));
         }
         for number in 0..10_000 {
             assert_eq!(table.find(mix(&number), |other| *other == number).is_some(), number % 3 != 0);
@@ -287,7 +326,7 @@ mod tests {
                 for number in
                     (step * 4..step * 4 + 4).map(|n| 1_000 + n).filter(|n| change == 0 && *n < 5_000)
                 {
-                    table.remove(mix(&number), |other| *other == number, mix);
+                    table.remove(mix(&number), |other| *other == number);
                 }
             }
             let stayed = if change == 0 { 0..1_000 } else { 0..5_000 };

@@ -5,6 +5,7 @@
 //! of its own, so that they may run at once.
 
 mod control;
+mod cron;
 mod lease;
 mod moves;
 mod order;
@@ -146,6 +147,11 @@ pub const CASES: &[Case] = cases! {
         delayed_jobs_run_and_leave_nothing_behind
         names_and_sizes_are_checked
         the_inspector_lists_every_state;
+    cron:
+        every_cron_entry_is_listed
+        a_job_run_by_hand_is_pushed_at_once
+        an_entry_that_cannot_be_used_is_refused
+        an_entry_of_every_second_runs_in_time;
 };
 
 /// The cases that move the store's time: each has a store [by a clock](Store::by_clock) for itself.
@@ -157,6 +163,20 @@ pub const TIME_CASES: &[Case] = cases! {
         a_lost_fetch_reply_of_a_living_worker_comes_back
         a_worker_resumes_what_a_dead_one_began
         renewal_keeps_a_long_job;
+    cron:
+        a_cron_entry_is_never_early
+        many_instances_fire_once
+        three_workers_fire_once
+        a_seen_entry_is_left_to_whoever_comes_next
+        missed_times_are_made_up_as_the_policy_says
+        many_missed_times_are_made_up_in_order
+        an_overlap_is_left_out
+        a_pause_pushes_nothing_and_makes_nothing_up
+        a_changed_entry_goes_on_or_begins_anew
+        a_removed_entry_pushes_nothing
+        jitter_is_waited_for
+        an_unusable_entry_holds_nothing_up
+        an_entry_in_code_survives_its_worker;
     time:
         a_delayed_job_is_due_by_the_stores_clock
         a_retry_waits_for_its_time

@@ -3,6 +3,8 @@
 //! A method belongs to the family that its file names; each is the counterpart of one `lua/<verb>.lua`.
 
 mod control;
+#[cfg(feature = "cron")]
+mod cron;
 mod exchange;
 mod fail;
 mod lease;
@@ -21,6 +23,8 @@ use crate::{config::Config, error::Result, keys::Keys};
 
 pub use control::{Place, Promoted};
 pub(crate) use control::{SETS_SCANNED_MAX, pairs, scored};
+#[cfg(feature = "cron")]
+pub use cron::{CRONS_MAX, DueCron, DueCrons, Fired};
 pub use exchange::{Ended, Exchanged, Extra, Request, Taken};
 pub use fail::Fail;
 pub use lease::{Held, Recovered};

@@ -14,13 +14,29 @@ pub(super) struct Script {
 }
 
 macro_rules! scripts {
-    ($($name:ident = $($file:literal)+;)+) => {
-        $(pub(super) static $name: LazyLock<Script> = LazyLock::new(|| Script::new(concat!($(include_str!(concat!("../../lua/", $file))),+)));)+
+    ($($(#[$attribute:meta])? $name:ident = $($file:literal)+;)+) => {
+        $($(#[$attribute])? pub(super) static $name: LazyLock<Script> = LazyLock::new(|| Script::new(concat!($(include_str!(concat!("../../lua/", $file))),+)));)+
     };
 }
 
 scripts! {
     BEAT = "beat.lua";
+    #[cfg(feature = "cron")]
+    CRON_DUE = "cron_due.lua";
+    #[cfg(feature = "cron")]
+    CRON_FIRE = "cron_fire.lua";
+    #[cfg(feature = "cron")]
+    CRON_LIST = "cron_list.lua";
+    #[cfg(feature = "cron")]
+    CRON_PAUSE = "cron_pause.lua";
+    #[cfg(feature = "cron")]
+    CRON_PUT = "cron_put.lua";
+    #[cfg(feature = "cron")]
+    CRON_REMOVE = "cron_remove.lua";
+    #[cfg(feature = "cron")]
+    CRON_RESUME = "cron_resume.lua";
+    #[cfg(feature = "cron")]
+    CRON_RUN = "cron_run.lua";
     CANCEL = "find.lua" "trim.lua" "cancel.lua";
     EDIT = "find.lua" "enqueue.lua" "edit.lua";
     EXCHANGE = "fence.lua" "exchange.lua";

@@ -109,6 +109,12 @@ impl Client {
         Inspector::new(self.clone())
     }
 
+    /// What manages the cron entries of the namespace.
+    #[cfg(feature = "cron")]
+    pub fn cron(&self) -> crate::cron::Crontab {
+        crate::cron::Crontab::new(self.clone())
+    }
+
     /// Pushes a job as its kind says.
     ///
     /// # Errors
@@ -364,7 +370,8 @@ async fn sent<T>(call: impl Future<Output = T>) -> impl Future<Output = T> {
     }
 }
 
-fn envelope_of<'a, Style, J: Pushable<Style>>(job: &'a J, options: &Push) -> Envelope<'a, &'a J> {
+/// The envelope of a typed job.
+pub(crate) fn envelope_of<'a, Style, J: Pushable<Style>>(job: &'a J, options: &Push) -> Envelope<'a, &'a J> {
     let mut envelope = Envelope::new(J::KIND, job);
     envelope.kv = J::VERSION;
     envelope.max = J::MAX_ATTEMPTS;

@@ -139,8 +139,27 @@ impl Push {
         self
     }
 
+    /// The queue that was asked for, or else this one.
+    #[cfg(feature = "cron")]
+    pub(crate) fn queue_or<'a>(&'a self, queue: &'a str) -> &'a str {
+        self.queue.as_deref().unwrap_or(queue)
+    }
+
+    /// The first option that has a meaning for one push and none for many at different times.
+    #[cfg(feature = "cron")]
+    pub(crate) fn only_of_one_push(&self) -> Option<&'static str> {
+        let given = [
+            ("delay or at", self.due.is_some()),
+            ("key", self.key.is_some()),
+            ("key_ttl", self.key_ttl.is_some()),
+            ("expires_at", self.expires.is_some()),
+            ("deadline", self.deadline.is_some()),
+        ];
+        given.into_iter().find(|(_, is_given)| *is_given).map(|(option, _)| option)
+    }
+
     /// Writes the options into an envelope.
-    pub(super) fn apply<A>(&self, envelope: &mut Envelope<'_, A>) {
+    pub(crate) fn apply<A>(&self, envelope: &mut Envelope<'_, A>) {
         if let Some(max) = self.max_attempts {
             envelope.max = max;
         }

@@ -4,6 +4,8 @@
 //! A new duty is a file with one `async fn` that goes on for ever, and its line in [`start`].
 
 mod control;
+#[cfg(feature = "cron")]
+mod cron;
 pub(crate) mod heartbeat;
 mod pruner;
 pub(crate) mod rescuer;
@@ -23,6 +25,8 @@ pub(crate) fn start(duty: &Rc<Duty>) -> Vec<AbortHandle> {
     vec![
         spawn_local(heartbeat::renew_all(duty.clone())).abort_handle(),
         spawn_local(scheduler::promote_all(duty.clone())).abort_handle(),
+        #[cfg(feature = "cron")]
+        spawn_local(cron::fire_all(duty.clone())).abort_handle(),
         spawn_local(rescuer::rescue_all(duty.clone())).abort_handle(),
         spawn_local(unparker::unpark_all(duty.clone())).abort_handle(),
         spawn_local(control::cancel_all(duty.clone())).abort_handle(),

@@ -89,6 +89,8 @@ pub struct Worker {
     pid_file: Option<PathBuf>,
     control: Control,
     exits_when_empty: bool,
+    #[cfg(feature = "cron")]
+    crons: Vec<crate::cron::Cron>,
 }
 
 /// What a worker did.
@@ -131,6 +133,8 @@ impl Worker {
             pid_file: None,
             control: Control::new(),
             exits_when_empty: false,
+            #[cfg(feature = "cron")]
+            crons: Vec::new(),
         }
     }
 
@@ -179,6 +183,32 @@ impl Worker {
         R: Future<Output = Outcome<Box<RawValue>>> + Send + 'static,
     {
         self.kinds.add_raw(kind.into(), retry, run);
+        self
+    }
+
+    /// Puts this cron entry when the worker starts, as [`Crontab::put`](crate::Crontab::put) does: an entry that
+    /// is as before keeps its times and its pause. Every worker fires all entries of the namespace, whoever
+    /// put them.
+    ///
+    /// ```
+    /// # use serde::{Deserialize, Serialize};
+    /// # use windlass::{Client, Context, Cron, Job, Outcome, Push, Worker};
+    /// # #[derive(Serialize, Deserialize)]
+    /// # struct Sweep;
+    /// # impl Job for Sweep {
+    /// #     const KIND: &'static str = "sweep";
+    /// #     type Output = ();
+    /// #     async fn run(self, _: Context) -> Outcome<()> { Ok(()) }
+    /// # }
+    /// # async fn example(client: &Client) -> windlass::Result<()> {
+    /// let nightly = Cron::new("sweep", "0 3 * * *")?.zone("Europe/Berlin")?.job(&Sweep, Push::new())?;
+    /// Worker::new(client).register::<Sweep>().cron(nightly).run().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[cfg(feature = "cron")]
+    pub fn cron(mut self, cron: crate::cron::Cron) -> Self {
+        self.crons.push(cron);
         self
     }
 
@@ -237,6 +267,10 @@ impl Worker {
         // Opened here, so that they live on the runtime of the executors.
         let (broker, waiter) =
             (worker.client.broker().session().await?, worker.client.broker().session().await?);
+        #[cfg(feature = "cron")]
+        for cron in &worker.crons {
+            worker.client.cron().put(cron).await?;
+        }
         let shared = Arc::new(Shared::new(worker, broker));
         std::thread::Builder::new().name("windlass".into()).spawn(move || {
             let _ = sender.send(duty::run(shared, waiter, &runtime));
@@ -272,6 +306,8 @@ impl Worker {
             problems.extend(check_name("kind", &kind).err().map(|error| error.to_string()));
         }
         problems.extend(self.order.problems());
+        #[cfg(feature = "cron")]
+        problems.extend(self.crons.iter().filter_map(|cron| Some(cron.check().err()?.to_string())));
         if problems.is_empty() { Ok(self) } else { Err(Error::Config(problems)) }
     }
 }

@@ -4,6 +4,7 @@
 use windlass_resp::Value;
 
 use super::{Answer, Command, Flags, Group, Keys};
+use crate::error::Error;
 use crate::state::Call;
 
 mod command;
@@ -19,6 +20,7 @@ const PLAIN: Flags = Flags::NONE;
 const READ_FAST: Flags = Flags::READONLY.and(Flags::FAST);
 
 pub const COMMANDS: &[Command] = &[
+    GROUP.row("bgrewriteaof", 1, ADMIN, Keys::None, "Rewrite the log beside the writes", bgrewriteaof),
     GROUP.row("command", -1, PLAIN, Keys::None, "Tell of the commands that there are", command::command),
     GROUP.row("config", -2, ADMIN, Keys::None, "Read and change settings", config::config),
     GROUP.row("dbsize", 1, READ_FAST, Keys::None, "Count the keys of the database", data::dbsize),
@@ -61,19 +63,26 @@ fn lastsave(call: &mut Call<'_>) -> Answer {
     Ok(Value::Integer(told.unwrap_or(call.state.started.seconds() as i64)))
 }
 
+/// The log is the owner's: it is asked, if it has told that there is one.
+fn bgrewriteaof(call: &mut Call<'_>) -> Answer {
+    if call.state.fact("config", "appendonly") != Some("yes") {
+        return Err(Error::new("ERR there is no append only file to rewrite"));
+    }
+    if call.state.fact("persistence", "aof_rewrite_in_progress") == Some("1") {
+        return Err(Error::new("ERR Background append only file rewriting already in progress"));
+    }
+    call.state.wants_rewrite = true;
+    Ok(Value::Simple("Background append only file rewriting started".into()))
+}
+
 fn role(_: &mut Call<'_>) -> Answer {
     Ok(Value::Array(vec![Value::from("master"), Value::Integer(0), Value::Array(Vec::new())]))
 }
 
 fn wait(call: &mut Call<'_>) -> Answer {
     call.args.integer(1)?;
-    if call
-        .args
-        .integer(2)
-        .map_err(|_| crate::error::Error::new("ERR timeout is not an integer or out of range"))?
-        < 0
-    {
-        return Err(crate::error::Error::TIMEOUT_NEGATIVE);
+    if call.args.integer(2).map_err(|_| Error::new("ERR timeout is not an integer or out of range"))? < 0 {
+        return Err(Error::TIMEOUT_NEGATIVE);
     }
     Ok(Value::Integer(0))
 }

@@ -6,7 +6,7 @@ use crate::args::Args;
 use crate::command::Answer;
 use crate::error::{Error, Result};
 use crate::number::parse_integer;
-use crate::object::{Kind, Object};
+use crate::object::Kind;
 use crate::state::Call;
 use crate::types::{Member, Set};
 
@@ -77,7 +77,7 @@ fn store(call: &mut Call<'_>, combine: Combine) -> Answer {
     let result = combine(&sets(call, keys)?, seed);
     let count = result.len();
     if count > 0 {
-        call.set(target, Object::Set(Box::new(result)), None);
+        call.set(target, result.wrap(), None);
         call.log();
     } else if call.remove(target) {
         call.log_as(&[b"DEL", target]);

@@ -14,7 +14,7 @@ mod span;
 use windlass_resp::{Protocol, Value};
 
 use super::{Answer, Command, Flags, Group, Keys};
-use crate::object::Object;
+use crate::object::Kind;
 use crate::state::Call;
 use crate::types::SortedSet;
 
@@ -69,7 +69,7 @@ impl Scores {
 fn store(call: &mut Call<'_>, key: &[u8], result: SortedSet) -> Answer {
     let len = result.len();
     if len > 0 {
-        call.set(key, Object::SortedSet(Box::new(result)), None);
+        call.set(key, result.wrap(), None);
         call.log();
     } else if call.remove(key) {
         call.log();

@@ -1,6 +1,7 @@
 //! A block of a list: items of bounded number and length.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use crate::blob::Blob;
 
@@ -40,11 +41,11 @@ impl Block {
         self.items.append(&mut other.items);
     }
 
-    pub fn split_off(&mut self, offset: usize) -> Box<Self> {
+    pub fn split_off(&mut self, offset: usize) -> Arc<Self> {
         let items = self.items.split_off(offset);
         let length = items.iter().map(|item| item.len()).sum();
         self.length -= length;
-        Box::new(Self { items, length })
+        Arc::new(Self { items, length })
     }
 
     /// Removes `count` items that equal `value` after skipping so many; answers the bytes that they had elsewhere.

@@ -6,18 +6,20 @@
 mod block;
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use self::block::Block;
 use crate::blob::Blob;
 
 /// What a block costs besides its items.
-const BLOCK_BYTES: usize = size_of::<Block>() + size_of::<Box<Block>>();
+const BLOCK_BYTES: usize = size_of::<Block>() + size_of::<Arc<Block>>();
 
 /// A list.
 #[derive(Clone, Debug)]
 pub struct List {
-    /// Boxed, so that growing the deque or opening a gap in it moves eight bytes for each block. No block is empty.
-    blocks: VecDeque<Box<Block>>,
+    /// Shared with clones until written; growing the deque or opening a gap in it moves eight bytes for each block. No
+    /// block is empty.
+    blocks: VecDeque<Arc<Block>>,
     len: usize,
     /// Bytes of items that are stored outside of the blocks.
     heap_bytes: usize,
@@ -54,10 +56,11 @@ impl List {
         let block = match last {
             Some(block) if block.has_room_for(&item) => block,
             _ => match end {
-                End::Left => self.blocks.push_front_mut(Box::default()),
-                End::Right => self.blocks.push_back_mut(Box::default()),
+                End::Left => self.blocks.push_front_mut(Arc::default()),
+                End::Right => self.blocks.push_back_mut(Arc::default()),
             },
         };
+        let block = Arc::make_mut(block);
         let place = if end == End::Left { 0 } else { block.items.len() };
         block.insert(place, item);
     }
@@ -67,6 +70,7 @@ impl List {
             End::Left => self.blocks.front_mut()?,
             End::Right => self.blocks.back_mut()?,
         };
+        let block = Arc::make_mut(block);
         let item = match end {
             End::Left => block.items.pop_front(),
             End::Right => block.items.pop_back(),
@@ -95,7 +99,7 @@ impl List {
     pub fn set(&mut self, index: usize, item: Blob) {
         let (place, offset) = self.locate(index).expect("the caller knows the length");
         self.count_in(&item);
-        let block = &mut self.blocks[place];
+        let block = self.block_mut(place);
         block.length += item.len();
         let before = std::mem::replace(&mut block.items[offset], item);
         block.length -= before.len();
@@ -116,24 +120,24 @@ impl List {
         let (place, offset) = self.locate(index).expect("the caller knows the length");
         self.count_in(&item);
         if self.blocks[place].has_room_for(&item) {
-            return self.blocks[place].insert(offset, item);
+            return self.block_mut(place).insert(offset, item);
         }
         // The item goes to the end of what is left of its place, which gets room or a block of its own for it.
         let mut gap = place;
         if offset > 0 {
-            let rest = self.blocks[place].split_off(offset);
+            let rest = self.block_mut(place).split_off(offset);
             self.blocks.insert(place + 1, rest);
             gap = place + 1;
         }
         if gap > 0 && self.blocks[gap - 1].has_room_for(&item) {
-            let before = &mut self.blocks[gap - 1];
+            let before = self.block_mut(gap - 1);
             before.insert(before.items.len(), item);
         } else if self.blocks[gap].has_room_for(&item) {
-            self.blocks[gap].insert(0, item);
+            self.block_mut(gap).insert(0, item);
         } else {
-            let mut block = Box::<Block>::default();
+            let mut block = Block::default();
             block.insert(0, item);
-            self.blocks.insert(gap, block);
+            self.blocks.insert(gap, Arc::new(block));
         }
     }
 
@@ -157,14 +161,14 @@ impl List {
                 break;
             }
             let place = if end == End::Left { step } else { count - 1 - step };
-            let block = &mut self.blocks[place];
+            let block = &self.blocks[place];
             let found = block.items.iter().filter(|item| ***item == *value).count();
             if found == 0 {
                 continue;
             }
             let removed = found.min(left);
             let skipped = if end == End::Left { 0 } else { found - removed };
-            let heap_bytes = block.remove_matches(value, skipped, removed);
+            let heap_bytes = self.block_mut(place).remove_matches(value, skipped, removed);
             self.heap_bytes -= heap_bytes;
             self.len -= removed;
             left -= removed;
@@ -198,6 +202,12 @@ impl List {
         size_of::<Self>() + self.blocks.len() * BLOCK_BYTES + self.len * size_of::<Blob>() + self.heap_bytes
     }
 
+    /// How many blocks no clone shares, and how many there are.
+    #[cfg(test)]
+    pub fn own_blocks(&self) -> (usize, usize) {
+        super::sharing::own(&self.blocks)
+    }
+
     /// The name that OBJECT ENCODING gives; Redis 7.0 knows but this one.
     pub fn encoding(&self) -> &'static str {
         "quicklist"
@@ -211,6 +221,10 @@ impl List {
     fn count_out(&mut self, item: &Blob) {
         self.len -= 1;
         self.heap_bytes -= item.heap_bytes();
+    }
+
+    fn block_mut(&mut self, place: usize) -> &mut Block {
+        Arc::make_mut(&mut self.blocks[place])
     }
 
     /// The block of an index and the place in it.
@@ -266,12 +280,12 @@ impl List {
     fn isolate(&mut self, place: usize, offset: usize) {
         let mut own = place;
         if offset > 0 {
-            let rest = self.blocks[place].split_off(offset);
+            let rest = self.block_mut(place).split_off(offset);
             own = place + 1;
             self.blocks.insert(own, rest);
         }
         if self.blocks[own].is_too_long() {
-            let rest = self.blocks[own].split_off(1);
+            let rest = self.block_mut(own).split_off(1);
             self.blocks.insert(own + 1, rest);
         }
     }
@@ -282,10 +296,10 @@ impl List {
             self.blocks.remove(place);
         } else if place + 1 < self.blocks.len() && self.blocks[place].may_join(&self.blocks[place + 1]) {
             let next = self.blocks.remove(place + 1).expect("it was looked at above");
-            self.blocks[place].append(*next);
+            self.block_mut(place).append(Arc::unwrap_or_clone(next));
         } else if place > 0 && self.blocks[place - 1].may_join(&self.blocks[place]) {
             let block = self.blocks.remove(place).expect("it was looked at above");
-            self.blocks[place - 1].append(*block);
+            self.block_mut(place - 1).append(Arc::unwrap_or_clone(block));
         }
     }
 
@@ -294,7 +308,9 @@ impl List {
         for block in std::mem::take(&mut self.blocks) {
             match self.blocks.back_mut() {
                 _ if block.items.is_empty() => {}
-                Some(last) if last.may_join(&block) => last.append(*block),
+                Some(last) if last.may_join(&block) => {
+                    Arc::make_mut(last).append(Arc::unwrap_or_clone(block));
+                }
                 _ => self.blocks.push_back(block),
             }
         }

@@ -1,16 +1,17 @@
 //! The entries of a stream, in blocks ordered by id.
 
-use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::block::Block;
 use super::fields::Fields;
 use super::id::Id;
+use super::shelf::Shelves;
 
 /// Entries in the order of their ids. A block is found by the id of the first entry that it ever had, which does not
 /// change when that entry goes.
 #[derive(Clone, Debug, Default)]
 pub struct Entries {
-    blocks: BTreeMap<Id, Block>,
+    blocks: Shelves,
     len: usize,
     bytes: usize,
 }
@@ -47,22 +48,29 @@ impl Entries {
         self.blocks.len()
     }
 
+    /// How many blocks no clone shares, and how many there are.
+    #[cfg(test)]
+    pub fn own_blocks(&self) -> (usize, usize) {
+        self.blocks.own()
+    }
+
     pub fn first_id(&self) -> Option<Id> {
-        self.blocks.first_key_value().and_then(|(_, block)| block.first())
+        self.blocks.first().and_then(|(_, block)| block.first())
     }
 
     pub fn last_id(&self) -> Option<Id> {
-        self.blocks.last_key_value().and_then(|(_, block)| block.last())
+        self.blocks.last().and_then(Block::last)
     }
 
     /// Adds an entry; its id must be beyond all others.
     pub fn push(&mut self, id: Id, fields: &[&[u8]]) {
         self.len += 1;
         let mut expected = (0, 0);
-        if let Some(mut tail) = self.blocks.last_entry() {
-            let block = tail.get_mut();
+        if let Some(block) = self.blocks.last_mut() {
             assert!(block.last() < Some(id), "an entry is added after all others");
+            // Counted before a shared block is copied: the copy may take less.
             let before = block.bytes();
+            let block = Arc::make_mut(block);
             let is_added = block.push(id, fields);
             if !is_added {
                 block.seal();
@@ -75,7 +83,7 @@ impl Entries {
         }
         let block = Block::new(id, fields, expected);
         self.bytes += block_bytes(&block);
-        self.blocks.insert(id, block);
+        self.blocks.push(id, block);
     }
 
     pub fn get(&self, id: Id) -> Option<Fields<'_>> {
@@ -88,15 +96,15 @@ impl Entries {
 
     /// Deletes an entry; true when it was there.
     pub fn remove(&mut self, id: Id) -> bool {
-        let Some((key, block)) = self.blocks.range_mut(..=id).next_back() else { return false };
+        let Some((key, block)) = self.blocks.find_mut(id) else { return false };
         let before = block.bytes();
+        let block = Arc::make_mut(block);
         if !block.remove(id) {
             return false;
         }
         self.len -= 1;
         self.bytes = self.bytes - before + block.bytes();
         if block.is_empty() {
-            let key = *key;
             self.remove_block(key);
         }
         true
@@ -104,16 +112,13 @@ impl Entries {
 
     /// The entries from `from` to `to`, both included.
     pub fn range(&self, from: Id, to: Id) -> impl DoubleEndedIterator<Item = (Id, Fields<'_>)> {
-        let start = self.blocks.range(..=from).next_back().map_or(from, |(key, _)| *key);
-        // An interval that ends before it starts is empty; the map would panic on it.
-        self.blocks.range(start..=to.max(start)).flat_map(move |(_, block)| block.range(from, to))
+        self.blocks.range(from, to).flat_map(move |block| block.range(from, to))
     }
 
     /// Deletes from the front; answers how many went.
     pub fn trim(&mut self, to: Trim, precision: Precision) -> usize {
         let before = self.len;
-        while let Some((key, block)) = self.blocks.first_key_value() {
-            let key = *key;
+        while let Some((key, block)) = self.blocks.first() {
             let surplus = match to {
                 Trim::Len(max) => self.len.saturating_sub(max).min(block.len()),
                 Trim::From(id) => block.count_before(id),
@@ -131,8 +136,9 @@ impl Entries {
                 self.remove_block(key);
                 continue;
             }
-            let block = self.blocks.get_mut(&key).expect("the first block exists");
+            let block = self.blocks.first_mut().expect("the first block exists");
             self.bytes -= block.bytes();
+            let block = Arc::make_mut(block);
             block.remove_first(surplus);
             self.bytes += block.bytes();
             break;
@@ -141,15 +147,15 @@ impl Entries {
     }
 
     fn block_of(&self, id: Id) -> Option<&Block> {
-        self.blocks.range(..=id).next_back().map(|(_, block)| block)
+        self.blocks.find(id)
     }
 
     fn remove_block(&mut self, key: Id) {
-        let block = self.blocks.remove(&key).expect("a block is removed once");
+        let block = self.blocks.remove(key).expect("a block is removed once");
         self.bytes -= block_bytes(&block);
     }
 }
 
 fn block_bytes(block: &Block) -> usize {
-    size_of::<(Id, Block)>() + block.bytes()
+    size_of::<(Id, Arc<Block>)>() + size_of::<Block>() + block.bytes()
 }

@@ -11,6 +11,7 @@ mod id;
 mod log;
 #[cfg(test)]
 mod model;
+mod shelf;
 
 use std::collections::BTreeMap;
 
@@ -81,6 +82,12 @@ impl Stream {
     /// Approximate bytes of memory.
     pub fn bytes(&self) -> usize {
         size_of::<Self>() + self.log.entries.bytes() + self.groups_bytes
+    }
+
+    /// How many blocks no clone shares, and how many there are.
+    #[cfg(test)]
+    pub fn own_blocks(&self) -> (usize, usize) {
+        self.log.entries.own_blocks()
     }
 
     /// The name that OBJECT ENCODING gives.

@@ -2,7 +2,11 @@
 //!
 //! Members live in segments: a run of slots and one text for all of their short members, so that a member costs its
 //! bytes and 16 more, and no allocation of its own. A segment without members is given back: a set that was long for
-//! an hour must not stay large for ever.
+//! an hour must not stay large for ever. A segment is shared with clones until written.
+
+use std::sync::Arc;
+
+use crate::types::blocks::Blocks;
 
 /// Slots of one segment.
 const SEGMENT: usize = 512;
@@ -21,7 +25,7 @@ const NONE: u32 = u32::MAX;
 /// Members under numbers that stay the same as long as the member is there.
 #[derive(Clone, Debug, Default)]
 pub struct Arena {
-    segments: Vec<Segment>,
+    segments: Blocks<Segment>,
     /// The segments that have room; the next member goes to the last of them.
     open: Vec<u32>,
     /// Bytes of all segments.
@@ -35,7 +39,7 @@ struct Segment {
     /// Bytes of the text that no slot names any more.
     gaps: usize,
     /// Long members; an empty one is a place to be used again.
-    long: Vec<Box<[u8]>>,
+    long: Vec<Arc<[u8]>>,
     long_bytes: usize,
     free: u32,
     live: usize,
@@ -58,12 +62,13 @@ impl Arena {
     pub fn insert(&mut self, score: f64, member: &[u8]) -> u32 {
         if self.open.is_empty() {
             self.open.push(u32::try_from(self.segments.len()).expect("fewer segments than members"));
-            self.segments.push(Segment::new());
+            self.segments.push(Arc::new(Segment::new()));
             self.bytes += size_of::<Segment>();
         }
         let index = *self.open.last().expect("a segment has room") as usize;
-        let segment = &mut self.segments[index];
-        let before = segment.bytes();
+        // Counted before a shared segment is copied: the copy may take less.
+        let before = self.segments.get(index).bytes();
+        let segment = Arc::make_mut(self.segments.get_mut(index));
         let slot = segment.insert(score, member);
         self.bytes = self.bytes - before + segment.bytes();
         if segment.live == SEGMENT {
@@ -76,8 +81,8 @@ impl Arena {
     /// Takes a member away and answers its score; its number may be given to another.
     pub fn remove(&mut self, id: u32) -> f64 {
         let index = id as usize / SEGMENT;
-        let segment = &mut self.segments[index];
-        let before = segment.bytes();
+        let before = self.segments.get(index).bytes();
+        let segment = Arc::make_mut(self.segments.get_mut(index));
         let score = segment.remove(id as usize % SEGMENT);
         self.bytes = self.bytes - before + segment.bytes();
         if !segment.is_open {
@@ -88,7 +93,7 @@ impl Arena {
     }
 
     pub fn get(&self, id: u32) -> (&[u8], f64) {
-        let segment = &self.segments[id as usize / SEGMENT];
+        let segment = self.segments.get(id as usize / SEGMENT);
         let slot = segment.slots[id as usize % SEGMENT];
         (segment.member(slot), slot.score)
     }
@@ -98,7 +103,11 @@ impl Arena {
     }
 
     pub fn set_score(&mut self, id: u32, score: f64) {
-        self.segments[id as usize / SEGMENT].slots[id as usize % SEGMENT].score = score;
+        let index = id as usize / SEGMENT;
+        let before = self.segments.get(index).bytes();
+        let segment = Arc::make_mut(self.segments.get_mut(index));
+        segment.slots[id as usize % SEGMENT].score = score;
+        self.bytes = self.bytes - before + segment.bytes();
     }
 
     /// The number of `member`, by looking at every one: for small sets, which have no index.
@@ -112,6 +121,12 @@ impl Arena {
 
     pub fn bytes(&self) -> usize {
         self.bytes
+    }
+
+    /// How many segments no clone shares, and how many there are.
+    #[cfg(test)]
+    pub fn own_blocks(&self) -> (usize, usize) {
+        self.segments.own()
     }
 }
 
@@ -167,7 +182,7 @@ impl Segment {
         self.long_bytes += member.len();
         let place = self.long.iter().position(|other| other.is_empty()).unwrap_or(self.long.len());
         if place == self.long.len() {
-            self.long.push(Box::default());
+            self.long.push(Arc::default());
         }
         self.long[place] = member.into();
         Slot { score, place: place as u32, length: LONG }
@@ -248,6 +263,6 @@ mod tests {
             assert_eq!(arena.member(arena.search(&member(n)).expect("it is there")), member(n));
         }
         assert_eq!(arena.segments.len(), 1);
-        assert!(arena.segments[0].text.capacity() < 4 * SHORT_MAX * 400 / 2, "{:?}", arena.bytes());
+        assert!(arena.segments.get(0).text.capacity() < 4 * SHORT_MAX * 400 / 2, "{:?}", arena.bytes());
     }
 }

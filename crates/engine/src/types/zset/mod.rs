@@ -61,6 +61,14 @@ impl SortedSet {
         size_of::<Self>() + self.arena.bytes() + self.tree.bytes() + index
     }
 
+    /// How many blocks no clone shares, and how many there are.
+    #[cfg(test)]
+    pub fn own_blocks(&self) -> (usize, usize) {
+        let index = self.index.as_ref().map_or((0, 0), |index| index.table.own_blocks());
+        let parts = [self.arena.own_blocks(), self.tree.own_blocks(), index];
+        parts.into_iter().fold((0, 0), |sum, part| (sum.0 + part.0, sum.1 + part.1))
+    }
+
     /// The name that OBJECT ENCODING gives.
     pub fn encoding(&self) -> &'static str {
         if self.is_small() { "listpack" } else { "skiplist" }
@@ -163,8 +171,8 @@ impl SortedSet {
     fn take(&mut self, id: u32) -> f64 {
         self.tree.remove(&order(&self.arena, id));
         if let Some(index) = &mut self.index {
-            let hash_of_id = |id: &u32| hash_of(&index.hasher, self.arena.member(*id));
-            index.table.remove(hash_of_id(&id), |other| *other == id, hash_of_id);
+            let hash = hash_of(&index.hasher, self.arena.member(id));
+            index.table.remove(hash, |other| *other == id);
         }
         self.arena.remove(id)
     }

@@ -2,9 +2,10 @@
 //!
 //! It knows nothing of members: the caller compares. A branch names its first entry, so that a search reads one node
 //! per level, and its count, so that ranks and ranges by rank are as fast as searches. No operation moves more than
-//! one node per level.
+//! one node per level. A node is shared with clones until written.
 
 use std::cmp::Ordering;
+use std::sync::Arc;
 
 /// The most entries of a leaf: 3 KB to move at worst.
 const LEAF_MAX: usize = 256;
@@ -28,7 +29,7 @@ pub struct Entry {
 }
 
 /// The sequence.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Tree {
     root: Node,
     len: usize,
@@ -36,8 +37,8 @@ pub struct Tree {
 
 #[derive(Clone, Debug)]
 enum Node {
-    Leaf(Vec<Entry>),
-    Branch(Vec<Child>),
+    Leaf(Arc<Vec<Entry>>),
+    Branch(Arc<Vec<Child>>),
 }
 
 #[derive(Clone, Debug)]
@@ -45,12 +46,6 @@ struct Child {
     first: Entry,
     count: u32,
     node: Node,
-}
-
-impl Default for Tree {
-    fn default() -> Self {
-        Self { root: Node::Leaf(Vec::new()), len: 0 }
-    }
 }
 
 impl Tree {
@@ -62,12 +57,32 @@ impl Tree {
         self.len * ENTRY_BYTES
     }
 
+    /// How many nodes no clone shares, and how many there are.
+    #[cfg(test)]
+    pub fn own_blocks(&self) -> (usize, usize) {
+        fn count(node: &Node, is_shared: bool, sum: &mut (usize, usize)) {
+            let is_shared = is_shared
+                || match node {
+                    Node::Leaf(entries) => Arc::strong_count(entries) > 1,
+                    Node::Branch(children) => Arc::strong_count(children) > 1,
+                };
+            sum.0 += usize::from(!is_shared);
+            sum.1 += 1;
+            if let Node::Branch(children) = node {
+                children.iter().for_each(|child| count(&child.node, is_shared, sum));
+            }
+        }
+        let mut sum = (0, 0);
+        count(&self.root, false, &mut sum);
+        sum
+    }
+
     /// Adds `entry` where `order` says: it compares an entry of the tree with the new one.
     pub fn insert(&mut self, entry: Entry, order: &impl Fn(Entry) -> Ordering) {
         self.len += 1;
         if let Some(right) = self.root.insert(entry, order, true) {
-            let left = std::mem::replace(&mut self.root, Node::Branch(Vec::new()));
-            self.root = Node::Branch(vec![Child::new(left), Child::new(right)]);
+            let left = std::mem::take(&mut self.root);
+            self.root = Node::Branch(Arc::new(vec![Child::new(left), Child::new(right)]));
         }
     }
 
@@ -77,8 +92,8 @@ impl Tree {
         self.root.remove(order);
         while let Node::Branch(children) = &mut self.root {
             match children.len() {
-                0 => self.root = Node::Leaf(Vec::new()),
-                1 => self.root = children.pop().expect("there is one child").node,
+                0 => self.root = Node::default(),
+                1 => self.root = Arc::make_mut(children).pop().expect("there is one child").node,
                 _ => break,
             }
         }
@@ -124,6 +139,12 @@ impl Child {
     }
 }
 
+impl Default for Node {
+    fn default() -> Self {
+        Self::Leaf(Arc::default())
+    }
+}
+
 impl Node {
     fn first(&self) -> Option<Entry> {
         match self {
@@ -158,6 +179,7 @@ impl Node {
     ) -> Option<Self> {
         match self {
             Self::Leaf(entries) => {
+                let entries = Arc::make_mut(entries);
                 let at = entries.partition_point(|other| order(*other).is_lt());
                 if entries.len() < LEAF_MAX {
                     insert_into_leaf(entries, at, entry);
@@ -171,9 +193,10 @@ impl Node {
                 } else {
                     insert_into_leaf(&mut right, at - middle, entry);
                 }
-                Some(Self::Leaf(right))
+                Some(Self::Leaf(Arc::new(right)))
             }
             Self::Branch(children) => {
+                let children = Arc::make_mut(children);
                 let at = position(children, order);
                 let is_last = at + 1 == children.len();
                 let child = &mut children[at];
@@ -189,7 +212,7 @@ impl Node {
                     return None;
                 }
                 let middle = if is_right_edge && is_last { BRANCH_MAX } else { BRANCH_MAX / 2 };
-                Some(Self::Branch(children.split_off(middle)))
+                Some(Self::Branch(Arc::new(children.split_off(middle))))
             }
         }
     }
@@ -197,6 +220,7 @@ impl Node {
     fn remove(&mut self, order: &impl Fn(Entry) -> Ordering) {
         match self {
             Self::Leaf(entries) => {
+                let entries = Arc::make_mut(entries);
                 let at = entries.partition_point(|other| order(*other).is_lt());
                 assert!(order(entries[at]).is_eq(), "an entry that is removed is there");
                 entries.remove(at);
@@ -205,6 +229,7 @@ impl Node {
                 }
             }
             Self::Branch(children) => {
+                let children = Arc::make_mut(children);
                 let at = position(children, order);
                 let child = &mut children[at];
                 child.node.remove(order);
@@ -225,11 +250,14 @@ impl Node {
     /// Puts the content of `right`, a node of the same level, after that of this one.
     fn append(&mut self, right: Self) {
         match (self, right) {
-            (Self::Leaf(entries), Self::Leaf(mut more)) => {
+            (Self::Leaf(entries), Self::Leaf(more)) => {
+                let entries = Arc::make_mut(entries);
                 entries.reserve_exact(more.len());
-                entries.append(&mut more);
+                entries.extend_from_slice(&more);
             }
-            (Self::Branch(children), Self::Branch(mut more)) => children.append(&mut more),
+            (Self::Branch(children), Self::Branch(more)) => {
+                Arc::make_mut(children).append(&mut Arc::unwrap_or_clone(more));
+            }
             _ => unreachable!("all leaves are on one level"),
         }
     }
@@ -290,7 +318,7 @@ mod tests {
 
     fn check(node: &Node) -> u32 {
         if let Node::Branch(children) = node {
-            for child in children {
+            for child in children.iter() {
                 assert_eq!(check(&child.node), child.count);
                 assert_eq!(Some(child.first.id), child.node.first().map(|first| first.id));
             }

@@ -1,0 +1,77 @@
+//! Writes a base: the whole content at one moment, as groups of records.
+
+use std::ops::ControlFlow;
+
+use windlass_engine::Frozen;
+
+use crate::disk::DiskFile;
+use crate::log::{HEAD_BYTES, put_annotation};
+
+/// How many bytes of records one group of a base holds, but for its last record.
+const GROUP_BYTES: usize = 1 << 20;
+/// A base is synced each time so many bytes were written: one sync of it all would hold up the log's own for seconds.
+const SYNC_BYTES: u64 = 32 << 20;
+
+/// Writes the content to `file` and syncs it; answers its bytes. After each group `may_go_on` is told the bytes so far;
+/// there is no base, and the answer is none, when it says no.
+///
+/// # Errors
+/// The system's.
+pub fn write(
+    content: Frozen,
+    file: &dyn DiskFile,
+    mut may_go_on: impl FnMut(u64) -> bool,
+) -> std::io::Result<Option<u64>> {
+    let mut base = Base { file, buffer: vec![0; HEAD_BYTES], sequence: 0, bytes: 0, synced: 0 };
+    let mut done = Ok(true);
+    let is_whole = content.dump(|args| {
+        windlass_resp::encode_command(args, &mut base.buffer);
+        if base.buffer.len() > GROUP_BYTES {
+            done = base.write_group().map(|()| may_go_on(base.bytes));
+        }
+        if matches!(done, Ok(true)) { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    });
+    if !done? {
+        return Ok(None);
+    }
+    assert!(is_whole, "only what is given up or fails breaks it off");
+    if base.sequence == 0 && base.buffer.len() == HEAD_BYTES {
+        // No group is empty, and no base either: Redis takes an empty file for none at all.
+        windlass_resp::encode_command(&[b"SELECT", b"0"], &mut base.buffer);
+    }
+    if base.buffer.len() > HEAD_BYTES {
+        base.write_group()?;
+    }
+    if !may_go_on(base.bytes) {
+        return Ok(None);
+    }
+    file.sync()?;
+    Ok(Some(base.bytes))
+}
+
+/// A base that is being written.
+struct Base<'a> {
+    file: &'a dyn DiskFile,
+    /// Room for the annotation, then the records of the next group.
+    buffer: Vec<u8>,
+    /// The last group's number.
+    sequence: u64,
+    bytes: u64,
+    /// The bytes that were synced.
+    synced: u64,
+}
+
+impl Base<'_> {
+    fn write_group(&mut self) -> std::io::Result<()> {
+        self.sequence += 1;
+        let start = put_annotation(&mut self.buffer, self.sequence);
+        self.file.write(&self.buffer[start..])?;
+        self.bytes += (self.buffer.len() - start) as u64;
+        self.buffer.truncate(HEAD_BYTES);
+        if self.bytes - self.synced >= SYNC_BYTES {
+            self.file.sync()?;
+            self.synced = self.bytes;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,115 @@
+//! The blocks of a stream in the order of their ids, on shelves.
+//!
+//! A shelf is a run of neighbouring blocks. Both are shared with clones until they are written: a clone counts a pointer
+//! for each shelf, and a write copies the pointers of one shelf and one block.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use super::block::Block;
+use super::id::Id;
+
+/// Most blocks of a shelf.
+const BLOCKS_MAX: usize = 64;
+
+/// Blocks, each found by the id of the first entry that it ever had.
+#[derive(Clone, Debug, Default)]
+pub struct Shelves {
+    /// By the id of the first block that each ever had. No shelf is empty.
+    shelves: BTreeMap<Id, Arc<Shelf>>,
+    blocks: usize,
+}
+
+type Shelf = VecDeque<(Id, Arc<Block>)>;
+
+impl Shelves {
+    /// The number of blocks.
+    pub fn len(&self) -> usize {
+        self.blocks
+    }
+
+    pub fn first(&self) -> Option<(Id, &Block)> {
+        let (_, shelf) = self.shelves.first_key_value()?;
+        shelf.front().map(|(key, block)| (*key, &**block))
+    }
+
+    pub fn last(&self) -> Option<&Block> {
+        let (_, shelf) = self.shelves.last_key_value()?;
+        shelf.back().map(|(_, block)| &**block)
+    }
+
+    /// As [`last`](Self::last), to be written: the caller copies what is shared.
+    pub fn last_mut(&mut self) -> Option<&mut Arc<Block>> {
+        let shelf = self.shelves.last_entry()?.into_mut();
+        Arc::make_mut(shelf).back_mut().map(|(_, block)| block)
+    }
+
+    /// As [`first`](Self::first), to be written: the caller copies what is shared.
+    pub fn first_mut(&mut self) -> Option<&mut Arc<Block>> {
+        let shelf = self.shelves.first_entry()?.into_mut();
+        Arc::make_mut(shelf).front_mut().map(|(_, block)| block)
+    }
+
+    /// Adds a block after all others.
+    pub fn push(&mut self, key: Id, block: Block) {
+        self.blocks += 1;
+        let block = (key, Arc::new(block));
+        match self.shelves.last_entry() {
+            Some(shelf) if shelf.get().len() < BLOCKS_MAX => Arc::make_mut(shelf.into_mut()).push_back(block),
+            _ => _ = self.shelves.insert(key, Arc::new(Shelf::from([block]))),
+        }
+    }
+
+    /// The block in which an entry of this id would be.
+    pub fn find(&self, id: Id) -> Option<&Block> {
+        let (_, shelf) = self.shelves.range(..=id).next_back()?;
+        Some(&shelf[place(shelf, id)?].1)
+    }
+
+    /// As [`find`](Self::find), with the block's key, to be written: the caller copies what is shared.
+    pub fn find_mut(&mut self, id: Id) -> Option<(Id, &mut Arc<Block>)> {
+        let (_, shelf) = self.shelves.range_mut(..=id).next_back()?;
+        let place = place(shelf, id)?;
+        let (key, block) = &mut Arc::make_mut(shelf)[place];
+        Some((*key, block))
+    }
+
+    /// The blocks that may hold entries from `from` to `to`, both included.
+    pub fn range(&self, from: Id, to: Id) -> impl DoubleEndedIterator<Item = &Block> {
+        let start = self.shelves.range(..=from).next_back().map_or(from, |(key, _)| *key);
+        // An interval that ends before it starts is empty; the map would panic on it.
+        self.shelves.range(start..=to.max(start)).flat_map(move |(_, shelf)| {
+            let start = place(shelf, from).unwrap_or(0);
+            let end = shelf.partition_point(|(key, _)| *key <= to);
+            shelf.range(start..end.max(start)).map(|(_, block)| &**block)
+        })
+    }
+
+    /// Removes a block; none when there is none of this key.
+    pub fn remove(&mut self, key: Id) -> Option<Arc<Block>> {
+        let (shelf_key, shelf) = self.shelves.range_mut(..=key).next_back()?;
+        let place = shelf.binary_search_by_key(&key, |(key, _)| *key).ok()?;
+        let (_, block) = Arc::make_mut(shelf).remove(place)?;
+        self.blocks -= 1;
+        if shelf.is_empty() {
+            let shelf_key = *shelf_key;
+            self.shelves.remove(&shelf_key);
+        }
+        Some(block)
+    }
+
+    /// How many blocks no clone shares, and how many there are.
+    #[cfg(test)]
+    pub fn own(&self) -> (usize, usize) {
+        let own = self.shelves.values().filter(|shelf| Arc::strong_count(shelf) == 1);
+        (
+            crate::types::sharing::own(own.flat_map(|shelf| shelf.iter().map(|(_, block)| block))).0,
+            self.blocks,
+        )
+    }
+}
+
+/// The place of the last block of a shelf that begins at or before `id`.
+fn place(shelf: &Shelf, id: Id) -> Option<usize> {
+    shelf.partition_point(|(key, _)| *key <= id).checked_sub(1)
+}

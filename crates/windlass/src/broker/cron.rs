@@ -1,0 +1,317 @@
+//! Moves of cron entries: put, find what is due, fire, pause, resume, run by hand, remove, list.
+
+use std::time::Duration;
+
+use redis::Value;
+
+use super::script::{
+    CRON_DUE, CRON_FIRE, CRON_LIST, CRON_PAUSE, CRON_PUT, CRON_REMOVE, CRON_RESUME, CRON_RUN,
+};
+use super::{BATCH_BYTES_MAX, Broker, array, bytes, int, text};
+use crate::cron::{Cron, Entry, Overlap};
+use crate::error::{Error, Result};
+use crate::id::JobId;
+use crate::state::State;
+
+/// Most entries of a namespace.
+pub const CRONS_MAX: usize = 10_000;
+
+/// Most due entries that one look answers; a record may be as large as a job.
+const DUE_MAX: usize = 20;
+
+/// Most jobs that one call of a catching up pushes.
+const FIRE_JOBS_MAX: usize = 100;
+
+/// How many entries one call of a listing looks at, about.
+const LIST_PAGE: usize = 100;
+
+/// How often a move by hand begins anew because the entry was changed between look and move.
+const RACES_MAX: usize = 20;
+
+/// The entries that are due.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct DueCrons {
+    /// The store's time, in milliseconds since 1970.
+    pub now_ms: u64,
+    /// How long until the next one is due that is not yet.
+    pub next: Option<Duration>,
+    /// The first of those that are due.
+    pub due: Vec<DueCron>,
+}
+
+/// An entry that is due, as it was seen.
+#[derive(Debug)]
+pub struct DueCron {
+    name: String,
+    /// The moment at which it is due, as the store wrote it.
+    score: String,
+    entry: Result<Entry>,
+}
+
+/// What became of an entry that was due.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Fired {
+    /// The jobs that were pushed, oldest time first.
+    pub jobs: Vec<JobId>,
+    /// Whether the entry was not as it was seen any more: another worker fired it, or somebody changed it.
+    pub is_stale: bool,
+    /// Whether times were left out that had passed.
+    pub has_missed: bool,
+    /// Whether the time was left out because the last job has not ended.
+    pub overlaps: bool,
+}
+
+/// A name, its record, and the moment at which it is due.
+pub(crate) type Listed = (String, Vec<u8>, Option<u64>);
+
+impl DueCron {
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Why it cannot be used here: another version wrote it, or its zone is not known on this machine.
+    pub fn problem(&self) -> Option<String> {
+        self.entry.as_ref().err().map(ToString::to_string)
+    }
+}
+
+impl Broker {
+    /// Adds an entry, or changes the one of its name. Answers whether anything changed.
+    ///
+    /// # Errors
+    /// When the entry has no job, a job larger than `max_payload`, or no time left, when there are
+    /// [`CRONS_MAX`] entries, or when the store fails; repeating the call is safe.
+    pub async fn put_cron(&self, cron: &Cron, max_payload: usize) -> Result<bool> {
+        let (definition, queue) = (cron.to_definition()?, cron.queue()?);
+        let now = self.now_ms().await?;
+        let size = cron.envelope(Some(now))?.len();
+        if size > max_payload {
+            return Err(Error::Payload { kind: cron.name().to_owned(), size, limit: max_payload });
+        }
+        let (next, moment) = first(cron, now)?;
+        let keys = [self.keys.cron(), self.keys.cron_next(), self.keys.seq(), self.keys.queues()];
+        let mut call = CRON_PUT.call(&keys);
+        call.arg(cron.name())
+            .arg(definition)
+            .arg(cron.times())
+            .arg(next)
+            .arg(moment)
+            .arg(queue)
+            .arg(CRONS_MAX);
+        match int(&self.run(&CRON_PUT, &call).await?)? {
+            -1 => Err(cron.wrong("name", cron.name().into(), &format!("is one more than {CRONS_MAX}"))),
+            changed => Ok(changed == 1),
+        }
+    }
+
+    /// Finds entries that are due, passing over the first `passed` of them.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn due_crons(&self, passed: usize) -> Result<DueCrons> {
+        let mut call = CRON_DUE.call(&self.cron_keys());
+        call.arg(passed).arg(DUE_MAX);
+        let mut answer = array(self.run(&CRON_DUE, &call).await?)?.into_iter();
+        let (Some(now), Some(next)) = (answer.next(), answer.next()) else {
+            return Err(Error::Answer("cron_due gave no numbers"));
+        };
+        let mut due = Vec::new();
+        while let (Some(name), Some(score), Some(record)) = (answer.next(), answer.next(), answer.next()) {
+            let (name, score) = (text(name)?, text(score)?);
+            let entry = Entry::parse(&name, &bytes(record)?);
+            due.push(DueCron { name, score, entry });
+        }
+        let next = u64::try_from(int(&next)?).ok().map(Duration::from_millis);
+        Ok(DueCrons { now_ms: int(&now)?.unsigned_abs(), next, due })
+    }
+
+    /// Pushes the jobs of an entry that is due and moves it on. `now_ms` is the store's time at which it was
+    /// seen. Many jobs go in several calls, each of which leaves the entry due for the rest.
+    ///
+    /// # Errors
+    /// When the entry cannot be used here, or the store fails; what was pushed then is not pushed again.
+    pub async fn fire_cron(&self, due: &DueCron, now_ms: u64) -> Result<Fired> {
+        let Entry { cron, progress } = match &due.entry {
+            Ok(entry) => entry,
+            Err(error) => return Err(Error::Unsupported(error.to_string())),
+        };
+        let mut plan = cron.plan(progress.due, now_ms);
+        if cron.overlaps() == Overlap::Skip && plan.runs.len() > 1 {
+            plan.runs.drain(..plan.runs.len() - 1);
+            plan.has_missed = true;
+        }
+        let mut fired = Fired { has_missed: plan.has_missed, ..Fired::default() };
+        let (mut score, mut rest) = (due.score.clone(), plan.runs.as_slice());
+        loop {
+            let envelopes = gather(cron, rest)?;
+            let (done, left) = rest.split_at(envelopes.len());
+            // What is left was reached before now, so that it is due at once.
+            let next = left.first().map(|&time| (time, time)).or(plan.next);
+            let mut call = CRON_FIRE.call(&self.fire_keys(cron, progress)?);
+            call.arg(&due.name).arg(progress.rev).arg(&score);
+            call.arg(next.map_or(String::new(), |(time, _)| time.to_string()));
+            call.arg(next.map_or(String::new(), |(_, moment)| moment.to_string()));
+            call.arg(cron.queue()?).arg(done.last().map_or(String::new(), ToString::to_string));
+            match cron.overlaps() {
+                Overlap::Allow => call.arg("-").arg(""),
+                Overlap::Skip => {
+                    let last = progress.last_job();
+                    let last = last.as_ref();
+                    call.arg(last.map_or("", JobId::as_str)).arg(last.map_or("", JobId::entry))
+                }
+            };
+            call.arg(envelopes);
+            let mut answer = array(self.run(&CRON_FIRE, &call).await?)?.into_iter();
+            match int(&answer.next().ok_or(Error::Answer("cron_fire gave nothing"))?)? {
+                0 => fired.is_stale = true,
+                2 => fired.overlaps = true,
+                _ => {}
+            }
+            for id in answer {
+                fired.jobs.push(JobId::parse(&text(id)?)?);
+            }
+            if left.is_empty() || fired.is_stale {
+                return Ok(fired);
+            }
+            (score, rest) = (left[0].to_string(), left);
+        }
+    }
+
+    /// Pauses an entry. Answers false when it was paused.
+    ///
+    /// # Errors
+    /// When there is no such entry, or the store fails.
+    pub async fn pause_cron(&self, name: &str) -> Result<bool> {
+        let mut call = CRON_PAUSE.call(&self.cron_keys());
+        call.arg(name);
+        match int(&self.run(&CRON_PAUSE, &call).await?)? {
+            -1 => Err(no_cron(name)),
+            changed => Ok(changed == 1),
+        }
+    }
+
+    /// Lets a paused entry go on. Answers false when it was not paused.
+    ///
+    /// # Errors
+    /// When there is no such entry, or the store fails.
+    pub async fn resume_cron(&self, name: &str) -> Result<bool> {
+        for _ in 0..RACES_MAX {
+            let Entry { cron, progress } = self.cron(name).await?;
+            let (next, moment) = first(&cron, self.now_ms().await?)?;
+            let mut call = CRON_RESUME.call(&self.cron_keys());
+            call.arg(name).arg(progress.rev).arg(next).arg(moment);
+            match int(&self.run(&CRON_RESUME, &call).await?)? {
+                -1 => {}
+                changed => return Ok(changed == 1),
+            }
+        }
+        Err(Error::Answer("the cron entry is changed all the time"))
+    }
+
+    /// Pushes an entry's job now.
+    ///
+    /// # Errors
+    /// When there is no such entry, or the store fails; whether the job was pushed is unknown then.
+    pub async fn run_cron(&self, name: &str) -> Result<JobId> {
+        for _ in 0..RACES_MAX {
+            let Entry { cron, progress } = self.cron(name).await?;
+            let queue = cron.queue()?;
+            let mut call = CRON_RUN.call(&[self.keys.cron(), self.keys.stream(queue), self.keys.wake(queue)]);
+            call.arg(name).arg(progress.rev).arg(queue).arg(cron.envelope(None)?);
+            let id = text(self.run(&CRON_RUN, &call).await?)?;
+            if !id.is_empty() {
+                return JobId::parse(&id);
+            }
+        }
+        Err(Error::Answer("the cron entry is changed all the time"))
+    }
+
+    /// Removes an entry. Answers false when there was none.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn remove_cron(&self, name: &str) -> Result<bool> {
+        let mut call = CRON_REMOVE.call(&self.cron_keys());
+        call.arg(name);
+        Ok(int(&self.run(&CRON_REMOVE, &call).await?)? == 1)
+    }
+
+    /// A page of entries, and the cursor of the next page, 0 at the end.
+    pub(crate) async fn list_crons(&self, cursor: u64) -> Result<(u64, Vec<Listed>)> {
+        let mut call = CRON_LIST.call(&self.cron_keys());
+        call.arg(cursor).arg(LIST_PAGE);
+        let mut answer = array(self.run(&CRON_LIST, &call).await?)?.into_iter();
+        let cursor = text(answer.next().ok_or(Error::Answer("cron_list gave no cursor"))?)?;
+        let mut listed = Vec::new();
+        while let (Some(name), Some(record), Some(moment)) = (answer.next(), answer.next(), answer.next()) {
+            let moment = int(&moment).ok().and_then(|moment| u64::try_from(moment).ok());
+            listed.push((text(name)?, bytes(record)?, moment));
+        }
+        let cursor = cursor.parse().map_err(|_| Error::Answer("cron_list gave no cursor"))?;
+        Ok((cursor, listed))
+    }
+
+    /// One entry.
+    async fn cron(&self, name: &str) -> Result<Entry> {
+        match self.send(redis::cmd("HGET").arg(self.keys.cron()).arg(name)).await? {
+            Value::Nil => Err(no_cron(name)),
+            record => Entry::parse(name, &bytes(record)?),
+        }
+    }
+
+    /// The store's time in milliseconds since 1970.
+    async fn now_ms(&self) -> Result<u64> {
+        match array(self.send(&redis::cmd("TIME")).await?)?.as_slice() {
+            [seconds, micros] => Ok(int(seconds)?.unsigned_abs() * 1000 + int(micros)?.unsigned_abs() / 1000),
+            _ => Err(Error::Answer("TIME gave other than two numbers")),
+        }
+    }
+
+    fn cron_keys(&self) -> [String; 2] {
+        [self.keys.cron(), self.keys.cron_next()]
+    }
+
+    fn fire_keys(&self, cron: &Cron, progress: &crate::cron::Progress) -> Result<[String; 10]> {
+        let queue = cron.queue()?;
+        let last = progress.last_job();
+        let last_queue = last.as_ref().map_or(queue, JobId::queue);
+        let [cron, cron_next] = self.cron_keys();
+        Ok([
+            cron,
+            cron_next,
+            self.keys.stream(queue),
+            self.keys.wake(queue),
+            self.keys.stream(last_queue),
+            self.keys.jobs(),
+            self.keys.moved(),
+            self.stored(State::Dead),
+            self.stored(State::Discarded),
+            self.stored(State::Cancelled),
+        ])
+    }
+}
+
+/// The jobs of one call: within its bounds, but at least one while there are any.
+fn gather(cron: &Cron, times: &[u64]) -> Result<Vec<Vec<u8>>> {
+    let (mut envelopes, mut size) = (Vec::new(), 0);
+    for &time in times.iter().take(FIRE_JOBS_MAX) {
+        let envelope = cron.envelope(Some(time))?;
+        size += envelope.len();
+        if size > BATCH_BYTES_MAX && !envelopes.is_empty() {
+            break;
+        }
+        envelopes.push(envelope);
+    }
+    Ok(envelopes)
+}
+
+fn first(cron: &Cron, now: u64) -> Result<(u64, u64)> {
+    cron.first(now).ok_or_else(|| cron.wrong("spec", cron.times(), "has no time left in the calendar"))
+}
+
+fn no_cron(name: &str) -> Error {
+    Error::NoCron(name.to_owned())
+}
