@@ -28,7 +28,7 @@ pub use cron::{CRONS_MAX, DueCron, DueCrons, Fired};
 pub use exchange::{Ended, Exchanged, Extra, Request, Taken};
 pub use fail::Fail;
 pub use lease::{Held, Recovered};
-pub(crate) use manage::CANCEL_STANDS;
+pub(crate) use manage::{CANCEL_STANDS, CANCELS_MAX};
 pub use manage::{Edited, Ending, Filter, Rescheduled};
 pub use progress::Note;
 pub use push::{BATCH_BYTES_MAX, BATCH_JOBS_MAX, Due};
