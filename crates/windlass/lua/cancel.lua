@@ -24,9 +24,10 @@ if job.place == 'active' then
 end
 
 if job.set == KEYS[8] or job.set == KEYS[9] or job.set == KEYS[10] then return 'over' end
-local history = history_in(job, ARGV[2], ARGV[3])
+local history = cjson.decode(history_in(job, ARGV[2], ARGV[3]))
+flow_lost(job.envelope, job.id, ARGV[2], 'Cancel', ARGV[3], history)
 take_out(job)
-redis.call('HSET', KEYS[1], job.id, history .. '\n' .. job.envelope)
+redis.call('HSET', KEYS[1], job.id, cjson.encode(history) .. '\n' .. job.envelope)
 redis.call('ZADD', KEYS[11], string.format('%.0f', now), job.id)
 redis.call('HINCRBY', KEYS[12], ARGV[2], 1)
 trim(KEYS[11], KEYS[1], tonumber(ARGV[4]), tonumber(ARGV[5]), now)

@@ -13,10 +13,10 @@ for _, id in ipairs(late) do
   local record = redis.call('HGET', KEYS[1], id)
   redis.call('ZREM', KEYS[5], id)
   if record then
-    local cut = string.find(record, '\n', 1, true)
-    local state = cjson.decode(string.sub(record, 1, cut - 1))
+    local state, envelope = record_parts(record)
     state.state, state.reason = 'dead', ARGV[5]
-    redis.call('HSET', KEYS[1], id, cjson.encode(state) .. string.sub(record, cut))
+    flow_lost(envelope, id, 'dead', 'Parked', ARGV[5], state)
+    redis.call('HSET', KEYS[1], id, cjson.encode(state) .. '\n' .. envelope)
     redis.call('ZADD', KEYS[2], string.format('%.0f', now), id)
     redis.call('HINCRBY', KEYS[7], 'dead', 1)
   end

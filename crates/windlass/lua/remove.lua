@@ -2,12 +2,20 @@
 -- KEYS: 1 jobs, 2 moved, 3 stream, 4 suspect, 5.. the sets in which it may wait
 -- ARGV: 1 id, 2 the entry that the id names, or ""
 -- Answer: 1 when it was removed, 0 when there is no such job, -1 when a worker has it.
--- Guarantee: a job that a worker has is not touched.
+-- Guarantee: a job that a worker has is not touched. To a chain or a batch it is one that was cancelled.
+local function lost(envelope, history)
+  flow_lost(envelope, ARGV[1], 'cancelled', 'Removed', 'it was removed', history)
+end
+
 local entry = ARGV[2]
 local redirect = redis.call('HGET', KEYS[2], ARGV[1])
 if redirect then entry = string.match(redirect, '/(.*)$') end
-if redis.call('HDEL', KEYS[1], ARGV[1]) == 1 then
+local record = redis.call('HGET', KEYS[1], ARGV[1])
+if record then
+  redis.call('HDEL', KEYS[1], ARGV[1])
   for i = 5, #KEYS do redis.call('ZREM', KEYS[i], ARGV[1]) end
+  local history, envelope = record_parts(record)
+  if not has_ended(history) then lost(envelope, history) end
   return 1
 end
 if entry == '' then return 0 end
@@ -17,4 +25,10 @@ if holder and string.sub(holder, 1, 1) ~= '~' then return -1 end
 if holder then redis.call('XACK', KEYS[3], 'w', entry) end
 redis.call('HDEL', KEYS[2], ARGV[1])
 redis.call('HDEL', KEYS[4], entry)
-return redis.call('XDEL', KEYS[3], entry)
+local found = redis.call('XRANGE', KEYS[3], entry, entry)[1]
+if not found then return 0 end
+redis.call('XDEL', KEYS[3], entry)
+local fields = {}
+for i = 1, #found[2], 2 do fields[found[2][i]] = found[2][i + 1] end
+lost(fields.j or '', fields.s and cjson.decode(fields.s) or {})
+return 1

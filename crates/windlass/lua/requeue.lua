@@ -2,7 +2,9 @@
 -- KEYS: 1 jobs, 2 moved, 3 stream, 4 wake, 5.. the sets in which it may wait
 -- ARGV: 1 id, 2 queue name
 -- Answer: 1, or 0 when no such job is stored.
--- Guarantee: the job is in its queue and in no set.
+-- Guarantee: the job is in its queue and in no set. One that had ended is pending in its batch again.
+local record = redis.call('HGET', KEYS[1], ARGV[1])
 if not enqueue(ARGV[1], ARGV[2], KEYS[1], KEYS[2], KEYS[3], KEYS[4]) then return 0 end
 for i = 5, #KEYS do redis.call('ZREM', KEYS[i], ARGV[1]) end
+flow_back(record)
 return 1

@@ -5,11 +5,14 @@ use std::sync::{Arc, Mutex};
 use std::task::{Poll, Waker};
 use std::time::{Duration, SystemTime};
 
+use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
 use tokio::sync::Notify;
 
 use crate::broker::{Held, Note};
 use crate::client::Client;
 use crate::error::Result;
+use crate::flow::{self, Batch, BatchBuilder, JobError};
 use crate::id::JobId;
 use crate::worker::Shared;
 
@@ -28,6 +31,8 @@ struct Inner {
     trace: Option<String>,
     reply: Option<String>,
     deadline: Option<SystemTime>,
+    prev: Option<Box<RawValue>>,
+    batch: Option<String>,
     /// The worker; the client is its.
     shared: Arc<Shared>,
     held: Held,
@@ -46,6 +51,8 @@ pub(crate) struct Facts {
     pub(crate) trace: Option<String>,
     pub(crate) reply: Option<String>,
     pub(crate) deadline_ms: Option<u64>,
+    pub(crate) prev: Option<Box<RawValue>>,
+    pub(crate) batch: Option<String>,
 }
 
 impl Context {
@@ -55,7 +62,8 @@ impl Context {
         leash: Arc<Leash>,
         runtime: tokio::runtime::Handle,
     ) -> Self {
-        let Facts { id, held, kind, attempt, max_attempts, meta, trace, reply, deadline_ms } = facts;
+        let Facts { id, held, kind, attempt, max_attempts, meta, trace, reply, deadline_ms, prev, batch } =
+            facts;
         let deadline =
             deadline_ms.and_then(|ms| SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(ms)));
         let inner = Inner {
@@ -68,6 +76,8 @@ impl Context {
             trace,
             reply,
             deadline,
+            prev,
+            batch,
             shared,
             leash,
             runtime,
@@ -127,6 +137,35 @@ impl Context {
     /// When the job must have ended.
     pub fn deadline(&self) -> Option<SystemTime> {
         self.inner.deadline
+    }
+
+    /// What this job follows on: the output of the job before it in a chain, the
+    /// [`JobError`] that an error branch is for, the [`BatchStatus`](crate::BatchStatus) of a batch's callback. `None`
+    /// for a job that follows on nothing.
+    ///
+    /// # Errors
+    /// When it is not what the type says.
+    pub fn previous<T: DeserializeOwned>(&self) -> Result<Option<T>> {
+        Ok(self.inner.prev.as_deref().map(|prev| serde_json::from_str(prev.get())).transpose()?)
+    }
+
+    /// The results of a group, for the callback of one, in the order of its jobs; none for another job.
+    ///
+    /// # Errors
+    /// When they are not what the type says.
+    pub fn results<T: DeserializeOwned>(&self) -> Result<Vec<Result<T, JobError>>> {
+        self.inner.prev.as_deref().map_or(Ok(Vec::new()), flow::read_list)
+    }
+
+    /// The batch that this job is one of, to add more to it or to cancel it.
+    pub fn batch(&self) -> Option<Batch> {
+        self.inner.batch.clone().map(|id| Batch::new(self.client().clone(), id))
+    }
+
+    /// Begins a batch that holds the one of this job open until it has completed itself; like
+    /// [`Client::batch`] when this job is in none.
+    pub fn nested_batch(&self) -> BatchBuilder {
+        BatchBuilder::new(self.client().clone(), self.inner.batch.clone())
     }
 
     /// The client, to push further jobs.

@@ -4,8 +4,10 @@
 
 use std::borrow::Cow;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
+
+use crate::flow::Flow;
 
 /// Version of the envelope.
 pub const ENVELOPE_VERSION: u8 = 1;
@@ -58,6 +60,28 @@ pub struct Envelope<'a, A = &'a RawValue> {
     /// The lock that is of no use any more once the job has ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unique: Option<String>,
+    /// What the job before it answered, for one that follows.
+    #[serde(borrow, default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    pub prev: Option<Raw<'a>>,
+    /// What it has to do with other jobs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub flow: Option<Box<Flow>>,
+}
+
+/// JSON as it stands in an envelope; equal when it is the same text.
+#[derive(Debug, Clone, Copy, Serialize)]
+#[serde(transparent)]
+pub struct Raw<'a>(pub &'a RawValue);
+
+impl PartialEq for Raw<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.get() == other.0.get()
+    }
+}
+
+/// A null that is there is a value.
+fn present<'de: 'a, 'a, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Raw<'a>>, D::Error> {
+    <&'a RawValue>::deserialize(deserializer).map(|json| Some(Raw(json)))
 }
 
 fn one() -> u32 {
@@ -94,6 +118,8 @@ impl<'a, A> Envelope<'a, A> {
             result: None,
             key: None,
             unique: None,
+            prev: None,
+            flow: None,
         }
     }
 }
@@ -148,6 +174,9 @@ mod tests {
             (Some("r".into()), Some("t".into()), Some("k".into()));
         envelope.unique = Some("u".into());
         envelope.meta = Some([("a".to_owned(), 1.into())].into_iter().collect());
+        let nothing = RawValue::from_string("null".into()).unwrap();
+        envelope.prev = Some(Raw(&nothing));
+        envelope.flow = Some(Box::new(Flow { batch: Some("b".into()), n: Some(8), ..Flow::default() }));
         let bytes = envelope.to_bytes().unwrap();
         let read = Envelope::parse(&bytes).unwrap();
         assert_eq!(read.args.get(), "[1,2]");
@@ -170,6 +199,8 @@ mod tests {
             result: read.result,
             key: read.key.clone(),
             unique: read.unique.clone(),
+            prev: read.prev,
+            flow: read.flow.clone(),
         }
     }
 

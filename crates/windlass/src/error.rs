@@ -82,6 +82,14 @@ pub enum Error {
         /// The message of its last error or the reason given.
         message: String,
     },
+    /// A batch does not take what it is given.
+    #[error("the batch {id} {problem}")]
+    Batch {
+        /// The batch.
+        id: String,
+        /// Why not.
+        problem: &'static str,
+    },
     /// Something of the process that this library needs is gone, such as its runtime.
     #[error("{0} stopped")]
     Stopped(&'static str),

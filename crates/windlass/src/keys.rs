@@ -143,6 +143,16 @@ impl Keys {
         self.with("stats", "")
     }
 
+    /// A batch.
+    pub fn batch(&self, id: &str) -> String {
+        self.with("batch:", id)
+    }
+
+    /// Results of the jobs of a group. The scripts build this key and the one before by themselves, too.
+    pub fn batch_items(&self, id: &str) -> String {
+        format!("{}:r", self.batch(id))
+    }
+
     fn with(&self, kind: &str, name: &str) -> String {
         let mut key = String::with_capacity(self.prefix.len() + kind.len() + name.len());
         key.push_str(&self.prefix);
@@ -181,6 +191,8 @@ mod tests {
             keys.workers(),
             keys.worker("w"),
             keys.stats(),
+            keys.batch("b"),
+            keys.batch_items("b"),
         ];
         for key in all.into_iter().chain(keys.sets()) {
             let tag = key.split_once('{').and_then(|(_, rest)| rest.split_once('}')).map(|(tag, _)| tag);

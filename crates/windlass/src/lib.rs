@@ -39,9 +39,9 @@
 //! # Modules, in reading order
 //!
 //! `keys`, `id`, `envelope`, `state`: what is stored. `broker` and its scripts: the moves, each atomic.
-//! `job`, `failure`, `retry`, `unique`, `context`, `cron` (a feature, on by default): what a user writes.
-//! `client`, `inspector`: what pushes and looks.
-//! `worker`, `service`: what runs jobs. `docs/protocol.md` tells all that another language needs.
+//! `job`, `failure`, `retry`, `unique`, `context`, `cron` (a feature): what a user writes. `client`, `inspector`: what
+//! pushes and looks. `flow`: jobs that follow on others. `worker`, `service`: what runs jobs. `docs/protocol.md` tells
+//! all that another language needs.
 
 pub mod broker;
 mod client;
@@ -53,6 +53,7 @@ mod envelope;
 mod error;
 mod event;
 mod failure;
+mod flow;
 mod id;
 mod inspector;
 mod job;
@@ -74,10 +75,14 @@ pub use config::{Config, LEASE_MIN, PAYLOAD_LIMIT_MAX};
 pub use context::Context;
 #[cfg(feature = "cron")]
 pub use cron::{CATCH_UP_MAX, CatchUp, Cron, CronInfo, Crontab, JITTER_MAX, Overlap};
-pub use envelope::{ENVELOPE_VERSION, Envelope, MAX_ATTEMPTS_DEFAULT};
+pub use envelope::{ENVELOPE_VERSION, Envelope, MAX_ATTEMPTS_DEFAULT, Raw};
 pub use error::{Error, Result};
 pub use event::Event;
 pub use failure::{Failure, Outcome};
+pub use flow::{
+    BATCH_DEPTH_MAX, Batch, BatchBuilder, BatchStatus, Chain, Flow, GROUP_JOBS_MAX, Group, GroupBuilder,
+    JobError, Step,
+};
 pub use id::JobId;
 pub use inspector::{Details, Inspector, Page, QueueInfo, Stats, WorkerInfo};
 pub use job::{Async, Blocking, BlockingJob, Job, Pushable};

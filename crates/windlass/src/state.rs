@@ -107,6 +107,9 @@ pub struct History {
     /// How often the process ended while the job ran alone under suspicion.
     #[serde(skip_serializing_if = "is_zero")]
     pub crashes: u32,
+    /// Whether the error branch of its chain was pushed.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub caught: bool,
     /// Why the job is dead, discarded, cancelled or parked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,

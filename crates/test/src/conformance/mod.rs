@@ -4,10 +4,16 @@
 //! well. A new case is a function and its line in [`CASES`]. Cases share a server but each has a namespace
 //! of its own, so that they may run at once.
 
+mod act;
+mod batch;
+mod chain;
 mod control;
+mod count;
 mod cron;
+mod group;
 mod lease;
 mod moves;
+mod nesting;
 mod order;
 mod outcomes;
 mod process;
@@ -147,6 +153,36 @@ pub const CASES: &[Case] = cases! {
         delayed_jobs_run_and_leave_nothing_behind
         names_and_sizes_are_checked
         the_inspector_lists_every_state;
+    chain:
+        a_chain_passes_results_on
+        a_chain_may_lead_through_other_queues_and_keep_results
+        a_chain_that_fails_takes_its_error_branch_once
+        a_chain_job_that_dies_twice_is_caught_once
+        a_step_of_a_chain_happens_once_whoever_dies
+        the_error_branch_comes_with_every_kind_of_end
+        what_cannot_follow_is_refused;
+    batch:
+        callbacks_of_a_batch_fire_once_each
+        a_batch_without_jobs_completes_at_its_closing
+        a_batch_outlives_whoever_opened_it
+        a_batch_can_grow_while_it_runs
+        a_large_batch_fires_its_callbacks_once_under_many_workers
+        a_batch_waits_for_chains_in_it
+        a_hundred_items_are_ten_jobs_in_one_call;
+    count:
+        a_job_of_a_batch_counts_once_whoever_dies
+        every_way_to_end_counts_in_a_batch
+        an_envelope_that_cannot_be_read_counts_in_its_batch
+        whatever_happens_to_its_jobs_a_batch_counts_them_and_calls_back_once;
+    nesting:
+        a_nested_batch_holds_its_parent_open
+        a_cancelled_batch_begins_nothing_more
+        cancelling_reaches_nested_batches_and_nesting_has_a_bound;
+    group:
+        a_group_keeps_results_in_order
+        an_empty_group_still_calls_back
+        a_failed_group_calls_back_by_its_policy
+        the_results_of_a_group_have_a_bound;
     cron:
         every_cron_entry_is_listed
         a_job_run_by_hand_is_pushed_at_once
@@ -187,6 +223,10 @@ pub const TIME_CASES: &[Case] = cases! {
         a_silent_worker_leaves_the_list
         a_parked_job_dies_after_its_day
         a_parked_job_is_woken_before_its_day_has_passed;
+    batch:
+        an_ended_batch_is_forgotten_after_its_time;
+    count:
+        a_parked_job_that_dies_counts_in_its_batch;
     unique:
         a_window_of_uniqueness_ends_with_its_time
         a_lock_lasts_beyond_the_time_of_its_job;

@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use redis::Cmd;
+
 use super::lease::Held;
 use super::push::ms;
-use super::script::FAIL;
+use super::script::{FAIL, Script};
 use super::{Broker, int};
 use crate::error::Result;
 use crate::id::JobId;
@@ -42,6 +44,20 @@ impl Broker {
         ended_max: u64,
         ended_age: Duration,
     ) -> Result<bool> {
+        let call = self.fail_call(&FAIL, queue, consumer, fail, ended_max, ended_age);
+        Ok(int(&self.run(&FAIL, &call).await?)? == 1)
+    }
+
+    /// The call, to which [`fail_flow`](Self::fail_flow) adds.
+    pub(super) fn fail_call(
+        &self,
+        script: &Script,
+        queue: &str,
+        consumer: &str,
+        fail: &Fail,
+        ended_max: u64,
+        ended_age: Duration,
+    ) -> Cmd {
         let keys = [
             self.keys.stream(queue),
             self.keys.jobs(),
@@ -51,7 +67,7 @@ impl Broker {
             self.keys.stats(),
             self.keys.result(&fail.id),
         ];
-        let mut call = FAIL.call(&keys);
+        let mut call = script.call(&keys);
         call.arg(consumer).arg(fail.held.entry.to_string()).arg(fail.held.count);
         call.arg(fail.id.as_str()).arg(&fail.history).arg(ms(fail.delay));
         call.arg(if fail.state.is_final() { ended_max } else { 0 }).arg(ms(ended_age));
@@ -62,7 +78,7 @@ impl Broker {
         };
         call.arg(fail.state.as_str());
         call.arg(fail.result.as_ref().map_or(&b""[..], |(error, _)| error));
-        Ok(int(&self.run(&FAIL, &call).await?)? == 1)
+        call
     }
 }
 

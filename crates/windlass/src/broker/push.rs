@@ -143,7 +143,7 @@ pub(super) fn due_arg(due: Due) -> String {
 }
 
 /// Whole milliseconds, the rest rounded up so that nothing is early.
-pub(super) fn ms(duration: Duration) -> u64 {
+pub(crate) fn ms(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX).min(MS_MAX)
 }
 

@@ -20,6 +20,9 @@ macro_rules! scripts {
 }
 
 scripts! {
+    BATCH_CANCEL = "batch_cancel.lua";
+    BATCH_LOOK = "batch_look.lua";
+    BATCH_PUSH = "hooks.lua" "batch_push.lua";
     BEAT = "beat.lua";
     #[cfg(feature = "cron")]
     CRON_DUE = "cron_due.lua";
@@ -37,27 +40,29 @@ scripts! {
     CRON_RESUME = "cron_resume.lua";
     #[cfg(feature = "cron")]
     CRON_RUN = "cron_run.lua";
-    CANCEL = "find.lua" "trim.lua" "cancel.lua";
-    EDIT = "find.lua" "enqueue.lua" "edit.lua";
+    CANCEL = "find.lua" "trim.lua" "hooks.lua" "cancel.lua";
+    EDIT = "find.lua" "enqueue.lua" "hooks.lua" "edit.lua";
     EXCHANGE = "fence.lua" "exchange.lua";
     FAIL = "fence.lua" "trim.lua" "fail.lua";
+    FAIL_FLOW = "fence.lua" "trim.lua" "hooks.lua" "fail.lua";
     LEAVE = "leave.lua";
     PROGRESS = "fence.lua" "progress.lua";
     PROMOTE = "enqueue.lua" "promote.lua";
-    PRUNE = "trim.lua" "prune.lua";
+    PRUNE = "trim.lua" "hooks.lua" "prune.lua";
     PUSH = "push.lua";
     PUSH_ONCE = "push_once.lua";
     PUSH_UNIQUE = "find.lua" "enqueue.lua" "push_unique.lua";
-    RECOVER = "trim.lua" "recover.lua";
+    RECOVER = "trim.lua" "hooks.lua" "recover.lua";
     RELEASE = "fence.lua" "release.lua";
     RELEASE_UNIQUE = "release_unique.lua";
-    REMOVE = "remove.lua";
+    REMOVE = "hooks.lua" "remove.lua";
     RENEW = "fence.lua" "renew.lua";
-    REQUEUE = "enqueue.lua" "requeue.lua";
-    REQUEUE_ALL = "enqueue.lua" "requeue_all.lua";
-    RESCHEDULE = "find.lua" "reschedule.lua";
+    REQUEUE = "enqueue.lua" "hooks.lua" "requeue.lua";
+    REQUEUE_ALL = "enqueue.lua" "hooks.lua" "requeue_all.lua";
+    RESCHEDULE = "find.lua" "hooks.lua" "reschedule.lua";
     RESUME = "resume.lua";
     SCHEDULE = "schedule.lua";
+    SETTLE = "fence.lua" "hooks.lua" "settle.lua";
     SHOW = "show.lua";
     UNPARK = "enqueue.lua" "unpark.lua";
 }

@@ -56,6 +56,12 @@ pub struct Client {
     inner: Arc<Inner>,
 }
 
+impl std::fmt::Debug for Client {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Client").field(&self.inner.config.namespace).finish()
+    }
+}
+
 struct Inner {
     broker: Broker,
     config: Config,
@@ -205,7 +211,7 @@ impl Client {
         &self.inner.broker
     }
 
-    async fn send(
+    pub(crate) async fn send(
         &self,
         queue: &str,
         envelope: Envelope<'_, impl Serialize>,
@@ -296,7 +302,7 @@ impl Client {
     }
 
     /// Writes an envelope and checks its names and its size.
-    fn encode(
+    pub(crate) fn encode(
         &self,
         queue: &str,
         mut envelope: Envelope<'_, impl Serialize>,
@@ -322,7 +328,7 @@ impl Client {
 }
 
 /// A job as it is sent: its envelope, and the name of its lock if it is unique.
-struct Encoded {
+pub(crate) struct Encoded {
     bytes: Vec<u8>,
     lock: String,
 }
@@ -334,7 +340,9 @@ impl AsRef<[u8]> for Encoded {
 }
 
 /// Takes the jobs of one call: within its bounds, but at least one while there are any.
-fn gather(jobs: &mut std::iter::Peekable<impl Iterator<Item = Result<Encoded>>>) -> Result<Vec<Encoded>> {
+pub(crate) fn gather(
+    jobs: &mut std::iter::Peekable<impl Iterator<Item = Result<Encoded>>>,
+) -> Result<Vec<Encoded>> {
     let mut batch: Vec<Encoded> = Vec::with_capacity(BATCH_JOBS_MAX);
     let mut bytes = 0;
     while batch.len() < BATCH_JOBS_MAX {

@@ -18,11 +18,11 @@ pub const KEY_LEN_MAX: usize = 256;
 #[derive(Debug, Clone, Default)]
 #[must_use]
 pub struct Push {
-    pub(super) queue: Option<String>,
-    pub(super) due: Option<Due>,
-    pub(super) key: Option<String>,
-    pub(super) key_ttl: Option<Duration>,
-    pub(super) unique: Option<Unique>,
+    pub(crate) queue: Option<String>,
+    pub(crate) due: Option<Due>,
+    pub(crate) key: Option<String>,
+    pub(crate) key_ttl: Option<Duration>,
+    pub(crate) unique: Option<Unique>,
     max_attempts: Option<u32>,
     timeout: Option<Duration>,
     expires: Option<SystemTime>,

@@ -12,10 +12,11 @@ use super::Shared;
 use super::executor::Done;
 use super::hand::Ticket;
 use super::kind::{Kind, Run, Running};
-use crate::broker::{Held, Taken};
+use crate::broker::{Held, Settle, Taken};
 use crate::context::{Context, Facts, Leash, Pull};
 use crate::envelope::Envelope;
 use crate::failure::{Failure, Fate, Outcome};
+use crate::flow::{self, Flow};
 use crate::state::History;
 
 /// How an executor's work on a job ended.
@@ -23,6 +24,12 @@ pub(super) enum End {
     /// It succeeded; the result is there when it is kept.
     Completed {
         result: Option<(Vec<u8>, Duration)>,
+        /// The lock that is not needed any more.
+        lock: Option<String>,
+    },
+    /// It succeeded, and something follows from that.
+    Settled {
+        settle: Box<Settle>,
         /// The lock that is not needed any more.
         lock: Option<String>,
     },
@@ -40,6 +47,7 @@ pub(super) struct Failed {
     pub(super) max_attempts: u32,
     pub(super) retry: crate::retry::Retry,
     pub(super) result_ttl: Option<Duration>,
+    pub(super) flow: Option<Box<Flow>>,
     /// The lock that is not needed any more once the job has ended.
     pub(super) lock: Option<String>,
 }
@@ -67,7 +75,7 @@ async fn attempt(shared: &Arc<Shared>, taken: &Taken, leash: &Arc<Leash>) -> End
     };
     let envelope = match Envelope::parse(&taken.envelope) {
         Ok(envelope) => envelope,
-        Err(reason) => return garbage(history, reason),
+        Err(reason) => return garbage(history, reason, &taken.envelope),
     };
     let failed = |failure, retry, history| {
         End::Failed(Box::new(Failed {
@@ -78,9 +86,17 @@ async fn attempt(shared: &Arc<Shared>, taken: &Taken, leash: &Arc<Leash>) -> End
             retry,
             result_ttl: envelope.result.map(Duration::from_millis),
             lock: envelope.unique.clone(),
+            flow: envelope.flow.clone(),
         }))
     };
+    let flow = envelope.flow.as_deref();
     if leash.is_cancel_asked() {
+        return failed(Failure::cancel(), Default::default(), history);
+    }
+    // Only a job of a batch asks the store whether it may still begin.
+    if let Some(batch) = flow.and_then(|flow| flow.batch.as_deref())
+        && shared.until_answered(|| shared.broker.is_batch_cancelled(batch)).await
+    {
         return failed(Failure::cancel(), Default::default(), history);
     }
     let Some(kind) = shared.kinds.get(&envelope.kind) else {
@@ -91,7 +107,7 @@ async fn attempt(shared: &Arc<Shared>, taken: &Taken, leash: &Arc<Leash>) -> End
         Err(failure) => return failed(failure, Default::default(), history),
     };
     let context = context(shared, taken, &history, &envelope, leash.clone());
-    let keeps_result = envelope.result.is_some();
+    let keeps_result = envelope.result.is_some() || flow.is_some_and(Flow::wants_output);
     let outcome = match &kind.run {
         Run::Async(run) => {
             let begun = catch_unwind(AssertUnwindSafe(|| run(envelope.args, context, keeps_result)));
@@ -108,16 +124,49 @@ async fn attempt(shared: &Arc<Shared>, taken: &Taken, leash: &Arc<Leash>) -> End
     };
     match outcome {
         None => End::Returned,
-        Some(Ok(value)) => End::Completed {
-            result: envelope.result.map(|ttl| (value, Duration::from_millis(ttl))),
-            lock: envelope.unique,
+        Some(Ok(value)) => match flow.filter(|flow| flow.has_next()) {
+            None => End::Completed {
+                result: envelope.result.map(|ttl| (value, Duration::from_millis(ttl))),
+                lock: envelope.unique,
+            },
+            Some(flow) => match settle(shared, taken, envelope.result, flow, value) {
+                Ok(settle) => End::Settled { settle: Box::new(settle), lock: envelope.unique.clone() },
+                Err(failure) => failed(failure, retry_of(kind), history),
+            },
         },
         Some(Err(failure)) => failed(failure, retry_of(kind), history),
     }
 }
 
+/// What is told of a success from which something follows.
+fn settle(
+    shared: &Shared,
+    taken: &Taken,
+    result_ttl: Option<u64>,
+    flow: &Flow,
+    output: Vec<u8>,
+) -> Outcome<Settle> {
+    Ok(Settle {
+        held: Held::of(taken),
+        id: shared.id_of(taken),
+        is_moved: taken.id.is_some(),
+        batch: flow.batch.clone(),
+        item: flow.n.map(|n| (n, flow::item_of(&output))),
+        next: flow.advance(&output, shared.client.config().max_payload)?,
+        result: result_ttl.map(|ttl| (output, Duration::from_millis(ttl))),
+    })
+}
+
+/// What is read of an envelope that cannot be read.
+#[derive(serde::Deserialize)]
+struct Entangled {
+    flow: Option<Box<Flow>>,
+}
+
 /// An entry that is not a job: among the dead, where somebody can look at it.
-fn garbage(history: History, reason: String) -> End {
+fn garbage(history: History, reason: String, envelope: &[u8]) -> End {
+    // A batch waits for this one, too, as long as that much of it can be read.
+    let flow = serde_json::from_slice(envelope).ok().and_then(|Entangled { flow }| flow);
     End::Failed(Box::new(Failed {
         failure: Failure::with(Fate::Kill, "Envelope", reason),
         kind: String::new(),
@@ -125,6 +174,7 @@ fn garbage(history: History, reason: String) -> End {
         max_attempts: 1,
         retry: crate::retry::Retry::Never,
         result_ttl: None,
+        flow,
         lock: None,
     }))
 }
@@ -170,6 +220,8 @@ fn context(
         trace: envelope.trace.clone(),
         reply: envelope.reply.clone(),
         deadline_ms: envelope.deadline,
+        prev: envelope.prev.map(|prev| prev.0.to_owned()),
+        batch: envelope.flow.as_ref().and_then(|flow| flow.batch.clone()),
     };
     Context::new(facts, shared.clone(), leash, tokio::runtime::Handle::current())
 }

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use super::hand::{Finish, HoldKey, Plan, Step};
-use super::{Shared, attempt, fail};
-use crate::broker::{Ended, Extra, Held, Request, Taken};
+use super::{Shared, attempt, fail, settle};
+use crate::broker::{Ended, Extra, Held, Request, Settle, Taken};
 use crate::event::Event;
 use crate::id::JobId;
 use crate::state::History;
@@ -29,6 +29,9 @@ pub(super) async fn execute(shared: Arc<Shared>) {
         match step {
             Next::Run(ticket) => done = Some(shared.watch(attempt::run(&shared, ticket)).await),
             Next::Tell(taken, failed) => shared.watch(fail::tell(&shared, taken, *failed)).await,
+            Next::Settle(taken, settle, lock) => {
+                shared.watch(settle::tell(&shared, taken, *settle, lock)).await
+            }
             Next::Exchange(plan) => shared.watch(shared.exchange(plan)).await,
             Next::End => return,
         }
@@ -41,6 +44,7 @@ pub(super) async fn execute(shared: Arc<Shared>) {
 enum Next {
     Run(super::hand::Ticket),
     Tell(Taken, Box<attempt::Failed>),
+    Settle(Taken, Box<Settle>, Option<String>),
     Exchange(Plan),
     End,
 }
@@ -50,9 +54,9 @@ impl Shared {
     fn poll_step(&self, context: &mut Context<'_>, done: &mut Option<Done>) -> Poll<Next> {
         let mut hand = self.hand();
         if let Some(done) = done.take()
-            && let Some((taken, failed)) = self.bring_back(&mut hand, done)
+            && let Some(next) = self.bring_back(&mut hand, done)
         {
-            return Poll::Ready(Next::Tell(taken, failed));
+            return Poll::Ready(next);
         }
         let next = match hand.step() {
             Step::Run(ticket) => Next::Run(ticket),
@@ -71,8 +75,8 @@ impl Shared {
         Poll::Ready(next)
     }
 
-    /// Sorts a job by how it ended; answers a failure.
-    fn bring_back(&self, hand: &mut super::Hand, done: Done) -> Option<(Taken, Box<attempt::Failed>)> {
+    /// Sorts a job by how it ended; answers what the store is told by itself.
+    fn bring_back(&self, hand: &mut super::Hand, done: Done) -> Option<Next> {
         let Done { taken, end } = done;
         let key = HoldKey::of(&taken);
         let is_held = hand.come_back(&key);
@@ -87,7 +91,8 @@ impl Shared {
                 hand.add_finish(taken.queue, Finish { held: key.held, extra });
                 None
             }
-            attempt::End::Failed(failed) if is_held => Some((taken, failed)),
+            attempt::End::Settled { settle, lock } if is_held => Some(Next::Settle(taken, settle, lock)),
+            attempt::End::Failed(failed) if is_held => Some(Next::Tell(taken, failed)),
             end => {
                 hand.leave_place();
                 // What came back undone is given back by the drain. Of another end whose lease was lost meanwhile, the
@@ -145,7 +150,7 @@ impl Shared {
             hand.take(taken);
         }
         if self.exits_when_empty && hand.is_empty() {
-            match plan.count > 0 && got == 0 {
+            match plan.count > 0 && got == 0 && !hand.may_have_more() {
                 true => self.control.stop(),
                 false => hand.look_again(),
             }

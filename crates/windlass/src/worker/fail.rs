@@ -9,6 +9,7 @@ use super::{Shared, local_now_ms};
 use crate::broker::{Fail, Taken};
 use crate::event::Event;
 use crate::failure::Fate;
+use crate::flow::{Flow, JobError};
 use crate::id::JobId;
 use crate::retry::Retry;
 use crate::state::{AttemptError, History, State};
@@ -18,8 +19,9 @@ pub(super) async fn tell(shared: &Shared, taken: Taken, failed: Failed) {
     let key = HoldKey::of(&taken);
     let id = shared.id_of(&taken);
     let attempt = failed.history.attempts.saturating_add(taken.count);
-    let verdict = judge(&failed, attempt, &shared.worker);
+    let mut verdict = judge(&failed, attempt, &shared.worker);
     let state = verdict.history.state;
+    let flow = follow(&failed, &id, &mut verdict.history);
     let kind = failed.kind.clone();
     let message = failed.failure.message.clone();
     let lock = failed.lock.clone().filter(|_| state.is_final());
@@ -28,8 +30,17 @@ pub(super) async fn tell(shared: &Shared, taken: Taken, failed: Failed) {
         Ok(fail) => {
             let (queue, config) = (&*shared.queues[taken.queue], shared.client.config());
             let (max, age) = (config.ended_max, config.ended_age);
-            let call = || shared.broker.fail(queue, &shared.worker, &fail, max, age);
-            shared.until_answered(call).await
+            match &flow {
+                None => {
+                    let call = || shared.broker.fail(queue, &shared.worker, &fail, max, age);
+                    shared.until_answered(call).await
+                }
+                Some((flow, error)) => {
+                    let call =
+                        || shared.broker.fail_flow(queue, &shared.worker, &fail, (max, age), flow, error);
+                    shared.until_answered(call).await
+                }
+            }
         }
         Err(error) => {
             // A history is plain data and always becomes JSON; if not, the job goes back when the worker ends.
@@ -45,15 +56,25 @@ pub(super) async fn tell(shared: &Shared, taken: Taken, failed: Failed) {
         shared.summary().failed += 1;
         shared.events.emit(Event::Failed { id, kind, attempt, state, message });
     }
-    let mut hand = shared.hand();
-    hand.drop_held(&key);
-    hand.leave_place();
-    if shared.exits_when_empty && hand.is_empty() {
-        hand.look_again();
+    if flow.is_some() {
+        shared.note_followers();
     }
-    if !hand.is_taking() {
-        shared.settled.notify_one();
-    }
+    shared.drop_told(&key);
+}
+
+/// What follows from an end without success, for the few jobs that have to do with others.
+fn follow(failed: &Failed, id: &JobId, history: &mut History) -> Option<(Flow, JobError)> {
+    let flow = failed.flow.as_ref().filter(|_| history.state.is_final())?;
+    let flow = flow.of_failure(history.caught)?;
+    history.caught |= flow.catch.is_some();
+    let error = JobError {
+        id: id.to_string(),
+        kind: failed.kind.clone(),
+        state: history.state,
+        class: failed.failure.class.clone(),
+        message: failed.failure.message.clone(),
+    };
+    Some((flow, error))
 }
 
 /// What becomes of a job.
@@ -135,8 +156,8 @@ mod tests {
     use crate::failure::Failure;
 
     fn failed(failure: Failure, history: History) -> Failed {
-        let retry = Retry::Fixed(Duration::from_secs(7));
-        Failed { failure, kind: "k".into(), history, max_attempts: 3, retry, result_ttl: None, lock: None }
+        let (retry, kind) = (Retry::Fixed(Duration::from_secs(7)), "k".into());
+        Failed { failure, kind, history, max_attempts: 3, retry, result_ttl: None, lock: None, flow: None }
     }
 
     #[test]

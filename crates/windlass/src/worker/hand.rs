@@ -202,6 +202,11 @@ impl Hand {
         self.may_have_more = true;
     }
 
+    /// Whether somebody said that there is more since the queues were last asked.
+    pub(super) fn may_have_more(&self) -> bool {
+        self.may_have_more
+    }
+
     /// A wake mark of `queue` was consumed for this worker; none when the wait for one ended by itself.
     pub(super) fn add_mark(&mut self, queue: Option<usize>) {
         self.mark = queue.or(self.mark);

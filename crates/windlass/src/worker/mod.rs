@@ -14,6 +14,7 @@ mod hand;
 mod identity;
 mod kind;
 mod order;
+mod settle;
 mod shared;
 mod signal;
 mod wait;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
+use super::hand::HoldKey;
 use super::kind::Kinds;
 use super::order::Order;
 use super::{Control, EntryKey, Hand, Summary, Worker, blocking, identity, local_now_ms};
@@ -103,6 +104,26 @@ impl Shared {
     pub(crate) fn entry_key(&self, id: &JobId) -> Option<EntryKey> {
         let queue = self.queues.iter().position(|queue| &**queue == id.queue())?;
         Some(EntryKey { queue, entry: EntryId::parse(id.entry())? })
+    }
+
+    /// The store knows how a job ended that it was told of by itself.
+    pub(super) fn drop_told(&self, key: &HoldKey) {
+        let mut hand = self.hand();
+        hand.drop_held(key);
+        hand.leave_place();
+        if self.exits_when_empty && hand.is_empty() {
+            hand.look_again();
+        }
+        if !hand.is_taking() {
+            self.settled.notify_one();
+        }
+    }
+
+    /// What the store was told may have put jobs into queues, after an exchange that is under way has looked there.
+    pub(super) fn note_followers(&self) {
+        if self.exits_when_empty {
+            self.hand().look_again();
+        }
     }
 
     /// Learns the store's clock.

@@ -1,0 +1,106 @@
+//! Batches inside batches, and what cancelling reaches.
+
+use serde_json::Value;
+use windlass::{Context, Push, State};
+
+use super::act::{A, AGE, actors_with, counts, job, mortal, names, play, settle, status};
+use super::world::Store;
+
+pub(super) async fn a_nested_batch_holds_its_parent_open(store: &Store) {
+    let world = store.world().await;
+    let outer = world.client.batch().on_complete(job("outer complete")).on_success(job("outer success"));
+    let outer = outer.on_dead(job("outer dead")).push_all([job("nest")]).await.unwrap();
+    let (worker, mut seen) = actors_with(&world, |args: Value, context: Context| async move {
+        if args["name"] == "nest" {
+            let inner = context.nested_batch().on_complete(job("inner complete"));
+            let inner = inner.on_success(job("inner success")).open().await.unwrap();
+            inner.push_many([job("x"), mortal("y")]).await.unwrap();
+            inner.close().await.unwrap();
+        }
+    });
+    worker.exit_when_empty().run().await.unwrap();
+    let mut order = Vec::new();
+    let mut dead = None;
+    while let Some(seen) = seen.recv().await {
+        if seen.name == "y" {
+            dead = Some(seen.id);
+        }
+        order.push(seen.name);
+    }
+    let at = |name: &str| {
+        order.iter().position(|seen| seen == name).unwrap_or_else(|| panic!("{name}: {order:?}"))
+    };
+    assert!(at("y") < at("inner complete") && at("inner complete") < at("outer complete"), "{order:?}");
+    assert!(at("outer dead") > at("y"), "a death below is one above, too");
+    assert_eq!(order.len(), 6, "{order:?}");
+    assert_eq!(counts(&outer).await, [2, 0, 2, 0, 0], "its own job, and the callback of the nested one");
+    assert_eq!(status(&outer).await.succeeded_at, None, "the nested one has not succeeded");
+    assert!(world.client.inspector().retry(&dead.unwrap()).await.unwrap());
+    assert_eq!(names(&play(&world).await), ["inner success", "outer success", "y"]);
+    let over = status(&outer).await;
+    assert!(over.succeeded_at.is_some() && over.children == 0);
+}
+
+pub(super) async fn a_cancelled_batch_begins_nothing_more(store: &Store) {
+    let world = store.world().await;
+    let batch = world.client.batch().on_complete(job("complete")).on_success(job("success"));
+    let batch = batch.on_dead(job("dead")).open().await.unwrap();
+    let first = batch.push(job("running")).await.unwrap();
+    let running = world.take(A, 1).await.remove(0);
+    batch.push_many([job("a"), job("b")]).await.unwrap();
+    let later = batch.push_with(job("later"), Push::new().delay(AGE)).await.unwrap();
+    batch.close().await.unwrap();
+    assert!(batch.cancel().await.unwrap());
+    assert!(status(&batch).await.is_cancelled);
+    let refused = batch.push(job("more")).await.unwrap_err();
+    assert_eq!(refused.to_string(), format!("the batch {} is cancelled", batch.id()));
+    assert!(play(&world).await.is_empty());
+    assert_eq!(counts(&batch).await, [4, 2, 0, 0, 2]);
+    // What runs may end; what is scheduled ends when its time comes.
+    assert_eq!(running.job_id("default"), first);
+    assert!(settle(&world, A, &running).await);
+    assert!(world.client.inspector().retry(&later).await.unwrap());
+    assert_eq!(names(&play(&world).await), ["complete"]);
+    assert_eq!(counts(&batch).await, [4, 0, 1, 0, 3]);
+    assert_eq!(world.until(&later, State::Cancelled).await.history.reason.as_deref(), Some("cancelled"));
+    assert!(!batch.cancel().await.unwrap(), "it is over");
+}
+
+pub(super) async fn cancelling_reaches_nested_batches_and_nesting_has_a_bound(store: &Store) {
+    let world = store.world().await;
+    let (worker, mut seen) = actors_with(&world, |args: Value, context: Context| async move {
+        let name = args["name"].as_str().unwrap_or_default();
+        let Some(depth) = name.strip_prefix("depth ").and_then(|depth| depth.parse::<usize>().ok()) else {
+            return;
+        };
+        let inner = context.nested_batch().push_all([job(&format!("depth {}", depth + 1))]).await;
+        assert_eq!(inner.is_ok(), depth < windlass::BATCH_DEPTH_MAX, "{depth}: {inner:?}");
+        if depth == windlass::BATCH_DEPTH_MAX {
+            assert!(inner.unwrap_err().to_string().ends_with("would be nested too deep"));
+        }
+    });
+    let outer = world.client.batch().on_success(job("success")).push_all([job("depth 1")]).await.unwrap();
+    worker.exit_when_empty().run().await.unwrap();
+    let mut count = 0;
+    while seen.recv().await.is_some() {
+        count += 1;
+    }
+    assert_eq!(count, windlass::BATCH_DEPTH_MAX + 1, "one job at each depth, and the callback");
+    assert!(status(&outer).await.succeeded_at.is_some());
+    // A batch around others is cancelled before the innermost job begins.
+    let outer = world.client.batch().on_complete(job("complete")).push_all([job("nest")]).await.unwrap();
+    let (worker, mut seen) = actors_with(&world, |args: Value, context: Context| async move {
+        if args["name"] == "nest" {
+            context.nested_batch().push_all([job("inner")]).await.unwrap();
+            assert!(context.batch().unwrap().cancel().await.unwrap());
+        }
+    });
+    let worker = worker.concurrency(1);
+    worker.exit_when_empty().run().await.unwrap();
+    let mut names = Vec::new();
+    while let Some(seen) = seen.recv().await {
+        names.push(seen.name);
+    }
+    assert_eq!(names, ["nest", "complete"]);
+    assert_eq!(counts(&outer).await, [1, 0, 1, 0, 0]);
+}

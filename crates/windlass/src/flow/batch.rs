@@ -1,0 +1,263 @@
+//! Batches: any number of jobs with callbacks for when they have ended.
+
+use super::{BatchBuilder, BatchStatus, Chain, Flow};
+use crate::broker::{BatchPush, Due};
+use crate::client::{Client, Push, envelope_of, gather};
+use crate::error::{Error, Result};
+use crate::id::JobId;
+use crate::job::Pushable;
+use crate::name::check_name;
+
+/// How deep batches may be nested.
+pub const BATCH_DEPTH_MAX: usize = 8;
+
+/// What is done with jobs of a batch beside pushing them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Jobs {
+    Only,
+    AndClose,
+    /// They are those of a group, in order.
+    OfGroup,
+}
+
+/// A batch that was opened. Any number of processes may hold one by its [id](Self::id).
+///
+/// ```no_run
+/// # use serde::{Deserialize, Serialize};
+/// use windlass::{BatchStatus, Client, Context, Job, Outcome};
+///
+/// # #[derive(Serialize, Deserialize)]
+/// # struct Send(Vec<String>);
+/// # impl Job for Send {
+/// #     const KIND: &'static str = "send";
+/// #     type Output = ();
+/// #     async fn run(self, _: Context) -> Outcome<()> { Ok(()) }
+/// # }
+/// #[derive(Serialize, Deserialize)]
+/// struct AllSent;
+///
+/// impl Job for AllSent {
+///     const KIND: &'static str = "all-sent";
+///     type Output = ();
+///
+///     async fn run(self, context: Context) -> Outcome<()> {
+///         let status: BatchStatus = context.previous()?.unwrap_or_default();
+///         println!("{} of {} sent", status.succeeded, status.total);
+///         Ok(())
+///     }
+/// }
+///
+/// # async fn example(client: Client, addresses: Vec<String>) -> windlass::Result<()> {
+/// let batch = client.batch().on_success(AllSent).open().await?;
+/// batch.push_chunks(addresses, 10, Send).await?;
+/// batch.close().await?;
+/// println!("{:?}", client.batch_status(batch.id()).await?);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+pub struct Batch {
+    client: Client,
+    id: String,
+}
+
+impl Batch {
+    pub(crate) fn new(client: Client, id: String) -> Self {
+        Self { client, id }
+    }
+
+    /// Names the batch.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Pushes a job to the batch. That can be done while it is open, and after its closing as long as some job of it
+    /// has not ended: so a running job can always add more to its own batch.
+    ///
+    /// # Errors
+    /// [`Error::Batch`] when the batch is over or cancelled; otherwise as [`Client::push`].
+    pub async fn push<Style, J: Pushable<Style>>(&self, job: J) -> Result<JobId> {
+        self.push_with(job, Push::new()).await
+    }
+
+    /// Pushes a job with options; a key or uniqueness among them is an error.
+    ///
+    /// # Errors
+    /// As [`push`](Self::push).
+    pub async fn push_with<Style, J: Pushable<Style>>(&self, job: J, options: Push) -> Result<JobId> {
+        let ids = self.push_jobs(&[], [job], &options, Jobs::Only).await?;
+        ids.1.ok_or(Error::Answer("batch_push gave no id"))
+    }
+
+    /// Pushes any number of jobs of one type in few calls. Answers how many.
+    ///
+    /// # Errors
+    /// As [`push`](Self::push); the jobs of earlier calls have been pushed.
+    pub async fn push_many<Style, J: Pushable<Style>>(
+        &self,
+        jobs: impl IntoIterator<Item = J>,
+    ) -> Result<u64> {
+        self.push_many_with(jobs, Push::new()).await
+    }
+
+    /// The same with options.
+    ///
+    /// # Errors
+    /// As [`push_many`](Self::push_many).
+    pub async fn push_many_with<Style, J: Pushable<Style>>(
+        &self,
+        jobs: impl IntoIterator<Item = J>,
+        options: Push,
+    ) -> Result<u64> {
+        Ok(self.push_jobs(&[], jobs, &options, Jobs::Only).await?.0)
+    }
+
+    /// Pushes one job for each `size` of the items. Answers how many jobs.
+    ///
+    /// # Errors
+    /// As [`push_many`](Self::push_many), and when `size` is 0.
+    pub async fn push_chunks<Style, T, J: Pushable<Style>>(
+        &self,
+        items: impl IntoIterator<Item = T>,
+        size: usize,
+        job: impl Fn(Vec<T>) -> J,
+    ) -> Result<u64> {
+        self.push_many(super::group::chunks(items, size, job)?).await
+    }
+
+    /// Pushes a chain to the batch, which waits for all of it: each of its jobs counts from when it is pushed.
+    ///
+    /// # Errors
+    /// As [`push`](Self::push) and [`Client::push_chain`]; the first job cannot have a key nor be unique.
+    pub async fn push_chain(&self, chain: Chain) -> Result<JobId> {
+        let (first, options) = chain.into_first(Some(&self.id))?;
+        check_fit(&options)?;
+        let (kind, limit) = ("a chain", self.client.config().max_payload);
+        if first.job.len() > limit {
+            return Err(Error::Payload { kind: kind.into(), size: first.job.len(), limit });
+        }
+        let jobs = [first.job.as_bytes()];
+        let push = BatchPush { jobs: &jobs, due: options.due, ..self.push_of(&first.queue) };
+        self.call(push).await?.pop().ok_or(Error::Answer("batch_push gave no id"))
+    }
+
+    /// Says that no more jobs will be pushed from outside: from now on the batch completes when all of them have
+    /// ended, at once if there are none. To close it again changes nothing.
+    ///
+    /// # Errors
+    /// [`Error::Batch`] when there is no such batch, or the store fails.
+    pub async fn close(&self) -> Result<()> {
+        self.call(BatchPush { closes: true, ..self.push_of("default") }).await.map(drop)
+    }
+
+    /// Cancels the jobs that have not begun, in this batch and those nested in it: when their turn comes they end as
+    /// cancelled. Those that run go on. Answers false when the batch is not there any more or has completed.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn cancel(&self) -> Result<bool> {
+        self.client.broker().cancel_batch(&self.id).await
+    }
+
+    /// How far the batch is; `None` when it is forgotten.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn status(&self) -> Result<Option<BatchStatus>> {
+        self.client.batch_status(&self.id).await
+    }
+
+    /// What is kept of the jobs of a group; `None` while some have not ended.
+    pub(super) async fn items(&self) -> Result<Option<Vec<Vec<u8>>>> {
+        self.client.broker().batch_items(&self.id).await
+    }
+
+    /// Pushes jobs in calls of bounded size. Opens the batch with the first one if there are fields for that, and
+    /// closes it with the last one if asked to. Answers how many, and the id of the last.
+    pub(super) async fn push_jobs<Style, J: Pushable<Style>>(
+        &self,
+        create: &[(&'static str, Vec<u8>)],
+        jobs: impl IntoIterator<Item = J>,
+        options: &Push,
+        what: Jobs,
+    ) -> Result<(u64, Option<JobId>)> {
+        check_fit(options)?;
+        let queue = options.queue.as_deref().unwrap_or(J::QUEUE);
+        check_name("queue", queue)?;
+        let is_group = what == Jobs::OfGroup;
+        let mut encoded = jobs
+            .into_iter()
+            .enumerate()
+            .map(|(n, job)| {
+                if is_group && n >= super::GROUP_JOBS_MAX {
+                    let problem = format!("a group has more than {} jobs", super::GROUP_JOBS_MAX);
+                    return Err(Error::Config(vec![problem]));
+                }
+                let mut envelope = envelope_of(&job, options);
+                let n = is_group.then_some(n as u64);
+                envelope.flow = Some(Box::new(Flow { batch: Some(self.id.clone()), n, ..Flow::default() }));
+                self.client.encode(queue, envelope, options)
+            })
+            .peekable();
+        let (mut count, mut last, mut create) = (0, None, create);
+        loop {
+            let jobs = gather(&mut encoded)?;
+            let is_last = encoded.peek().is_none();
+            let closes = is_last && what != Jobs::Only;
+            if !jobs.is_empty() || !create.is_empty() || closes {
+                let jobs: Vec<&[u8]> = jobs.iter().map(AsRef::as_ref).collect();
+                let push = BatchPush { create, jobs: &jobs, is_group, closes, ..self.push_of(queue) };
+                let ids = self.call(BatchPush { due: options.due, ..push }).await?;
+                count += ids.len() as u64;
+                last = ids.into_iter().next_back().or(last);
+            }
+            create = &[];
+            if is_last {
+                return Ok((count, last));
+            }
+        }
+    }
+
+    pub(super) fn push_of<'a>(&'a self, queue: &'a str) -> BatchPush<'a> {
+        BatchPush {
+            id: &self.id,
+            queue,
+            create: &[],
+            jobs: &[],
+            due: None::<Due>,
+            is_group: false,
+            closes: false,
+        }
+    }
+
+    pub(super) async fn call(&self, push: BatchPush<'_>) -> Result<Vec<JobId>> {
+        self.client.broker().push_batch(&push).await
+    }
+}
+
+impl Client {
+    /// Begins a batch.
+    pub fn batch(&self) -> BatchBuilder {
+        BatchBuilder::new(self.clone(), None)
+    }
+
+    /// A batch by its id, opened elsewhere.
+    ///
+    /// # Errors
+    /// When the text cannot be the id of a batch.
+    pub fn batch_by_id(&self, id: &str) -> Result<Batch> {
+        check_name("batch", id)?;
+        Ok(Batch::new(self.clone(), id.to_owned()))
+    }
+}
+
+/// A batch counts each job that is pushed to it, so that none may turn out to be there already.
+fn check_fit(options: &Push) -> Result<()> {
+    let problem =
+        |what: &str| Err(Error::Config(vec![format!("a job of a batch {what}, it counts by itself")]));
+    match options {
+        Push { key: Some(_), .. } => problem("cannot have a key"),
+        Push { unique: Some(_), .. } => problem("cannot be unique"),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,157 @@
+//! How a batch is made: its callbacks and settings, all given to the store with its opening.
+
+use std::time::Duration;
+
+use super::batch::Jobs;
+use super::{Batch, Step};
+use crate::broker::{BatchPush, ms};
+use crate::client::{Client, Push};
+use crate::error::{Error, Result};
+use crate::job::Pushable;
+use crate::random::random;
+
+/// How long a batch that has succeeded is remembered, unless it says otherwise.
+const KEEP_DEFAULT: Duration = Duration::from_secs(24 * 3600);
+
+/// What a batch is opened with: fields of its hash.
+type Fields = Vec<(&'static str, Vec<u8>)>;
+
+/// How a batch is made. [`Client::batch`] begins one, and [`Context::nested_batch`](crate::Context::nested_batch) one
+/// that holds the batch of the running job open.
+#[derive(Debug)]
+#[must_use]
+pub struct BatchBuilder {
+    pub(super) client: Client,
+    id: String,
+    parent: Option<String>,
+    pub(super) fields: Fields,
+    keep: Duration,
+    problem: Option<Error>,
+}
+
+impl BatchBuilder {
+    pub(crate) fn new(client: Client, parent: Option<String>) -> Self {
+        let id = format!("{:016x}{:016x}", random(), random());
+        Self { client, id, parent, fields: Vec::new(), keep: KEEP_DEFAULT, problem: None }
+    }
+
+    /// Says what the batch is, for those who look at it.
+    pub fn description(mut self, text: impl Into<String>) -> Self {
+        self.fields.push(("description", text.into().into_bytes()));
+        self
+    }
+
+    /// The job that is pushed once every job of the closed batch has ended, well or not. Like the other callbacks it
+    /// reads the [`BatchStatus`] of that moment with [`Context::previous`](crate::Context::previous).
+    pub fn on_complete<Style, J: Pushable<Style>>(self, job: J) -> Self {
+        self.on_complete_with(job, Push::new())
+    }
+
+    /// The same with options.
+    pub fn on_complete_with<Style, J: Pushable<Style>>(self, job: J, options: Push) -> Self {
+        self.callback("on_complete", &job, &options)
+    }
+
+    /// The job that is pushed once every job of the closed batch has succeeded, be it after dead ones were tried again.
+    pub fn on_success<Style, J: Pushable<Style>>(self, job: J) -> Self {
+        self.on_success_with(job, Push::new())
+    }
+
+    /// The same with options.
+    pub fn on_success_with<Style, J: Pushable<Style>>(self, job: J, options: Push) -> Self {
+        self.callback("on_success", &job, &options)
+    }
+
+    /// The job that is pushed at the first death in the batch or in one nested in it.
+    pub fn on_dead<Style, J: Pushable<Style>>(self, job: J) -> Self {
+        self.on_dead_with(job, Push::new())
+    }
+
+    /// The same with options.
+    pub fn on_dead_with<Style, J: Pushable<Style>>(self, job: J, options: Push) -> Self {
+        self.callback("on_dead", &job, &options)
+    }
+
+    /// How long the batch is remembered after it has succeeded: a day unless said otherwise. One with jobs that did not
+    /// succeed is remembered as long as these are ([`Config::ended_age`](crate::Config::ended_age)), since they may
+    /// be tried again.
+    pub fn keep(mut self, time: Duration) -> Self {
+        self.keep = time;
+        self
+    }
+
+    /// Opens the batch: jobs can be pushed to it until it is [closed](Batch::close) and all of them have ended.
+    ///
+    /// # Errors
+    /// When the store fails, a callback cannot be pushed, or the batch that this one is nested in is over.
+    pub async fn open(self) -> Result<Batch> {
+        let (batch, fields) = self.into_parts()?;
+        batch.call(BatchPush { create: &fields, ..batch.push_of("default") }).await?;
+        Ok(batch)
+    }
+
+    /// Opens the batch, pushes jobs of one type and closes it. Up to [`BATCH_JOBS_MAX`](crate::broker::BATCH_JOBS_MAX)
+    /// jobs, that are small, are one call: all of it happens or nothing.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open) and [`Batch::push_many`].
+    pub async fn push_all<Style, J: Pushable<Style>>(
+        self,
+        jobs: impl IntoIterator<Item = J>,
+    ) -> Result<Batch> {
+        self.push_all_with(jobs, Push::new()).await
+    }
+
+    /// The same with options for the jobs.
+    ///
+    /// # Errors
+    /// As [`push_all`](Self::push_all).
+    pub async fn push_all_with<Style, J: Pushable<Style>>(
+        self,
+        jobs: impl IntoIterator<Item = J>,
+        options: Push,
+    ) -> Result<Batch> {
+        let (batch, fields) = self.into_parts()?;
+        batch.push_jobs(&fields, jobs, &options, Jobs::AndClose).await?;
+        Ok(batch)
+    }
+
+    pub(super) fn callback<Style, J: Pushable<Style>>(
+        mut self,
+        name: &'static str,
+        job: &J,
+        options: &Push,
+    ) -> Self {
+        let step = Step::new(job, options).and_then(|step| match &self.parent {
+            // A nested batch's callbacks are jobs of the batch around it.
+            Some(parent) => step.within(parent),
+            None => Ok(step),
+        });
+        match step {
+            Ok(Step { queue, job }) => self.fields.push((name, format!("{queue}\n{job}").into_bytes())),
+            Err(error) => {
+                self.problem.get_or_insert(error);
+            }
+        }
+        self
+    }
+
+    /// The batch that it is going to be, and the fields to open it with.
+    pub(super) fn into_parts(mut self) -> Result<(Batch, Fields)> {
+        if let Some(problem) = self.problem {
+            return Err(problem);
+        }
+        let limit = self.client.config().max_payload;
+        let size: usize = self.fields.iter().map(|(_, value)| value.len()).sum();
+        if size > limit {
+            return Err(Error::Payload { kind: "a batch's callbacks".into(), size, limit });
+        }
+        let wait = self.client.config().ended_age.max(self.keep);
+        self.fields.push(("keep", ms(self.keep).max(1).to_string().into_bytes()));
+        self.fields.push(("wait", ms(wait).max(1).to_string().into_bytes()));
+        if let Some(parent) = self.parent {
+            self.fields.push(("parent", parent.into_bytes()));
+        }
+        Ok((Batch::new(self.client, self.id), self.fields))
+    }
+}
