@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use serde_json::Value;
 use windlass::broker::{Settle, Taken};
-use windlass::{JobId, Push, Retry};
+use windlass::{Batch, Chain, Edited, Ending, Filter, JobId, Push, Rescheduled, Retry, State};
 
-use super::act::{A, AGE, B, counts, job, kill, name_of, names, play, settle, status, step, success};
+use super::act::{A, AGE, B, counts, job, kill, name_of, names, play, settle, step, success};
 use super::world::{Store, held, json};
 
 pub(super) async fn a_job_of_a_batch_counts_once_whoever_dies(store: &Store) {
@@ -67,6 +67,54 @@ pub(super) async fn every_way_to_end_counts_in_a_batch(store: &Store) {
     assert_eq!(counts(&batch).await, [4, 0, 1, 1, 2]);
 }
 
+pub(super) async fn ends_and_returns_by_hand_count_in_a_batch(store: &Store) {
+    let world = store.world().await;
+    let batch = world.client.batch().on_complete(job("complete")).on_dead(job("dead"));
+    let batch = batch.on_success(job("success")).open().await.unwrap();
+    let inspector = world.client.inspector();
+    let later = || Push::new().delay(AGE);
+    let mut ids = Vec::new();
+    for _ in 0..4 {
+        ids.push(batch.push_with(job("a"), later()).await.unwrap());
+    }
+    let enqueued = batch.push(job("a")).await.unwrap();
+    for id in [&ids[0], &enqueued] {
+        assert_eq!(inspector.cancel(id).await.unwrap(), Ending::Ended);
+        assert_eq!(inspector.cancel(id).await.unwrap(), Ending::Over);
+    }
+    assert_eq!(counts(&batch).await, [5, 3, 0, 0, 2]);
+    for id in &ids[1..] {
+        assert_eq!(inspector.kill(id).await.unwrap(), Ending::Ended);
+    }
+    assert_eq!(counts(&batch).await, [5, 0, 0, 3, 2]);
+    batch.close().await.unwrap();
+    assert_eq!(names(&play(&world).await), ["complete", "dead"]);
+    // Each goes back in another way, and all of them succeed.
+    let args = json(r#"{"name":"edited"}"#);
+    assert_eq!(inspector.edit(&ids[0], &args).await.unwrap(), Edited::Edited);
+    assert_eq!(counts(&batch).await, [5, 0, 0, 3, 2]);
+    assert_eq!(inspector.edit_and_retry(&ids[0], &args).await.unwrap(), Edited::Enqueued);
+    assert_eq!(counts(&batch).await, [5, 1, 0, 3, 1]);
+    assert_eq!(inspector.edit_and_retry(&ids[0], &args).await.unwrap(), Edited::Repushed);
+    assert_eq!(inspector.reschedule_in(&enqueued, AGE).await.unwrap(), Rescheduled::Scheduled);
+    assert_eq!(inspector.reschedule_in(&enqueued, Duration::ZERO).await.unwrap(), Rescheduled::Scheduled);
+    assert_eq!(counts(&batch).await, [5, 2, 0, 3, 0]);
+    assert!(inspector.retry(&ids[1]).await.unwrap());
+    assert_eq!(inspector.retry_all(&Filter::default()).await.unwrap(), 2);
+    assert_eq!(counts(&batch).await, [5, 5, 0, 0, 0]);
+    world.broker.promote(State::Scheduled, &["default".to_owned()]).await.unwrap();
+    assert_eq!(names(&play(&world).await), ["a", "a", "a", "a", "edited", "success"]);
+    assert_eq!(counts(&batch).await, [5, 0, 5, 0, 0]);
+    // The error branch of a chain comes with an end by hand, too, once.
+    let chain = Chain::new().then_with(job("a"), later()).then(job("b")).catch(job("catch"));
+    let id = world.client.push_chain(chain).await.unwrap();
+    assert_eq!(inspector.cancel(&id).await.unwrap(), Ending::Ended);
+    assert_eq!(names(&play(&world).await), ["catch"]);
+    assert!(inspector.retry(&id).await.unwrap());
+    assert_eq!(inspector.kill(&id).await.unwrap(), Ending::Ended);
+    assert!(play(&world).await.is_empty());
+}
+
 pub(super) async fn an_envelope_that_cannot_be_read_counts_in_its_batch(store: &Store) {
     let world = store.world().await;
     let batch = world.client.batch().on_complete(job("complete")).push_all([job("a")]).await.unwrap();
@@ -80,6 +128,11 @@ pub(super) async fn an_envelope_that_cannot_be_read_counts_in_its_batch(store: &
     assert_eq!(counts(&batch).await, [2, 1, 1, 0, 0]);
     assert_eq!(names(&play(&world).await), ["complete"]);
     assert_eq!(counts(&batch).await, [2, 0, 1, 1, 0]);
+}
+
+async fn failed(batch: &Batch) -> u64 {
+    let [_, _, _, dead, cancelled] = counts(batch).await;
+    dead + cancelled
 }
 
 /// SplitMix64.
@@ -108,7 +161,7 @@ async fn any_walk_ends_right(store: &Store, mut seed: u64) {
     for _ in 0..60 {
         let consumer = [A, B][random(&mut seed, 2)];
         let any = random(&mut seed, 1000);
-        match random(&mut seed, 9) {
+        match random(&mut seed, 12) {
             0 | 1 => ids.push(batch.push(job("a")).await.unwrap()),
             2 => {
                 // Callbacks that have come are left for the end.
@@ -134,6 +187,16 @@ async fn any_walk_ends_right(store: &Store, mut seed: u64) {
                 inspector.retry(&ids[any % ids.len()]).await.unwrap();
             }
             8 if !ids.is_empty() => {
+                inspector.cancel(&ids[any % ids.len()]).await.unwrap();
+            }
+            9 if !ids.is_empty() => {
+                has_died |= inspector.kill(&ids[any % ids.len()]).await.unwrap() == Ending::Ended;
+            }
+            10 if !ids.is_empty() => {
+                inspector.reschedule_in(&ids[any % ids.len()], Duration::ZERO).await.unwrap();
+                world.broker.promote(State::Scheduled, &["default".to_owned()]).await.unwrap();
+            }
+            11 if !ids.is_empty() => {
                 let id = &ids[any % ids.len()];
                 removed += u32::from(inspector.remove(id).await.unwrap() == Some(true));
             }
@@ -143,15 +206,16 @@ async fn any_walk_ends_right(store: &Store, mut seed: u64) {
     }
     batch.close().await.unwrap();
     world.recover(&[A, B]).await;
+    world.broker.promote(State::Scheduled, &["default".to_owned()]).await.unwrap();
     let mut seen = play(&world).await;
-    // Those that died in the meantime are tried again until none is dead; those that were removed are gone.
-    while status(&batch).await.dead > 0 {
-        let before = status(&batch).await.dead;
+    // Those that failed in the meantime are tried again until all have succeeded; those that were removed are gone.
+    while failed(&batch).await > 0 {
+        let before = failed(&batch).await;
         for id in &ids {
             inspector.retry(id).await.unwrap();
         }
         seen.extend(play(&world).await);
-        if status(&batch).await.dead >= before {
+        if failed(&batch).await >= before {
             break;
         }
     }

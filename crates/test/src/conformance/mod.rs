@@ -172,6 +172,7 @@ pub const CASES: &[Case] = cases! {
     count:
         a_job_of_a_batch_counts_once_whoever_dies
         every_way_to_end_counts_in_a_batch
+        ends_and_returns_by_hand_count_in_a_batch
         an_envelope_that_cannot_be_read_counts_in_its_batch
         whatever_happens_to_its_jobs_a_batch_counts_them_and_calls_back_once;
     nesting:
