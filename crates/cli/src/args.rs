@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
+use windlass::Unique;
 
 /// Durable background jobs with no server to install.
 #[derive(Debug, Parser)]
@@ -96,6 +97,18 @@ pub enum JobCommand {
         /// An enqueue key: pushing again with the same key within 24 hours pushes nothing
         #[arg(long)]
         key: Option<String>,
+        /// One of equal jobs is enough: until the first has started, until it is done, for ever, or for a while
+        #[arg(long, value_name = "started|done|ever|DURATION", value_parser = parse_unique, conflicts_with = "key")]
+        unique: Option<Unique>,
+        /// With --unique: equal is what has the same key, rather than the same arguments
+        #[arg(long, value_name = "KEY", requires = "unique")]
+        unique_key: Option<String>,
+        /// With --unique: the later job replaces one that waits
+        #[arg(long, requires = "unique")]
+        replace: bool,
+        /// Discard the job if it has not begun within this time
+        #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+        expires_in: Option<Duration>,
     },
     /// Show one job
     Show {
@@ -263,6 +276,18 @@ pub struct BenchJobsArgs {
     pub durability: String,
 }
 
+/// For how long a job is unique.
+fn parse_unique(text: &str) -> Result<Unique, String> {
+    Ok(match text {
+        "started" => Unique::until_started(),
+        "done" => Unique::until_done(),
+        "ever" => Unique::forever(),
+        window => Unique::window(
+            parse_duration(window).map_err(|problem| format!("not started, done or ever, and {problem}"))?,
+        ),
+    })
+}
+
 /// A whole number with a unit: ms, s, m, h or d.
 fn parse_duration(text: &str) -> Result<Duration, String> {
     let split = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
@@ -288,6 +313,13 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Args::command().debug_assert();
+    }
+
+    #[test]
+    fn uniqueness_has_an_end() {
+        assert_eq!(parse_unique("done"), Ok(Unique::until_done()));
+        assert_eq!(parse_unique("5m"), Ok(Unique::window(Duration::from_secs(300))));
+        assert!(parse_unique("soon").is_err());
     }
 
     #[test]

@@ -43,6 +43,8 @@ fn a_wrong_command_line_says_what_to_do() {
         (&["job", "push", "mail", "--args", "{oops"], 2, "--args is no JSON"),
         (&["job", "push", "mail", "--in", "5"], 2, "5m"),
         (&["job", "ls", "--state", "sleeping"], 2, "unknown state `sleeping`"),
+        (&["job", "push", "mail", "--unique", "soon"], 2, "not started, done or ever"),
+        (&["job", "push", "mail", "--replace"], 2, "--unique"),
         (&["job", "retry"], 2, "<ID>"),
         (&["job", "retry", "--kind", "mail"], 2, "Usage"),
         (&["job", "edit", "default/1-1", "--args", "{oops"], 2, "--args is no JSON"),
@@ -149,6 +151,16 @@ fn a_job_is_pushed_looked_at_moved_and_removed() {
     assert_eq!(
         run(&["job", "push", "mail", "--key", "once"]),
         run(&["job", "push", "mail", "--key", "once"])
+    );
+    let unique = |args: &'static str| {
+        ["job", "push", "report", "--unique", "done", "--unique-key", "r", "--replace", "--args", args]
+    };
+    let first = run(&unique("1"));
+    assert_eq!(run(&unique("2")), first);
+    assert!(run(&["job", "show", &first]).contains(r#""args":2"#));
+    assert_eq!(
+        run(&["job", "push", "report", "--unique", "1h"]),
+        run(&["job", "push", "report", "--unique", "1h"])
     );
     let shown: serde_json::Value = serde_json::from_str(&run(&["--json", "job", "show", &id])).expect("JSON");
     assert_eq!(shown["state"], "enqueued");

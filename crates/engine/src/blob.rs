@@ -150,3 +150,23 @@ impl std::fmt::Debug for Blob {
         write!(f, "b\"{}\"", self.escape_ascii())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clone_stays_what_it_was_in_every_form() {
+        for length in [0, INLINE_MAX, INLINE_MAX + 1, LARGE_MIN - 1, LARGE_MIN, 3 * LARGE_MIN] {
+            let mut blob = Blob::from(vec![b'a'; length]);
+            let clone = blob.clone();
+            blob.edit(|bytes| bytes.extend_from_slice(&[b'b'; LARGE_MIN]));
+            blob[0] = b'c';
+            assert_eq!(blob.len(), length + LARGE_MIN);
+            assert_eq!(clone, Blob::from(&vec![b'a'; length][..]));
+            blob.edit(|bytes| bytes.truncate(length));
+            let inline = if length > INLINE_MAX { length } else { 0 };
+            assert_eq!((blob.len(), blob.heap_bytes()), (length, inline));
+        }
+    }
+}

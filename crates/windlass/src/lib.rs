@@ -39,8 +39,9 @@
 //! # Modules, in reading order
 //!
 //! `keys`, `id`, `envelope`, `state`: what is stored. `broker` and its scripts: the moves, each atomic.
-//! `job`, `failure`, `retry`, `context`, `cron` (a feature, on by default): what a user writes. `client`, `inspector`: what pushes and looks.
-//! `flow`: jobs that follow on others. `worker`, `service`: what runs jobs. `docs/protocol.md` tells all that another language needs.
+//! `job`, `failure`, `retry`, `unique`, `context`, `cron` (a feature): what a user writes. `client`, `inspector`: what
+//! pushes and looks. `flow`: jobs that follow on others. `worker`, `service`: what runs jobs. `docs/protocol.md` tells
+//! all that another language needs.
 
 pub mod broker;
 mod client;

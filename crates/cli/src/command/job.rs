@@ -13,7 +13,7 @@ use crate::settings::Store;
 
 pub async fn run(command: JobCommand, store: &Store) -> Result<()> {
     match command {
-        JobCommand::Push { kind, queue, args, delay, key } => {
+        JobCommand::Push { kind, queue, args, delay, key, unique, unique_key, replace, expires_in } => {
             let args = parse_args(args)?;
             let mut options = Push::new().queue(queue);
             if let Some(delay) = delay {
@@ -21,6 +21,15 @@ pub async fn run(command: JobCommand, store: &Store) -> Result<()> {
             }
             if let Some(key) = key {
                 options = options.key(key);
+            }
+            if let Some(mut unique) = unique {
+                if let Some(key) = unique_key {
+                    unique = unique.by_key(key);
+                }
+                options = options.unique(if replace { unique.replace() } else { unique });
+            }
+            if let Some(time) = expires_in {
+                options = options.expires_in(time);
             }
             let id = client(store).await?.push_raw(&kind, &args, options).await?;
             done(store, id.as_str(), &json!({ "id": id.as_str() }))

@@ -8,8 +8,10 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use tempfile::tempdir;
+use windlass_db::Config;
 
-use crate::store::{assert_same, content, last_file, ok, open};
+use crate::fault::TestDisk;
+use crate::store::{assert_same, content, last_file, ok, open, open_on};
 
 /// A redis-server on a directory; stopped in order when it goes.
 struct Server {
@@ -175,4 +177,27 @@ fn we_start_on_a_directory_that_redis_wrote() {
         matches!(error, windlass_db::Error::Damaged { offset, .. } if offset == length as u64),
         "{error}"
     );
+}
+
+#[test]
+fn redis_starts_on_what_a_rewrite_that_was_given_up_left() {
+    let directory = tempdir().unwrap();
+    let disk = TestDisk::default();
+    let (database, _) = open_on(directory.path(), &disk, Config::default());
+    let session = database.session("test");
+    ok(&session, "SET text before");
+    database.compact().unwrap();
+    ok(&session, "SET counter 1");
+    disk.fill_for_base();
+    database.compact().unwrap_err();
+    ok(&session, "SELECT 3");
+    ok(&session, "SET elsewhere 2");
+    drop((session, database));
+    let folder = directory.path().join("appendonlydir");
+    let manifest = fs::read_to_string(folder.join("appendonly.aof.manifest")).unwrap();
+    assert_eq!(manifest.lines().filter(|line| line.ends_with(" type i")).count(), 2, "{manifest}");
+
+    let Some(server) = Server::start(directory.path()) else { return };
+    let seen = server.ask("GET text\r\nGET counter\r\nSELECT 3\r\nGET elsewhere");
+    assert_eq!(seen, "$6\r\nbefore\r\n$1\r\n1\r\n+OK\r\n$1\r\n2\r\n+OK\r\n");
 }

@@ -123,6 +123,34 @@ pub(super) async fn a_job_that_succeeds_in_spite_of_its_cancel_is_completed(stor
     assert_eq!(worker.stop().await.completed, 1);
 }
 
+pub(super) async fn a_cancelled_job_that_a_worker_has_not_begun_does_not_run(store: &Store) {
+    let world = store.world().await;
+    let inspector = world.client.inspector();
+    let ids = world.push_numbers(3).await;
+    let (sender, mut begun) = tokio::sync::mpsc::unbounded_channel();
+    let run = move |args: Box<serde_json::value::RawValue>, context: Context| {
+        sender.send(args.get().to_owned()).ok();
+        async move {
+            if args.get() != "0" {
+                context.cancelled().await;
+            }
+            Ok(json("null"))
+        }
+    };
+    // The first has ended when more are taken: one that runs, and one that is to run after it.
+    let worker = world.worker().concurrency(1).register_raw("k", Retry::Never, run);
+    let worker = Beside::start(worker);
+    world.until(&ids[2], State::Active).await;
+    assert_eq!(inspector.cancel(&ids[2]).await.unwrap(), Ending::Asked);
+    // Requests are heard in their order, so that the last one is known before the second ends.
+    assert_eq!(inspector.cancel(&ids[1]).await.unwrap(), Ending::Asked);
+    assert_eq!(world.until(&ids[2], State::Cancelled).await.history.reason.as_deref(), Some("cancelled"));
+    assert_eq!(worker.stop().await.completed, 2);
+    let mut ran = Vec::new();
+    begun.recv_many(&mut ran, 9).await;
+    assert_eq!(ran, ["0", "1"]);
+}
+
 pub(super) async fn a_cancel_reaches_whoever_takes_over_from_a_dead_worker(store: &Store) {
     let world = store.world().await;
     let id = world.push("k", "1", Push::new()).await;

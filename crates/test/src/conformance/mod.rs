@@ -82,6 +82,7 @@ pub const CASES: &[Case] = cases! {
         the_token_of_a_cancelled_job_fires_and_its_failure_is_final
         a_blocking_job_sees_that_it_is_cancelled
         a_job_that_succeeds_in_spite_of_its_cancel_is_completed
+        a_cancelled_job_that_a_worker_has_not_begun_does_not_run
         a_cancel_reaches_whoever_takes_over_from_a_dead_worker
         whoever_waits_for_a_cancelled_job_is_told
         the_cancelled_are_bounded

@@ -158,9 +158,9 @@ impl Broker {
             match cron.overlaps() {
                 Overlap::Allow => call.arg("-").arg(""),
                 Overlap::Skip => {
-                    let last = progress.last_job();
-                    let last = last.as_ref();
-                    call.arg(last.map_or("", JobId::as_str)).arg(last.map_or("", JobId::entry))
+                    let entry = progress.last_job();
+                    call.arg(progress.last_id.as_deref().unwrap_or_default());
+                    call.arg(entry.as_ref().map_or("", JobId::entry))
                 }
             };
             call.arg(envelopes);

@@ -15,7 +15,7 @@ use crate::state::State;
 pub(crate) const CANCEL_STANDS: std::time::Duration = std::time::Duration::from_secs(600);
 
 /// How many requests to stop may stand in a namespace; the oldest give way.
-const CANCELS_MAX: usize = 10_000;
+pub(crate) const CANCELS_MAX: usize = 10_000;
 
 /// Most requests that one call reads.
 const CANCELS_PAGE: usize = 500;

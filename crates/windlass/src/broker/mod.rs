@@ -31,7 +31,7 @@ pub use fail::Fail;
 pub(crate) use flow::BatchPush;
 pub use flow::Settle;
 pub use lease::{Held, Recovered};
-pub(crate) use manage::CANCEL_STANDS;
+pub(crate) use manage::{CANCEL_STANDS, CANCELS_MAX};
 pub use manage::{Edited, Ending, Filter, Rescheduled};
 pub use progress::Note;
 pub(crate) use push::ms;

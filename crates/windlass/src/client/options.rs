@@ -149,10 +149,12 @@ impl Push {
     #[cfg(feature = "cron")]
     pub(crate) fn only_of_one_push(&self) -> Option<&'static str> {
         let given = [
-            ("delay or at", self.due.is_some()),
+            ("delay, at or debounce", self.due.is_some()),
             ("key", self.key.is_some()),
             ("key_ttl", self.key_ttl.is_some()),
-            ("expires_at", self.expires.is_some()),
+            // The script that fires an entry heeds no locks; the entry's overlap policy is for that.
+            ("unique", self.unique.is_some()),
+            ("expires_at or expires_in", self.expires.is_some()),
             ("deadline", self.deadline.is_some()),
         ];
         given.into_iter().find(|(_, is_given)| *is_given).map(|(option, _)| option)

@@ -177,7 +177,8 @@ impl Cron {
     /// The job that is pushed each time.
     ///
     /// # Errors
-    /// [`Error::Cron`] when an option holds for a single push only (a delay, a time, a key), [`Error::Name`]
+    /// [`Error::Cron`] when an option holds for a single push only (a delay, a time, a key, a lock; see
+    /// [`overlap`](Self::overlap) for one job at a time), [`Error::Name`]
     /// when a name cannot be part of a key, [`Error::Json`] when the job cannot be written.
     pub fn job<Style, J: Pushable<Style>>(self, job: &J, options: Push) -> Result<Self> {
         let envelope = envelope_of(job, &options);
@@ -293,6 +294,7 @@ mod tests {
         assert_eq!(field_of(raw(Push::new().queue("a b"))), "queue");
         assert_eq!(field_of(raw(Push::new().delay(Duration::from_secs(1)))), "job");
         assert_eq!(field_of(raw(Push::new().key("k"))), "job");
+        assert_eq!(field_of(raw(Push::new().unique(crate::Unique::until_done()))), "job");
         assert_eq!(field_of(raw(Push::new().expires_at(now))), "job");
         assert_eq!(field_of(raw(Push::new().deadline(now))), "job");
         assert_eq!(field_of(raw(Push::new().meta("cron", 1))), "meta");

@@ -111,6 +111,9 @@ mod tests {
         assert_eq!(five(CatchUp::All(2)), Plan { runs: all[1..].to_vec(), has_missed: true, next });
         assert_eq!(five(CatchUp::All(3)), Plan { runs: all.clone(), has_missed: false, next });
         assert_eq!(five(CatchUp::All(9)), Plan { runs: all.clone(), has_missed: false, next });
+        // What is left when somebody ended between two calls of a catching up is the same as without.
+        let rest = cron("*/5 * * * *", CatchUp::All(3)).plan(DUE + 5 * MINUTE, now);
+        assert_eq!(rest, Plan { runs: all[1..].to_vec(), has_missed: false, next });
         // The newest is on time, the others are not.
         assert_eq!(five(CatchUp::Skip), Plan { runs: all[2..].to_vec(), has_missed: true, next });
         let late = cron("*/5 * * * *", CatchUp::Skip).plan(DUE, now + MINUTE);

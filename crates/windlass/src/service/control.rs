@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::broker::CANCEL_STANDS;
+use crate::broker::{CANCEL_STANDS, CANCELS_MAX};
 use crate::error::Result;
 use crate::worker::{Duty, EntryKey};
 
@@ -33,7 +33,12 @@ pub(crate) async fn cancel_all(duty: Rc<Duty>) {
             heard.since = heard.since.max(at);
             heard.requests.extend(key.map(|key| (key, now)));
         }
-        heard.requests.retain(|_, read_at| now - *read_at < CANCEL_STANDS);
+        let is_full = heard.requests.len() > CANCELS_MAX;
+        heard.requests.retain(|_, read_at| match is_full {
+            // One reading brings no more than stand in the store, so that what is kept is bounded, too.
+            true => *read_at == now,
+            false => now - *read_at < CANCEL_STANDS,
+        });
         if !heard.requests.is_empty() {
             duty.shared.hand().cancel(|key| heard.requests.contains_key(key));
         }

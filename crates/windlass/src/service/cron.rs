@@ -34,6 +34,7 @@ pub(crate) async fn fire_all(duty: Rc<Duty>) {
 async fn fire(duty: &Duty, told: &RefCell<HashSet<String>>) -> Result<Option<Duration>> {
     // Entries that cannot be used here stay due, for a worker that can.
     let mut passed = 0;
+    let mut stale = HashSet::new();
     loop {
         let found = duty.broker.due_crons(passed).await?;
         if found.due.is_empty() {
@@ -47,6 +48,10 @@ async fn fire(duty: &Duty, told: &RefCell<HashSet<String>>) -> Result<Option<Dur
             }
             let fired = duty.broker.fire_cron(due, found.now_ms).await?;
             let name = || due.name().to_owned();
+            // Others fire as well. What stays due all the same is passed over, so that this ends.
+            if fired.is_stale && !stale.insert(name()) {
+                passed += 1;
+            }
             if fired.overlaps {
                 duty.emit(Event::CronOverlapped { name: name() });
             } else if fired.has_missed && !fired.is_stale {
