@@ -37,13 +37,18 @@ fn give_up(duty: &Duty) {
     let all = duty.shared.hand().all_held();
     for (queue, held) in all {
         for held in held {
-            if duty.shared.hand().lose(&HoldKey { queue, held }) {
-                let name = &*duty.shared.queues[queue];
-                duty.emit(Event::LeaseLost { id: JobId::of_entry(name, held.entry) });
-            }
+            lose(duty, HoldKey { queue, held });
         }
     }
-    duty.shared.look_again();
+}
+
+/// Lets a job go whose lease is lost, and tells of it unless it has ended by itself.
+fn lose(duty: &Duty, key: HoldKey) {
+    if duty.shared.hand().lose(&key) {
+        duty.shared.look_again();
+        let id = JobId::of_entry(&duty.shared.queues[key.queue], key.held.entry);
+        duty.emit(Event::LeaseLost { id });
+    }
 }
 
 /// Renews every lease, then beats: a fresh beat says that all renewals before it were made.
@@ -54,11 +59,7 @@ async fn renew(duty: &Duty) -> Result<()> {
             let name = &*duty.shared.queues[queue];
             let lost = duty.broker.renew(name, &duty.shared.worker, some).await?;
             for held in lost {
-                let key = HoldKey { queue, held };
-                if duty.shared.hand().lose(&key) {
-                    duty.shared.look_again();
-                    duty.emit(Event::LeaseLost { id: JobId::of_entry(name, held.entry) });
-                }
+                lose(duty, HoldKey { queue, held });
             }
         }
     }

@@ -109,7 +109,7 @@ impl Shared {
     pub(super) async fn exchange(&self, plan: Plan) {
         let order = self.order.draw();
         let held: Vec<Held> = plan.finishes.iter().map(|finish| finish.held).collect();
-        let extras: Vec<Extra> = plan.finishes.iter().filter_map(|finish| finish.extra.clone()).collect();
+        let extras: Vec<Extra> = plan.finishes.into_iter().filter_map(|finish| finish.extra).collect();
         let queue = &*self.queues[plan.queue];
         let ended = (!held.is_empty()).then_some(Ended { queue, held: &held, extras: &extras });
         let queues: Vec<&str> = match plan.count > 0 || plan.mark.is_some() {
