@@ -10,6 +10,14 @@ fn windlass(folder: &Path, args: &[&str]) -> Output {
     command(folder, args).output().expect("the command runs")
 }
 
+/// What a run that must succeed prints.
+fn succeed(folder: &Path, args: &[&str]) -> String {
+    let output = windlass(folder, args);
+    assert_eq!(code(&output), 0, "{args:?}: {}", stderr(&output));
+    assert_eq!(stderr(&output), "", "{args:?}");
+    stdout(&output).trim().to_owned()
+}
+
 fn command(folder: &Path, args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_windlass"));
     command.current_dir(folder).args(args).env_remove("WINDLASS_URL").env_remove("REDIS_URL");
@@ -140,12 +148,7 @@ fn flags_win_over_environment_over_file() {
 #[test]
 fn a_job_is_pushed_looked_at_moved_and_removed() {
     let folder = tempfile::tempdir().expect("a folder");
-    let run = |args: &[&str]| {
-        let output = windlass(folder.path(), args);
-        assert_eq!(code(&output), 0, "{args:?}: {}", stderr(&output));
-        assert_eq!(stderr(&output), "", "{args:?}");
-        stdout(&output).trim().to_owned()
-    };
+    let run = |args: &[&str]| succeed(folder.path(), args);
     let id = run(&["job", "push", "mail", "--queue", "letters", "--args", "{\"to\":\"ann\"}"]);
     assert!(id.starts_with("letters/"), "{id}");
     assert_eq!(
@@ -191,12 +194,7 @@ fn a_job_is_pushed_looked_at_moved_and_removed() {
 #[test]
 fn a_cron_entry_is_added_listed_paused_run_and_removed() {
     let folder = tempfile::tempdir().expect("a folder");
-    let run = |args: &[&str]| {
-        let output = windlass(folder.path(), args);
-        assert_eq!(code(&output), 0, "{args:?}: {}", stderr(&output));
-        assert_eq!(stderr(&output), "", "{args:?}");
-        stdout(&output).trim().to_owned()
-    };
+    let run = |args: &[&str]| succeed(folder.path(), args);
     assert_eq!(run(&["cron", "ls"]), "no cron entries in the namespace default of windlass-data");
     let add = [
         "cron",

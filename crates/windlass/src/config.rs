@@ -85,6 +85,12 @@ impl Config {
         }
         if problems.is_empty() { Ok(()) } else { Err(Error::Config(problems)) }
     }
+
+    /// Checks that what is stored of `kind` is within [`max_payload`](Self::max_payload).
+    pub(crate) fn check_payload(&self, kind: &str, size: usize) -> Result<()> {
+        let limit = self.max_payload;
+        if size > limit { Err(Error::Payload { kind: kind.to_owned(), size, limit }) } else { Ok(()) }
+    }
 }
 
 #[cfg(test)]

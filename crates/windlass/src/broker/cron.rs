@@ -8,6 +8,7 @@ use super::script::{
     CRON_DUE, CRON_FIRE, CRON_LIST, CRON_PAUSE, CRON_PUT, CRON_REMOVE, CRON_RESUME, CRON_RUN,
 };
 use super::{BATCH_BYTES_MAX, Broker, array, bytes, int, text};
+use crate::config::Config;
 use crate::cron::{Cron, Entry, Overlap};
 use crate::error::{Error, Result};
 use crate::id::JobId;
@@ -82,15 +83,12 @@ impl Broker {
     /// Adds an entry, or changes the one of its name. Answers whether anything changed.
     ///
     /// # Errors
-    /// When the entry has no job, a job larger than `max_payload`, or no time left, when there are
+    /// When the entry has no job, a job larger than `config.max_payload`, or no time left, when there are
     /// [`CRONS_MAX`] entries, or when the store fails; repeating the call is safe.
-    pub async fn put_cron(&self, cron: &Cron, max_payload: usize) -> Result<bool> {
+    pub async fn put_cron(&self, cron: &Cron, config: &Config) -> Result<bool> {
         let (definition, queue) = (cron.to_definition()?, cron.queue()?);
         let now = self.now_ms().await?;
-        let size = cron.envelope(Some(now))?.len();
-        if size > max_payload {
-            return Err(Error::Payload { kind: cron.name().to_owned(), size, limit: max_payload });
-        }
+        config.check_payload(cron.name(), cron.envelope(Some(now))?.len())?;
         let (next, moment) = first(cron, now)?;
         let keys = [self.keys.cron(), self.keys.cron_next(), self.keys.seq(), self.keys.queues()];
         let mut call = CRON_PUT.call(&keys);

@@ -319,10 +319,7 @@ impl Client {
             envelope.unique = unique.ends_with_job().then(|| lock.clone());
         }
         let bytes = envelope.to_bytes()?;
-        let limit = self.inner.config.max_payload;
-        if bytes.len() > limit {
-            return Err(Error::Payload { kind: envelope.kind.to_string(), size: bytes.len(), limit });
-        }
+        self.inner.config.check_payload(&envelope.kind, bytes.len())?;
         Ok(Encoded { bytes, lock })
     }
 }

@@ -77,7 +77,7 @@ impl Crontab {
     /// [`Error::Payload`](crate::Error::Payload) when its job is too large, or when the store fails; repeating
     /// the call is safe.
     pub async fn put(&self, cron: &Cron) -> Result<bool> {
-        self.client.broker().put_cron(cron, self.client.config().max_payload).await
+        self.client.broker().put_cron(cron, self.client.config()).await
     }
 
     /// Every entry, by name.

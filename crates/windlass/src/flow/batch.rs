@@ -132,10 +132,7 @@ impl Batch {
     pub async fn push_chain(&self, chain: Chain) -> Result<JobId> {
         let (first, options) = chain.into_first(Some(&self.id))?;
         check_fit(&options)?;
-        let (kind, limit) = ("a chain", self.client.config().max_payload);
-        if first.job.len() > limit {
-            return Err(Error::Payload { kind: kind.into(), size: first.job.len(), limit });
-        }
+        self.client.config().check_payload("a chain", first.job.len())?;
         let jobs = [first.job.as_bytes()];
         let push = BatchPush { jobs: &jobs, due: options.due, ..self.push_of(&first.queue) };
         self.call(push).await?.pop().ok_or(Error::Answer("batch_push gave no id"))

@@ -141,11 +141,8 @@ impl BatchBuilder {
         if let Some(problem) = self.problem {
             return Err(problem);
         }
-        let limit = self.client.config().max_payload;
-        let size: usize = self.fields.iter().map(|(_, value)| value.len()).sum();
-        if size > limit {
-            return Err(Error::Payload { kind: "a batch's callbacks".into(), size, limit });
-        }
+        let size = self.fields.iter().map(|(_, value)| value.len()).sum();
+        self.client.config().check_payload("a batch's callbacks", size)?;
         let wait = self.client.config().ended_age.max(self.keep);
         self.fields.push(("keep", ms(self.keep).max(1).to_string().into_bytes()));
         self.fields.push(("wait", ms(wait).max(1).to_string().into_bytes()));

@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use super::{Inspector, config};
 use crate::broker::{Due, Edited, Ending, Filter, Rescheduled};
 use crate::client::epoch_ms;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::id::JobId;
 
 /// How often an edit begins anew when somebody else changes the job meanwhile.
@@ -139,10 +139,7 @@ impl Inspector {
             let mut fields: BTreeMap<String, &RawValue> = serde_json::from_slice(&job.envelope)?;
             fields.insert("args".into(), args);
             let new = serde_json::to_vec(&fields)?;
-            let limit = self.client.config().max_payload;
-            if new.len() > limit {
-                return Err(Error::Payload { kind: job.kind, size: new.len(), limit });
-            }
+            self.client.config().check_payload(&job.kind, new.len())?;
             if let Some(edited) = self.client.broker().edit(id, &job.envelope, &new, is_due).await? {
                 return Ok(edited);
             }
