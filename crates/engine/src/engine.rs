@@ -80,7 +80,7 @@ impl Engine {
         if let Some(mut session) = self.state.sessions.remove(&id).flatten() {
             self.state.waits.remove(id);
             self.state.unwatch(&mut session);
-            command::pubsub::unsubscribe_all(&mut self.state.pubsub, &mut session);
+            self.state.pubsub.unsubscribe_all(&mut session);
         }
     }
 
@@ -228,11 +228,10 @@ impl Engine {
 
     /// Checks that a command exists, is well-formed and may run now.
     fn admit(&self, session: &Session, args: Args<'_>) -> Result<&'static Command, Error> {
-        let Some(name) = args.get(0) else { return Err(Error::new("ERR empty command")) };
-        let command = command::find(name).ok_or_else(|| command::unknown(args))?;
-        if !command.accepts(args.len()) {
-            return Err(Error::arity(command.name));
+        if args.len() == 0 {
+            return Err(Error::new("ERR empty command"));
         }
+        let command = command::resolve(args)?;
         if !session.is_authenticated && !command.flags.has(Flags::NO_AUTH) {
             return Err(Error::NO_AUTH);
         }

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use windlass_resp::Protocol;
 
 use crate::blob::Blob;
+use crate::pubsub::Kind;
 use crate::time::Time;
 
 /// Names a session of an engine; never used twice.
@@ -18,6 +19,8 @@ pub struct Session {
     pub db: usize,
     pub protocol: Protocol,
     pub is_authenticated: bool,
+    /// True for the session that stands for the caller in a script.
+    pub is_script: bool,
     pub address: String,
     pub name: Blob,
     pub library: Blob,
@@ -29,8 +32,9 @@ pub struct Session {
     pub watched: Vec<(usize, Blob)>,
     /// Set when a watched key changed: EXEC then answers nil.
     pub is_watch_broken: bool,
-    pub channels: BTreeSet<Blob>,
-    pub patterns: BTreeSet<Blob>,
+    channels: BTreeSet<Blob>,
+    patterns: BTreeSet<Blob>,
+    shards: BTreeSet<Blob>,
 }
 
 /// The commands queued since MULTI.
@@ -48,6 +52,7 @@ impl Session {
             db: 0,
             protocol: Protocol::Resp2,
             is_authenticated,
+            is_script: false,
             address: address.to_owned(),
             name: Blob::default(),
             library: Blob::default(),
@@ -60,11 +65,30 @@ impl Session {
             is_watch_broken: false,
             channels: BTreeSet::new(),
             patterns: BTreeSet::new(),
+            shards: BTreeSet::new(),
         }
     }
 
     /// True when the session may receive messages of channels.
     pub fn is_subscribed(&self) -> bool {
-        !(self.channels.is_empty() && self.patterns.is_empty())
+        !(self.channels.is_empty() && self.patterns.is_empty() && self.shards.is_empty())
+    }
+
+    /// What the session listens to.
+    pub fn subscriptions(&self, kind: Kind) -> &BTreeSet<Blob> {
+        match kind {
+            Kind::Channel => &self.channels,
+            Kind::Pattern => &self.patterns,
+            Kind::Shard => &self.shards,
+        }
+    }
+
+    /// What the session listens to, to be changed together with who listens.
+    pub fn subscriptions_mut(&mut self, kind: Kind) -> &mut BTreeSet<Blob> {
+        match kind {
+            Kind::Channel => &mut self.channels,
+            Kind::Pattern => &mut self.patterns,
+            Kind::Shard => &mut self.shards,
+        }
     }
 }

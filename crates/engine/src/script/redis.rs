@@ -130,6 +130,7 @@ impl Scene {
     /// Checks that a command exists, is well-formed and may run in this script.
     fn admit(&self, args: Args<'_>) -> Result<(&'static Command, command::Body)> {
         let command = command::find(args[0])
+            .and_then(|command| command.descend(args).ok())
             .ok_or_else(|| Error::new("ERR Unknown Redis command called from script"))?;
         if !command.accepts(args.len()) {
             return Err(Error::new("ERR Wrong number of args calling Redis command from script"));
@@ -138,8 +139,8 @@ impl Scene {
         if command.flags.has(Flags::NO_SCRIPT) {
             return Err(not_allowed());
         }
-        // A message changes nothing here, but Redis sends it to replicas and so counts it as a write.
-        let is_write = command.flags.has(Flags::WRITE) || command.name == "publish";
+        // Redis sends a message to replicas and so counts it as a write.
+        let is_write = command.flags.has(Flags::WRITE) || command.flags.has(Flags::MAY_REPLICATE);
         if self.is_read_only && is_write {
             return Err(Error::new("ERR Write commands are not allowed from read-only scripts."));
         }

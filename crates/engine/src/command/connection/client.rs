@@ -2,66 +2,100 @@
 
 use windlass_resp::{Protocol, Value};
 
+use super::GROUP;
 use crate::args::Args;
 use crate::blob::Blob;
-use crate::command::Answer;
-use crate::command::container::{Subcommand, dispatch};
+use crate::command::{Answer, Command, Keys};
 use crate::engine::Message;
 use crate::error::{Error, Result};
+use crate::pubsub::Kind as Subscription;
 use crate::session::{Session, SessionId};
 use crate::state::Call;
 
-const SUBCOMMANDS: &[Subcommand] = &[
-    Subcommand { name: "getname", arity: 2, usage: "", summary: "The connection's name.", run: getname },
-    Subcommand { name: "id", arity: 2, usage: "", summary: "The connection's number.", run: id },
-    Subcommand {
-        name: "info",
-        arity: 2,
-        usage: "",
-        summary: "What LIST shows of this connection.",
-        run: info,
-    },
-    Subcommand {
-        name: "kill",
-        arity: -3,
-        usage: "<ip:port> | [ID <id>] [ADDR <ip:port>] [TYPE <type>] [USER <name>] [SKIPME yes|no]",
-        summary: "Close connections.",
-        run: kill,
-    },
-    Subcommand {
-        name: "list",
-        arity: -2,
-        usage: "[TYPE normal|pubsub|master|replica | ID <id> [<id> ...]]",
-        summary: "A line for each connection.",
-        run: list,
-    },
-    Subcommand {
-        name: "no-evict",
-        arity: 3,
-        usage: "ON|OFF",
-        summary: "Accepted; no connection is ever closed for memory.",
-        run: no_evict,
-    },
-    Subcommand {
-        name: "setinfo",
-        arity: 4,
-        usage: "LIB-NAME|LIB-VER <text>",
-        summary: "Tell which library the client uses.",
-        run: setinfo,
-    },
-    Subcommand { name: "setname", arity: 3, usage: "<name>", summary: "Name the connection.", run: setname },
-    Subcommand {
-        name: "unblock",
-        arity: -3,
-        usage: "<id> [TIMEOUT|ERROR]",
-        summary: "End another connection's wait.",
-        run: unblock,
-    },
+pub const SUBCOMMANDS: &[Command] = &[
+    GROUP.sub(
+        "client|getname",
+        2,
+        flags![NO_SCRIPT, LOADING, STALE],
+        Keys::None,
+        "",
+        "The connection's name.",
+        getname,
+    ),
+    GROUP.help("client|help"),
+    GROUP.sub(
+        "client|id",
+        2,
+        flags![NO_SCRIPT, LOADING, STALE],
+        Keys::None,
+        "",
+        "The connection's number.",
+        id,
+    ),
+    GROUP.sub(
+        "client|info",
+        2,
+        flags![NO_SCRIPT, LOADING, STALE],
+        Keys::None,
+        "",
+        "What LIST shows of this connection.",
+        info,
+    ),
+    GROUP.sub(
+        "client|kill",
+        -3,
+        flags![ADMIN, NO_SCRIPT, LOADING, STALE],
+        Keys::None,
+        "<ip:port> | [ID <id>] [ADDR <ip:port>] [TYPE <type>] [USER <name>] [SKIPME yes|no]",
+        "Close connections.",
+        kill,
+    ),
+    GROUP.sub(
+        "client|list",
+        -2,
+        flags![ADMIN, NO_SCRIPT, LOADING, STALE],
+        Keys::None,
+        "[TYPE normal|pubsub|master|replica | ID <id> [<id> ...]]",
+        "A line for each connection.",
+        list,
+    ),
+    GROUP.sub(
+        "client|no-evict",
+        3,
+        flags![ADMIN, NO_SCRIPT, LOADING, STALE],
+        Keys::None,
+        "ON|OFF",
+        "Accepted; no connection is ever closed for memory.",
+        no_evict,
+    ),
+    GROUP.sub(
+        "client|setinfo",
+        4,
+        flags![NO_SCRIPT, LOADING, STALE],
+        Keys::None,
+        "LIB-NAME|LIB-VER <text>",
+        "Tell which library the client uses.",
+        setinfo,
+    ),
+    GROUP.sub(
+        "client|setname",
+        3,
+        flags![NO_SCRIPT, LOADING, STALE],
+        Keys::None,
+        "<name>",
+        "Name the connection.",
+        setname,
+    ),
+    GROUP.sub(
+        "client|unblock",
+        -3,
+        flags![ADMIN, NO_SCRIPT, LOADING, STALE],
+        Keys::None,
+        "<id> [TIMEOUT|ERROR]",
+        "End another connection's wait.",
+        unblock,
+    ),
 ];
-
-pub fn client(call: &mut Call<'_>) -> Answer {
-    dispatch(call, SUBCOMMANDS)
-}
 
 /// A name that fits in a line of CLIENT LIST.
 pub fn check_name(name: &[u8]) -> Result<&[u8]> {
@@ -190,8 +224,8 @@ fn line(call: &Call<'_>, session: &Session) -> String {
         seconds_since(session.opened),
         seconds_since(session.last_used),
         session.db,
-        session.channels.len(),
-        session.patterns.len(),
+        session.subscriptions(Subscription::Channel).len(),
+        session.subscriptions(Subscription::Pattern).len(),
         session.transaction.as_ref().map_or(-1, |transaction| transaction.queue.len() as i64),
         session.last_command,
         if session.protocol == Protocol::Resp3 { 3 } else { 2 },

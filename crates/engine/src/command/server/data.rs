@@ -2,8 +2,8 @@
 
 use windlass_resp::Value;
 
-use crate::command::Answer;
-use crate::command::container::{Subcommand, dispatch};
+use super::GROUP;
+use crate::command::{Answer, Command, Keys};
 use crate::error::{Error, Result};
 use crate::keyspace::Keyspace;
 use crate::state::Call;
@@ -90,17 +90,15 @@ pub fn swapdb(call: &mut Call<'_>) -> Answer {
     Ok(Value::OK)
 }
 
-const MEMORY: &[Subcommand] = &[Subcommand {
-    name: "usage",
-    arity: -3,
-    usage: "<key> [SAMPLES <count>]",
-    summary: "About how many bytes a key takes; SAMPLES is accepted, the count is kept all the time.",
-    run: usage,
-}];
-
-pub fn memory(call: &mut Call<'_>) -> Answer {
-    dispatch(call, MEMORY)
-}
+pub const MEMORY: &[Command] = &[GROUP.sub(
+    "memory|usage",
+    -3,
+    flags![READONLY],
+    Keys::Range(2, 2, 1),
+    "<key> [SAMPLES <count>]",
+    "About how many bytes a key takes; SAMPLES is accepted, the count is kept all the time.",
+    usage,
+)];
 
 fn usage(call: &mut Call<'_>) -> Answer {
     let args = call.args;

@@ -4,6 +4,7 @@ use windlass_resp::Value;
 
 use super::REDIS_VERSION;
 use crate::command::Answer;
+use crate::pubsub::Kind;
 use crate::state::{Call, State};
 use crate::time::Time;
 
@@ -143,8 +144,9 @@ fn stats(state: &State, _: Time) -> Lines {
         ("evicted_keys", "0".into()),
         ("keyspace_hits", stats.keyspace_hits.to_string()),
         ("keyspace_misses", stats.keyspace_misses.to_string()),
-        ("pubsub_channels", state.pubsub.channels.len().to_string()),
-        ("pubsub_patterns", state.pubsub.patterns.len().to_string()),
+        ("pubsub_channels", state.pubsub.of(Kind::Channel).len().to_string()),
+        ("pubsub_patterns", state.pubsub.of(Kind::Pattern).len().to_string()),
+        ("pubsubshard_channels", state.pubsub.of(Kind::Shard).len().to_string()),
     ]
 }
 

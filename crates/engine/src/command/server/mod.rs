@@ -3,7 +3,7 @@
 
 use windlass_resp::Value;
 
-use super::{Answer, Command, Flags, Group, Keys};
+use super::{Answer, Command, Group, Keys};
 use crate::error::Error;
 use crate::state::Call;
 
@@ -15,38 +15,86 @@ mod info;
 /// The version of Redis whose behaviour this is; clients decide by it what they may use.
 pub const REDIS_VERSION: &str = "7.0.15";
 
-const ADMIN: Flags = Flags::ADMIN.and(Flags::NO_SCRIPT);
-const PLAIN: Flags = Flags::NONE;
-const READ_FAST: Flags = Flags::READONLY.and(Flags::FAST);
-
 pub const COMMANDS: &[Command] = &[
-    GROUP.row("bgrewriteaof", 1, ADMIN, Keys::None, "Rewrite the log beside the writes", bgrewriteaof),
-    GROUP.row("command", -1, PLAIN, Keys::None, "Tell of the commands that there are", command::command),
-    GROUP.row("config", -2, ADMIN, Keys::None, "Read and change settings", config::config),
-    GROUP.row("dbsize", 1, READ_FAST, Keys::None, "Count the keys of the database", data::dbsize),
-    GROUP.row("flushall", -1, Flags::WRITE, Keys::None, "Delete all keys of all databases", data::flushall),
-    GROUP.row("flushdb", -1, Flags::WRITE, Keys::None, "Delete all keys of the database", data::flushdb),
-    GROUP.row("info", -1, PLAIN, Keys::None, "Describe the server in lines", info::info),
-    GROUP.row("lastsave", 1, Flags::FAST, Keys::None, "Tell when the data was last saved", lastsave),
     GROUP.row(
-        "memory",
-        -2,
-        Flags::READONLY,
-        Keys::Range(2, 2, 1),
-        "Tell what keys cost in memory",
-        data::memory,
+        "bgrewriteaof",
+        1,
+        flags![ADMIN, NO_SCRIPT, NO_ASYNC_LOADING],
+        Keys::None,
+        "Rewrite the log beside the writes",
+        bgrewriteaof,
     ),
+    Command {
+        subcommands: command::SUBCOMMANDS,
+        ..GROUP.row(
+            "command",
+            -1,
+            flags![LOADING, STALE],
+            Keys::None,
+            "Tell of the commands that there are",
+            command::command,
+        )
+    },
+    GROUP.container("config", "Read and change settings", config::SUBCOMMANDS),
+    GROUP.row(
+        "dbsize",
+        1,
+        flags![READONLY, FAST],
+        Keys::None,
+        "Count the keys of the database",
+        data::dbsize,
+    ),
+    GROUP.row(
+        "flushall",
+        -1,
+        flags![WRITE, DANGEROUS],
+        Keys::None,
+        "Delete all keys of all databases",
+        data::flushall,
+    ),
+    GROUP.row(
+        "flushdb",
+        -1,
+        flags![WRITE, DANGEROUS],
+        Keys::None,
+        "Delete all keys of the database",
+        data::flushdb,
+    ),
+    GROUP.row(
+        "info",
+        -1,
+        flags![LOADING, STALE, DANGEROUS],
+        Keys::None,
+        "Describe the server in lines",
+        info::info,
+    ),
+    GROUP.row(
+        "lastsave",
+        1,
+        flags![LOADING, STALE, FAST, DANGEROUS],
+        Keys::None,
+        "Tell when the data was last saved",
+        lastsave,
+    ),
+    GROUP.container("memory", "Tell what keys cost in memory", data::MEMORY),
     GROUP.row(
         "role",
         1,
-        Flags::NO_SCRIPT.and(Flags::FAST),
+        flags![NO_SCRIPT, LOADING, STALE, FAST, DANGEROUS],
         Keys::None,
         "Tell the part in a replication",
         role,
     ),
-    GROUP.row("swapdb", 3, Flags::WRITE.and(Flags::FAST), Keys::None, "Exchange two databases", data::swapdb),
-    GROUP.row("time", 1, Flags::FAST, Keys::None, "Tell the time", time),
-    GROUP.row("wait", 3, Flags::NO_SCRIPT, Keys::None, "Wait for replicas, of which there are none", wait),
+    GROUP.row(
+        "swapdb",
+        3,
+        flags![WRITE, FAST, DANGEROUS],
+        Keys::None,
+        "Exchange two databases",
+        data::swapdb,
+    ),
+    GROUP.row("time", 1, flags![LOADING, STALE, FAST], Keys::None, "Tell the time", time),
+    GROUP.row("wait", 3, flags![NO_SCRIPT], Keys::None, "Wait for replicas, of which there are none", wait),
 ];
 
 /// What makes the rows of this family.
