@@ -2,10 +2,14 @@
 //! what they deliver.
 
 use std::collections::HashMap;
+use std::fs::File;
+use std::io::Read;
 use std::sync::Arc;
 use std::task::Waker;
+use std::time::Instant;
 
 use parking_lot::Mutex;
+use tokio::sync::watch;
 use windlass_engine::{Delivery, Engine, Message, SessionId, Time};
 use windlass_resp::{Protocol, Value};
 
@@ -32,6 +36,8 @@ pub(crate) struct Store {
     pub disk: Arc<dyn Disk>,
     /// None for a database that lives in memory only.
     pub log: Option<Log>,
+    /// True once a client has asked for the end of the process; whoever can end it listens.
+    pub shutdown: watch::Sender<bool>,
 }
 
 /// What the lock guards.
@@ -66,7 +72,8 @@ impl Store {
             is_stopped: false,
         };
         let (progress, timer) = (Progress::default(), Timer::default());
-        Self { core: Mutex::new(core), clock, config, progress, timer, disk, log }
+        let shutdown = watch::Sender::new(false);
+        Self { core: Mutex::new(core), clock, config, progress, timer, disk, log, shutdown }
     }
 
     pub fn open_session(&self, address: &str) -> (SessionId, Arc<Mailbox>) {
@@ -93,13 +100,22 @@ impl Store {
             return Called::Reply(Value::Error(refusal.into()), Position::START);
         }
         let asks = |name: &[u8]| args.first().is_some_and(|arg| arg.eq_ignore_ascii_case(name));
-        if asks(b"INFO") || asks(b"CONFIG") || asks(b"BGREWRITEAOF") {
+        if asks(b"SHUTDOWN") || asks(b"INFO") || asks(b"CONFIG") || asks(b"BGREWRITEAOF") {
             self.tell(&mut core);
         }
-        let outcome = core.engine.execute(id, args, self.clock.now());
+        if asks(b"ACL") {
+            give_entropy(&mut core.engine);
+        }
+        let now = self.clock.now();
+        let began = Instant::now();
+        let outcome = core.engine.execute(id, args, now);
+        let took_us = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
+        core.engine.note_duration(id, args, took_us, now);
         let (promised, position) = self.collect(&mut core, outcome.is_exchange);
-        let is_answered_later =
-            outcome.deliveries.iter().any(|d| d.session == id && matches!(d.message, Message::Reply(_)));
+        let is_answered_later = outcome
+            .deliveries
+            .iter()
+            .any(|d| d.session == id && matches!(d.message, Message::Reply(_) | Message::Silent));
         let is_waiting = is_answered_later || core.engine.is_waiting(id);
         let awake = self.route(&core, outcome.deliveries, position);
         let is_sooner = self.timer.plan(core.engine.next_due());
@@ -108,6 +124,9 @@ impl Store {
             self.timer.wake();
         }
         awake.into_iter().for_each(Waker::wake);
+        if outcome.wants_shutdown {
+            self.shutdown.send_replace(true);
+        }
         if outcome.wants_rewrite {
             self.want_rewrite();
         }
@@ -177,6 +196,14 @@ impl Store {
             .into_iter()
             .filter_map(|d| core.mailboxes.get(&d.session)?.put(d.message, position, bytes_max))
             .collect()
+    }
+}
+
+/// Gives the engine the system's random bytes. Without any, the command that needs them says so.
+fn give_entropy(engine: &mut Engine) {
+    let mut bytes = [0; 32];
+    if File::open("/dev/urandom").and_then(|mut file| file.read_exact(&mut bytes)).is_ok() {
+        engine.give_entropy(bytes);
     }
 }
 

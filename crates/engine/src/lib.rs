@@ -21,6 +21,7 @@
 //! holds the keys, `types` the data structures, which know nothing of arguments or replies; [`rdb`] is Redis's snapshot
 //! format.
 
+mod acl;
 mod args;
 mod blob;
 mod command;
@@ -32,18 +33,22 @@ mod engine;
 mod error;
 mod garbage;
 mod keyspace;
+mod monitor;
 mod native;
 mod notify;
 mod number;
 mod object;
 mod pattern;
+mod pause;
 mod pubsub;
 mod random;
 pub mod rdb;
 mod script;
 mod session;
 mod settings;
+mod slow;
 mod state;
+mod tally;
 mod time;
 mod types;
 mod wait;

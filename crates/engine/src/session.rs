@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 
 use windlass_resp::Protocol;
 
+use crate::acl::DEFAULT;
 use crate::blob::Blob;
+use crate::command::Command;
 use crate::pubsub::Kind;
 use crate::time::Time;
 
@@ -19,6 +21,8 @@ pub struct Session {
     pub db: usize,
     pub protocol: Protocol,
     pub is_authenticated: bool,
+    /// Who it is, by name.
+    pub user: Blob,
     /// True for the session that stands for the caller in a script.
     pub is_script: bool,
     pub address: String,
@@ -27,7 +31,9 @@ pub struct Session {
     pub library_version: Blob,
     pub opened: Time,
     pub last_used: Time,
-    pub last_command: &'static str,
+    pub last_command: Option<&'static Command>,
+    pub silence: Silence,
+    pub is_monitor: bool,
     pub transaction: Option<Transaction>,
     pub watched: Vec<(usize, Blob)>,
     /// Set when a watched key changed: EXEC then answers nil.
@@ -35,6 +41,20 @@ pub struct Session {
     channels: BTreeSet<Blob>,
     patterns: BTreeSet<Blob>,
     shards: BTreeSet<Blob>,
+}
+
+/// Which replies CLIENT REPLY keeps from the client.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Silence {
+    /// None.
+    #[default]
+    None,
+    /// All.
+    All,
+    /// That to the next command.
+    Next,
+    /// That to the present command.
+    Present,
 }
 
 /// The commands queued since MULTI.
@@ -52,6 +72,7 @@ impl Session {
             db: 0,
             protocol: Protocol::Resp2,
             is_authenticated,
+            user: Blob::from(DEFAULT),
             is_script: false,
             address: address.to_owned(),
             name: Blob::default(),
@@ -59,7 +80,9 @@ impl Session {
             library_version: Blob::default(),
             opened: now,
             last_used: now,
-            last_command: "NULL",
+            last_command: None,
+            silence: Silence::default(),
+            is_monitor: false,
             transaction: None,
             watched: Vec::new(),
             is_watch_broken: false,

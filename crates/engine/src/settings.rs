@@ -11,12 +11,20 @@ pub struct Settings {
     pub slow_min_us: i64,
     /// `slowlog-max-len`: how many calls are kept.
     pub slow_len_max: usize,
+    /// Whether keys that end go by themselves; DEBUG SET-ACTIVE-EXPIRE changes it.
+    pub expires_actively: bool,
     /// `latency-monitor-threshold`: from how many milliseconds on a call counts as an event; 0 for never.
     pub latency_min_ms: u64,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { notify: Classes::default(), slow_min_us: 10_000, slow_len_max: 128, latency_min_ms: 0 }
+        Self {
+            notify: Classes::default(),
+            slow_min_us: 10_000,
+            slow_len_max: 128,
+            expires_actively: true,
+            latency_min_ms: 0,
+        }
     }
 }

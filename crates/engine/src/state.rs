@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use foldhash::fast::FixedState;
 use windlass_resp::Value;
 
+use crate::acl::Users;
 use crate::args::Args;
 use crate::blob::Blob;
 use crate::command::{Answer, Body, Command, Flags};
@@ -16,10 +17,13 @@ use crate::garbage::Garbage;
 use crate::keyspace::{Entry, Keyspace, Slot};
 use crate::notify::{Classes, Event};
 use crate::object::{Kind, Object};
+use crate::pause::Pause;
 use crate::pubsub::PubSub;
 use crate::random::Random;
 use crate::session::{Session, SessionId};
 use crate::settings::Settings;
+use crate::slow::Slow;
+use crate::tally::Tally;
 use crate::time::Time;
 use crate::wait::{Wait, Waits};
 
@@ -41,6 +45,13 @@ pub struct State {
     pub stats: Stats,
     /// Why commands that may write are refused, when they are.
     pub write_refusal: Option<Error>,
+    pub users: Users,
+    /// Random bytes for one password, when the owner has given some.
+    pub entropy: Option<[u8; 32]>,
+    /// Who monitors, in the order in which they began.
+    pub monitors: Vec<SessionId>,
+    pub pause: Pause,
+    pub slow: Slow,
     /// What CONFIG SET can change beside the configuration.
     pub settings: Settings,
     /// What was deleted and is too big to be freed at once.
@@ -50,6 +61,8 @@ pub struct State {
     pub started: Time,
     /// Set by a worker's exchange; see [`Outcome::is_exchange`](crate::Outcome::is_exchange).
     pub is_exchange: bool,
+    /// Set by SHUTDOWN; see [`Outcome::wants_shutdown`](crate::Outcome::wants_shutdown).
+    pub wants_shutdown: bool,
     /// Set by BGREWRITEAOF; see [`Outcome::wants_rewrite`](crate::Outcome::wants_rewrite).
     pub wants_rewrite: bool,
 }
@@ -62,6 +75,7 @@ pub struct Stats {
     pub keyspace_hits: u64,
     pub keyspace_misses: u64,
     pub expired_keys: u64,
+    pub tally: Tally,
     /// The most bytes of data that a tick or an INFO saw.
     pub memory_peak: usize,
 }
@@ -71,7 +85,6 @@ impl State {
         let databases = (0..config.databases).map(|_| Keyspace::new(config.seed)).collect();
         Self {
             random: Random::new(config.seed),
-            config,
             databases,
             effects: Effects::default(),
             pubsub: PubSub::default(),
@@ -82,12 +95,19 @@ impl State {
             watchers: HashMap::new(),
             stats: Stats::default(),
             write_refusal: None,
+            users: Users::new(&config.password),
+            entropy: None,
+            monitors: Vec::new(),
+            pause: Pause::default(),
+            slow: Slow::default(),
             settings: Settings::default(),
             garbage: Garbage::default(),
             facts: BTreeMap::new(),
             started: Time::default(),
             is_exchange: false,
             wants_rewrite: false,
+            wants_shutdown: false,
+            config,
         }
     }
 
@@ -177,6 +197,7 @@ impl State {
     ) -> (Answer, Option<Wait>) {
         let mut call = Call { state: self, session, command, args, now, wait: None, event: None };
         let answer = body(&mut call);
+        call.state.stats.tally.called(command, answer.is_err());
         let wait = call.wait.take().filter(|_| answer.as_ref().is_ok_and(|reply| !reply.is_error()));
         (answer, wait)
     }
@@ -365,6 +386,7 @@ impl<'a> Call<'a> {
             deadline_ms: (timeout_ms > 0).then(|| self.now.millis().saturating_add(timeout_ms)),
             args: own(args),
             timeout_reply: Value::NilArray,
+            is_put_off: false,
         });
     }
 }

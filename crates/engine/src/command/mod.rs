@@ -18,7 +18,8 @@ macro_rules! flags {
     ($($flag:ident),*) => { $crate::command::Flags::NONE$(.and($crate::command::Flags::$flag))* };
 }
 
-mod category;
+pub mod acl;
+pub mod category;
 pub mod connection;
 pub mod container;
 pub mod expiry;
@@ -303,6 +304,7 @@ impl Command {
 
 /// Every family's rows.
 const FAMILIES: &[&[Command]] = &[
+    acl::COMMANDS,
     connection::COMMANDS,
     hash::COMMANDS,
     hyperloglog::COMMANDS,

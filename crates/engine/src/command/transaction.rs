@@ -2,6 +2,7 @@
 
 use windlass_resp::Value;
 
+use super::acl::denied_in_exec;
 use super::{Answer, Command, Flags, Group, Keys, find, resolve};
 use crate::args::Args;
 use crate::blob::Blob;
@@ -91,6 +92,10 @@ fn exec(engine: &mut Engine, session: &mut Session, _: Args<'_>, now: Time) -> O
     for queued in &transaction.queue {
         let args: Vec<&[u8]> = queued.iter().map(|arg| &**arg).collect();
         let command = resolve(Args(&args)).expect("only known commands are queued");
+        if let Some(denial) = engine.state.users.denial(&session.user, command, Args(&args)) {
+            replies.push(denied_in_exec(&denial).into());
+            continue;
+        }
         replies.extend(engine.run(session, command, Args(&args), now, false));
     }
     // Whatever its scripts were, a transaction is more than one of them.

@@ -4,9 +4,11 @@
 use windlass_resp::{Protocol, Value};
 
 use super::{Answer, Command, Flags, Group, Keys};
+use crate::acl::DEFAULT;
 use crate::blob::Blob;
 use crate::engine::Message;
 use crate::error::Error;
+use crate::session::Silence;
 use crate::state::Call;
 
 mod client;
@@ -73,11 +75,15 @@ fn quit(call: &mut Call<'_>) -> Answer {
 fn reset(call: &mut Call<'_>) -> Answer {
     call.state.pubsub.unsubscribe_all(call.session);
     call.state.unwatch(call.session);
+    call.state.monitors.retain(|id| *id != call.session.id);
     let session = &mut *call.session;
     session.transaction = None;
+    session.silence = Silence::None;
+    session.is_monitor = false;
     session.db = 0;
     session.protocol = Protocol::Resp2;
     session.name = Blob::default();
-    session.is_authenticated = call.state.config.password.is_empty();
+    session.is_authenticated = call.state.users.is_default_free();
+    session.user = Blob::from(DEFAULT);
     Ok(Value::Simple("RESET".into()))
 }

@@ -128,7 +128,7 @@ fn getkeys(call: &mut Call<'_>) -> Answer {
 
 fn list(call: &mut Call<'_>) -> Answer {
     let args = call.args;
-    let is_listed: Box<dyn Fn(&Command) -> bool> = match (args.len(), args.is(2, "FILTERBY")) {
+    let is_listed: Filter<'_> = match (args.len(), args.is(2, "FILTERBY")) {
         (2, _) => Box::new(|_| true),
         (5, true) => filter(args)?,
         _ => return Err(Error::SYNTAX),
@@ -139,8 +139,11 @@ fn list(call: &mut Call<'_>) -> Answer {
     Ok(Value::Array(names.collect()))
 }
 
+/// Tells which commands are let through.
+type Filter<'a> = Box<dyn Fn(&Command) -> bool + 'a>;
+
 /// What FILTERBY lets through.
-fn filter(args: Args<'_>) -> Result<Box<dyn Fn(&Command) -> bool + '_>> {
+fn filter(args: Args<'_>) -> Result<Filter<'_>> {
     let wanted = args[4];
     Ok(match args.word(3).as_str() {
         "PATTERN" => {

@@ -227,6 +227,9 @@ fn set(call: &mut Call<'_>) -> Answer {
         seen.push(name);
     }
     // All or nothing, as in Redis.
+    if draft.config.password != call.state.config.password || seen.iter().any(|name| name == "requirepass") {
+        call.state.users.set_default_password(&draft.config.password);
+    }
     call.state.config = draft.config;
     call.state.settings = draft.settings;
     Ok(Value::OK)

@@ -4,13 +4,17 @@
 use windlass_resp::Value;
 
 use super::{Answer, Command, Group, Keys};
+use crate::engine::Message;
 use crate::error::Error;
+use crate::session::Silence;
 use crate::state::Call;
 
 mod command;
 mod config;
 mod data;
+mod debug;
 mod info;
+mod slow;
 
 /// The version of Redis whose behaviour this is; clients decide by it what they may use.
 pub const REDIS_VERSION: &str = "7.0.15";
@@ -76,6 +80,15 @@ pub const COMMANDS: &[Command] = &[
         "Tell when the data was last saved",
         lastsave,
     ),
+    GROUP.row(
+        "debug",
+        -2,
+        flags![ADMIN, NO_SCRIPT, LOADING, STALE],
+        Keys::None,
+        "What tests of a server need",
+        debug::debug,
+    ),
+    GROUP.container("latency", "Tell what took long", slow::LATENCY),
     GROUP.container("memory", "Tell what keys cost in memory", data::MEMORY),
     GROUP.row(
         "role",
@@ -95,6 +108,23 @@ pub const COMMANDS: &[Command] = &[
     ),
     GROUP.row("time", 1, flags![LOADING, STALE, FAST], Keys::None, "Tell the time", time),
     GROUP.row("wait", 3, flags![NO_SCRIPT], Keys::None, "Wait for replicas, of which there are none", wait),
+    GROUP.row(
+        "monitor",
+        1,
+        flags![ADMIN, NO_SCRIPT, LOADING, STALE],
+        Keys::None,
+        "Be told of every command that runs",
+        monitor,
+    ),
+    GROUP.row(
+        "shutdown",
+        -1,
+        flags![ADMIN, NO_SCRIPT, LOADING, STALE, NO_MULTI, ALLOW_BUSY],
+        Keys::None,
+        "End the server",
+        shutdown,
+    ),
+    GROUP.container("slowlog", "Tell which calls took long", slow::SLOWLOG),
 ];
 
 /// What makes the rows of this family.
@@ -121,6 +151,45 @@ fn bgrewriteaof(call: &mut Call<'_>) -> Answer {
     }
     call.state.wants_rewrite = true;
     Ok(Value::Simple("Background append only file rewriting started".into()))
+}
+
+fn monitor(call: &mut Call<'_>) -> Answer {
+    if !call.session.is_monitor {
+        call.session.is_monitor = true;
+        call.state.monitors.push(call.session.id);
+    }
+    Ok(Value::OK)
+}
+
+/// The process is the owner's: it is asked, if it has told that it listens. The log is safe before it ends, whatever the
+/// options say of a snapshot.
+fn shutdown(call: &mut Call<'_>) -> Answer {
+    let (mut saves, mut skips, mut aborts) = (false, false, false);
+    for index in 1..call.args.len() {
+        match call.args.word(index).as_str() {
+            "SAVE" => saves = true,
+            "NOSAVE" => skips = true,
+            "NOW" | "FORCE" => {}
+            "ABORT" => aborts = true,
+            _ => return Err(Error::SYNTAX),
+        }
+    }
+    if saves && skips || aborts && call.args.len() > 2 {
+        return Err(Error::SYNTAX);
+    }
+    if aborts {
+        return Err(Error::new("ERR No shutdown in progress."));
+    }
+    if call.state.fact("config", "shutdown") != Some("yes") {
+        return Err(Error::new(
+            "ERR SHUTDOWN ends a server, and this database belongs to a program: end that",
+        ));
+    }
+    call.state.wants_shutdown = true;
+    // The client sees the connection end, and nothing else.
+    call.session.silence = Silence::All;
+    call.state.deliver(call.session.id, Message::Close);
+    Ok(Value::OK)
 }
 
 fn role(_: &mut Call<'_>) -> Answer {

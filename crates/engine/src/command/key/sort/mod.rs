@@ -6,6 +6,7 @@ use windlass_resp::Value;
 
 use self::options::Options;
 use self::pattern::Pattern;
+use crate::acl::User;
 use crate::blob::Blob;
 use crate::command::Answer;
 use crate::error::{Error, Result};
@@ -26,7 +27,8 @@ pub fn sort_ro(call: &mut Call<'_>) -> Answer {
 }
 
 fn run(call: &mut Call<'_>, may_store: bool) -> Answer {
-    let options = Options::parse(call.args, may_store)?;
+    let may_look_up = call.state.users.get(&call.session.user).is_some_and(User::may_read_all);
+    let options = Options::parse(call.args, may_store, may_look_up)?;
     let elements = ordered(call, &options)?;
     let range = options.limit.range(elements.len());
     let mut output: Vec<Option<Blob>> = Vec::new();

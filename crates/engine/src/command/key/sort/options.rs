@@ -17,7 +17,7 @@ pub struct Options<'a> {
 }
 
 impl<'a> Options<'a> {
-    pub fn parse(args: Args<'a>, may_store: bool) -> Result<Self> {
+    pub fn parse(args: Args<'a>, may_store: bool, may_look_up: bool) -> Result<Self> {
         let mut options = Self {
             is_descending: false,
             is_alphabetic: false,
@@ -43,10 +43,17 @@ impl<'a> Options<'a> {
                 }
                 "BY" if left >= 1 => {
                     at += 1;
-                    options.by = Some(Pattern(args[at]));
+                    let by = Pattern(args[at]);
+                    if !may_look_up && !by.is_constant() {
+                        return Err(denied("BY"));
+                    }
+                    options.by = Some(by);
                 }
                 "GET" if left >= 1 => {
                     at += 1;
+                    if !may_look_up {
+                        return Err(denied("GET"));
+                    }
                     options.gets.push(Pattern(args[at]));
                 }
                 _ => return Err(Error::SYNTAX),
@@ -55,6 +62,11 @@ impl<'a> Options<'a> {
         }
         Ok(options)
     }
+}
+
+/// Patterns lead to keys that are not among the arguments: only who may read all keys may use them.
+fn denied(option: &str) -> Error {
+    Error::new(format!("ERR {option} option of SORT denied due to insufficient ACL permissions."))
 }
 
 /// Which of the sorted elements are wanted; a negative count is all.
