@@ -47,6 +47,10 @@ pub enum Command {
     /// Push jobs at times of the calendar
     #[command(subcommand)]
     Cron(CronCommand),
+    /// Look whether a directory is whole; ends with 1 when it is not. It changes nothing and disturbs no owner
+    Check(CheckArgs),
+    /// Make a damaged directory one that opens again; without --yes it only shows what it would do
+    Repair(RepairArgs),
     /// Measure a store
     #[command(subcommand)]
     Bench(BenchCommand),
@@ -77,6 +81,27 @@ pub struct ServeArgs {
     /// The most memory that data may take, such as 512mb or 2gb; then writes are refused [default: no limit]
     #[arg(long, value_name = "SIZE")]
     pub maxmemory: Option<String>,
+}
+
+#[derive(Clone, Debug, clap::Args)]
+pub struct CheckArgs {
+    /// The directory
+    pub dir: PathBuf,
+    /// Look at checksums and forms alone, which takes no memory for the data
+    #[arg(long)]
+    pub quick: bool,
+}
+
+#[derive(Clone, Debug, clap::Args)]
+pub struct RepairArgs {
+    /// The directory
+    pub dir: PathBuf,
+    /// Do it
+    #[arg(long)]
+    pub yes: bool,
+    /// Keep whole groups after the damage as well, if they do not rely on what is lost
+    #[arg(long)]
+    pub keep_later: bool,
 }
 
 #[derive(Debug, Subcommand)]

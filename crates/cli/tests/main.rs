@@ -5,6 +5,9 @@ use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
+#[path = "main/damage.rs"]
+mod damage;
+
 /// A run of `windlass` in an empty folder, without the user's environment.
 fn windlass(folder: &Path, args: &[&str]) -> Output {
     command(folder, args).output().expect("the command runs")

@@ -1,6 +1,6 @@
 //! Why the database cannot do what it was asked.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Result of an operation on the database.
@@ -43,13 +43,41 @@ pub enum Error {
         reason: String,
     },
     /// A file of the log is damaged elsewhere than at its torn end.
-    #[error("{} is damaged at byte {offset}: {reason}", file.display())]
+    #[error(
+        "{} is damaged at byte {offset}: {reason}. Nothing of it was loaded and nothing changed. `windlass check {1}` \
+         shows how far the damage goes, `windlass repair {1}` what can be kept, and does it with `--yes`",
+        file.display(),
+        directory_of(file)
+    )]
     Damaged {
         /// The file.
         file: PathBuf,
         /// Where the damage begins, in bytes from the start of the file.
         offset: u64,
         /// What is wrong there.
+        reason: String,
+    },
+    /// A file of the log is not there.
+    #[error(
+        "{} is missing, although the manifest names it{}: the directory was not copied whole, or somebody removed the \
+         file. Nothing was loaded and nothing changed. Copy the directory again (`windlass backup` makes whole copies); \
+         `windlass check {2}` shows what is there, `windlass repair {2}` what can be kept",
+        file.display(),
+        if *is_base { " as the base, which holds the content before all other files" } else { "" },
+        directory_of(file)
+    )]
+    Missing {
+        /// The file.
+        file: PathBuf,
+        /// True for the base.
+        is_base: bool,
+    },
+    /// A damaged directory cannot be repaired in this way.
+    #[error("{} cannot be repaired: {reason}", directory.display())]
+    Unrepairable {
+        /// The directory.
+        directory: PathBuf,
+        /// Why, and what to do.
         reason: String,
     },
     /// A file is sound, but of a form that is not read yet.
@@ -79,6 +107,14 @@ pub enum Error {
     /// The database was stopped.
     #[error("the database is stopped")]
     Stopped,
+}
+
+/// The directory that a file of the log belongs to, as a command line takes it.
+fn directory_of(file: &Path) -> String {
+    let folder = file.parent().unwrap_or(file);
+    let is_log_folder = folder.file_name().is_some_and(|name| name == crate::directory::LOG_FOLDER);
+    let directory = if is_log_folder { folder.parent().unwrap_or(folder) } else { folder };
+    directory.display().to_string()
 }
 
 impl Error {

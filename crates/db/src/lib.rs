@@ -20,8 +20,10 @@
 //! In reading order: `database` is the handle, `store` runs a call under the one lock, `session` and `mailbox` are a
 //! client's side, `progress` says how far the log is safe, `log` writes and reads its files, which `manifest` lists,
 //! `recovery` replays and `compact` replaces, as `rewrite` says; `directory` and `registry` see to it that there is one owner.
+//! [`check`] looks whether a directory is whole, and [`repair`] makes one that opens from what of it is.
 
 mod base;
+pub mod check;
 mod clock;
 mod compact;
 mod config;
@@ -36,6 +38,7 @@ mod manifest;
 mod progress;
 mod recovery;
 mod registry;
+pub mod repair;
 mod rewrite;
 mod serve;
 mod session;

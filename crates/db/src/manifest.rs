@@ -45,6 +45,18 @@ impl Part {
     pub fn incremental(sequence: u64) -> Self {
         Self { name: format!("{PREFIX}.{sequence}.incr.aof"), sequence, kind: Kind::Incremental }
     }
+
+    /// The part that a file of this name is; none for another file.
+    pub fn by_name(name: &str) -> Option<Self> {
+        let mut words = name.strip_prefix(PREFIX)?.strip_prefix('.')?.split('.');
+        let sequence = words.next()?.parse().ok()?;
+        let kind = match (words.next()?, words.next()?, words.next()) {
+            ("base", "aof" | "rdb", None) => Kind::Base,
+            ("incr", "aof", None) => Kind::Incremental,
+            _ => return None,
+        };
+        Some(Self { name: name.to_owned(), sequence, kind })
+    }
 }
 
 /// The files of the log in the order in which they are replayed; history comes last.

@@ -7,6 +7,7 @@ use std::time::Instant;
 use windlass_engine::{Engine, Time};
 
 use crate::base;
+use crate::check::take;
 use crate::directory::{LOG_FOLDER, inheritance, make_log_folder};
 use crate::disk::Disk;
 use crate::error::{Error, Result};
@@ -77,6 +78,10 @@ fn replay_all(
     last: &mut Content,
 ) -> Result<u64> {
     let mut base_bytes = 0;
+    // Refused here, a directory that was not copied whole is refused before anything of it is read.
+    if let Some(part) = manifest.live().find(|part| !folder.join(&part.name).exists()) {
+        return Err(Error::Missing { file: folder.join(&part.name), is_base: part.kind == Kind::Base });
+    }
     let final_name = manifest.live().next_back().map(|part| part.name.clone());
     for part in manifest.live() {
         let path = folder.join(&part.name);
@@ -154,12 +159,7 @@ fn replay(engine: &mut Engine, path: &Path, may_be_torn: bool, recovery: &mut Re
     let snapshot = log::read_snapshot(path, engine)?;
     // Each file is read by a new session: it begins in database 0, as in Redis.
     let session = engine.open_session("log", Time::default());
-    let content = log::read(path, snapshot.bytes, may_be_torn, &mut |args| {
-        engine.replay(session, args).map_err(|error| {
-            let name = String::from_utf8_lossy(args[0]);
-            format!("the record {name} does not fit the data before it: {error}")
-        })
-    });
+    let content = log::read(path, snapshot.bytes, may_be_torn, &mut |args| take(engine, session, args));
     engine.close_session(session);
     let content = content?;
     recovery.keys += snapshot.keys;

@@ -9,6 +9,7 @@ use crate::exit::{CANNOT_CONNECT, CONFIGURATION, Failure, Result};
 use crate::settings::{self, Store};
 use crate::{bench, output};
 
+mod check;
 mod cron;
 mod job;
 mod queue;
@@ -30,6 +31,8 @@ pub fn run(args: Args) -> Result<()> {
             Command::Job(command) => job::run(command, &settings::store(&args.store)?).await,
             Command::Queue(command) => queue::run(command, &settings::store(&args.store)?).await,
             Command::Cron(command) => cron::run(command, &settings::store(&args.store)?).await,
+            Command::Check(command) => check::check(command, args.store.json).await,
+            Command::Repair(command) => check::repair(command, args.store.json).await,
             Command::Bench(BenchCommand::Jobs(bench)) => {
                 bench::jobs::run(&bench, &settings::store(&args.store)?).await
             }

@@ -7,6 +7,7 @@ mod fault;
 mod memory;
 mod process;
 mod redis;
+mod repair;
 mod rewrite;
 mod snapshot;
 mod store;

@@ -31,6 +31,7 @@ mod output;
 mod packed;
 mod payload;
 mod read;
+mod stream;
 #[cfg(test)]
 mod tests;
 mod write;
@@ -42,6 +43,7 @@ use crate::engine::Engine;
 pub use error::{Error, Result};
 pub use format::{MARK, VERSION_READ_MAX, VERSION_WRITTEN};
 pub(crate) use payload::{Payload, encode as encode_value};
+pub use stream::{Reader, Saved, Writer};
 
 /// What a file held.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -89,7 +91,13 @@ impl Engine {
     /// # Errors
     /// The first that `output` gave.
     pub fn save_rdb(&self, output: &mut dyn Write) -> std::io::Result<u64> {
-        write::file(self, output)
+        let databases = self.state.databases.iter().enumerate().map(|(number, keyspace)| write::Database {
+            number,
+            keys: keyspace.len(),
+            expiring: keyspace.expiring(),
+            entries: keyspace.iter(),
+        });
+        write::file(databases, output, |_| true).map(|bytes| bytes.expect("it is not given up"))
     }
 }
 

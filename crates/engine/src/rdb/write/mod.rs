@@ -8,33 +8,63 @@ use std::io::{self, Write};
 
 use super::format::{MARK, VERSION_WRITTEN, kind, opcode};
 use super::output::Output;
-use crate::engine::Engine;
 use crate::keyspace::Entry;
 use crate::object::Object;
 
-/// Writes everything.
-pub fn file(engine: &Engine, sink: &mut dyn Write) -> io::Result<u64> {
+/// One database as it is written: how many keys it has, how many of them end, and the keys.
+pub struct Database<E> {
+    pub number: usize,
+    pub keys: usize,
+    pub expiring: usize,
+    pub entries: E,
+}
+
+/// Writes everything, until `may_go_on` says no to the bytes so far; none then.
+pub fn file<'e, E: Iterator<Item = &'e Entry>>(
+    databases: impl Iterator<Item = Database<E>>,
+    sink: &mut dyn Write,
+    mut may_go_on: impl FnMut(u64) -> bool,
+) -> io::Result<Option<u64>> {
     let mut output = Output::new(sink);
-    output.bytes(MARK);
-    output.bytes(format!("{VERSION_WRITTEN:04}").as_bytes());
-    aux(&mut output, b"windlass-ver", env!("CARGO_PKG_VERSION").as_bytes());
-    aux(&mut output, b"redis-bits", b"64");
-    for (db, keyspace) in engine.state.databases.iter().enumerate() {
-        if keyspace.len() == 0 {
-            continue;
-        }
-        output.bytes(&[opcode::SELECT_DB]);
-        output.length(db as u64);
+    begin(&mut output);
+    let mut told = 0;
+    for database in databases.filter(|database| database.keys > 0) {
+        select(&mut output, database.number as u64);
         output.bytes(&[opcode::RESIZE_DB]);
-        output.length(keyspace.len() as u64);
-        output.length(keyspace.expiring() as u64);
-        for entry in keyspace.iter() {
+        output.length(database.keys as u64);
+        output.length(database.expiring as u64);
+        for entry in database.entries {
             write_entry(&mut output, entry);
             if output.has_failed() {
                 break;
             }
+            if output.passed() > told {
+                told = output.passed();
+                if !may_go_on(told) {
+                    return Ok(None);
+                }
+            }
         }
     }
+    end(output).map(Some)
+}
+
+/// The head of a file.
+pub fn begin(output: &mut Output<'_>) {
+    output.bytes(MARK);
+    output.bytes(format!("{VERSION_WRITTEN:04}").as_bytes());
+    aux(output, b"windlass-ver", env!("CARGO_PKG_VERSION").as_bytes());
+    aux(output, b"redis-bits", b"64");
+}
+
+/// What follows belongs to this database.
+pub fn select(output: &mut Output<'_>, db: u64) {
+    output.bytes(&[opcode::SELECT_DB]);
+    output.length(db);
+}
+
+/// The end of a file, and how many bytes it has.
+pub fn end(mut output: Output<'_>) -> io::Result<u64> {
     output.bytes(&[opcode::EOF]);
     let checksum = output.checksum();
     output.bytes(&checksum.to_le_bytes());
@@ -85,11 +115,16 @@ fn content(output: &mut Output<'_>, value: &Object) {
     }
 }
 
-fn write_entry(output: &mut Output<'_>, entry: &Entry) {
-    if let Some(at) = entry.expires_ms {
+/// When the next key ends.
+pub fn expiry(output: &mut Output<'_>, expires_ms: Option<u64>) {
+    if let Some(at) = expires_ms {
         output.bytes(&[opcode::EXPIRE_TIME_MS]);
         output.bytes(&at.to_le_bytes());
     }
+}
+
+fn write_entry(output: &mut Output<'_>, entry: &Entry) {
+    expiry(output, entry.expires_ms);
     output.bytes(&[kind_of(&entry.value)]);
     output.string(&entry.key);
     content(output, &entry.value);
