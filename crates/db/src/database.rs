@@ -64,7 +64,8 @@ impl Database {
     ///
     /// # Errors
     /// [`Error::Owned`] when another process has it open, [`Error::Foreign`] when it holds something else,
-    /// [`Error::Damaged`] and [`Error::Unsupported`] when its log cannot be replayed as a whole.
+    /// [`Error::Damaged`], [`Error::Missing`] and [`Error::Unsupported`] when its log cannot be replayed as a whole,
+    /// [`Error::NotWritable`] when the system lets nothing be written there.
     pub fn open(directory: impl AsRef<Path>, config: Config) -> Result<(Self, Recovery)> {
         Self::open_with(directory, config, SystemClock, SystemDisk)
     }
@@ -82,19 +83,28 @@ impl Database {
         config.validate()?;
         let path = std::path::absolute(directory.as_ref())
             .map_err(Error::io("find the absolute path of", directory.as_ref()))?;
-        let entry = match registry::enter(Directory::prepare(&path)?) {
+        Self::open_at(&path, config, Arc::new(clock), Arc::new(disk)).map_err(|error| error.at_opening(&path))
+    }
+
+    fn open_at(
+        path: &Path,
+        config: Config,
+        clock: Arc<dyn Clock>,
+        disk: Arc<dyn Disk>,
+    ) -> Result<(Self, Recovery)> {
+        let entry = match registry::enter(Directory::prepare(path)?) {
             Entered::Open(owner) => {
                 let recovery = owner.recovery.clone();
                 return Ok((Self { owner }, recovery));
             }
             Entered::Reserved(entry) => entry,
         };
-        let directory = Directory::own(&path)?;
+        let directory = Directory::own(path)?;
         let mut engine = Engine::new(config.engine.clone());
-        let (writer, recovery) = recover(&mut engine, &directory.log_folder(), &disk)?;
+        let (writer, recovery) = recover(&mut engine, &directory.log_folder(), &*disk)?;
         let is_scattered = writer.manifest.live().count() > config.compact_files_max;
         let log = Log::new(writer);
-        let store = Store::new(config, Arc::new(clock), Arc::new(disk), engine, Some(log));
+        let store = Store::new(config, clock, disk, engine, Some(log));
         if let Some(log) = &store.log {
             let is_due = store.with_writer(log, |writer| is_scattered || store.needs_rewrite(writer));
             if is_due {

@@ -69,7 +69,8 @@ impl Directory {
                     continue;
                 }
                 return Err(foreign(&format!(
-                    "it holds `{}` but no `{LOG_FOLDER}`; name an empty or a new directory",
+                    "it holds `{}` but no `{LOG_FOLDER}`, so that it belongs to another program; name an empty or a new \
+                     directory. Nothing in it was changed",
                     name.to_string_lossy()
                 )));
             }

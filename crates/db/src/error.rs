@@ -1,5 +1,7 @@
 //! Why the database cannot do what it was asked.
 
+use std::io::ErrorKind;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -72,6 +74,14 @@ pub enum Error {
         /// True for the base.
         is_base: bool,
     },
+    /// The directory cannot be written to.
+    #[error("the directory {} cannot be used: {reason}. What is in it stays as it is", directory.display())]
+    NotWritable {
+        /// The directory.
+        directory: PathBuf,
+        /// Why, and what to do.
+        reason: String,
+    },
     /// A damaged directory cannot be repaired in this way.
     #[error("{} cannot be repaired: {reason}", directory.display())]
     Unrepairable {
@@ -122,5 +132,56 @@ impl Error {
     pub(crate) fn io(action: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.into();
         move |source| Self::Io { action, path, source: Arc::new(source) }
+    }
+
+    /// Says what to do when the system refused something at the opening of `directory`.
+    pub(crate) fn at_opening(self, directory: &Path) -> Self {
+        let Self::Io { action, path, source } = &self else { return self };
+        let tried = format!("could not {action} {}: {source}", path.display());
+        let reason = match source.kind() {
+            ErrorKind::PermissionDenied => {
+                let user = std::fs::metadata(directory).map(|found| found.uid());
+                let user = user
+                    .map_or_else(|_| "another user".to_owned(), |uid| format!("the user with the id {uid}"));
+                format!(
+                    "it belongs to {user}, and this process may not write there ({tried}). Run as that user, or give \
+                     the directory and all in it to the user of this process with `chown -R`"
+                )
+            }
+            ErrorKind::ReadOnlyFilesystem => format!(
+                "its file system is mounted read-only ({tried}). Mount it for writing, or copy the directory and start \
+                 on the copy; `windlass check {}` works as it is",
+                directory.display()
+            ),
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
+                format!("its disk is full ({tried}). Make room there and start again")
+            }
+            _ => return self,
+        };
+        Self::NotWritable { directory: directory.to_owned(), reason }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_system_refuses_at_the_opening_says_what_to_do() {
+        let directory = tempfile::tempdir().unwrap();
+        let cases = [
+            (ErrorKind::PermissionDenied, "it belongs to the user with the id"),
+            (ErrorKind::ReadOnlyFilesystem, "mounted read-only"),
+            (ErrorKind::StorageFull, "its disk is full"),
+        ];
+        for (kind, text) in cases {
+            let refused = Error::io("open", directory.path().join("windlass.lock"))(kind.into());
+            let error = refused.at_opening(directory.path());
+            let said = error.to_string();
+            assert!(matches!(error, Error::NotWritable { .. }), "{said}");
+            assert!(said.contains(text) && said.contains("could not open"), "{said}");
+        }
+        let other = Error::io("open", "x")(ErrorKind::Interrupted.into()).at_opening(directory.path());
+        assert!(matches!(other, Error::Io { .. }), "{other}");
     }
 }

@@ -127,7 +127,12 @@ fn begin(
         let length = entry.metadata().map_err(Error::io("look at", entry.path()))?.len();
         let is_ours = name == manifest::TEMPORARY_NAME || name == INHERITED_NAME;
         if length > 0 && !is_ours {
-            let reason = format!("{LOG_FOLDER} holds `{name}` but no {}", manifest::NAME);
+            let reason = format!(
+                "{LOG_FOLDER} holds `{name}` but no {}: it was not copied whole. Copy it again (`windlass backup` makes \
+                 whole copies); `windlass repair {} --keep-later` guesses the manifest",
+                manifest::NAME,
+                parent.display(),
+            );
             return Err(Error::Foreign { directory: parent.to_owned(), reason });
         }
     }

@@ -104,9 +104,13 @@ impl Repair {
     /// Does the repair. The files as they were are put into a folder of the directory, whose name ends with `stamp`.
     ///
     /// # Errors
-    /// [`Error::Owned`] when a process has the directory open, [`Error::Io`] when something cannot be written; the
+    /// [`Error::Owned`] when a process has the directory open, [`Error::Io`] and [`Error::NotWritable`] when something cannot be written; the
     /// manifest is as it was then.
     pub fn run(&self, stamp: &str) -> Result<Repaired> {
+        self.apply(stamp).map_err(|error| error.at_opening(&self.check.directory))
+    }
+
+    fn apply(&self, stamp: &str) -> Result<Repaired> {
         let path = std::path::absolute(&self.check.directory)
             .map_err(Error::io("find the absolute path of", &self.check.directory))?;
         let directory = Directory::own(&path)?;
