@@ -51,6 +51,8 @@ pub enum Command {
     Check(CheckArgs),
     /// Make a damaged directory one that opens again; without --yes it only shows what it would do
     Repair(RepairArgs),
+    /// Copy a directory as it is at one moment; a database that is open goes on. Start on the copy to restore it
+    Backup(BackupArgs),
     /// Write a store's keys to a file, FILE.rdb or FILE.jsonl
     Export(ExportArgs),
     /// Put the keys of a file into a store; what is there as in the file stays, so that it can be run again
@@ -108,6 +110,15 @@ pub struct RepairArgs {
     /// Keep whole groups after the damage as well, if they do not rely on what is lost
     #[arg(long)]
     pub keep_later: bool,
+}
+
+#[derive(Clone, Debug, clap::Args)]
+pub struct BackupArgs {
+    /// The directory
+    pub dir: PathBuf,
+    /// The directory to make; it is there when it is whole
+    #[arg(long, value_name = "PATH")]
+    pub to: PathBuf,
 }
 
 #[derive(Clone, Debug, clap::Args)]

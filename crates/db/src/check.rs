@@ -200,6 +200,14 @@ impl Files {
         Ok(Self::of(&folder, guess_manifest(directory, &folder)?, Some(damage)))
     }
 
+    /// Refuses files whose manifest cannot be read.
+    pub fn refuse_damage(&self) -> Result<()> {
+        match self.damage.clone() {
+            Some(Damage { file, offset, reason, .. }) => Err(Error::Damaged { file, offset, reason }),
+            None => Ok(()),
+        }
+    }
+
     fn of(folder: &Path, manifest: Manifest, damage: Option<Damage>) -> Self {
         let last = manifest.live().next_back().cloned();
         let parts = manifest.live().map(|part| LogFile {

@@ -82,6 +82,12 @@ pub enum Error {
         /// Why, and what to do.
         reason: String,
     },
+    /// There is something already where something new is to be made.
+    #[error("{} is there already; name a path where nothing is", path.display())]
+    Exists {
+        /// The path.
+        path: PathBuf,
+    },
     /// A damaged directory cannot be repaired in this way.
     #[error("{} cannot be repaired: {reason}", directory.display())]
     Unrepairable {

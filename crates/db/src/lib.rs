@@ -20,9 +20,10 @@
 //! In reading order: `database` is the handle, `store` runs a call under the one lock, `session` and `mailbox` are a
 //! client's side, `progress` says how far the log is safe, `log` writes and reads its files, which `manifest` lists,
 //! `recovery` replays and `compact` replaces, as `rewrite` says; `directory` and `registry` see to it that there is one owner.
-//! [`check`] looks whether a directory is whole, [`repair`] makes one that opens from what of it is, and [`carry`] has
-//! keys in the forms in which they travel.
+//! [`check`] looks whether a directory is whole, [`repair`] makes one that opens from what of it is,
+//! [`backup`] copies one that is in use, and [`carry`] has keys in the forms in which they travel.
 
+pub mod backup;
 mod base;
 pub mod carry;
 pub mod check;

@@ -76,16 +76,18 @@ fn outcome(plan: &Repair, is_done: bool) -> String {
     )
 }
 
-fn fail(error: windlass_db::Error) -> Failure {
+/// The code with which an operation on a directory fails.
+pub fn fail(error: windlass_db::Error) -> Failure {
     let code = match error {
         windlass_db::Error::Owned { .. } => CANNOT_CONNECT,
-        windlass_db::Error::Unrepairable { .. } => FAILURE,
+        windlass_db::Error::Unrepairable { .. } | windlass_db::Error::Exists { .. } => FAILURE,
         _ => CONFIGURATION,
     };
     Failure::new(code, error)
 }
 
-fn done(is_json: bool, sentence: &str, value: Value) -> Result<()> {
+/// Says what was done: a sentence, or its JSON.
+pub fn done(is_json: bool, sentence: &str, value: Value) -> Result<()> {
     if is_json {
         return output::json(&value);
     }

@@ -9,6 +9,7 @@ use crate::exit::{CANNOT_CONNECT, CONFIGURATION, Failure, Result, USAGE};
 use crate::settings::{self, Store};
 use crate::{bench, output};
 
+mod backup;
 mod check;
 mod cron;
 mod export;
@@ -33,6 +34,7 @@ pub fn run(args: Args) -> Result<()> {
             Command::Job(command) => job::run(command, &settings::store(&args.store)?).await,
             Command::Queue(command) => queue::run(command, &settings::store(&args.store)?).await,
             Command::Cron(command) => cron::run(command, &settings::store(&args.store)?).await,
+            Command::Backup(command) => backup::run(command, args.store.json).await,
             Command::Check(command) => check::check(command, args.store.json).await,
             Command::Repair(command) => check::repair(command, args.store.json).await,
             Command::Export(command) => {

@@ -92,3 +92,17 @@ fn what_is_no_directory_of_ours_is_said_so() {
         assert!(stderr(&output).contains("absent is not a Windlass directory"), "{}", stderr(&output));
     }
 }
+
+#[test]
+fn a_backup_of_a_running_server_is_started_on() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let serving = Serving::start(folder.path(), &["--dir", "data"]);
+    let id = succeed(folder.path(), &["--store", &serving.url(), "job", "push", "mail"]);
+    let said = succeed(folder.path(), &["backup", "data", "--to", "copy"]);
+    assert!(said.contains("copy is a copy of data: "), "{said}");
+    let copy = Serving::start(folder.path(), &["--dir", "copy"]);
+    assert!(succeed(folder.path(), &["--store", &copy.url(), "job", "ls"]).contains(&id));
+    let again = windlass(folder.path(), &["backup", "data", "--to", "copy"]);
+    assert_eq!(code(&again), 1);
+    assert!(stderr(&again).contains("copy is there already"), "{}", stderr(&again));
+}

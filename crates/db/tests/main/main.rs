@@ -1,5 +1,6 @@
 //! The database seen from outside.
 
+mod backup;
 mod compact;
 mod directory;
 mod durable;
