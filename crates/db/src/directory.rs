@@ -14,7 +14,7 @@ pub const LOG_FOLDER: &str = "appendonlydir";
 /// A log of a Redis before 7, a single file.
 const SINGLE_LOG_NAME: &str = "appendonly.aof";
 /// A snapshot of Redis's.
-const SNAPSHOT_NAME: &str = "dump.rdb";
+pub const SNAPSHOT_NAME: &str = "dump.rdb";
 /// The file whose kernel lock says who owns the directory.
 const LOCK_NAME: &str = "windlass.lock";
 /// The owner's socket.

@@ -91,7 +91,8 @@ impl Store {
             ("aof_base_size", facts.log_base_bytes.to_string()),
             ("aof_buffer_length", facts.log_pending_bytes.to_string()),
         ];
-        let lines = lines.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        let saves = self.log.as_ref().map(|log| log.rewrites.saves.lines()).unwrap_or_default();
+        let lines = lines.into_iter().chain(saves).map(|(name, value)| (name.to_owned(), value)).collect();
         core.engine.set_facts("persistence", lines);
     }
 

@@ -43,6 +43,7 @@ mod recovery;
 mod registry;
 pub mod repair;
 mod rewrite;
+mod save;
 mod serve;
 mod session;
 mod store;

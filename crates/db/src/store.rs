@@ -93,7 +93,7 @@ impl Store {
             return Called::Reply(Value::Error(refusal.into()), Position::START);
         }
         let asks = |name: &[u8]| args.first().is_some_and(|arg| arg.eq_ignore_ascii_case(name));
-        if asks(b"INFO") || asks(b"CONFIG") || asks(b"BGREWRITEAOF") {
+        if asks(b"INFO") || asks(b"CONFIG") || asks(b"BGREWRITEAOF") || asks(b"BGSAVE") || asks(b"LASTSAVE") {
             self.tell(&mut core);
         }
         let outcome = core.engine.execute(id, args, self.clock.now());
@@ -110,6 +110,9 @@ impl Store {
         awake.into_iter().for_each(Waker::wake);
         if outcome.wants_rewrite {
             self.want_rewrite();
+        }
+        if outcome.wants_save {
+            self.want_save();
         }
         match outcome.reply {
             Some(reply) if outcome.is_exchange && self.write_through(position) => {

@@ -25,6 +25,8 @@ pub struct Outcome {
     pub is_exchange: bool,
     /// True when the call asks the owner of the engine to rewrite its log.
     pub wants_rewrite: bool,
+    /// True when the call asks the owner of the engine to save the data as a snapshot.
+    pub wants_save: bool,
 }
 
 /// Something for a session that it did not just ask for.
@@ -111,6 +113,7 @@ impl Engine {
             deliveries: std::mem::take(&mut self.state.deliveries),
             is_exchange: std::mem::take(&mut self.state.is_exchange),
             wants_rewrite: std::mem::take(&mut self.state.wants_rewrite),
+            wants_save: std::mem::take(&mut self.state.wants_save),
         }
     }
 

@@ -46,6 +46,8 @@ pub struct State {
     pub started: Time,
     /// Set by a worker's exchange; see [`Outcome::is_exchange`](crate::Outcome::is_exchange).
     pub is_exchange: bool,
+    /// Set by BGSAVE; see [`Outcome::wants_save`](crate::Outcome::wants_save).
+    pub wants_save: bool,
     /// Set by BGREWRITEAOF; see [`Outcome::wants_rewrite`](crate::Outcome::wants_rewrite).
     pub wants_rewrite: bool,
 }
@@ -82,6 +84,7 @@ impl State {
             facts: BTreeMap::new(),
             started: Time::default(),
             is_exchange: false,
+            wants_save: false,
             wants_rewrite: false,
         }
     }

@@ -44,6 +44,7 @@ pub use error::{Error, Result};
 pub use format::{MARK, VERSION_READ_MAX, VERSION_WRITTEN};
 pub(crate) use payload::{Payload, encode as encode_value};
 pub use stream::{Reader, Saved, Writer};
+pub(crate) use write::file as write_file;
 
 /// What a file held.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -91,13 +92,8 @@ impl Engine {
     /// # Errors
     /// The first that `output` gave.
     pub fn save_rdb(&self, output: &mut dyn Write) -> std::io::Result<u64> {
-        let databases = self.state.databases.iter().enumerate().map(|(number, keyspace)| write::Database {
-            number,
-            keys: keyspace.len(),
-            expiring: keyspace.expiring(),
-            entries: keyspace.iter(),
-        });
-        write::file(databases, output, |_| true).map(|bytes| bytes.expect("it is not given up"))
+        let written = self.freeze().save_rdb(output, |_| true)?;
+        Ok(written.expect("it is not given up"))
     }
 }
 

@@ -10,30 +10,28 @@ use super::format::{MARK, VERSION_WRITTEN, kind, opcode};
 use super::output::Output;
 use crate::keyspace::Entry;
 use crate::object::Object;
+use crate::types::table::Table;
 
-/// One database as it is written: how many keys it has, how many of them end, and the keys.
-pub struct Database<E> {
-    pub number: usize,
-    pub keys: usize,
-    pub expiring: usize,
-    pub entries: E,
-}
-
-/// Writes everything, until `may_go_on` says no to the bytes so far; none then.
-pub fn file<'e, E: Iterator<Item = &'e Entry>>(
-    databases: impl Iterator<Item = Database<E>>,
+/// Writes everything, until `may_go_on` says no to the bytes so far; none then. `expiring` tells for each database how
+/// many of its keys end.
+pub fn file(
+    databases: &[Table<Entry>],
+    expiring: &[usize],
     sink: &mut dyn Write,
     mut may_go_on: impl FnMut(u64) -> bool,
 ) -> io::Result<Option<u64>> {
     let mut output = Output::new(sink);
     begin(&mut output);
     let mut told = 0;
-    for database in databases.filter(|database| database.keys > 0) {
-        select(&mut output, database.number as u64);
+    for (number, (table, expiring)) in databases.iter().zip(expiring).enumerate() {
+        if table.is_empty() {
+            continue;
+        }
+        select(&mut output, number as u64);
         output.bytes(&[opcode::RESIZE_DB]);
-        output.length(database.keys as u64);
-        output.length(database.expiring as u64);
-        for entry in database.entries {
+        output.length(table.len() as u64);
+        output.length(*expiring as u64);
+        for entry in table.iter() {
             write_entry(&mut output, entry);
             if output.has_failed() {
                 break;
