@@ -129,7 +129,7 @@ impl Store {
 
     /// Asks for a rewrite soon.
     pub fn want_rewrite(&self) {
-        if let Some(log) = &self.log {
+        if let Some(log) = self.log.get() {
             log.rewrites.is_wanted.store(true, Ordering::Release);
             log.thread.want();
         }
@@ -156,7 +156,7 @@ impl Store {
         rewrites.is_started.store(true, Ordering::Relaxed);
         let store = self.clone();
         let started = std::thread::Builder::new().name("windlass-rewrite".into()).spawn(move || {
-            let log = store.log.as_ref().expect("only a store with a log rewrites it");
+            let log = store.log.get().expect("only a store with a log rewrites it");
             if is_to_save {
                 store.save_or_warn(log);
             } else {

@@ -70,7 +70,7 @@ impl Saves {
 impl Store {
     /// Asks for a snapshot soon.
     pub fn want_save(&self) {
-        if let Some(log) = &self.log {
+        if let Some(log) = self.log.get() {
             log.rewrites.saves.is_wanted.store(true, Ordering::Release);
             log.thread.want();
         }

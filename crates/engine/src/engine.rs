@@ -181,6 +181,20 @@ impl Engine {
         self.state.write_refusal = reason;
     }
 
+    /// Answers commands that concern data with LOADING from now on, or no more: the owner reads the data meanwhile.
+    pub fn set_loading(&mut self, is_loading: bool) {
+        self.state.is_loading = is_loading;
+    }
+
+    /// Takes the data of another engine in place of its own; its sessions stay. Who watches a key finds it changed.
+    pub fn adopt(&mut self, other: Self) {
+        self.state.databases = other.state.databases;
+        self.state.garbage = other.state.garbage;
+        for session in self.state.sessions.values_mut().flatten() {
+            session.is_watch_broken |= !session.watched.is_empty();
+        }
+    }
+
     /// True for a session whose command waits: it must not execute another.
     pub fn is_waiting(&self, id: SessionId) -> bool {
         self.state.waits.get(id).is_some()
@@ -238,6 +252,9 @@ impl Engine {
         }
         if !session.is_authenticated && !command.flags.has(Flags::NO_AUTH) {
             return Err(Error::NO_AUTH);
+        }
+        if self.state.is_loading && !command::runs_while_loading(command.name) {
+            return Err(Error::LOADING);
         }
         if session.protocol == Protocol::Resp2
             && session.is_subscribed()

@@ -5,6 +5,7 @@ mod compact;
 mod directory;
 mod durable;
 mod fault;
+mod loading;
 mod memory;
 mod process;
 mod redis;
