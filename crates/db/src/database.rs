@@ -174,6 +174,18 @@ impl Database {
         self.owner.socket.as_deref()
     }
 
+    /// Becomes ready when a client asks for the end of the process with SHUTDOWN. Who calls it promises to bring that
+    /// about: while nobody waits for it, SHUTDOWN is refused.
+    pub fn shutdown_requested(&self) -> impl Future<Output = ()> + Send + use<> {
+        let mut requests = self.owner.store.shutdown.subscribe();
+        async move {
+            // Once the database is gone nobody can ask any more.
+            if requests.wait_for(|is_requested| *is_requested).await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+
     /// What the database can tell of itself.
     pub fn facts(&self) -> Facts {
         self.owner.store.facts()

@@ -109,7 +109,8 @@ impl Store {
             Durability::None => "no",
         };
         let is_logged = if self.log.get().is_some() { "yes" } else { "no" };
-        let lines = [("appendonly", is_logged), ("appendfsync", sync)];
+        let ends = if self.shutdown.receiver_count() > 0 { "yes" } else { "no" };
+        let lines = [("appendonly", is_logged), ("appendfsync", sync), ("shutdown", ends)];
         let lines = lines.map(|(name, value)| (name.to_owned(), value.to_owned()));
         core.engine.set_facts("config", lines.to_vec());
     }

@@ -2,10 +2,13 @@
 //! what they deliver.
 
 use std::collections::HashMap;
+use std::fs::File;
+use std::io::Read;
 use std::sync::{Arc, OnceLock};
 use std::task::Waker;
 
 use parking_lot::Mutex;
+use tokio::sync::watch;
 use windlass_engine::{Delivery, Engine, Message, SessionId, Time};
 use windlass_resp::{Protocol, Value};
 
@@ -23,6 +26,9 @@ use crate::timer::Timer;
 /// later", and memory it is: that of the records which wait for the disk.
 const TOO_MUCH_PENDING: &str = "OOM command not allowed while too many bytes wait to be written to the log";
 
+/// The commands whose answers hold what only the store knows.
+const TOLD: [&[u8]; 6] = [b"SHUTDOWN", b"INFO", b"CONFIG", b"BGREWRITEAOF", b"BGSAVE", b"LASTSAVE"];
+
 /// The shortest gap between two looks at the clock that is taken for a jump or a standstill, in milliseconds: twice what
 /// the timer sleeps at most.
 const GAP_MS_MIN: u64 = 2000;
@@ -39,6 +45,8 @@ pub(crate) struct Store {
     pub log: OnceLock<Log>,
     /// What is told of the replay while it goes on.
     pub loading: Loading,
+    /// True once a client has asked for the end of the process; whoever can end it listens.
+    pub shutdown: watch::Sender<bool>,
 }
 
 /// What the lock guards.
@@ -70,7 +78,8 @@ impl Store {
         };
         let (progress, timer) = (Progress::default(), Timer::default());
         let (log, loading) = Default::default();
-        Self { core: Mutex::new(core), clock, config, progress, timer, disk, log, loading }
+        let shutdown = watch::Sender::new(false);
+        Self { core: Mutex::new(core), clock, config, progress, timer, disk, log, loading, shutdown }
     }
 
     /// Takes the place of an empty store's data and goes on in the log that it was read from.
@@ -121,14 +130,21 @@ impl Store {
             return Called::Reply(Value::Error(refusal.into()), Position::START);
         }
         let asks = |name: &[u8]| args.first().is_some_and(|arg| arg.eq_ignore_ascii_case(name));
-        if asks(b"INFO") || asks(b"CONFIG") || asks(b"BGREWRITEAOF") || asks(b"BGSAVE") || asks(b"LASTSAVE") {
+        if TOLD.iter().any(|name| asks(name)) {
             self.tell(&mut core);
+        }
+        if asks(b"ACL") {
+            give_entropy(&mut core.engine);
         }
         let now = core.look(&*self.clock);
         let outcome = core.engine.execute(id, args, now);
+        let took_us = self.clock.now().micros().saturating_sub(now.micros());
+        core.engine.note_duration(id, args, took_us, now);
         let (promised, position) = self.collect(&mut core, outcome.is_exchange);
-        let is_answered_later =
-            outcome.deliveries.iter().any(|d| d.session == id && matches!(d.message, Message::Reply(_)));
+        let is_answered_later = outcome
+            .deliveries
+            .iter()
+            .any(|d| d.session == id && matches!(d.message, Message::Reply(_) | Message::Silent));
         let is_waiting = is_answered_later || core.engine.is_waiting(id);
         let awake = self.route(&core, outcome.deliveries, position);
         let is_sooner = self.timer.plan(core.engine.next_due());
@@ -137,6 +153,9 @@ impl Store {
             self.timer.wake();
         }
         awake.into_iter().for_each(Waker::wake);
+        if outcome.wants_shutdown {
+            self.shutdown.send_replace(true);
+        }
         if outcome.wants_rewrite {
             self.want_rewrite();
         }
@@ -209,6 +228,14 @@ impl Store {
             .into_iter()
             .filter_map(|d| core.mailboxes.get(&d.session)?.put(d.message, position, bytes_max))
             .collect()
+    }
+}
+
+/// Gives the engine the system's random bytes. Without any, the command that needs them says so.
+fn give_entropy(engine: &mut Engine) {
+    let mut bytes = [0; 32];
+    if File::open("/dev/urandom").and_then(|mut file| file.read_exact(&mut bytes)).is_ok() {
+        engine.give_entropy(bytes);
     }
 }
 
