@@ -36,7 +36,7 @@ impl Kind {
     }
 
     /// The command that reads all of a key.
-    pub fn question<'a>(self, key: &'a [u8]) -> Vec<&'a [u8]> {
+    pub fn question(self, key: &[u8]) -> Vec<&[u8]> {
         match self {
             Self::String => vec![b"GET", key],
             Self::List => vec![b"LRANGE", key, b"0", b"-1"],
