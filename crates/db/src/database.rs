@@ -274,11 +274,15 @@ impl Owner {
         let is_scattered = writer.manifest.live().count() > store.config.compact_files_max;
         store.adopt(engine, Log::new(writer));
         let log = store.log.get().expect("it was just given one");
-        if store.with_writer(log, |writer| is_scattered || store.needs_rewrite(writer)) {
+        if is_scattered {
             store.rewrite_or_put_off(log);
         }
         let thread = log::start(store.clone()).map_err(Error::io("start a thread for", "the log"))?;
         self.threads.lock().push(thread);
+        if store.with_writer(log, |writer| store.needs_rewrite(writer)) {
+            // Beside the first calls: a log that has grown is a long one to write down.
+            store.want_rewrite();
+        }
         // It is set once: there is one opening.
         let _ = self.recovery.set(recovery);
         store.set_loading(false);

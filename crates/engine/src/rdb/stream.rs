@@ -58,7 +58,7 @@ impl<'a> Reader<'a> {
     /// # Errors
     /// [`Error::Version`] for a version that is not read, [`Error::Malformed`] when it is no RDB file.
     pub fn open(input: &'a mut dyn BufRead) -> Result<Self> {
-        read::Entries::open(input, SEED).map(|entries| Self { entries })
+        read::Entries::open(input, SEED, u64::MAX).map(|entries| Self { entries })
     }
 
     /// The next key; none after the last, when the file is whole and matches its checksum.

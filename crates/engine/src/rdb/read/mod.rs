@@ -18,14 +18,12 @@ use crate::object::{Kind, Object};
 
 /// Takes a whole file into an engine.
 pub fn file(engine: &mut Engine, source: &mut dyn BufRead) -> Result<Loaded> {
-    let mut entries = Entries::open(source, engine.state.config.seed)?;
+    let databases = engine.state.databases.len() as u64;
+    let mut entries = Entries::open(source, engine.state.config.seed, databases)?;
     let mut loaded = Loaded { version: entries.version, ..Loaded::default() };
-    let count = engine.state.databases.len();
     while let Some(entry) = entries.next_entry()? {
-        let db = usize::try_from(entry.db).ok().filter(|db| *db < count).ok_or_else(|| {
-            unsupported(entry.offset, format!("the database {}, and there are only {count}", entry.db))
-        })?;
-        if engine.state.databases[db].insert(entry.key, entry.value, entry.expires_ms).is_some() {
+        let keyspace = &mut engine.state.databases[entry.db as usize];
+        if keyspace.insert(entry.key, entry.value, entry.expires_ms).is_some() {
             return Err(malformed(entry.offset, "a key is there twice"));
         }
         loaded.keys += 1;
@@ -39,6 +37,8 @@ pub struct Entries<'a> {
     input: Input<'a>,
     version: u32,
     seed: u64,
+    /// How many databases there are.
+    databases: u64,
     db: u64,
     is_over: bool,
 }
@@ -53,10 +53,10 @@ pub struct Entry {
 }
 
 impl<'a> Entries<'a> {
-    pub fn open(source: &'a mut dyn BufRead, seed: u64) -> Result<Self> {
+    pub fn open(source: &'a mut dyn BufRead, seed: u64, databases: u64) -> Result<Self> {
         let mut input = Input::new(source);
         let version = version(&mut input)?;
-        Ok(Self { input, version, seed, db: 0, is_over: false })
+        Ok(Self { input, version, seed, databases, db: 0, is_over: false })
     }
 
     /// The bytes that were read.
@@ -75,7 +75,14 @@ impl<'a> Entries<'a> {
                     check(input, self.version)?;
                     self.is_over = true;
                 }
-                opcode::SELECT_DB => self.db = input.length()?,
+                opcode::SELECT_DB => {
+                    let offset = input.offset();
+                    self.db = input.length()?;
+                    if self.db >= self.databases {
+                        let what = format!("the database {}, and there are only {}", self.db, self.databases);
+                        return Err(unsupported(offset, what));
+                    }
+                }
                 opcode::RESIZE_DB => {
                     input.length()?;
                     input.length()?;
