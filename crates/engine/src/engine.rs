@@ -8,10 +8,13 @@ use crate::command::{self, Command, Flags, Run};
 use crate::config::Config;
 use crate::effect::Effects;
 use crate::error::Error;
+use crate::keyspace::Keyspace;
+use crate::object::Kind;
 use crate::script::Scripts;
 use crate::session::{Session, SessionId, Silence};
 use crate::state::State;
 use crate::time::Time;
+use crate::types::Stream;
 
 /// What a call led to.
 #[derive(Debug, Default, PartialEq)]
@@ -25,6 +28,8 @@ pub struct Outcome {
     pub is_exchange: bool,
     /// True when the call asks the owner of the engine to rewrite its log.
     pub wants_rewrite: bool,
+    /// True when the call asks the owner of the engine to save the data as a snapshot.
+    pub wants_save: bool,
     /// True when the call asks the owner of the engine to end its process; its client gets no reply.
     pub wants_shutdown: bool,
 }
@@ -119,6 +124,7 @@ impl Engine {
             deliveries: std::mem::take(&mut self.state.deliveries),
             is_exchange: std::mem::take(&mut self.state.is_exchange),
             wants_rewrite: std::mem::take(&mut self.state.wants_rewrite),
+            wants_save: std::mem::take(&mut self.state.wants_save),
             wants_shutdown: std::mem::take(&mut self.state.wants_shutdown),
         }
     }
@@ -197,9 +203,45 @@ impl Engine {
         self.state.write_refusal = reason;
     }
 
+    /// Answers commands that concern data with LOADING from now on, or no more: the owner reads the data meanwhile.
+    pub fn set_loading(&mut self, is_loading: bool) {
+        self.state.is_loading = is_loading;
+    }
+
+    /// Takes the data of another engine in place of its own; its sessions stay. Who watches a key finds it changed.
+    pub fn adopt(&mut self, other: Self) {
+        self.state.databases = other.state.databases;
+        self.state.garbage = other.state.garbage;
+        for session in self.state.sessions.values_mut().flatten() {
+            session.is_watch_broken |= !session.watched.is_empty();
+        }
+    }
+
     /// True for a session whose command waits: it must not execute another.
     pub fn is_waiting(&self, id: SessionId) -> bool {
         self.state.waits.get(id).is_some()
+    }
+
+    /// When an entry that is still pending was delivered last, in milliseconds since 1970; none when nothing is. O(keys and
+    /// pending entries).
+    pub fn last_delivery(&self) -> Option<u64> {
+        let entries = self.state.databases.iter().flat_map(Keyspace::iter);
+        let streams = entries.filter_map(|entry| Stream::of(&entry.value));
+        streams.flat_map(Stream::groups).filter_map(|(_, group)| group.last_delivery()).max()
+    }
+
+    /// Moves the time of delivery of every pending entry, so that none has become older by a jump or a standstill of the
+    /// clock. Nothing is logged: a replay gives the times as they were. O(keys and pending entries).
+    pub fn shift_deliveries(&mut self, by_ms: i64) {
+        for database in &mut self.state.databases {
+            let has_pending = |stream: &Stream| stream.groups().any(|(_, group)| group.pending_len() > 0);
+            let pending = database.iter().filter(|entry| Stream::of(&entry.value).is_some_and(has_pending));
+            let keys: Vec<Blob> = pending.map(|entry| entry.key.clone()).collect();
+            for key in keys {
+                let stream = database.value_mut::<Stream>(&key).expect("it is a stream");
+                stream.expect("it is there").groups_mut().for_each(|group| group.shift_deliveries(by_ms));
+            }
+        }
     }
 
     /// Approximate bytes of memory of the data.
@@ -327,6 +369,9 @@ impl Engine {
         }
         if let Some(denial) = self.state.users.denial(&session.user, command, args) {
             return Some(command::acl::denied(&denial, command));
+        }
+        if self.state.is_loading && !command.flags.has(Flags::LOADING) {
+            return Some(Error::LOADING);
         }
         if session.protocol == Protocol::Resp2
             && session.is_subscribed()

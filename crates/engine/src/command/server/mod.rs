@@ -28,6 +28,14 @@ pub const COMMANDS: &[Command] = &[
         "Rewrite the log beside the writes",
         bgrewriteaof,
     ),
+    GROUP.row(
+        "bgsave",
+        -1,
+        flags![ADMIN, NO_SCRIPT, NO_ASYNC_LOADING],
+        Keys::None,
+        "Save a snapshot beside the writes",
+        bgsave,
+    ),
     Command {
         subcommands: command::SUBCOMMANDS,
         ..GROUP.row(
@@ -151,6 +159,21 @@ fn bgrewriteaof(call: &mut Call<'_>) -> Answer {
     }
     call.state.wants_rewrite = true;
     Ok(Value::Simple("Background append only file rewriting started".into()))
+}
+
+/// The directory is the owner's as well. SCHEDULE changes nothing: a save waits for a rewrite in any case.
+fn bgsave(call: &mut Call<'_>) -> Answer {
+    if call.args.len() > 2 || call.args.len() == 2 && !call.args.is(1, "SCHEDULE") {
+        return Err(Error::SYNTAX);
+    }
+    if call.state.fact("config", "appendonly") != Some("yes") {
+        return Err(Error::new("ERR there is no directory to save to"));
+    }
+    if call.state.fact("persistence", "rdb_bgsave_in_progress") == Some("1") {
+        return Err(Error::new("ERR Background save already in progress"));
+    }
+    call.state.wants_save = true;
+    Ok(Value::Simple("Background saving started".into()))
 }
 
 fn monitor(call: &mut Call<'_>) -> Answer {

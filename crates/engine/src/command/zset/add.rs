@@ -70,7 +70,8 @@ impl Options {
     fn parse(args: Args<'_>) -> Result<(Self, &[&[u8]])> {
         let mut options = Self::default();
         let mut at = 2;
-        loop {
+        // A score mostly begins with no letter, and is told by that at once.
+        while args.get(at).is_some_and(|word| word.first().is_some_and(u8::is_ascii_alphabetic)) {
             match args.word(at).as_str() {
                 "NX" => options.only_new = true,
                 "XX" => options.only_existing = true,
