@@ -8,7 +8,7 @@ use windlass_engine::{Config, Engine, SessionId, Time};
 use windlass_resp::{Protocol, Value, encode, encode_command};
 use windlass_test::fixture::{Reader, notation};
 
-use crate::table::{Command, KEYS};
+use crate::table::{Command, KEYS, OWN_KEYS};
 
 /// Commands whose replies are in no order.
 const UNORDERED: [&str; 9] =
@@ -115,7 +115,7 @@ fn looks() -> impl Iterator<Item = Command> {
     let of_key = |key: &'static str| {
         LOOKS.iter().map(move |look| look.split(' ').map(|word| word.replace('$', key)).collect())
     };
-    KEYS.iter().flat_map(move |key| of_key(key)).chain([vec!["DBSIZE".to_owned()]])
+    KEYS.iter().chain(OWN_KEYS).flat_map(move |key| of_key(key)).chain([vec!["DBSIZE".to_owned()]])
 }
 
 /// A reply as text, sorted where there is no order, without what depends on time or memory.

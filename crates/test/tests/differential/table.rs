@@ -9,9 +9,10 @@
 /// A command and its arguments.
 pub type Command = Vec<String>;
 
-/// Every key.
-pub const KEYS: &[&str] =
-    &["s1", "s2", "h1", "h2", "l1", "l2", "t1", "t2", "z1", "z2", "x1", "p1", "p2", "f1", "lex"];
+/// The keys of most commands.
+pub const KEYS: &[&str] = &["s1", "s2", "h1", "h2", "l1", "l2", "t1", "t2", "z1", "z2", "x1", "p1", "p2"];
+/// Keys of commands whose replies are the same only for some values.
+pub const OWN_KEYS: &[&str] = &["f1", "lex"];
 
 const TABLE: &[&str] = &[
     // Transactions.
@@ -159,7 +160,7 @@ const TABLE: &[&str] = &[
     "ZREMRANGEBYLEX lex $y $y",
     "ZPOPMIN|ZPOPMAX $z 2|1|0||",
     "ZMPOP 2 $z $z MIN|MAX COUNT $c",
-    "ZUNION|ZINTER 2 $z $z WEIGHTS 2 $c AGGREGATE SUM|MIN|MAX WITHSCORES|",
+    "ZUNION|ZINTER 2 $z $z WEIGHTS 2 3 AGGREGATE SUM|MIN|MAX WITHSCORES|",
     "ZDIFF 2 $z $t WITHSCORES|",
     "ZUNIONSTORE|ZINTERSTORE $k 2 $z $t WEIGHTS 2 3",
     "ZDIFFSTORE $k 2 $z $z",
