@@ -49,6 +49,7 @@ pub fn run(args: Args) -> Result<()> {
             Command::Bench(BenchCommand::Jobs(bench)) => {
                 bench::jobs::run(&bench, &settings::store(&args.store)?).await
             }
+            Command::Bench(BenchCommand::Store(bench)) => bench::store::run(&bench, args.store.json).await,
             Command::Completion { shell } => {
                 let mut command = <Args as clap::CommandFactory>::command();
                 clap_complete::generate(shell, &mut command, "windlass", &mut std::io::stdout());
