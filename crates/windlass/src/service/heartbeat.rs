@@ -14,6 +14,10 @@ use crate::worker::{Duty, HoldKey};
 /// How many beats a lease has room for.
 const BEATS_PER_LEASE: u32 = 3;
 
+/// How long a renewal may take that begins too late because this process stood still. A store in the process stood still
+/// with it and extends the leases; another one says by its answer which of them are lost.
+const GRACE: Duration = Duration::from_secs(1);
+
 /// How long the description of a worker outlives its last beat, in leases.
 const DESCRIPTION_LEASES: u32 = 10;
 
@@ -23,7 +27,8 @@ pub(crate) async fn renew_all(duty: Rc<Duty>) {
         // No jitter here: a lease must not be cut short.
         tokio::time::sleep(duty.config.lease / BEATS_PER_LEASE).await;
         let began_at = Instant::now();
-        let lapse = renewed_at + duty.config.lease;
+        let is_late = began_at - renewed_at > 2 * duty.config.lease / BEATS_PER_LEASE;
+        let lapse = if is_late { began_at + GRACE } else { renewed_at + duty.config.lease };
         if timeout_at(lapse, duty.shared.until_answered(|| renew(&duty))).await.is_err() {
             give_up(&duty);
             duty.shared.until_answered(|| renew(&duty)).await;
