@@ -1,11 +1,17 @@
 -- Sets or removes a rule.
 -- KEYS: 1 rules
--- ARGV: 1 name ("queue:Q", "kind:K", "key:Q" for each key of Q, "key:Q/KEY" for one), 2 rule as JSON, or "" for none
+-- ARGV: 1 name ("queue:Q", "kind:K", "key:Q" for each key of Q, "key:Q/KEY" for one), 2 rule as JSON, or "" for none;
+--       "pause" or "resume" to change only that of the rule
 -- Answer: 1 when a rule was there before, otherwise 0.
 -- Guarantee: what is taken from now on is taken by the rule; what waits for it as it was is looked at again.
 local OPEN_PAGE = 1000
 local name, rule = ARGV[1], ARGV[2]
 local old = redis.call('HGET', KEYS[1], name)
+if rule == 'pause' or rule == 'resume' then
+  local decoded = old and cjson.decode(old) or {}
+  decoded.paused = rule == 'pause' or nil
+  rule = next(decoded) and cjson.encode(decoded) or ''
+end
 
 local function count(field, by)
   if by ~= 0 and redis.call('HINCRBY', KEYS[1], field, by) <= 0 then redis.call('HDEL', KEYS[1], field) end

@@ -2,7 +2,7 @@
 -- What is in the stream is active or ready: of its entries behind the last that was delivered those with `l` came from
 -- lanes and are pending, since they were claimed as they were added. So entries are claimed by their ids here, and
 -- never read as new ones. To the other lanes the stream is one more, of the default rank and without a key.
-local UNIT, PAGE, PIECE, VISITS_MAX, SORTED_MAX = 1024, 128, 32, 2000, 1000
+local UNIT, PAGE, PIECE, VISITS_MAX, SORTED_MAX, SUSPECTS = 1024, 128, 32, 2000, 1000, 10
 local HISTORY = '{"state":"enqueued"}'
 local rules_leave_work = false
 
@@ -36,6 +36,14 @@ local function rules_last(stream)
   end
   redis.call('XGROUP', 'CREATE', stream, 'w', '0', 'MKSTREAM')
   return '0-0'
+end
+
+-- Jobs of a queue have succeeded. An asker that takes fills the room by itself.
+local function rules_ended_in(stream, ids, left)
+  local queue = rules_queue(stream)
+  rules_ended(queue, ids)
+  local rule = left <= 0 and rule_of('queue:' .. queue)
+  if rule and rule.cap then redis.call('ZADD', base .. 'wake:' .. queue, 0, 'w') end
 end
 
 -- One taking from one queue. `take.left` is how many may be taken, `take.free` how many of them may be limited,
@@ -335,16 +343,25 @@ local function is_paused(fields)
   return rule and rule.paused
 end
 
--- Of pending entries those that may be claimed: none of a kind that is paused. One that is not a suspect goes back
--- into a lane, in front, with its attempts.
-local function rules_filter(stream, pending, is_suspect)
+-- The first suspect that may be claimed, as a list, and whether there may be others.
+local function rules_suspect(stream)
+  local pending = redis.call('XPENDING', stream, 'w', '-', '+', SUSPECTS, '~suspect')
+  for _, item in ipairs(pending) do
+    if not rule_of('kinds') or not is_paused(entry_fields(stream, item[1])) then return { item }, #pending > 1 end
+  end
+  return {}, #pending > 0
+end
+
+-- Of recovered entries those that may be claimed: none of a kind that is paused. Such a one goes back into a lane, in
+-- front, with its attempts.
+local function rules_recovered(stream, pending)
   if not rule_of('kinds') then return pending end
   local queue, fit = rules_queue(stream), {}
   for _, item in ipairs(pending) do
     local fields = entry_fields(stream, item[1])
     if not fields.j or not is_paused(fields) then
       fit[#fit + 1] = item
-    elseif not is_suspect then
+    else
       local id = fields.i or (queue .. '/' .. item[1])
       local history = fields.s and cjson.decode(fields.s) or {}
       history.state = 'enqueued'

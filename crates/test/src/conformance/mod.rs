@@ -11,6 +11,7 @@ mod control;
 mod count;
 mod cron;
 mod group;
+mod lane;
 mod lease;
 mod moves;
 mod nesting;
@@ -70,6 +71,14 @@ pub const CASES: &[Case] = cases! {
         leftover_work_wakes_the_next_taker
         a_fetch_without_room_leaves_the_mark_that_brought_it
         a_store_that_forgot_the_scripts_is_told_them;
+    lane:
+        jobs_come_by_priority_and_then_by_their_pushes
+        a_job_in_a_lane_is_found_by_its_id
+        a_job_goes_back_to_its_lane_from_everywhere
+        a_taken_job_of_a_lane_is_recovered
+        groups_take_turns
+        leaving_and_coming_back_gains_nothing
+        a_thousand_groups_are_served_in_turn;
     recovery:
         a_job_that_had_not_begun_gets_its_count_back
         suspects_run_one_at_a_time

@@ -20,6 +20,7 @@ use crate::error::{Error, Result};
 use crate::id::JobId;
 use crate::inspector::Inspector;
 use crate::job::Pushable;
+use crate::limit::Limits;
 use crate::name::check_name;
 use crate::unique::Pushed;
 
@@ -207,6 +208,11 @@ impl Client {
         Handle::of(self.clone(), id)
     }
 
+    /// What sets the rules of the namespace: caps, rates, weights, order, pauses of kinds.
+    pub fn limits(&self) -> Limits {
+        Limits::new(self.clone())
+    }
+
     pub(crate) fn broker(&self) -> &Broker {
         &self.inner.broker
     }
@@ -234,7 +240,10 @@ impl Client {
             };
         }
         match (&options.key, options.due) {
-            (None, None) => Ok((pusher.push(queue, bytes).await?, Pushed::New)),
+            (None, None) => {
+                let lane = (!options.lane.is_plain()).then(|| options.lane.clone());
+                Ok((pusher.push(queue, lane, bytes).await?, Pushed::New))
+            }
             (Some(key), due) => {
                 pusher.know(queue).await?;
                 let answer = match due {
@@ -292,6 +301,10 @@ impl Client {
             return Ok(pushed.iter().filter(|(_, pushed)| *pushed != Pushed::Kept).count() as u64);
         }
         match options.due {
+            None if !options.lane.is_plain() => {
+                let jobs: Vec<_> = batch.iter().map(|job| (&options.lane, job.as_ref())).collect();
+                broker.push_lane_bulk(queue, &jobs).await?;
+            }
             None => broker.push_bulk(queue, &batch).await?,
             Some(due) => {
                 let jobs: Vec<_> = batch.iter().map(|job| (due, job)).collect();
@@ -309,6 +322,7 @@ impl Client {
         options: &Push,
     ) -> Result<Encoded> {
         check_name("kind", &envelope.kind)?;
+        options.lane.check()?;
         let mut lock = String::new();
         if let Some(unique) = &options.unique {
             if options.key.is_some() {

@@ -13,6 +13,7 @@ use tokio::sync::{Semaphore, oneshot};
 use crate::broker::{BATCH_BYTES_MAX, BATCH_JOBS_MAX, Broker};
 use crate::error::{Error, Result};
 use crate::id::JobId;
+use crate::limit::Lane;
 
 /// How many pushes may wait to be sent; further ones wait for room.
 const WAITING_MAX: usize = 4096;
@@ -40,6 +41,7 @@ struct Gathered {
 
 struct Waiting {
     queue: Arc<str>,
+    lane: Option<Lane>,
     envelope: Vec<u8>,
     answer: oneshot::Sender<Result<JobId>>,
 }
@@ -72,14 +74,14 @@ impl Pusher {
         Ok(())
     }
 
-    /// Pushes one ready job.
-    pub(super) async fn push(&self, queue: &str, envelope: Vec<u8>) -> Result<JobId> {
+    /// Pushes one ready job, to the end of its queue or into its lane.
+    pub(super) async fn push(&self, queue: &str, lane: Option<Lane>, envelope: Vec<u8>) -> Result<JobId> {
         self.know(queue).await?;
         let _room = self.inner.room.acquire().await.map_err(|_| Error::Stopped("the client"))?;
         let (answer, answered) = oneshot::channel();
         let is_sending = {
             let mut gathered = self.inner.gathered();
-            gathered.waiting.push(Waiting { queue: queue.into(), envelope, answer });
+            gathered.waiting.push(Waiting { queue: queue.into(), lane, envelope, answer });
             std::mem::replace(&mut gathered.is_sending, true)
         };
         if !is_sending {
@@ -135,20 +137,26 @@ async fn send_all(mut sender: Sender) {
         };
         while !gathered.is_empty() {
             let batch = take_batch(&mut gathered);
-            let pushed = inner.broker.push(&batch[0].queue, &batch).await;
+            let pushed = match batch[0].lane {
+                None => inner.broker.push(&batch[0].queue, &batch).await,
+                Some(_) => {
+                    let jobs = batch.iter().filter_map(|job| Some((job.lane.as_ref()?, job.as_ref())));
+                    inner.broker.push_lane(&batch[0].queue, &jobs.collect::<Vec<_>>()).await
+                }
+            };
             answer(batch, pushed);
             tokio::task::consume_budget().await;
         }
     }
 }
 
-/// Takes the first job and those of the same queue that follow within one call's bounds.
+/// Takes the first job and those of the same queue that follow within one call's bounds: all with a lane, or none.
 fn take_batch(gathered: &mut Vec<Waiting>) -> Vec<Waiting> {
-    let queue = gathered[0].queue.clone();
+    let (queue, has_lane) = (gathered[0].queue.clone(), gathered[0].lane.is_some());
     let mut bytes = 0;
     let follows = |job: &&Waiting| {
         bytes += job.envelope.len();
-        job.queue == queue && bytes <= BATCH_BYTES_MAX
+        job.queue == queue && job.lane.is_some() == has_lane && bytes <= BATCH_BYTES_MAX
     };
     let count = gathered.iter().take(BATCH_JOBS_MAX).take_while(follows).count().max(1);
     gathered.drain(..count).collect()

@@ -35,8 +35,10 @@ pub struct Inspector {
 pub struct QueueInfo {
     /// Its name.
     pub name: String,
-    /// Jobs that wait for a worker.
+    /// Jobs that wait for a worker, those in lanes included.
     pub enqueued: u64,
+    /// Those of them that wait in a lane: for their turn, or for a limit.
+    pub in_lanes: u64,
     /// Jobs that a worker has.
     pub active: u64,
     /// Whether it is paused.
@@ -132,6 +134,10 @@ impl Inspector {
         let length = self.number(redis::cmd("XLEN").arg(&stream)).await?;
         let active = self.active_in(&stream).await?;
         let gate = self.keys().gate(name);
+        let in_lanes = match self.number(redis::cmd("HEXISTS").arg(&gate).arg("ruled")).await? {
+            1 => self.client.broker().jobs_in_lanes(name).await?,
+            _ => 0,
+        };
         let is_paused = self.number(redis::cmd("HEXISTS").arg(gate).arg("paused")).await? == 1;
         let first = redis::cmd("XRANGE").arg(&stream).arg("-").arg("+").arg("COUNT").arg(1).to_owned();
         let first = array(self.send(&first).await?)?.into_iter().next();
@@ -139,7 +145,8 @@ impl Inspector {
         let oldest_ms = first.map(text).transpose()?.and_then(|id| id.split_once('-')?.0.parse().ok());
         Ok(QueueInfo {
             name: name.to_owned(),
-            enqueued: length.saturating_sub(active),
+            enqueued: length.saturating_sub(active) + in_lanes,
+            in_lanes,
             active,
             is_paused,
             oldest_ms,
