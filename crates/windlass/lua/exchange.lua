@@ -111,7 +111,7 @@ local function pass_gate(queue, gate, stream, wake, suspect)
     local pending = redis.call('XPENDING', stream, 'w', '-', '+', wanted, '~recovered')
     has_recovered = #pending == wanted
     if not has_recovered then redis.call('HDEL', gate, 'recovered') end
-    claim(queue, stream, pending, '0')
+    claim(queue, stream, free and rules_recovered(stream, pending) or pending, '0')
   end
   return true
 end

@@ -62,11 +62,16 @@ local function lane_join(queue, rank, lane)
   redis.call('ZADD', base .. 'turns:' .. queue, whole(rank * RANK_UNIT + now), lane)
 end
 
+-- Counts what waits in the lanes of a queue.
+local function lane_count(queue, by)
+  if by ~= 0 then redis.call('HINCRBY', base .. 'pace:' .. queue, 'size', by) end
+end
+
 -- Puts ids, with their places, into a lane. Their records are the caller's.
 local function lane_put(queue, rank, kind, key, ...)
   local lane = lane_name(queue, rank, kind, key)
   local had = redis.call('ZCARD', base .. 'lane:' .. lane)
-  redis.call('ZADD', base .. 'lane:' .. lane, ...)
+  lane_count(queue, redis.call('ZADD', base .. 'lane:' .. lane, ...))
   if had == 0 then lane_join(queue, rank, lane) end
   return lane
 end
@@ -159,5 +164,5 @@ end
 -- A job goes from its lane to elsewhere.
 local function lane_leave(queue, id, envelope)
   local lane = lane_of(queue, id, envelope)
-  if lane then redis.call('ZREM', base .. 'lane:' .. lane, id) end
+  if lane then lane_count(queue, -redis.call('ZREM', base .. 'lane:' .. lane, id)) end
 end

@@ -54,7 +54,7 @@ local function rules_begin(stream, consumer, left, free, bytes)
     queue = queue, stream = stream, consumer = consumer, left = left, free = free, bytes = bytes,
     entries = {}, claimed = {}, moved = {}, permits = {}, dropped = {}, picked = {},
     heads = {}, changed = {}, gone = {}, lanes = {}, pace = {}, paced = {},
-    visits = 0, sorted = 0, has_kinds = rule_of('kinds'), has_keys = rule_of('keys:' .. queue), has_plain = true,
+    visits = 0, sorted = 0, popped = 0, has_kinds = rule_of('kinds'), has_keys = rule_of('keys:' .. queue), has_plain = true,
   }
   take.last = rules_last(stream)
   take.first = take.last
@@ -70,6 +70,12 @@ end
 
 local function pace_set(take, field, value) take.pace[field], take.paced[field] = value, value end
 
+-- Writes down which lanes have no turn any more: before a lane may get one anew.
+local function turns_leave(take)
+  if #take.gone > 0 then redis.call('ZREM', base .. 'turns:' .. take.queue, unpack(take.gone)) end
+  take.gone = {}
+end
+
 -- Writes the turns down and reads those that are next.
 local function turns_turn(take)
   local turns, changes = base .. 'turns:' .. take.queue, {}
@@ -78,8 +84,8 @@ local function turns_turn(take)
     changes[#changes + 1] = lane
   end
   if #changes > 0 then redis.call('ZADD', turns, unpack(changes)) end
-  if #take.gone > 0 then redis.call('ZREM', turns, unpack(take.gone)) end
-  take.changed, take.gone, take.heads, take.is_stale = {}, {}, {}, false
+  turns_leave(take)
+  take.changed, take.heads, take.is_stale = {}, {}, false
   if take.left <= 0 then return end
   local count = math.min(take.left + 1, PAGE)
   local page = redis.call('ZRANGE', turns, 0, count - 1, 'WITHSCORES')
@@ -109,6 +115,8 @@ end
 
 -- A lane that does not go on leaves what there is of its limits to others that wait for them.
 local function pass_on(take, facts, except)
+  if not facts.limits[1] then return end
+  turns_leave(take)
   for _, limit in ipairs(facts.limits) do
     if limit ~= except and limit_room(limit) > 0 and limit_open(limit.name, 1) > 0 then take.is_stale = true end
   end
@@ -139,11 +147,12 @@ local function rules_admit(take)
       give_back(item)
     elseif kind and kind ~= '' and limit_of('kind:' .. kind, rule_of('kind:' .. kind)) then
       give_back(item)
+      turns_leave(take)
       lane_put(take.queue, facts.rank, kind, facts.key, item.place, item.id)
       take.is_stale = true
     elseif take.bytes <= 0 then
       give_back(item)
-      redis.call('ZADD', base .. 'lane:' .. facts.lane, item.place, item.id)
+      take.popped = take.popped - redis.call('ZADD', base .. 'lane:' .. facts.lane, item.place, item.id)
       rules_leave_work = true
     else
       local fields = { 'j', envelope, 'i', item.id, 'l', '1' }
@@ -220,6 +229,11 @@ local function lane_turn(take, plain_score)
   local lane_limits = facts.order and order_limits(take, facts) or facts.limits
   for _, limit in ipairs(lane_limits) do
     local room = limit_room(limit)
+    if room < 1 and #take.picked > 0 then
+      -- Some that were picked may turn out not to go: then there is room.
+      table.insert(take.heads, 1, head)
+      return rules_admit(take)
+    end
     if room < 1 then
       limit_block(limit, take.queue, head.lane, start)
       take.changed[head.lane] = nil
@@ -239,6 +253,7 @@ local function lane_turn(take, plain_score)
   for i = 1, #popped, 2 do
     take.picked[#take.picked + 1] = { id = popped[i], place = popped[i + 1], facts = facts, limits = lane_limits }
   end
+  take.popped = take.popped + count
   for _, limit in ipairs(lane_limits) do limit.took = limit.took + count end
   pace_set(take, facts.rank, start - floor + (count - 1) * facts.step)
   head.score = start + count * facts.step
@@ -255,6 +270,7 @@ local function sort_plain(take, entry, fields, id, kind)
   redis.call('HSET', base .. 'jobs', id, history .. '\n' .. fields.j)
   redis.call('XDEL', take.stream, entry)
   if fields.i then redis.call('HDEL', base .. 'moved', id) end
+  turns_leave(take)
   lane_put(take.queue, RANK_DEFAULT, kind, '', redis.call('INCR', base .. 'seq'), id)
   take.sorted, take.is_stale = take.sorted + 1, true
 end
@@ -312,6 +328,7 @@ local function rules_finish(take)
     paced[#paced + 1] = field
     paced[#paced + 1] = whole(value)
   end
+  lane_count(take.queue, -take.popped)
   if #paced > 0 then redis.call('HSET', base .. 'pace:' .. take.queue, unpack(paced)) end
   if #take.claimed > 0 then
     for _, word in ipairs({ 'RETRYCOUNT', '1', 'FORCE', 'JUSTID' }) do take.claimed[#take.claimed + 1] = word end

@@ -71,7 +71,7 @@ mod worker;
 pub use windlass_conn::Connection;
 
 pub use broker::{Edited, Ending, Filter, Rescheduled};
-pub use client::{Client, Handle, KEY_LEN_MAX, Push};
+pub use client::{Client, Handle, KEY_LEN_MAX, Push, QUEUE_RULES_AGE_MAX};
 pub use config::{Config, LEASE_MIN, PAYLOAD_LIMIT_MAX};
 pub use context::Context;
 #[cfg(feature = "cron")]

@@ -88,6 +88,17 @@ pub(super) async fn a_job_in_a_lane_is_found_by_its_id(store: &Store) {
     assert_eq!(state(&ids[0]).await, Some(State::Enqueued));
     let queue = inspector.queue("default").await.unwrap();
     assert_eq!((queue.enqueued, queue.in_lanes, queue.active), (3, 3, 0));
+    let mut listed = Vec::new();
+    let mut page = None;
+    loop {
+        let found = inspector.list(State::Enqueued, Some("default"), page.as_deref(), 2).await.unwrap();
+        listed.extend(found.jobs.into_iter().map(|job| job.id));
+        page = found.next;
+        if page.is_none() {
+            break;
+        }
+    }
+    assert_eq!(listed, ids);
     let taken = world.take(A, 1).await;
     assert_eq!((&taken[0].job_id("default"), taken[0].count), (&ids[0], 1));
     assert_eq!(state(&ids[0]).await, Some(State::Active));

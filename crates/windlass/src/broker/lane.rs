@@ -3,14 +3,14 @@
 use redis::{Cmd, Value};
 
 use super::control::pairs;
-use super::script::{PUSH_LANE, QUEUE_LANES, RULE_SET};
+use super::script::{LANE_LIST, PUSH_LANE, PUSH_LIMITED, RULE_SET};
 use super::{Broker, array, int, text};
 use crate::error::{Error, Result};
 use crate::id::JobId;
 use crate::limit::Lane;
 
-/// How many lanes of a queue are looked at to count what waits.
-const LANES_LOOKED_MAX: usize = 20_000;
+/// How many lanes of a queue a listing looks at, of those that have a turn and of those that wait.
+const LANES_LOOKED_MAX: usize = 10_000;
 
 impl Broker {
     /// Adds ready jobs to `queue`, each to its lane, and answers their ids. The caller keeps within the bounds of
@@ -83,13 +83,69 @@ impl Broker {
         Ok((page.collect(), text(next)?))
     }
 
-    /// How many jobs wait in the lanes of a queue, as far as [`LANES_LOOKED_MAX`] lanes have them.
+    /// How many jobs wait in the lanes of a queue.
     ///
     /// # Errors
     /// When the store fails.
     pub async fn jobs_in_lanes(&self, queue: &str) -> Result<u64> {
-        let mut call = QUEUE_LANES.call(&[self.keys.turns(queue), self.keys.waits(queue)]);
-        call.arg(LANES_LOOKED_MAX);
-        Ok(int(&self.run(&QUEUE_LANES, &call).await?)?.unsigned_abs())
+        match self.send(redis::cmd("HGET").arg(self.keys.pace(queue)).arg("size")).await? {
+            Value::Nil => Ok(0),
+            size => Ok(int(&size)?.unsigned_abs()),
+        }
+    }
+
+    /// Jobs that wait in the lanes of a queue: `count` of them behind the first `skip`, as far as
+    /// [`LANES_LOOKED_MAX`] lanes have them.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub(crate) async fn list_lanes(&self, queue: &str, skip: usize, count: usize) -> Result<Vec<JobId>> {
+        let mut call = LANE_LIST.call(&[self.keys.turns(queue), self.keys.waits(queue)]);
+        call.arg(skip).arg(count).arg(LANES_LOOKED_MAX);
+        let ids = array(self.run(&LANE_LIST, &call).await?)?;
+        ids.into_iter().map(|id| JobId::parse(&text(id)?)).collect()
+    }
+
+    /// Adds ready jobs to a queue that may have a limit, as many as fit; the first of them, in order. The caller keeps
+    /// within the bounds of [`push`](Self::push).
+    ///
+    /// # Errors
+    /// When the store fails; whether the jobs were added is unknown then.
+    pub async fn push_limited(&self, queue: &str, jobs: &[(Option<&Lane>, &[u8])]) -> Result<Limited> {
+        let mut call = PUSH_LIMITED.call(&[self.keys.stream(queue), self.keys.wake(queue), self.keys.rules()]);
+        call.arg(queue);
+        for (lane, envelope) in jobs {
+            match lane {
+                Some(lane) => call.arg(lane.rank()).arg(lane.key.as_deref().unwrap_or_default()),
+                None => call.arg("").arg(""),
+            };
+            call.arg(envelope);
+        }
+        let mut answer = array(self.run(&PUSH_LIMITED, &call).await?)?.into_iter();
+        let (Some(limit), Some(size)) = (answer.next(), answer.next()) else {
+            return Err(Error::Answer("push_limited gave no numbers"));
+        };
+        let ids = answer.map(|id| JobId::parse(&text(id)?)).collect::<Result<_>>()?;
+        let limit = u64::try_from(int(&limit)?).unwrap_or(u64::MAX);
+        Ok(Limited { ids, limit, size: int(&size)?.unsigned_abs() })
+    }
+}
+
+/// What became of a push to a queue with a limit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Limited {
+    /// The jobs that were added: the first of those that were to be.
+    pub ids: Vec<JobId>,
+    /// How many jobs the queue may have.
+    pub limit: u64,
+    /// How many it has.
+    pub size: u64,
+}
+
+impl Limited {
+    /// Why the next one was not added.
+    pub(crate) fn error(&self, queue: &str) -> Error {
+        Error::QueueFull { queue: queue.to_owned(), limit: self.limit, actual: self.size }
     }
 }

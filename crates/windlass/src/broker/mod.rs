@@ -34,6 +34,7 @@ pub use exchange::{Ended, Exchanged, Extra, Request, Taken};
 pub use fail::Fail;
 pub(crate) use flow::BatchPush;
 pub use flow::Settle;
+pub use lane::Limited;
 pub use lease::{Held, Recovered};
 pub(crate) use manage::{CANCEL_STANDS, CANCELS_MAX};
 pub use manage::{Edited, Ending, Filter, Rescheduled};

@@ -28,6 +28,7 @@ pub use handle::Handle;
 pub(crate) use handle::{split_record, state_of};
 pub(crate) use options::epoch_ms;
 pub use options::{KEY_LEN_MAX, Push};
+pub use pusher::QUEUE_RULES_AGE_MAX;
 
 /// Pushes jobs into one namespace of a store. A clone is the same client; pushes of many tasks on one
 /// client travel together.
@@ -213,6 +214,11 @@ impl Client {
         Limits::new(self.clone())
     }
 
+    /// Has the rules of queues read anew before the next push.
+    pub(crate) fn forget_rules(&self) {
+        self.inner.pusher.forget_rules();
+    }
+
     pub(crate) fn broker(&self) -> &Broker {
         &self.inner.broker
     }
@@ -271,7 +277,7 @@ impl Client {
         if options.key.is_some() {
             return Err(Error::Config(vec!["a key names one job, it cannot be given to many".into()]));
         }
-        self.inner.pusher.know(queue).await?;
+        let is_limited = self.inner.pusher.know(queue).await?;
         let mut jobs = jobs.peekable();
         let mut pushed = 0;
         let mut last = None;
@@ -280,7 +286,7 @@ impl Client {
             let next = if batch.is_empty() {
                 None
             } else {
-                Some(sent(self.push_batch(queue, batch, options)).await)
+                Some(sent(self.push_batch(queue, batch, options, is_limited)).await)
             };
             let is_done = next.is_none();
             if let Some(last) = std::mem::replace(&mut last, next) {
@@ -292,7 +298,13 @@ impl Client {
         }
     }
 
-    async fn push_batch(&self, queue: &str, batch: Vec<Encoded>, options: &Push) -> Result<u64> {
+    async fn push_batch(
+        &self,
+        queue: &str,
+        batch: Vec<Encoded>,
+        options: &Push,
+        is_limited: bool,
+    ) -> Result<u64> {
         let broker = &self.inner.broker;
         if let Some(unique) = &options.unique {
             let jobs: Vec<_> =
@@ -301,6 +313,14 @@ impl Client {
             return Ok(pushed.iter().filter(|(_, pushed)| *pushed != Pushed::Kept).count() as u64);
         }
         match options.due {
+            None if is_limited => {
+                let lane = (!options.lane.is_plain()).then_some(&options.lane);
+                let jobs: Vec<_> = batch.iter().map(|job| (lane, job.as_ref())).collect();
+                let limited = broker.push_limited(queue, &jobs).await?;
+                if limited.ids.len() < batch.len() {
+                    return Err(limited.error(queue));
+                }
+            }
             None if !options.lane.is_plain() => {
                 let jobs: Vec<_> = batch.iter().map(|job| (&options.lane, job.as_ref())).collect();
                 broker.push_lane_bulk(queue, &jobs).await?;

@@ -45,7 +45,9 @@ impl Limits {
     pub async fn set(&self, target: &Target, rule: Rule) -> Result<bool> {
         target.check()?;
         rule.check(target)?;
-        self.client.broker().set_rule(&target.to_string(), &serde_json::to_string(&rule)?).await
+        let had = self.client.broker().set_rule(&target.to_string(), &serde_json::to_string(&rule)?).await?;
+        self.client.forget_rules();
+        Ok(had)
     }
 
     /// Removes a rule. Answers whether there was one.

@@ -47,6 +47,9 @@ pub struct Rule {
     /// When failures of a kind stop it for a while.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub breaker: Option<Breaker>,
+    /// How many jobs a queue may have, waiting and active, for a push to be let in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_jobs: Option<u64>,
 }
 
 /// How many jobs may begin in a time.
@@ -144,6 +147,15 @@ impl Rule {
         self
     }
 
+    /// A push of a job to a queue that has so many, waiting and active, is refused with
+    /// [`Error::QueueFull`](crate::Error::QueueFull). Only for queues. Other clients learn of it within
+    /// [`QUEUE_RULES_AGE_MAX`](crate::QUEUE_RULES_AGE_MAX). What has a key, is unique, delayed or retried, or comes with a
+    /// batch or a cron entry, is let in.
+    pub fn max_jobs(mut self, max: u64) -> Self {
+        self.max_jobs = Some(max);
+        self
+    }
+
     /// Every problem at once.
     pub(super) fn check(&self, target: &Target) -> Result<()> {
         let mut problems = Vec::new();
@@ -154,6 +166,7 @@ impl Rule {
         };
         let period_max = whole_ms(PERIOD_MAX);
         count("cap", self.cap, COUNT_MAX);
+        count("max_jobs", self.max_jobs, COUNT_MAX);
         count("rate.n", self.rate.map(|rate| rate.n), COUNT_MAX);
         count("rate.per_ms", self.rate.map(|rate| rate.per_ms), period_max);
         count("rate.burst", self.rate.and_then(|rate| rate.burst), COUNT_MAX);
@@ -176,6 +189,7 @@ impl Rule {
             ("weight", self.weight.is_some() && (is_queue || is_kind), "keys"),
             ("order", self.order.is_some() && (is_queue || is_kind), "keys"),
             ("breaker", self.breaker.is_some() && !is_kind, "kinds"),
+            ("max_jobs", self.max_jobs.is_some() && !is_queue, "queues"),
             ("paused", self.paused && is_queue, "kinds and keys; pause a queue by its own command"),
         ];
         for (field, _, whose) in fits.iter().filter(|(_, is_wrong, _)| *is_wrong) {
