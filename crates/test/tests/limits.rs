@@ -339,7 +339,8 @@ impl Play {
         match cap {
             // What was taken without a cap does not count towards one.
             Some(cap) => {
-                let old = self.caps.get(&name).filter(|(cap, _)| *cap < u64::MAX);
+                // More than a lower cap allows may be active from before.
+                let old = self.caps.get(&name).filter(|(old, _)| *old <= cap);
                 let since = old.map_or(self.step + 1, |(_, since)| *since);
                 self.caps.insert(name, (cap, since));
             }

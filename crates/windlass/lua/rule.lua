@@ -220,7 +220,9 @@ local function rules_failed(queue, id, state)
     if held.rule.breaker and (state == 'retry' or state == 'dead') then
       breaker_failed(held.name, held.rule.breaker, id)
     end
-    if held.rule.order == 'wait' and comes_back then keeps = held.name end
+    -- Where others hold places, too, since the rule was another when they were taken, there is no order to keep.
+    local is_alone = redis.call('HGET', base .. 'caps', held.name) == '1'
+    if held.rule.order == 'wait' and comes_back and is_alone then keeps = held.name end
   end
   permits_release(queue, { id }, keeps)
 end

@@ -220,6 +220,11 @@ local function lane_turn(take, plain_score)
     take.is_over, rules_leave_work = true, true
     return
   end
+  if take.has_kinds and take.picked[1] and take.picked[1].facts.rank ~= facts.rank then
+    -- Some that were picked may go to the lane of their kind, which then comes before this one.
+    table.insert(take.heads, 1, head)
+    return rules_admit(take)
+  end
   local floor = facts.rank * RANK_UNIT
   local start = math.max(head.score, floor + pace_of(take, facts.rank))
   local wanted = math.min(take.left - #take.picked, PIECE - #take.picked)
@@ -414,7 +419,7 @@ local function rules_take(stream, wake, consumer, left, free, bytes)
     take.visits = take.visits + 1
     if #take.picked >= math.min(take.left, PIECE) or #take.heads == 0 then rules_admit(take) end
     if take.left <= 0 or take.bytes <= 0 then break end
-    if #take.heads == 0 and (take.is_part or take.is_stale) then turns_turn(take) end
+    if take.is_stale or #take.heads == 0 and take.is_part then turns_turn(take) end
     local head = take.heads[1]
     local start = RANK_DEFAULT * RANK_UNIT
     local plain = take.has_plain and start + math.max(pace_of(take, RANK_DEFAULT), pace_of(take, 'plain'))
