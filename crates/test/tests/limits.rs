@@ -14,7 +14,7 @@ use windlass_test::clock::Clock;
 const SEEDS: std::ops::Range<u64> = 0..30;
 const STEPS: usize = 250;
 /// After so many steps every counter is compared with what is there.
-const LOOK_EVERY: usize = 10;
+const LOOK_EVERY: usize = 25;
 const QUEUE: &str = "default";
 const HOUR: Duration = Duration::from_secs(3600);
 const WORKERS: [&str; 3] = ["a.1.1.a.2", "b.1.1.b.3", "c.1.1.c.4"];
@@ -69,13 +69,25 @@ struct Play {
 impl Play {
     async fn begin(seed: u64) -> Self {
         let (clock, manual) = Clock::manual();
-        let database = Database::memory_with(windlass_db::Config::default(), manual).expect("a database opens");
+        let database =
+            Database::memory_with(windlass_db::Config::default(), manual).expect("a database opens");
         let config = Config::default();
         let client = Client::with_config(Connection::to(database.clone()), config.clone()).await.unwrap();
         let broker = Broker::new(Connection::to(database), &config).unwrap();
         let (jobs, held, caps) = (BTreeMap::new(), Vec::new(), HashMap::new());
-        let is_ruleless = seed % 3 == 0;
-        Self { random: Random(seed), client, broker, clock, jobs, held, pushed: 0, step: 0, caps, is_ruleless }
+        let is_ruleless = seed.is_multiple_of(3);
+        Self {
+            random: Random(seed),
+            client,
+            broker,
+            clock,
+            jobs,
+            held,
+            pushed: 0,
+            step: 0,
+            caps,
+            is_ruleless,
+        }
     }
 
     async fn ask<T: FromRedisValue>(&self, name: &str, args: &[&str]) -> T {
@@ -151,9 +163,11 @@ impl Play {
         if !self.is_ruleless || !job.is_fresh {
             return;
         }
-        for other in self.jobs.values().filter(|other| {
-            other.state == State::Enqueued && other.is_fresh && other.admitted.is_none()
-        }) {
+        for other in self
+            .jobs
+            .values()
+            .filter(|other| other.state == State::Enqueued && other.is_fresh && other.admitted.is_none())
+        {
             let same = other.rank == job.rank && other.key == job.key;
             assert!(other.rank >= job.rank, "{job:?} goes before {other:?}");
             assert!(!same || other.number > job.number, "{job:?} goes before {other:?}");
@@ -242,7 +256,8 @@ impl Play {
     /// A worker dies with everything that it has, or stops and gives it back.
     async fn lose_a_worker(&mut self) {
         let worker = self.random.pick(&WORKERS);
-        let (lost, kept) = std::mem::take(&mut self.held).into_iter().partition(|(holder, _)| *holder == worker);
+        let (lost, kept) =
+            std::mem::take(&mut self.held).into_iter().partition(|(holder, _)| *holder == worker);
         self.held = kept;
         if self.random.below(2) == 0 {
             // So often that nobody dies of it.

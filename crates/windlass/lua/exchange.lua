@@ -48,14 +48,17 @@ local function finish()
   if not ARGV[first_extra] then return free and rules_ended_in(stream, {}, left) end
   local is_held = {}
   for i = 1, #held do is_held[held[i]] = true end
-  local result, moved_ids = last_queue, {}
+  local result, entries, moved_ids = last_queue, {}, {}
   for i = first_extra, #ARGV, 4 do
     result = result + 1
     if is_held[ARGV[i]] then
-      redis.call('HDEL', suspect, ARGV[i])
-      if ARGV[i + 1] ~= '' then
-        redis.call('HDEL', moved, ARGV[i + 1])
-        moved_ids[#moved_ids + 1] = ARGV[i + 1]
+      -- With rules nearly every job has a redirect, so there they go together.
+      if free then
+        entries[#entries + 1] = ARGV[i]
+        if ARGV[i + 1] ~= '' then moved_ids[#moved_ids + 1] = ARGV[i + 1] end
+      else
+        redis.call('HDEL', suspect, ARGV[i])
+        if ARGV[i + 1] ~= '' then redis.call('HDEL', moved, ARGV[i + 1]) end
       end
       if ARGV[i + 2] ~= '0' then
         redis.call('XADD', KEYS[result], '*', 'state', 'completed', 'v', ARGV[i + 3])
@@ -63,6 +66,8 @@ local function finish()
       end
     end
   end
+  if #entries > 0 then redis.call('HDEL', suspect, unpack(entries)) end
+  if #moved_ids > 0 then redis.call('HDEL', moved, unpack(moved_ids)) end
   if free then rules_ended_in(stream, moved_ids, left) end
 end
 

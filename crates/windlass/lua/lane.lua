@@ -114,7 +114,7 @@ local function permits_release(queue, ids, keeps)
   local permits = base .. 'permits:' .. queue
   if #ids == 0 or redis.call('EXISTS', permits) == 0 then return freed end
   local found = redis.call('HMGET', permits, unpack(ids))
-  local has_breakers = redis.call('HGET', base .. 'rules', 'breakers')
+  local has_breakers, dropped = redis.call('HGET', base .. 'rules', 'breakers'), {}
   for i, id in ipairs(ids) do
     if found[i] then
       local kept = false
@@ -128,9 +128,10 @@ local function permits_release(queue, ids, keeps)
           if breaker and redis.call('HGET', breaker, 'probe') == id then redis.call('HDEL', breaker, 'probe') end
         end
       end
-      if kept then redis.call('HSET', permits, id, keeps) else redis.call('HDEL', permits, id) end
+      if kept then redis.call('HSET', permits, id, keeps) else dropped[#dropped + 1] = id end
     end
   end
+  if #dropped > 0 then redis.call('HDEL', permits, unpack(dropped)) end
   for limit, count in pairs(freed) do
     if redis.call('HINCRBY', base .. 'caps', limit, -count) <= 0 then redis.call('HDEL', base .. 'caps', limit) end
     limit_open(limit, count)

@@ -269,35 +269,57 @@ local function lane_turn(take, plain_score)
   if at <= #take.heads or not take.is_part then table.insert(take.heads, at, head) end
 end
 
--- An entry of the stream whose kind has a rule waits in that kind's lane.
-local function sort_plain(take, entry, fields, id, kind)
-  local history = fields.s and string.gsub(fields.s, '"state":"%a+"', '"state":"enqueued"', 1) or HISTORY
-  redis.call('HSET', base .. 'jobs', id, history .. '\n' .. fields.j)
-  redis.call('XDEL', take.stream, entry)
-  if fields.i then redis.call('HDEL', base .. 'moved', id) end
+-- Entries of the stream whose kinds have rules wait in the lanes of these.
+local function sort_plain(take, sorted)
+  if #sorted == 0 then return end
   turns_leave(take)
-  lane_put(take.queue, RANK_DEFAULT, kind, '', redis.call('INCR', base .. 'seq'), id)
-  take.sorted, take.is_stale = take.sorted + 1, true
+  local last = redis.call('INCRBY', base .. 'seq', #sorted)
+  local entries, records, moved, kinds, places = {}, {}, {}, {}, {}
+  for i, item in ipairs(sorted) do
+    local fields, kind = item.fields, item.kind
+    local history = fields.s and string.gsub(fields.s, '"state":"%a+"', '"state":"enqueued"', 1) or HISTORY
+    entries[i] = item.entry
+    records[#records + 1] = item.id
+    records[#records + 1] = history .. '\n' .. fields.j
+    if fields.i then moved[#moved + 1] = item.id end
+    if not places[kind] then
+      places[kind] = {}
+      kinds[#kinds + 1] = kind
+    end
+    table.insert(places[kind], whole(last - #sorted + i))
+    table.insert(places[kind], item.id)
+  end
+  redis.call('XDEL', take.stream, unpack(entries))
+  redis.call('HSET', base .. 'jobs', unpack(records))
+  if #moved > 0 then redis.call('HDEL', base .. 'moved', unpack(moved)) end
+  for _, kind in ipairs(kinds) do lane_put(take.queue, RANK_DEFAULT, kind, '', unpack(places[kind])) end
+  take.sorted, take.is_stale = take.sorted + #sorted, true
 end
 
 -- Takes from the stream those that come before the turn of the first lane.
 local function plain_turn(take, start, other)
   local wanted = math.min(take.left, PIECE)
   if other then wanted = math.min(wanted, math.floor((other - start) / UNIT) + 1) end
-  local found = redis.call('XRANGE', take.stream, '(' .. take.last, '+', 'COUNT', wanted)
-  if #found < wanted then take.has_plain = false end
-  local count = 0
+  -- More may be sorted in one turn than taken.
+  local page = take.has_kinds and PIECE or wanted
+  local found = redis.call('XRANGE', take.stream, '(' .. take.last, '+', 'COUNT', page)
+  take.has_plain = #found == page
+  local count, sorted = 0, {}
   for _, item in ipairs(found) do
-    if take.bytes <= 0 then break end
     local entry, fields = item[1], {}
-    take.last = entry
     for i = 1, #item[2], 2 do fields[item[2][i]] = item[2][i + 1] end
     local kind = not fields.l and take.has_kinds and kind_of(fields.j or '')
+    kind = kind and kind ~= '' and limit_of('kind:' .. kind, rule_of('kind:' .. kind)) and kind
+    if take.bytes <= 0 or (count >= wanted and not kind and not fields.l) then
+      take.has_plain = true
+      break
+    end
+    take.last = entry
     local id = fields.i or (take.queue .. '/' .. entry)
     if fields.l then
       -- It came from a lane, and somebody has it.
-    elseif kind and kind ~= '' and limit_of('kind:' .. kind, rule_of('kind:' .. kind)) then
-      sort_plain(take, entry, fields, id, kind)
+    elseif kind then
+      sorted[#sorted + 1] = { entry = entry, fields = fields, id = id, kind = kind }
     else
       if take.is_mixed then
         -- Behind those from lanes that were taken before it: workers begin jobs in the order of their entries.
@@ -315,11 +337,11 @@ local function plain_turn(take, start, other)
       take.left, take.free, count = take.left - 1, take.free - 1, count + 1
     end
   end
-  if count > 0 then
-    local tag = start - RANK_DEFAULT * RANK_UNIT
-    pace_set(take, RANK_DEFAULT, tag + (count - 1) * UNIT)
-    pace_set(take, 'plain', tag + count * UNIT)
-  end
+  sort_plain(take, sorted)
+  local tag = start - RANK_DEFAULT * RANK_UNIT
+  if count > 0 then pace_set(take, RANK_DEFAULT, tag + (count - 1) * UNIT) end
+  -- What was sorted has had its turn here, and takes another one in its lane.
+  if count + #sorted > 0 then pace_set(take, 'plain', tag + (count + #sorted) * UNIT) end
 end
 
 -- Writes down what was taken.
@@ -423,8 +445,9 @@ local function rules_take(stream, wake, consumer, left, free, bytes)
     local head = take.heads[1]
     local start = RANK_DEFAULT * RANK_UNIT
     local plain = take.has_plain and start + math.max(pace_of(take, RANK_DEFAULT), pace_of(take, 'plain'))
-    if plain and (not head or plain <= head.score) then
+    if plain and (not head or plain <= head.score) and #take.picked > 0 then
       rules_admit(take)
+    elseif plain and (not head or plain <= head.score) then
       plain_turn(take, plain, head and head.score)
     elseif head then
       lane_turn(take, plain)

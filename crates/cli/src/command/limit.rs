@@ -26,7 +26,11 @@ pub async fn run(command: LimitCommand, store: &Store) -> Result<()> {
             let target = parse(&target)?;
             let had = client(store).await?.limits().remove(&target).await?;
             let what = if had { "has no rule now" } else { "had no rule" };
-            done(store, &format!("{target} {what}"), &json!({ "removed": target.to_string(), "had_rule": had }))
+            done(
+                store,
+                &format!("{target} {what}"),
+                &json!({ "removed": target.to_string(), "had_rule": had }),
+            )
         }
         LimitCommand::Pause { kind } => {
             client(store).await?.limits().pause_kind(&kind).await?;

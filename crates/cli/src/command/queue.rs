@@ -30,7 +30,8 @@ pub async fn run(command: QueueCommand, store: &Store) -> Result<()> {
                 .iter()
                 .map(|queue| {
                     let paused = if queue.is_paused { "paused" } else { "" };
-                    let counts = [queue.enqueued, queue.in_lanes, queue.active].map(|count| count.to_string());
+                    let counts =
+                        [queue.enqueued, queue.in_lanes, queue.active].map(|count| count.to_string());
                     let [enqueued, in_lanes, active] = counts;
                     [queue.name.clone(), enqueued, in_lanes, active, paused.into()]
                 })

@@ -51,12 +51,7 @@ pub(super) async fn drain(world: &World) -> Vec<String> {
 /// Whether nothing is left of lanes and limits but a rate's count.
 pub(super) async fn is_clean(world: &World) -> bool {
     let keys = world.broker.keys();
-    let left = [
-        keys.permits("default"),
-        keys.caps(),
-        keys.blocked(),
-        keys.waits("default"),
-    ];
+    let left = [keys.permits("default"), keys.caps(), keys.blocked(), keys.waits("default")];
     let found: u64 = world.ask("EXISTS", &left.iter().map(String::as_str).collect::<Vec<_>>()).await;
     found == 0 && world.is_empty().await
 }
@@ -162,7 +157,10 @@ pub(super) async fn groups_take_turns(store: &Store) {
     let next = args_of(&world.take(B, 6).await);
     assert_eq!(next.iter().filter(|args| args.as_str() == "50").count(), 1, "{next:?}");
     for newcomer in ["50", "52", "53"] {
-        assert!(next[..4].iter().any(|args| args == newcomer), "{newcomer} waits no longer than a turn: {next:?}");
+        assert!(
+            next[..4].iter().any(|args| args == newcomer),
+            "{newcomer} waits no longer than a turn: {next:?}"
+        );
     }
     assert_eq!(args_of(&first), ["0", "1", "2", "3"], "alone it has everything");
     let rest = args_of(&world.take(B, 100).await);

@@ -5,8 +5,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use windlass::broker::{Ended, Extra, Fail, Held, Request, Taken};
-use windlass::{Error, JobId, Order, Outcome, Push, Rate, Retry, Rule, State, Target};
+use windlass::{Chain, Error, JobId, Order, Outcome, Push, Rate, Retry, Rule, State, Target};
 
+use super::act::{counts, job, mortal, names, play};
 use super::lane::{A, B, args_of, drain, end, is_clean, push_all};
 use super::world::{Beside, Store, World, json};
 
@@ -21,7 +22,8 @@ pub(super) async fn set(world: &World, target: Target, rule: Rule) {
 pub(super) async fn fail(world: &World, consumer: &str, taken: &Taken, state: State) -> JobId {
     let id = taken.job_id("default");
     let history = format!(r#"{{"state":"{state}"}}"#).into_bytes();
-    let fail = Fail { held: Held::of(taken), id: id.clone(), state, history, delay: Duration::ZERO, result: None };
+    let fail =
+        Fail { held: Held::of(taken), id: id.clone(), state, history, delay: Duration::ZERO, result: None };
     assert!(world.broker.fail_laned("default", consumer, &fail, (100, AGE), None).await.unwrap());
     id
 }
@@ -220,7 +222,11 @@ pub(super) async fn what_is_limited_is_not_taken_ahead(store: &Store) {
     push_all(&world, 0..5, &Push::new().group_key("a")).await;
     let request = Request { consumer: A, count: 5, may_suspect: true, woken: None };
     let exchanged = world.broker.exchange_with(None, &["default"], request, 2).await.unwrap();
-    assert_eq!(args_of(&exchanged.taken), ["0", "1"], "two can begin, and no others wait in the worker's memory");
+    assert_eq!(
+        args_of(&exchanged.taken),
+        ["0", "1"],
+        "two can begin, and no others wait in the worker's memory"
+    );
     assert_eq!(take_args(&world, B, 9).await, ["2", "3", "4"]);
 }
 
@@ -232,9 +238,7 @@ pub(super) async fn a_full_queue_refuses_by_name(store: &Store) {
     assert_eq!(world.take(A, 1).await.len(), 1);
     let many = [json("2"), json("3")];
     let many = world.client.push_many_raw("k", many.iter().map(|args| &**args), Push::new()).await;
-    let is_full = |error: &Error| {
-        matches!(error, Error::QueueFull { queue, limit: 3, actual: 3 } if queue == "default")
-    };
+    let is_full = |error: &Error| matches!(error, Error::QueueFull { queue, limit: 3, actual: 3 } if queue == "default");
     assert!(is_full(&many.unwrap_err()), "the first fits, the second does not");
     for options in [Push::new(), Push::new().front()] {
         let error = world.client.push_raw("k", &json("4"), options).await.unwrap_err();
@@ -263,6 +267,37 @@ pub(super) async fn rules_that_cannot_be_meant_are_refused(store: &Store) {
     assert_eq!(names, ["kind:k", "key:default/a/b"]);
 }
 
+pub(super) async fn jobs_of_chains_and_batches_wait_in_lanes(store: &Store) {
+    let world = store.world().await;
+    set(&world, Target::each_key("default"), Rule::new().cap(1)).await;
+    let options = || Push::new().priority(1).group_key("g");
+    let chain = Chain::new().then_with(job("first"), options()).then_with(job("second"), options());
+    world.client.push_chain(chain.catch_with(job("caught"), options())).await.unwrap();
+    let batch = world
+        .client
+        .batch()
+        .on_complete_with(job("complete"), options())
+        .on_dead_with(job("dead"), options());
+    let batch = batch.push_all_with([job("a"), mortal("b")], options()).await.unwrap();
+    let seen = play(&world).await;
+    assert_eq!(names(&seen), ["a", "b", "complete", "dead", "first", "second"]);
+    assert!(
+        seen.iter().all(|seen| seen.id.as_str().starts_with("default/s")),
+        "each was in its lane: {seen:?}"
+    );
+    assert_eq!(counts(&batch).await, [2, 0, 1, 1, 0]);
+    assert!(
+        world
+            .client
+            .inspector()
+            .remove(&seen.iter().find(|seen| seen.name == "b").unwrap().id)
+            .await
+            .unwrap()
+            .unwrap()
+    );
+    assert!(is_clean(&world).await);
+}
+
 /// A worker whose jobs take a moment, and how many of them ran at once at most.
 fn counting(world: &World, concurrency: usize) -> (windlass::Worker, Arc<AtomicUsize>, Arc<AtomicUsize>) {
     let (now, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
@@ -278,7 +313,11 @@ fn counting(world: &World, concurrency: usize) -> (windlass::Worker, Arc<AtomicU
             Outcome::Ok(json("null"))
         }
     };
-    (windlass::Worker::new(&world.client).concurrency(concurrency).register_raw("k", Retry::Never, run), now, most)
+    (
+        windlass::Worker::new(&world.client).concurrency(concurrency).register_raw("k", Retry::Never, run),
+        now,
+        most,
+    )
 }
 
 pub(super) async fn workers_keep_a_cap_and_run_everything(store: &Store) {
@@ -287,7 +326,9 @@ pub(super) async fn workers_keep_a_cap_and_run_everything(store: &Store) {
     set(&world, Target::key("default", "a"), Rule::new().cap(1)).await;
     let (worker, _, most) = counting(&world, 8);
     let worker = Beside::start(worker);
-    for options in [Push::new(), Push::new().group_key("a"), Push::new().group_key("b"), Push::new().priority(9)] {
+    for options in
+        [Push::new(), Push::new().group_key("a"), Push::new().group_key("b"), Push::new().priority(9)]
+    {
         push_all(&world, 0..15, &options).await;
     }
     super::world::eventually(async || is_clean(&world).await.then_some(())).await;
@@ -307,6 +348,9 @@ pub(super) async fn an_idle_worker_comes_when_a_rate_allows(store: &Store) {
     super::world::eventually(async || world.is_empty().await.then_some(())).await;
     let took = began.elapsed();
     assert!(took >= Duration::from_millis(5 * 40), "{took:?}");
-    assert!(took < Duration::from_secs(5), "it is told when to look, and does not find out by chance: {took:?}");
+    assert!(
+        took < Duration::from_secs(5),
+        "it is told when to look, and does not find out by chance: {took:?}"
+    );
     assert_eq!(worker.stop().await.completed, 6);
 }

@@ -93,6 +93,7 @@ pub const CASES: &[Case] = cases! {
         what_is_limited_is_not_taken_ahead
         a_full_queue_refuses_by_name
         rules_that_cannot_be_meant_are_refused
+        jobs_of_chains_and_batches_wait_in_lanes
         workers_keep_a_cap_and_run_everything
         an_idle_worker_comes_when_a_rate_allows;
     recovery:

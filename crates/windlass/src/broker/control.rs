@@ -156,9 +156,11 @@ impl Broker {
             "record" => {
                 let (record, at) = (bytes(next()?)?, int(&next()?)?);
                 match (answer.next(), answer.next()) {
-                    (Some(lane), Some(limit)) => {
-                        Ok(Place::Lane(record, text(lane)?, Some(text(limit)?).filter(|limit| !limit.is_empty())))
-                    }
+                    (Some(lane), Some(limit)) => Ok(Place::Lane(
+                        record,
+                        text(lane)?,
+                        Some(text(limit)?).filter(|limit| !limit.is_empty()),
+                    )),
                     _ => Ok(Place::Record(record, at)),
                 }
             }

@@ -203,8 +203,12 @@ impl Broker {
         let mut parts = array(self.run(script, &call).await?)?.into_iter();
         let now_ms = int(&parts.next().ok_or_else(wrong)?)?.unsigned_abs();
         let refused = read_entries(parts.next().ok_or_else(wrong)?, held)?;
-        let mut exchanged =
-            Exchanged { now_ms, refused, taken: Vec::with_capacity(request.count.min(super::BATCH_JOBS_MAX)), next: None };
+        let mut exchanged = Exchanged {
+            now_ms,
+            refused,
+            taken: Vec::with_capacity(request.count.min(super::BATCH_JOBS_MAX)),
+            next: None,
+        };
         let mut is_ruled = false;
         for part in parts {
             is_ruled |= read_part(part, &mut exchanged)?;

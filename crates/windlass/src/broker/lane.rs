@@ -112,7 +112,8 @@ impl Broker {
     /// # Errors
     /// When the store fails; whether the jobs were added is unknown then.
     pub async fn push_limited(&self, queue: &str, jobs: &[(Option<&Lane>, &[u8])]) -> Result<Limited> {
-        let mut call = PUSH_LIMITED.call(&[self.keys.stream(queue), self.keys.wake(queue), self.keys.rules()]);
+        let mut call =
+            PUSH_LIMITED.call(&[self.keys.stream(queue), self.keys.wake(queue), self.keys.rules()]);
         call.arg(queue);
         for (lane, envelope) in jobs {
             match lane {

@@ -233,6 +233,8 @@ impl Client {
         if options.key.as_ref().is_some_and(|key| key.len() > KEY_LEN_MAX) {
             return Err(Error::Config(vec![format!("the key has more than {KEY_LEN_MAX} bytes")]));
         }
+        // The first job of a chain has it from its step.
+        let lane = envelope.lane.as_deref().cloned();
         let Encoded { bytes, lock } = self.encode(queue, envelope, options)?;
         let Inner { broker, config, pusher, .. } = &*self.inner;
         let ttl = options.key_ttl.unwrap_or(config.key_ttl);
@@ -246,10 +248,7 @@ impl Client {
             };
         }
         match (&options.key, options.due) {
-            (None, None) => {
-                let lane = (!options.lane.is_plain()).then(|| options.lane.clone());
-                Ok((pusher.push(queue, lane, bytes).await?, Pushed::New))
-            }
+            (None, None) => Ok((pusher.push(queue, lane, bytes).await?, Pushed::New)),
             (Some(key), due) => {
                 pusher.know(queue).await?;
                 let answer = match due {

@@ -397,5 +397,17 @@ fn entry_parts(fields: Vec<(Vec<u8>, Vec<u8>)>) -> (Vec<u8>, History) {
 fn details(id: JobId, state: State, envelope: Vec<u8>, history: History, at_ms: Option<u64>) -> Details {
     let kind = Envelope::parse(&envelope).map(|envelope| envelope.kind.into_owned()).unwrap_or_default();
     let attempts = history.attempts;
-    Details { id, state, kind, envelope, history, at_ms, worker: None, attempts, lane: None, waits_for: None, result: None }
+    Details {
+        id,
+        state,
+        kind,
+        envelope,
+        history,
+        at_ms,
+        worker: None,
+        attempts,
+        lane: None,
+        waits_for: None,
+        result: None,
+    }
 }

@@ -3,6 +3,10 @@
 //! `lane`: what a job asks for. `target`, `rule`: what a rule is for and what it says. Rules are heeded by the script
 //! that takes jobs (`lua/ruled.lua`); a job that they hold up waits at the store.
 
+#[cfg(doctest)]
+#[doc = include_str!("../../../../docs/limits.md")]
+struct Page;
+
 mod lane;
 mod rule;
 mod target;

@@ -198,7 +198,9 @@ impl Rule {
         if problems.is_empty() {
             return Ok(());
         }
-        Err(Error::Config(problems.into_iter().map(|problem| format!("the rule of {target}: {problem}")).collect()))
+        Err(Error::Config(
+            problems.into_iter().map(|problem| format!("the rule of {target}: {problem}")).collect(),
+        ))
     }
 }
 
@@ -236,7 +238,8 @@ mod tests {
 
     #[test]
     fn every_problem_of_a_rule_is_named() {
-        let rule = Rule::new().cap(0).weight(0.0).order(Order::Wait).rate(Rate::window(1, Duration::ZERO).burst(2));
+        let rule =
+            Rule::new().cap(0).weight(0.0).order(Order::Wait).rate(Rate::window(1, Duration::ZERO).burst(2));
         let Err(Error::Config(problems)) = rule.check(&Target::queue("mail")) else { panic!("it is wrong") };
         assert_eq!(
             problems,

@@ -33,8 +33,7 @@ pub(super) async fn tell(shared: &Shared, taken: Taken, failed: Failed) {
             match &flow {
                 flow if taken.is_laned => {
                     let flow = flow.as_ref().map(|(flow, error)| (flow, error));
-                    let call =
-                        || shared.broker.fail_laned(queue, &shared.worker, &fail, (max, age), flow);
+                    let call = || shared.broker.fail_laned(queue, &shared.worker, &fail, (max, age), flow);
                     shared.until_answered(call).await
                 }
                 None => {
