@@ -2,7 +2,7 @@
 //! what they deliver.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::task::Waker;
 
 use parking_lot::Mutex;
@@ -12,6 +12,7 @@ use windlass_resp::{Protocol, Value};
 use crate::clock::{Clock, Tick};
 use crate::config::Config;
 use crate::disk::Disk;
+use crate::loading::Loading;
 use crate::log::{Log, Pending};
 use crate::mailbox::Mailbox;
 use crate::progress::{Position, Progress};
@@ -34,8 +35,10 @@ pub(crate) struct Store {
     pub progress: Progress,
     pub timer: Timer,
     pub disk: Arc<dyn Disk>,
-    /// None for a database that lives in memory only.
-    pub log: Option<Log>,
+    /// None for a database that lives in memory only, and until the log was replayed.
+    pub log: OnceLock<Log>,
+    /// What is told of the replay while it goes on.
+    pub loading: Loading,
 }
 
 /// What the lock guards.
@@ -54,16 +57,9 @@ pub(crate) struct Core {
 
 impl Store {
     /// A store around an engine that holds what `log` holds.
-    pub fn new(
-        config: Config,
-        clock: Arc<dyn Clock>,
-        disk: Arc<dyn Disk>,
-        mut engine: Engine,
-        log: Option<Log>,
-    ) -> Self {
-        engine.effects().set_recording(log.is_some());
-        engine.effects().forget_selection();
-        let mut core = Core {
+    pub fn new(config: Config, clock: Arc<dyn Clock>, disk: Arc<dyn Disk>, mut engine: Engine) -> Self {
+        engine.effects().set_recording(false);
+        let core = Core {
             engine,
             mailboxes: HashMap::new(),
             pending: Pending::default(),
@@ -72,9 +68,32 @@ impl Store {
             is_stopped: false,
             seen_at: clock.now(),
         };
-        core.forgive_absence();
         let (progress, timer) = (Progress::default(), Timer::default());
-        Self { core: Mutex::new(core), clock, config, progress, timer, disk, log }
+        let (log, loading) = Default::default();
+        Self { core: Mutex::new(core), clock, config, progress, timer, disk, log, loading }
+    }
+
+    /// Takes the place of an empty store's data and goes on in the log that it was read from.
+    pub fn adopt(&self, loaded: Engine, log: Log) {
+        let mut core = self.core.lock();
+        core.engine.adopt(loaded);
+        core.seen_at = self.clock.now();
+        core.forgive_absence();
+        core.engine.effects().set_recording(true);
+        core.engine.effects().forget_selection();
+        assert!(self.log.set(log).is_ok(), "a store has one log");
+    }
+
+    /// Refuses what concerns data from now on, as Redis does while it reads its own, or lets it in.
+    pub fn set_loading(&self, is_loading: bool) {
+        self.loading.set_running(is_loading);
+        let mut core = self.core.lock();
+        core.engine.set_loading(is_loading);
+        let is_sooner = self.timer.plan(core.engine.next_due());
+        drop(core);
+        if is_sooner {
+            self.timer.wake();
+        }
     }
 
     pub fn open_session(&self, address: &str) -> (SessionId, Arc<Mailbox>) {
@@ -102,7 +121,7 @@ impl Store {
             return Called::Reply(Value::Error(refusal.into()), Position::START);
         }
         let asks = |name: &[u8]| args.first().is_some_and(|arg| arg.eq_ignore_ascii_case(name));
-        if asks(b"INFO") || asks(b"CONFIG") || asks(b"BGREWRITEAOF") {
+        if asks(b"INFO") || asks(b"CONFIG") || asks(b"BGREWRITEAOF") || asks(b"BGSAVE") || asks(b"LASTSAVE") {
             self.tell(&mut core);
         }
         let now = core.look(&*self.clock);
@@ -120,6 +139,9 @@ impl Store {
         awake.into_iter().for_each(Waker::wake);
         if outcome.wants_rewrite {
             self.want_rewrite();
+        }
+        if outcome.wants_save {
+            self.want_save();
         }
         match outcome.reply {
             Some(reply) if outcome.is_exchange && self.write_through(position) => {
@@ -159,7 +181,7 @@ impl Store {
     /// Moves the effects of the calls to the log. Answers the position that a reply given now could have seen of what
     /// is promised to somebody, and of everything.
     fn collect(&self, core: &mut Core, is_exchange: bool) -> (Position, Position) {
-        let Some(log) = self.log.as_ref().filter(|_| !core.has_failed || core.is_renewing) else {
+        let Some(log) = self.log.get().filter(|_| !core.has_failed || core.is_renewing) else {
             return (Position::START, Position::START);
         };
         let Core { engine, pending, .. } = core;

@@ -28,6 +28,8 @@ pub struct Outcome {
     pub is_exchange: bool,
     /// True when the call asks the owner of the engine to rewrite its log.
     pub wants_rewrite: bool,
+    /// True when the call asks the owner of the engine to save the data as a snapshot.
+    pub wants_save: bool,
 }
 
 /// Something for a session that it did not just ask for.
@@ -114,6 +116,7 @@ impl Engine {
             deliveries: std::mem::take(&mut self.state.deliveries),
             is_exchange: std::mem::take(&mut self.state.is_exchange),
             wants_rewrite: std::mem::take(&mut self.state.wants_rewrite),
+            wants_save: std::mem::take(&mut self.state.wants_save),
         }
     }
 
@@ -179,6 +182,20 @@ impl Engine {
     /// no more. A transaction with such a command is refused as a whole.
     pub fn refuse_writes(&mut self, reason: Option<Error>) {
         self.state.write_refusal = reason;
+    }
+
+    /// Answers commands that concern data with LOADING from now on, or no more: the owner reads the data meanwhile.
+    pub fn set_loading(&mut self, is_loading: bool) {
+        self.state.is_loading = is_loading;
+    }
+
+    /// Takes the data of another engine in place of its own; its sessions stay. Who watches a key finds it changed.
+    pub fn adopt(&mut self, other: Self) {
+        self.state.databases = other.state.databases;
+        self.state.garbage = other.state.garbage;
+        for session in self.state.sessions.values_mut().flatten() {
+            session.is_watch_broken |= !session.watched.is_empty();
+        }
     }
 
     /// True for a session whose command waits: it must not execute another.
@@ -260,6 +277,9 @@ impl Engine {
         }
         if !session.is_authenticated && !command.flags.has(Flags::NO_AUTH) {
             return Err(Error::NO_AUTH);
+        }
+        if self.state.is_loading && !command::runs_while_loading(command.name) {
+            return Err(Error::LOADING);
         }
         if session.protocol == Protocol::Resp2
             && session.is_subscribed()

@@ -46,6 +46,10 @@ pub struct State {
     pub started: Time,
     /// Set by a worker's exchange; see [`Outcome::is_exchange`](crate::Outcome::is_exchange).
     pub is_exchange: bool,
+    /// True while the owner of the engine reads its data; see [`Engine::set_loading`](crate::Engine::set_loading).
+    pub is_loading: bool,
+    /// Set by BGSAVE; see [`Outcome::wants_save`](crate::Outcome::wants_save).
+    pub wants_save: bool,
     /// Set by BGREWRITEAOF; see [`Outcome::wants_rewrite`](crate::Outcome::wants_rewrite).
     pub wants_rewrite: bool,
 }
@@ -82,6 +86,8 @@ impl State {
             facts: BTreeMap::new(),
             started: Time::default(),
             is_exchange: false,
+            is_loading: false,
+            wants_save: false,
             wants_rewrite: false,
         }
     }

@@ -231,6 +231,40 @@ pub fn all() -> impl Iterator<Item = &'static Command> {
     FAMILIES.iter().flat_map(|family| family.iter())
 }
 
+/// The commands that run while the data is read: those that Redis 7.0 flags so, as far as there are any, and those
+/// that are containers, whose subcommands it flags. In order.
+const WHILE_LOADING: [&str; 24] = [
+    "auth",
+    "client",
+    "command",
+    "config",
+    "discard",
+    "echo",
+    "exec",
+    "hello",
+    "info",
+    "lastsave",
+    "multi",
+    "psubscribe",
+    "publish",
+    "punsubscribe",
+    "quit",
+    "readonly",
+    "reset",
+    "role",
+    "select",
+    "subscribe",
+    "time",
+    "unsubscribe",
+    "unwatch",
+    "watch",
+];
+
+/// True for a command that concerns no data.
+pub fn runs_while_loading(name: &str) -> bool {
+    WHILE_LOADING.binary_search(&name).is_ok()
+}
+
 /// The command of this name, in any case.
 pub(crate) fn find(name: &[u8]) -> Option<&'static Command> {
     let mut lower = [0; NAME_MAX];

@@ -1,5 +1,6 @@
 //! The heartbeat renews leases and shows that the worker lives. Three times in a lease.
 
+use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -29,9 +30,10 @@ pub(crate) async fn renew_all(duty: Rc<Duty>) {
         let began_at = Instant::now();
         let is_late = began_at - renewed_at > 2 * duty.config.lease / BEATS_PER_LEASE;
         let lapse = if is_late { began_at + GRACE } else { renewed_at + duty.config.lease };
-        if timeout_at(lapse, duty.shared.until_answered(|| renew(&duty))).await.is_err() {
+        let mut renewing = pin!(duty.shared.until_answered(|| renew(&duty)));
+        if timeout_at(lapse, &mut renewing).await.is_err() {
             give_up(&duty);
-            duty.shared.until_answered(|| renew(&duty)).await;
+            renewing.await;
         }
         renewed_at = began_at;
     }

@@ -21,6 +21,7 @@ const READ_FAST: Flags = Flags::READONLY.and(Flags::FAST);
 
 pub const COMMANDS: &[Command] = &[
     GROUP.row("bgrewriteaof", 1, ADMIN, Keys::None, "Rewrite the log beside the writes", bgrewriteaof),
+    GROUP.row("bgsave", -1, ADMIN, Keys::None, "Save a snapshot beside the writes", bgsave),
     GROUP.row("command", -1, PLAIN, Keys::None, "Tell of the commands that there are", command::command),
     GROUP.row("config", -2, ADMIN, Keys::None, "Read and change settings", config::config),
     GROUP.row("dbsize", 1, READ_FAST, Keys::None, "Count the keys of the database", data::dbsize),
@@ -73,6 +74,21 @@ fn bgrewriteaof(call: &mut Call<'_>) -> Answer {
     }
     call.state.wants_rewrite = true;
     Ok(Value::Simple("Background append only file rewriting started".into()))
+}
+
+/// The directory is the owner's as well. SCHEDULE changes nothing: a save waits for a rewrite in any case.
+fn bgsave(call: &mut Call<'_>) -> Answer {
+    if call.args.len() > 2 || call.args.len() == 2 && !call.args.is(1, "SCHEDULE") {
+        return Err(Error::SYNTAX);
+    }
+    if call.state.fact("config", "appendonly") != Some("yes") {
+        return Err(Error::new("ERR there is no directory to save to"));
+    }
+    if call.state.fact("persistence", "rdb_bgsave_in_progress") == Some("1") {
+        return Err(Error::new("ERR Background save already in progress"));
+    }
+    call.state.wants_save = true;
+    Ok(Value::Simple("Background saving started".into()))
 }
 
 fn role(_: &mut Call<'_>) -> Answer {
