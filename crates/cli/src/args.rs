@@ -44,6 +44,9 @@ pub enum Command {
     /// Look at queues, pause and resume them
     #[command(subcommand)]
     Queue(QueueCommand),
+    /// Set caps, rates, weights and order of queues, kinds and groups
+    #[command(subcommand)]
+    Limit(LimitCommand),
     /// Push jobs at times of the calendar
     #[command(subcommand)]
     Cron(CronCommand),
@@ -203,6 +206,15 @@ pub enum JobCommand {
         /// Discard the job if it has not begun within this time
         #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
         expires_in: Option<Duration>,
+        /// Before jobs of a greater number and behind those of a smaller one: 0 comes first, 128 is what others have
+        #[arg(long)]
+        priority: Option<u8>,
+        /// Before every other job of the queue
+        #[arg(long, conflicts_with = "priority")]
+        front: bool,
+        /// The group that the job takes its turn with, such as a tenant
+        #[arg(long, value_name = "KEY")]
+        group: Option<String>,
     },
     /// Show one job
     Show {
@@ -289,6 +301,87 @@ pub enum QueueCommand {
         /// The queue
         queue: String,
     },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum LimitCommand {
+    /// List the rules
+    Ls,
+    /// Set a rule in place of the one that was there
+    Set(LimitSetArgs),
+    /// Remove a rule
+    Rm {
+        /// queue:QUEUE, kind:KIND, key:QUEUE or key:QUEUE/KEY
+        target: String,
+    },
+    /// Let no job of a kind be taken
+    Pause {
+        /// The kind
+        kind: String,
+    },
+    /// Let jobs of a kind be taken again
+    Resume {
+        /// The kind
+        kind: String,
+    },
+}
+
+#[derive(Clone, Debug, clap::Args)]
+pub struct LimitSetArgs {
+    /// What it is for: queue:QUEUE, kind:KIND, key:QUEUE for each group of a queue, or key:QUEUE/KEY for one
+    pub target: String,
+    /// How many jobs may be active at once, over all workers
+    #[arg(long, value_name = "JOBS")]
+    pub cap: Option<u64>,
+    /// How many may begin in a time, such as 100/1m
+    #[arg(long, value_name = "JOBS/DURATION", value_parser = parse_rate)]
+    pub rate: Option<(u64, Duration)>,
+    /// How the rate counts: in windows, in sliding windows, or by a bucket that fills evenly
+    #[arg(long, value_name = "window|sliding|bucket", default_value = "window", requires = "rate")]
+    pub form: RateForm,
+    /// How many a bucket holds at most
+    #[arg(long, value_name = "JOBS", requires = "rate")]
+    pub burst: Option<u64>,
+    /// How many turns a group has where others have one
+    #[arg(long)]
+    pub weight: Option<f64>,
+    /// Run a group's jobs one after the other: the next one waits for a failed one, or skips it
+    #[arg(long, value_name = "wait|skip")]
+    pub order: Option<KeyOrder>,
+    /// Stop a kind after so many failures within the window, for the cooldown
+    #[arg(long, value_name = "FAILURES", requires = "window", requires = "cooldown")]
+    pub breaker: Option<u64>,
+    /// The window of the breaker
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration, requires = "breaker")]
+    pub window: Option<Duration>,
+    /// How long the breaker stops the kind
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration, requires = "breaker")]
+    pub cooldown: Option<Duration>,
+    /// How many jobs a queue may have for a push to be let in
+    #[arg(long, value_name = "JOBS")]
+    pub max_jobs: Option<u64>,
+}
+
+/// How a rate counts.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+pub enum RateForm {
+    Window,
+    Sliding,
+    Bucket,
+}
+
+/// What becomes of the order of a group when a job of it fails.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+pub enum KeyOrder {
+    Wait,
+    Skip,
+}
+
+/// Reads a number of jobs and a time, as in `100/1m`.
+fn parse_rate(text: &str) -> Result<(u64, Duration), String> {
+    let (jobs, time) = text.split_once('/').ok_or_else(|| format!("`{text}` is not like 100/1m"))?;
+    let jobs = jobs.parse().map_err(|_| format!("`{jobs}` is not a number of jobs"))?;
+    Ok((jobs, parse_duration(time)?))
 }
 
 #[derive(Debug, Subcommand)]

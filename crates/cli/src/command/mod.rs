@@ -14,6 +14,7 @@ mod check;
 mod cron;
 mod export;
 mod job;
+mod limit;
 mod queue;
 mod serve;
 mod transfer;
@@ -33,6 +34,7 @@ pub fn run(args: Args) -> Result<()> {
             Command::Serve(serve) => serve::run(settings::serve(serve)?).await,
             Command::Job(command) => job::run(command, &settings::store(&args.store)?).await,
             Command::Queue(command) => queue::run(command, &settings::store(&args.store)?).await,
+            Command::Limit(command) => limit::run(command, &settings::store(&args.store)?).await,
             Command::Cron(command) => cron::run(command, &settings::store(&args.store)?).await,
             Command::Backup(command) => backup::run(command, args.store.json).await,
             Command::Check(command) => check::check(command, args.store.json).await,
