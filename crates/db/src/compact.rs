@@ -203,9 +203,15 @@ impl Store {
         let (base, incremental) = manifest.next_sequences();
         let (base, incremental) = (Part::base(base), Part::incremental(incremental));
         let base_bytes = self.write_base(log, folder, &base, content, || None)?;
-        let (_, file) = self.make_file(folder, &incremental)?;
+        let base_path = folder.join(&base.name);
+        // What is given up is removed at once: the disk may be full of it.
+        let (path, file) = self.make_file(folder, &incremental).inspect_err(|_| self.remove(&base_path))?;
         let fresh = manifest.replaced_by(base, incremental);
-        fresh.write_aside(&*self.disk, folder)?;
+        if let Err(error) = fresh.write_aside(&*self.disk, folder) {
+            self.remove(&path);
+            self.remove(&base_path);
+            return Err(error);
+        }
         if let Err(error) = fresh.put_in_force(&*self.disk, folder) {
             // It may be the one in force, so that a later try must not write to its files.
             self.with_writer(log, |writer| writer.manifest = fresh);
@@ -240,7 +246,10 @@ impl Store {
     fn make_file(&self, folder: &Path, part: &Part) -> Result<(PathBuf, Arc<dyn DiskFile>)> {
         let path = folder.join(&part.name);
         let file = self.disk.create(&path).map_err(Error::io("make", &path))?;
-        self.disk.sync_folder(folder).map_err(Error::io("sync", folder))?;
+        if let Err(error) = self.disk.sync_folder(folder) {
+            self.remove(&path);
+            return Err(Error::io("sync", folder)(error));
+        }
         Ok((path, file))
     }
 

@@ -20,6 +20,7 @@
 //! In reading order: `database` is the handle, `store` runs a call under the one lock, `session` and `mailbox` are a
 //! client's side, `progress` says how far the log is safe, `log` writes and reads its files, which `manifest` lists,
 //! `recovery` replays and `compact` replaces, as `rewrite` says; `directory` and `registry` see to it that there is one owner.
+//! `faults`, a feature, is what tests put beneath a database.
 
 mod base;
 mod clock;
@@ -30,6 +31,8 @@ mod directory;
 mod disk;
 mod error;
 mod facts;
+#[cfg(feature = "faults")]
+pub mod faults;
 mod log;
 mod mailbox;
 mod manifest;

@@ -211,6 +211,10 @@ impl Store {
         core.pending.buffer = Vec::new();
         // Before the lock goes: a later read must not find the log whole but its position out of reach.
         writer.awake.extend(self.progress.fail(reason));
+        if let Some(log) = &self.log {
+            // To try a fresh one in time.
+            log.thread.want();
+        }
     }
 }
 

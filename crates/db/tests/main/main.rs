@@ -11,4 +11,5 @@ mod rewrite;
 mod snapshot;
 mod store;
 mod torn;
+mod trouble;
 mod waiting;
