@@ -82,7 +82,7 @@ impl Database {
         config.validate()?;
         let path = std::path::absolute(directory.as_ref())
             .map_err(Error::io("find the absolute path of", directory.as_ref()))?;
-        let entry = match registry::enter(Directory::prepare(&path)?) {
+        let entry = match registry::enter(Directory::prepare(&path, &disk)?) {
             Entered::Open(owner) => {
                 let recovery = owner.recovery.clone();
                 return Ok((Self { owner }, recovery));

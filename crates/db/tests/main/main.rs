@@ -5,6 +5,7 @@ mod directory;
 mod durable;
 mod fault;
 mod memory;
+mod power;
 mod process;
 mod redis;
 mod rewrite;
