@@ -32,8 +32,8 @@ const LINE_BYTES_MAX: u64 = 4096;
 pub struct Directory {
     path: PathBuf,
     socket: PathBuf,
-    /// The kernel gives the lock back when the file is closed, also by the process's death.
-    _lock: File,
+    /// Its kernel lock ends with this value, and with the process.
+    lock: File,
 }
 
 /// What names a directory whatever path leads to it.
@@ -97,7 +97,7 @@ impl Directory {
         let note = lock.set_len(0).and_then(|()| lock.write_all(line.as_bytes()));
         note.map_err(Error::io("write", &lock_path))?;
         let socket = choose_socket(path)?;
-        Ok(Self { path: path.to_owned(), socket, _lock: lock })
+        Ok(Self { path: path.to_owned(), socket, lock })
     }
 
     /// The folder of the log.
@@ -108,6 +108,14 @@ impl Directory {
     /// Where its owner is to serve others.
     pub fn socket(&self) -> &Path {
         &self.socket
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        // To close the file would not do: a child that this process is just starting has it, too, until it runs its own
+        // program. What cannot be unlocked is once all of them have closed it.
+        let _ = self.lock.unlock();
     }
 }
 

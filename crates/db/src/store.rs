@@ -22,6 +22,10 @@ use crate::timer::Timer;
 /// later", and memory it is: that of the records which wait for the disk.
 const TOO_MUCH_PENDING: &str = "OOM command not allowed while too many bytes wait to be written to the log";
 
+/// The shortest gap between two looks at the clock that is taken for a jump or a standstill, in milliseconds: twice what
+/// the timer sleeps at most.
+const GAP_MS_MIN: u64 = 2000;
+
 /// Everything of a database but its threads.
 pub(crate) struct Store {
     pub core: Mutex<Core>,
@@ -44,6 +48,8 @@ pub(crate) struct Core {
     /// True while a failed log is replaced: records are kept for the new one.
     pub is_renewing: bool,
     pub is_stopped: bool,
+    /// When the clock was last looked at.
+    seen_at: Time,
 }
 
 impl Store {
@@ -57,21 +63,24 @@ impl Store {
     ) -> Self {
         engine.effects().set_recording(log.is_some());
         engine.effects().forget_selection();
-        let core = Core {
+        let mut core = Core {
             engine,
             mailboxes: HashMap::new(),
             pending: Pending::default(),
             has_failed: false,
             is_renewing: false,
             is_stopped: false,
+            seen_at: clock.now(),
         };
+        core.forgive_absence();
         let (progress, timer) = (Progress::default(), Timer::default());
         Self { core: Mutex::new(core), clock, config, progress, timer, disk, log }
     }
 
     pub fn open_session(&self, address: &str) -> (SessionId, Arc<Mailbox>) {
         let mut core = self.core.lock();
-        let id = core.engine.open_session(address, self.clock.now());
+        let now = core.look(&*self.clock);
+        let id = core.engine.open_session(address, now);
         let mailbox = Arc::new(Mailbox::default());
         core.mailboxes.insert(id, mailbox.clone());
         if core.is_stopped {
@@ -96,7 +105,8 @@ impl Store {
         if asks(b"INFO") || asks(b"CONFIG") || asks(b"BGREWRITEAOF") {
             self.tell(&mut core);
         }
-        let outcome = core.engine.execute(id, args, self.clock.now());
+        let now = core.look(&*self.clock);
+        let outcome = core.engine.execute(id, args, now);
         let (promised, position) = self.collect(&mut core, outcome.is_exchange);
         let is_answered_later =
             outcome.deliveries.iter().any(|d| d.session == id && matches!(d.message, Message::Reply(_)));
@@ -181,6 +191,24 @@ impl Store {
 }
 
 impl Core {
+    /// The time. When the clock was set or the process stood still since the last look, nobody could renew a lease: all of
+    /// them, which are the pending entries of streams, are extended by as much.
+    fn look(&mut self, clock: &dyn Clock) -> Time {
+        let now = clock.now();
+        let seen_at = std::mem::replace(&mut self.seen_at, now);
+        if now.millis().abs_diff(seen_at.millis()) >= GAP_MS_MIN && clock.shows_gaps() {
+            self.engine.shift_deliveries(now.millis().cast_signed() - seen_at.millis().cast_signed());
+        }
+        now
+    }
+
+    /// The time without an owner counts against no lease: the one that was renewed last is as if it were renewed now.
+    fn forgive_absence(&mut self) {
+        if let Some(last) = self.engine.last_delivery() {
+            self.engine.shift_deliveries(self.seen_at.millis().cast_signed() - last.cast_signed());
+        }
+    }
+
     /// Why a session cannot call now.
     fn refuse(&self, id: SessionId) -> Option<&'static str> {
         if self.is_stopped {
@@ -200,7 +228,7 @@ impl Tick for Store {
             if core.is_stopped {
                 return;
             }
-            let now = self.clock.now();
+            let now = core.look(&*self.clock);
             let before = core.engine.next_due();
             if before.is_none_or(|due| due > now) {
                 self.timer.replan(before);

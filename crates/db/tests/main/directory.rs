@@ -2,7 +2,9 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
 use std::sync::Barrier;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use tempfile::tempdir;
@@ -125,4 +127,25 @@ fn a_socket_whose_path_would_be_too_long_is_elsewhere_and_private() {
     let folder = socket.parent().unwrap();
     assert_eq!(fs::metadata(folder).unwrap().permissions().mode() & 0o777, 0o700);
     fs::remove_dir(folder).unwrap();
+}
+
+#[test]
+fn a_child_that_is_just_being_started_does_not_hold_the_directory() {
+    let directory = tempdir().unwrap();
+    let is_done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            while !is_done.load(Ordering::Relaxed) {
+                Command::new("true").status().unwrap();
+            }
+        });
+        for _ in 0..100 {
+            let opened = Database::open(directory.path(), Config::default());
+            if let Err(error) = opened.and_then(|(database, _)| database.stop()) {
+                is_done.store(true, Ordering::Relaxed);
+                panic!("{error}");
+            }
+        }
+        is_done.store(true, Ordering::Relaxed);
+    });
 }

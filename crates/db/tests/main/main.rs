@@ -4,6 +4,7 @@ mod compact;
 mod directory;
 mod durable;
 mod fault;
+mod lease;
 mod memory;
 mod power;
 mod process;
