@@ -7,6 +7,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use windlass_engine::Frozen;
@@ -66,7 +67,9 @@ impl Store {
         let cut = self.with_writer(log, |writer| {
             let content = self.flush_and_freeze(writer)?;
             let cut = Cut { content, incremental: number, bytes: writer.incremental_bytes };
-            self.switch(writer, manifest.with(part), file).map(|()| cut)
+            self.switch(writer, manifest.with(part), file)?;
+            log.synced.store(0, Ordering::Relaxed);
+            Ok(cut)
         });
         drop(turn);
         // Whoever found the turn taken relies on its holder.
@@ -178,6 +181,7 @@ impl Store {
             writer.file = file;
             writer.end = Position(end);
             writer.sequence = 1;
+            log.synced.store(0, Ordering::Relaxed);
             writer.base_bytes = base_bytes;
             writer.incremental_bytes = 0;
             writer.compact_bytes_next = 0;

@@ -7,7 +7,53 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use crate::disk::{Disk, DiskFile};
+use crate::disk::{Disk, DiskFile, SystemDisk};
+
+/// The operating system's file system without a sync, for tests that neither fail nor cut the power.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct UnsyncedDisk;
+
+impl Disk for UnsyncedDisk {
+    fn create(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
+        SystemDisk.create(path).map(|file| Arc::new(UnsyncedFile(file)) as _)
+    }
+
+    fn append(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
+        SystemDisk.append(path).map(|file| Arc::new(UnsyncedFile(file)) as _)
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        SystemDisk.rename(from, to)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        SystemDisk.remove(path)
+    }
+
+    fn make_folder(&self, path: &Path) -> io::Result<()> {
+        SystemDisk.make_folder(path)
+    }
+
+    fn sync_folder(&self, _: &Path) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+struct UnsyncedFile(Arc<dyn DiskFile>);
+
+impl DiskFile for UnsyncedFile {
+    fn write_some(&self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write_some(bytes)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn truncate(&self, length: u64) -> io::Result<()> {
+        self.0.truncate(length)
+    }
+}
 
 /// What a database does to a disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,7 +1,9 @@
 //! Calls with a known outcome, and the judgement of what an opening finds of them.
 
+use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
+use parking_lot::Mutex;
 use windlass_engine::Time;
 use windlass_resp::Value;
 
@@ -37,22 +39,16 @@ pub struct Ledger {
     random: Random,
     /// The lines of each call that ran.
     calls: Vec<Vec<String>>,
-    /// What the data was after each number of calls, by digest.
-    states: Vec<u64>,
-    /// The same calls in memory, where nothing fails.
-    model: Database,
+    /// What the data is after some numbers of calls, by digest; reckoned when it is asked for.
+    states: Mutex<BTreeMap<usize, u64>>,
     value_bytes: usize,
 }
 
 impl Ledger {
     /// The calls that follow from `seed`, of which none has been made yet.
-    ///
-    /// # Panics
-    /// When a database in memory cannot be made.
     pub fn new(seed: u64) -> Self {
-        let model = memory();
-        let states = vec![digest(&model)];
-        Self { random: Random::new(seed), calls: Vec::new(), states, model, value_bytes: VALUE_BYTES }
+        let random = Random::new(seed);
+        Self { random, calls: Vec::new(), states: Mutex::default(), value_bytes: VALUE_BYTES }
     }
 
     /// The same with values of about so many bytes.
@@ -86,9 +82,6 @@ impl Ledger {
     }
 
     /// Makes the next call, and waits until it is acknowledged or never will be.
-    ///
-    /// # Panics
-    /// When the model refuses what the session did not.
     pub fn call(&mut self, session: &Session) -> Answer {
         let lines = self.next();
         let (refusal, position) = send(session, &lines);
@@ -97,9 +90,6 @@ impl Ledger {
             // Others may go before it in the log, but it is not among them.
             return Answer::Refused(refusal);
         }
-        let (refusal, _) = send(&self.model.session("model"), &lines);
-        assert_eq!(refusal, None, "the model does what the database did");
-        self.states.push(digest(&self.model));
         self.calls.push(lines);
         if is_safe { Answer::Acknowledged } else { Answer::Unknown }
     }
@@ -111,30 +101,38 @@ impl Ledger {
     /// A sentence that says what is wrong.
     pub fn judge(&self, database: &Database, acknowledged: usize) -> Result<usize, String> {
         let found = found(database);
-        match self.states.get(found) {
-            _ if found < acknowledged => {
-                Err(format!("{acknowledged} calls were acknowledged and {found} are there"))
-            }
-            None => Err(format!("{found} calls are there and {} were made", self.calls())),
-            Some(state) if *state != digest(database) => {
-                Err(format!("the data is not what it was after {found} calls"))
-            }
-            Some(_) => Ok(found),
+        if found < acknowledged {
+            return Err(format!("{acknowledged} calls were acknowledged and {found} are there"));
         }
+        if found > self.calls() {
+            return Err(format!("{found} calls are there and {} were made", self.calls()));
+        }
+        if self.state(found) != digest(database) {
+            return Err(format!("the data is not what it was after {found} calls"));
+        }
+        Ok(found)
+    }
+
+    /// The digest of the data after so many calls where nothing fails.
+    fn state(&self, calls: usize) -> u64 {
+        *self.states.lock().entry(calls).or_insert_with(|| {
+            let model =
+                Database::memory_with(Config::default(), Self::clock()).expect("a database in memory");
+            let session = model.session("model");
+            self.calls[..calls].iter().for_each(|lines| drop(send(&session, lines)));
+            digest(&model)
+        })
     }
 
     /// Forgets all but the first `found` calls, of which an opening told that they are what is left.
     pub fn resume(&mut self, found: usize) {
         self.calls.truncate(found);
-        self.states.truncate(found + 1);
-        self.model = memory();
-        let session = self.model.session("model");
-        self.calls.iter().for_each(|lines| drop(send(&session, lines)));
+        self.states.lock().retain(|calls, _| *calls <= found);
     }
 
     /// The lines of the next call, which make up one transaction.
     fn next(&mut self) -> Vec<String> {
-        let (random, n) = (&mut self.random, self.states.len());
+        let (random, n) = (&mut self.random, self.calls.len() + 1);
         let key = random.below(11);
         let is_long = random.once_in(20);
         let bytes = random.below(self.value_bytes) + self.value_bytes / 2;
@@ -151,10 +149,6 @@ impl Ledger {
         };
         ["MULTI", &format!("INCR {STEP}"), &line, "EXEC"].map(str::to_owned).to_vec()
     }
-}
-
-fn memory() -> Database {
-    Database::memory_with(Config::default(), Ledger::clock()).expect("a database in memory")
 }
 
 /// Sends the lines of a transaction; answers why it was refused, if it was, and the position of the last reply.
@@ -201,11 +195,11 @@ fn digest(database: &Database) -> u64 {
     keys.sort();
     for key in keys {
         let read = |line: String| format!("{:?}", send_line(&session, &line).0);
-        let value = match key.as_bytes()[0] {
-            b'l' => read(format!("LRANGE {key} 0 -1")),
-            b's' if key != STEP => read(format!("XRANGE {key} - +")),
-            b'z' => read(format!("ZRANGE {key} 0 -1 WITHSCORES")),
-            b'h' => sorted_fields(&session, &key),
+        let value = match key.as_bytes().first() {
+            Some(b'l') => read(format!("LRANGE {key} 0 -1")),
+            Some(b's') if key != STEP => read(format!("XRANGE {key} - +")),
+            Some(b'z') => read(format!("ZRANGE {key} 0 -1 WITHSCORES")),
+            Some(b'h') => sorted_fields(&session, &key),
             _ => read(format!("GET {key}")),
         };
         (&key, read(format!("PEXPIRETIME {key}")), value).hash(&mut hasher);

@@ -27,10 +27,12 @@
 
 mod disk;
 mod ledger;
+mod look;
 mod power;
 mod random;
 
-pub use disk::{Failure, Fault, FaultDisk, Operation};
+pub use disk::{Failure, Fault, FaultDisk, Operation, UnsyncedDisk};
 pub use ledger::{Answer, Ledger};
+pub use look::recover;
 pub use power::{PowerCut, PowerDisk};
 pub use random::Random;

@@ -121,7 +121,8 @@ impl Reader<'_> {
             return Ok(Some(Stop::Broken(Broken {
                 offset,
                 reason: "a group does not match its checksum",
-                search_from: offset + whole as u64,
+                // Not from the group's end: the length may be what is wrong.
+                search_from: offset + line_length as u64,
                 is_short: false,
             })));
         }
@@ -243,19 +244,20 @@ impl Reader<'_> {
 
     /// Decides whether what is broken at `offset` is the file's torn end.
     ///
-    /// A write that a crash interrupts leaves a part of itself, or zeros, or pages in any order; but nothing was
-    /// written after it. So what is followed by a whole later group is damage, and so is malformed text among
-    /// Redis's own records, where nothing but the end can be missing.
+    /// A write that a crash interrupts leaves a part of itself, or zeros, or pages in any order, and of several writes
+    /// that were not synced any may be whole. So what is followed by a whole later group that says that this one was
+    /// synced is damage, and so is malformed text among Redis's own records, where nothing but the end can be missing.
     fn check_torn(&mut self, may_be_torn: bool, broken: &Broken) -> Result<()> {
         let damaged = self.damaged(0, broken.reason);
-        if !may_be_torn || self.has_later_group(broken.search_from)? {
+        if !may_be_torn || self.was_synced(broken.search_from)? {
             return Err(damaged);
         }
         if self.is_ours || broken.is_short || self.is_zero_from_here()? { Ok(()) } else { Err(damaged) }
     }
 
-    /// True when a whole group with a sequence still to come begins at or after `from`.
-    fn has_later_group(&mut self, from: u64) -> Result<bool> {
+    /// True when a whole group begins at or after `from` that was written when the next one here was synced; what Redis
+    /// wrote was synced before any group of ours.
+    fn was_synced(&mut self, from: u64) -> Result<bool> {
         let path = self.path.clone();
         let mut source = Source::open(&path, from).map_err(Error::io("read", &path))?;
         let last = self.sequence + (self.length - from.min(self.length)) / GROUP_BYTES_MIN + 1;
@@ -278,6 +280,7 @@ impl Reader<'_> {
             let annotation = end.and_then(|end| Annotation::decode(&line[..=end]));
             if let (Some(end), Some(annotation)) = (end, annotation)
                 && (self.sequence + 1..=last).contains(&annotation.sequence)
+                && (annotation.synced >= self.sequence || !self.is_ours)
                 && annotation.length <= self.length
             {
                 let whole = end + 1 + annotation.length as usize;

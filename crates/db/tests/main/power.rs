@@ -112,3 +112,22 @@ fn a_process_killed_anywhere_and_a_power_cut_after_the_next_opening_lose_nothing
         }
     }
 }
+
+#[test]
+fn writes_that_no_sync_came_between_are_cut_where_the_first_is_not_whole() {
+    let bench = Bench::new();
+    let mut ledger = Ledger::new(6);
+    ledger.run(&bench.open(Durability::Always), 1);
+    let database = bench.open(Durability::None);
+    ledger.run(&database, 12);
+    let cut = bench.disk.cut_after(bench.disk.steps());
+    for seed in 0..100 {
+        cut.survive(seed, &bench.left).unwrap();
+        let disk = PowerDisk::new(&bench.left).unwrap();
+        let config = Config { log_retry_ms: 0, ..Config::default() };
+        let directory = bench.left.join("data/jobs");
+        // Whatever is whole behind it: it is a power cut and no damage.
+        let (database, _) = Database::open_with(directory, config, Ledger::clock(), disk).unwrap();
+        ledger.judge(&database, 1).unwrap_or_else(|wrong| panic!("seed {seed}: {wrong}"));
+    }
+}

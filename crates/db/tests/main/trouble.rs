@@ -7,23 +7,20 @@ use tempfile::tempdir;
 use windlass_db::faults::{Answer, Failure, Fault, FaultDisk, Ledger, Operation};
 use windlass_db::{Called, Config, Database, Session, SystemDisk};
 
-/// How soon after the disk is well again a write is acknowledged.
-const BACK_MAX: Duration = Duration::from_secs(1);
-/// Longer than anything takes.
+/// Longer than anything takes; how long it does take is measured by `windlass torture full`.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 fn lasting(operation: Operation, failure: Failure) -> Fault {
     Fault { operation: Some(operation), after: 0, count: usize::MAX, failure }
 }
 
-/// Calls until a call is acknowledged; answers how long that took.
-fn until_acknowledged(ledger: &mut Ledger, session: &Session) -> Duration {
+/// Calls until a call is acknowledged.
+fn call_until_acknowledged(ledger: &mut Ledger, session: &Session) {
     let start = Instant::now();
     while ledger.call(session) != Answer::Acknowledged {
         assert!(start.elapsed() < PATIENCE, "the log does not come back");
         std::thread::yield_now();
     }
-    start.elapsed()
 }
 
 #[test]
@@ -55,8 +52,7 @@ fn the_log_comes_back_by_itself_once_the_disk_is_well_again() {
                 std::thread::yield_now();
             }
             disk.heal();
-            let back = until_acknowledged(&mut ledger, &session);
-            assert!(back < BACK_MAX, "it took {back:?}");
+            call_until_acknowledged(&mut ledger, &session);
             safe = ledger.calls();
         }
         assert_eq!(disk.syncs_of_lost(), 0);
