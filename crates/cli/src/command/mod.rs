@@ -18,7 +18,8 @@ mod serve;
 pub fn run(args: Args) -> Result<()> {
     tracing_subscriber::fmt()
         .with_env_filter(
-            tracing_subscriber::EnvFilter::try_from_env("WINDLASS_LOG").unwrap_or_else(|_| "warn".into()),
+            tracing_subscriber::EnvFilter::try_from_env("WINDLASS_LOG")
+                .unwrap_or_else(|_| args.command.log_level().into()),
         )
         .with_writer(std::io::stderr)
         .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
@@ -33,6 +34,8 @@ pub fn run(args: Args) -> Result<()> {
             Command::Bench(BenchCommand::Jobs(bench)) => {
                 bench::jobs::run(&bench, &settings::store(&args.store)?).await
             }
+            #[cfg(feature = "torture")]
+            Command::Torture(torture) => crate::torture::run(torture, &args.store).await,
             Command::Completion { shell } => {
                 let mut command = <Args as clap::CommandFactory>::command();
                 clap_complete::generate(shell, &mut command, "windlass", &mut std::io::stdout());
