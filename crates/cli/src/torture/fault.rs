@@ -20,7 +20,7 @@ const CUTS: u64 = 3;
 pub fn run(plan: &Plan) -> anyhow::Result<Report> {
     let mut report = Report::default();
     // By the small figures each of the first operations fails, and one in so many of the later ones.
-    let (all, step) = (plan.figure_of_build(90, NTH_MAX, NTH_MAX), plan.figure_of_build(70, 1, 1));
+    let (all, step) = (plan.figure_of_build(60, NTH_MAX, NTH_MAX), plan.figure_of_build(130, 1, 1));
     let mut nth = 0;
     while nth < NTH_MAX && !plan.is_done(&report) {
         for failure in failures(plan, nth) {

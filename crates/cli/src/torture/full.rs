@@ -12,7 +12,7 @@ use windlass::Connection;
 use windlass_db::faults::Random;
 
 use super::Plan;
-use super::process::Process;
+use super::process::{Process, connect};
 use super::report::Report;
 
 /// The size of the file system; small, because all of it is filled.
@@ -204,11 +204,11 @@ struct Client {
 
 impl Client {
     async fn connect(server: &Process) -> anyhow::Result<Self> {
-        Ok(Self { connection: open(server).await?, next: 0, acknowledged: Vec::new(), total: 0 })
+        Ok(Self { connection: connect(server).await?, next: 0, acknowledged: Vec::new(), total: 0 })
     }
 
     async fn reconnect(&mut self, server: &Process) -> anyhow::Result<()> {
-        self.connection = open(server).await?;
+        self.connection = connect(server).await?;
         Ok(())
     }
 
@@ -249,10 +249,4 @@ impl Client {
         }
         Ok(())
     }
-}
-
-async fn open(server: &Process) -> anyhow::Result<Connection> {
-    let address = server.ready.trim_start_matches("on ").split(',').next().unwrap_or_default();
-    let config = windlass_conn::Config { reconnect_time: Duration::ZERO, ..windlass_conn::Config::default() };
-    Ok(Connection::open_with(&format!("redis://{address}"), config).await?)
 }

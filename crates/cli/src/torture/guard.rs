@@ -79,11 +79,10 @@ impl Guard {
     pub fn stage(self) -> &'static str {
         match self {
             Self::Sync | Self::SyncFolder | Self::SyncFirst => "power",
-            Self::Write => "kill",
+            Self::Write | Self::Replay => "kill",
             Self::Error => "fault",
             Self::Annotation => "flip",
             Self::Cut => "cut",
-            Self::Replay => "jobs",
             Self::Fence | Self::Lease | Self::Due => "simulate",
         }
     }

@@ -12,7 +12,6 @@ use windlass::{Client, Connection};
 use windlass_db::faults::Random;
 
 use super::Plan;
-use super::guard::Guard;
 use super::process::{self, Process, free_port};
 use super::report::Report;
 use super::work::{CONCURRENCY, Effect, config, now_us};
@@ -84,7 +83,6 @@ impl World {
             match &mut server {
                 Some(server) if random.once_in(2) => {
                     server.kill();
-                    self.mutate(plan)?;
                     *server = self.serve(report)?;
                 }
                 Some(_) => self.replace(&mut workers, None, report)?,
@@ -159,14 +157,6 @@ impl World {
     fn owner(&self) -> Option<u32> {
         let line = fs::read_to_string(self.directory().join("windlass.lock")).ok()?;
         line.split(' ').next()?.parse().ok()
-    }
-
-    /// Without its guard the file that grows is lost with the process.
-    fn mutate(&self, plan: &Plan) -> anyhow::Result<()> {
-        if plan.guard == Some(Guard::Replay) {
-            fs::write(super::cut::last_file(&self.directory())?, "")?;
-        }
-        Ok(())
     }
 
     /// Pushes until told to end.

@@ -1,15 +1,15 @@
 //! SIGKILL of the server under push, lease and finish from four clients.
 
 use std::collections::{HashMap, HashSet};
-use std::fs::OpenOptions;
+use std::fs::{self, OpenOptions};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
+use windlass::Config;
 use windlass::broker::{Broker, Ended, Held, Request};
-use windlass::{Config, Connection};
 use windlass_db::faults::Random;
 
 use super::Plan;
@@ -92,8 +92,10 @@ async fn run_one(plan: &Plan, durability: &str, report: &mut Report) -> anyhow::
         for client in clients {
             client.await?;
         }
-        if plan.guard == Some(Guard::Write) {
-            tear(&directory)?;
+        match plan.guard {
+            Some(Guard::Write) => tear(&directory)?,
+            Some(Guard::Replay) => fs::write(last_file(&directory)?, "")?,
+            _ => {}
         }
     }
     let acknowledged = ledger.acknowledged.load(Ordering::Relaxed);
@@ -134,9 +136,7 @@ fn tear(directory: &Path) -> anyhow::Result<()> {
 }
 
 async fn connect(server: &Process) -> anyhow::Result<(Broker, Config)> {
-    let address = server.ready.trim_start_matches("on ").split(',').next().unwrap_or_default();
-    let config = windlass_conn::Config { reconnect_time: Duration::ZERO, ..windlass_conn::Config::default() };
-    let connection = Connection::open_with(&format!("redis://{address}"), config).await?;
+    let connection = process::connect(server).await?;
     // However often it is killed, no job is to blame for it.
     let config = Config { lease: LEASE, crash_limit: 1_000_000, ..Config::default() };
     Ok((Broker::new(connection, &config)?, config))

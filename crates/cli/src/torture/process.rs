@@ -8,7 +8,10 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
+use windlass_conn::Connection;
 
+/// The pause before a server that replays its log is asked again.
+const LOADING_PAUSE: Duration = Duration::from_millis(2);
 /// How a process says that it is up.
 const READY: &str = "ready";
 /// How long a stage waits for a sync to kill a process in.
@@ -104,6 +107,22 @@ pub fn serve(directory: &Path, port: u16, durability: &str, log: &Path) -> anyho
     // A settings file of whoever runs this must not change what is tried.
     command.current_dir(directory.parent().unwrap_or(directory));
     Process::start(command, log)
+}
+
+/// Connects to a server once it has replayed its log.
+///
+/// # Errors
+/// When it does not answer.
+pub async fn connect(server: &Process) -> anyhow::Result<Connection> {
+    let address = server.ready.trim_start_matches("on ").split(',').next().unwrap_or_default();
+    let config = windlass_conn::Config { reconnect_time: Duration::ZERO, ..windlass_conn::Config::default() };
+    let mut connection = Connection::open_with(&format!("redis://{address}"), config).await?;
+    loop {
+        match redis::cmd("EXISTS").arg("loaded").query_async::<u64>(&mut connection).await {
+            Err(error) if error.code() == Some("LOADING") => tokio::time::sleep(LOADING_PAUSE).await,
+            answer => return Ok(answer.map(|_| connection)?),
+        }
+    }
 }
 
 /// A port that nobody listens on.

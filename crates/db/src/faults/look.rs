@@ -17,5 +17,5 @@ use crate::recovery::{self, Recovery};
 /// As [`Database::open`](crate::Database::open).
 pub fn recover(directory: &Path, disk: &dyn Disk) -> Result<Recovery> {
     let mut engine = Engine::new(Config::default().engine);
-    Ok(recovery::recover(&mut engine, &directory.join(LOG_FOLDER), disk)?.1)
+    Ok(recovery::recover(&mut engine, &directory.join(LOG_FOLDER), disk, &|_| true)?.1)
 }

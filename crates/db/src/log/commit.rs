@@ -23,7 +23,7 @@ impl Store {
         waker: &Waker,
     ) -> Option<Result<()>> {
         let outcome = self.progress.outcome(position);
-        let Some(log) = self.log.as_ref().filter(|_| outcome.is_none()) else { return outcome };
+        let Some(log) = self.log.get().filter(|_| outcome.is_none()) else { return outcome };
         // A write to the page cache is brief enough for an async task, a sync is not.
         if self.config.durability != Durability::Always && self.try_commit() {
             let outcome = self.progress.outcome(position);
@@ -66,7 +66,7 @@ impl Store {
 
     /// Commits what is pending unless somebody is at it.
     fn try_commit(&self) -> bool {
-        let Some(log) = &self.log else { return false };
+        let Some(log) = self.log.get() else { return false };
         let Some(turn) = log.turn.try_lock() else { return false };
         self.commit_in_turn(log, turn);
         true
@@ -108,7 +108,7 @@ impl Store {
     ///
     /// Only under `always`: the other durabilities have no sync to save, and their replies wait for the write anyway.
     pub fn write_through(&self, position: Position) -> bool {
-        let Some(log) = self.log.as_ref().filter(|_| self.config.durability == Durability::Always) else {
+        let Some(log) = self.log.get().filter(|_| self.config.durability == Durability::Always) else {
             return false;
         };
         let is_written = self.with_writer(log, |writer| {
@@ -158,13 +158,13 @@ impl Store {
     }
 
     fn write_group(&self, writer: &mut Writer, mut buffer: Vec<u8>, end: u64) {
-        let synced = self.log.as_ref().map_or(0, |log| log.synced.load(Ordering::Relaxed));
+        let synced = self.log.get().map_or(0, |log| log.synced.load(Ordering::Relaxed));
         let written = writer.write(&mut buffer, synced);
         writer.keep_spare(buffer);
         match written {
             Ok(()) => {
                 writer.end = Position(end);
-                if let Some(log) = &self.log {
+                if let Some(log) = self.log.get() {
                     log.gauges.show(writer);
                     log.gauges.count_group();
                 }
@@ -218,7 +218,7 @@ impl Store {
         core.pending.buffer = Vec::new();
         // Before the lock goes: a later read must not find the log whole but its position out of reach.
         writer.awake.extend(self.progress.fail(reason));
-        if let Some(log) = &self.log {
+        if let Some(log) = self.log.get() {
             // To try a fresh one in time.
             log.thread.want();
         }

@@ -149,3 +149,70 @@ fn a_child_that_is_just_being_started_does_not_hold_the_directory() {
         is_done.store(true, Ordering::Relaxed);
     });
 }
+
+/// A full disk, as it shows at the first file that is made.
+struct FullDisk;
+
+impl windlass_db::Disk for FullDisk {
+    fn create(&self, _: &std::path::Path) -> std::io::Result<std::sync::Arc<dyn windlass_db::DiskFile>> {
+        Err(std::io::ErrorKind::StorageFull.into())
+    }
+
+    fn append(&self, _: &std::path::Path) -> std::io::Result<std::sync::Arc<dyn windlass_db::DiskFile>> {
+        Err(std::io::ErrorKind::StorageFull.into())
+    }
+
+    fn rename(&self, _: &std::path::Path, _: &std::path::Path) -> std::io::Result<()> {
+        Err(std::io::ErrorKind::StorageFull.into())
+    }
+
+    fn remove(&self, _: &std::path::Path) -> std::io::Result<()> {
+        Ok(())
+    }
+
+    fn make_folder(&self, _: &std::path::Path) -> std::io::Result<()> {
+        Err(std::io::ErrorKind::StorageFull.into())
+    }
+
+    fn sync_folder(&self, _: &std::path::Path) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_full_disk_is_said_to_be_full_and_opens_when_there_is_room() {
+    let directory = tempdir().unwrap();
+    let clock = windlass_db::SystemClock;
+    let error = Database::open_with(directory.path(), Config::default(), clock, FullDisk).err().unwrap();
+    assert!(matches!(error, Error::NotWritable { .. }), "{error}");
+    assert!(error.to_string().contains("its disk is full"), "{error}");
+    assert_eq!(ok(&open(directory.path()).0.session("test"), "DBSIZE"), Value::Integer(0));
+}
+
+#[test]
+fn a_directory_of_a_later_format_is_left_alone() {
+    let directory = tempdir().unwrap();
+    let (database, _) = open(directory.path());
+    ok(&database.session("test"), "SET k v");
+    database.stop().unwrap();
+    drop(database);
+    let path = directory.path().join("appendonlydir/appendonly.aof.manifest");
+    let text = fs::read_to_string(&path).unwrap().replace("#WL 1 ", "#WL 2 ");
+    fs::write(&path, &text).unwrap();
+    let error = open_error(directory.path());
+    assert!(matches!(error, Error::Unsupported { .. }), "{error}");
+    assert!(error.to_string().contains("a later version of Windlass wrote it"), "{error}");
+    assert_eq!(fs::read_to_string(&path).unwrap(), text);
+}
+
+#[test]
+fn a_directory_without_its_manifest_was_not_copied_whole() {
+    let directory = tempdir().unwrap();
+    let (database, _) = open(directory.path());
+    ok(&database.session("test"), "SET k v");
+    database.stop().unwrap();
+    drop(database);
+    fs::remove_file(directory.path().join("appendonlydir/appendonly.aof.manifest")).unwrap();
+    let said = open_error(directory.path()).to_string();
+    assert!(said.contains("it was not copied whole") && said.contains("windlass repair"), "{said}");
+}

@@ -77,7 +77,7 @@ impl Scene {
     fn view<'a>(&'a mut self, args: &'a [&'a [u8]]) -> Call<'a> {
         let command = *VIEWER;
         let Self { state, session, now, .. } = self;
-        Call { state, session, command, args: Args(args), now: *now, wait: None }
+        Call { state, session, command, args: Args(args), now: *now, wait: None, event: None }
     }
 
     /// Runs a command for a body.
