@@ -23,7 +23,8 @@ mod transfer;
 pub fn run(args: Args) -> Result<()> {
     tracing_subscriber::fmt()
         .with_env_filter(
-            tracing_subscriber::EnvFilter::try_from_env("WINDLASS_LOG").unwrap_or_else(|_| "warn".into()),
+            tracing_subscriber::EnvFilter::try_from_env("WINDLASS_LOG")
+                .unwrap_or_else(|_| args.command.log_level().into()),
         )
         .with_writer(std::io::stderr)
         .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
@@ -52,6 +53,8 @@ pub fn run(args: Args) -> Result<()> {
                 bench::jobs::run(&bench, &settings::store(&args.store)?).await
             }
             Command::Bench(BenchCommand::Store(bench)) => bench::store::run(&bench, args.store.json).await,
+            #[cfg(feature = "torture")]
+            Command::Torture(torture) => crate::torture::run(torture, &args.store).await,
             Command::Completion { shell } => {
                 let mut command = <Args as clap::CommandFactory>::command();
                 clap_complete::generate(shell, &mut command, "windlass", &mut std::io::stdout());
