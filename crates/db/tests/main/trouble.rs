@@ -57,7 +57,8 @@ fn the_log_comes_back_by_itself_once_the_disk_is_well_again() {
         }
         assert_eq!(disk.syncs_of_lost(), 0);
         drop((session, database));
-        let (database, recovery) = Database::open(directory.path(), Config::default()).unwrap();
+        let (database, recovery) =
+            Database::open_with(directory.path(), Config::default(), Ledger::clock(), SystemDisk).unwrap();
         assert_eq!(ledger.judge(&database, safe), Ok(safe));
         assert_eq!(recovery.cut, None);
     }
@@ -74,7 +75,8 @@ fn short_writes_and_signals_are_no_failures() {
         let mut ledger = Ledger::new(5);
         assert_eq!(ledger.run(&database, 20), 20, "{failure:?}");
         drop(database);
-        let (database, _) = Database::open(directory.path(), Config::default()).unwrap();
+        let (database, _) =
+            Database::open_with(directory.path(), Config::default(), Ledger::clock(), SystemDisk).unwrap();
         assert_eq!(ledger.judge(&database, 20), Ok(20), "{failure:?}");
     }
 }
