@@ -38,6 +38,9 @@ pub struct Config {
     /// After the log failed, a fresh one with all the data is tried this often, and at most half of the time is spent on
     /// it; 0 leaves it to [`Database::compact`](crate::Database::compact) and BGREWRITEAOF.
     pub log_retry_ms: u64,
+    /// Whether the opening of a directory extends leases, which are the idle times of pending entries, by the time for
+    /// which it had no owner. Whoever only copies what is there leaves them as they are.
+    pub forgives_absence: bool,
     /// The log is compacted at the opening when it consists of more files than this.
     pub compact_files_max: usize,
 }
@@ -54,6 +57,7 @@ impl Default for Config {
             compact_ratio: 2,
             rewrite_bytes_per_s: 0,
             log_retry_ms: 250,
+            forgives_absence: true,
             compact_files_max: 8,
         }
     }

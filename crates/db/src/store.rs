@@ -87,7 +87,9 @@ impl Store {
         let mut core = self.core.lock();
         core.engine.adopt(loaded);
         core.seen_at = self.clock.now();
-        core.forgive_absence();
+        if self.config.forgives_absence {
+            core.forgive_absence();
+        }
         core.engine.effects().set_recording(true);
         core.engine.effects().forget_selection();
         assert!(self.log.set(log).is_ok(), "a store has one log");

@@ -6,7 +6,7 @@ use anyhow::anyhow;
 use serde_json::json;
 use windlass_db::carry::Digest;
 
-use super::{connect, done};
+use super::{connect_to_carry, done};
 use crate::args::{ExportArgs, ImportArgs};
 use crate::carry::{self, Bar, Form, Item, Store, count};
 use crate::exit::{CONFIGURATION, FAILURE, Failure, Result, USAGE};
@@ -21,7 +21,7 @@ pub async fn export(args: ExportArgs, pattern: Option<String>, store: &settings:
         let error = anyhow!("{} is there already; --force replaces it", args.file.display());
         return Err(Failure::new(CONFIGURATION, error));
     }
-    let mut from = Store::open(&connect(store).await?, &store.url).await?;
+    let mut from = Store::open(&connect_to_carry(store).await?, &store.url).await?;
     if args.by_type {
         from.read_by_type();
     }
@@ -62,7 +62,7 @@ fn name(key: &[u8]) -> Digest {
 
 pub async fn import(args: ImportArgs, store: &settings::Store) -> Result<()> {
     Form::of(&args.file).map_err(|error| Failure::new(USAGE, error))?;
-    let mut to = Store::open(&connect(store).await?, &store.url).await?;
+    let mut to = Store::open(&connect_to_carry(store).await?, &store.url).await?;
     if args.by_type {
         to.write_by_type();
     }

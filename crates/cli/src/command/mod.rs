@@ -85,7 +85,15 @@ pub async fn connect(store: &Store) -> Result<Connection> {
 
 /// As [`connect`], with the durability of a directory.
 pub async fn connect_with(store: &Store, durability: windlass_db::Durability) -> Result<Connection> {
-    let database = windlass_db::Config { durability, ..windlass_db::Config::default() };
+    open(store, windlass_db::Config { durability, ..windlass_db::Config::default() }).await
+}
+
+/// As [`connect`], to carry what is there to another place: a directory's leases stay as they are.
+pub async fn connect_to_carry(store: &Store) -> Result<Connection> {
+    open(store, windlass_db::Config { forgives_absence: false, ..windlass_db::Config::default() }).await
+}
+
+async fn open(store: &Store, database: windlass_db::Config) -> Result<Connection> {
     let config = windlass_conn::Config {
         database,
         ca_file: store.ca_file.clone(),

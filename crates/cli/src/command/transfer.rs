@@ -11,7 +11,7 @@ use anyhow::{Context, anyhow};
 use serde_json::json;
 use windlass_db::carry::Digest;
 
-use super::{connect, done};
+use super::{connect_to_carry, done};
 use crate::args::MoveArgs;
 use crate::carry::{self, Bar, Store, count, shown};
 use crate::exit::{CONFIGURATION, FAILURE, Failure, Result};
@@ -27,7 +27,7 @@ const PAUSE_AT: u64 = 1_000;
 pub async fn run(args: MoveArgs, pattern: Option<String>, store: &settings::Store) -> Result<()> {
     let open = async |url: &str| -> Result<Store> {
         let settings = settings::Store { url: url.to_owned(), ..store.clone() };
-        Ok(Store::open(&connect(&settings).await?, url).await?)
+        Ok(Store::open(&connect_to_carry(&settings).await?, url).await?)
     };
     if args.from == args.to {
         return Err(Failure::new(

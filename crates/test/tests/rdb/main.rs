@@ -48,7 +48,8 @@ fn fill(connection: &mut redis::Connection, commands: &[generate::Command]) {
 /// Opens a directory of ours and looks at all of it.
 fn open(directory: &Path) -> (Database, Content) {
     let (database, recovery) =
-        Database::open(directory, Config::default()).expect("the directory can be read");
+        Database::open(directory, Config { forgives_absence: false, ..Config::default() })
+            .expect("the directory can be read");
     assert_eq!(recovery.cut, None);
     let content = content(&mut database.session("test"), false);
     (database, content)
