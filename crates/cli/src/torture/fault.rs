@@ -53,7 +53,9 @@ fn try_one(plan: &Plan, nth: usize, failure: Failure, report: &mut Report) -> an
     std::fs::create_dir(&left)?;
     let power = PowerDisk::new(&live)?;
     let disk = FaultDisk::new(power.clone());
-    let count = [1, 3, usize::MAX][random.below(3)];
+    // A signal that came for ever would have every write tried for ever.
+    let lasting = if failure == Failure::Interrupted { 100 } else { usize::MAX };
+    let count = [1, 3, lasting][random.below(3)];
     let operation = (failure == Failure::Skipped).then_some(Operation::Write);
     disk.fail(Fault { operation, after: nth, count, failure });
     report.cycles += 1;

@@ -1,6 +1,7 @@
 //! Store, workers and clients in one process, on a clock that the stage moves: calls that get lost, processes that end,
-//! disks that fail and a power that is cut, all from one seed. `world` has what happens, `check` what must hold.
+//! disks that fail and a power that is cut, all from one seed. `world` has what happens, `call` what clients and workers do, `check` what must hold.
 
+mod call;
 mod check;
 mod world;
 
