@@ -58,12 +58,15 @@ mod id;
 mod inspector;
 mod job;
 mod keys;
+mod middleware;
 mod name;
 mod progress;
 mod random;
 mod retry;
 mod service;
 mod state;
+#[cfg(feature = "embedded")]
+pub mod testing;
 mod unique;
 mod worker;
 
@@ -77,7 +80,7 @@ pub use context::Context;
 pub use cron::{CATCH_UP_MAX, CatchUp, Cron, CronInfo, Crontab, JITTER_MAX, Overlap};
 pub use envelope::{ENVELOPE_VERSION, Envelope, MAX_ATTEMPTS_DEFAULT, Raw};
 pub use error::{Error, Result};
-pub use event::Event;
+pub use event::{Event, JobEvent, JobStep, News, Subscription};
 pub use failure::{Failure, Outcome};
 pub use flow::{
     BATCH_DEPTH_MAX, Batch, BatchBuilder, BatchStatus, Chain, Flow, GROUP_JOBS_MAX, Group, GroupBuilder,
@@ -87,9 +90,10 @@ pub use id::JobId;
 pub use inspector::{Details, Inspector, Page, QueueInfo, Stats, WorkerInfo};
 pub use job::{Async, Blocking, BlockingJob, Job, Pushable};
 pub use keys::{GROUP, Keys, SCHEMA_VERSION};
+pub use middleware::{Attempt, Next, Output, PushMiddleware, Pushing, RunMiddleware};
 pub use name::{NAME_LEN_MAX, check_name};
 pub use progress::{LOG_LINE_MAX, LogLine, PROGRESS_MESSAGE_MAX, PROGRESS_NOTES_MAX, PROGRESS_TTL, Progress};
 pub use retry::{Function, Retry};
 pub use state::{AttemptError, ERROR_TEXT_MAX, ERRORS_MAX, History, State};
 pub use unique::{Pushed, UNIQUE_LIFE_DEFAULT, Unique, Until};
-pub use worker::{CONCURRENCY_MAX, Control, SHUTDOWN_TIMEOUT_DEFAULT, Summary, Worker};
+pub use worker::{CONCURRENCY_MAX, Capsule, Control, SHUTDOWN_TIMEOUT_DEFAULT, Summary, Worker};

@@ -25,6 +25,7 @@ pub struct Push {
     pub(crate) unique: Option<Unique>,
     max_attempts: Option<u32>,
     timeout: Option<Duration>,
+    soft_timeout: Option<Duration>,
     expires: Option<SystemTime>,
     deadline: Option<SystemTime>,
     result_ttl: Option<Duration>,
@@ -98,6 +99,13 @@ impl Push {
         self
     }
 
+    /// After which time of an attempt its token fires, so that it may clean up; see
+    /// [`Job::soft_timeout`](crate::Job::soft_timeout).
+    pub fn soft_timeout(mut self, timeout: Duration) -> Self {
+        self.soft_timeout = Some(timeout);
+        self
+    }
+
     /// Discard the job if it has not begun by then.
     pub fn expires_at(mut self, time: SystemTime) -> Self {
         self.expires = Some(time);
@@ -168,6 +176,9 @@ impl Push {
         if let Some(timeout) = self.timeout {
             envelope.timeout = Some(ms(timeout));
         }
+        if let Some(timeout) = self.soft_timeout {
+            envelope.soft = Some(ms(timeout));
+        }
         if let Some(ttl) = self.result_ttl {
             envelope.result = Some(ms(ttl));
         }
@@ -181,7 +192,7 @@ impl Push {
 }
 
 /// Whole milliseconds, at least one.
-pub(super) fn ms(duration: Duration) -> u64 {
+pub(crate) fn ms(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX).max(1)
 }
 

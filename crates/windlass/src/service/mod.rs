@@ -5,12 +5,12 @@
 
 mod control;
 #[cfg(feature = "cron")]
-mod cron;
+pub(crate) mod cron;
 pub(crate) mod heartbeat;
 mod pruner;
 pub(crate) mod rescuer;
-mod scheduler;
-mod unparker;
+pub(crate) mod scheduler;
+pub(crate) mod unparker;
 
 use std::rc::Rc;
 use std::time::Duration;

@@ -70,7 +70,7 @@ pub(super) enum Step {
 
 /// What the worker holds.
 pub(crate) struct Hand {
-    concurrency: usize,
+    pub(super) concurrency: usize,
     held: HashMap<HoldKey, Arc<Leash>>,
     suspect: Option<HoldKey>,
     tickets: VecDeque<Ticket>,

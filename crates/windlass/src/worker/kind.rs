@@ -1,6 +1,6 @@
 //! The kinds that a worker knows, and how each is run.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -37,6 +37,8 @@ pub(super) enum Run {
 #[derive(Default)]
 pub(crate) struct Kinds {
     kinds: HashMap<String, Kind>,
+    /// Kinds that were registered more than once.
+    twice: BTreeSet<String>,
 }
 
 impl Kinds {
@@ -48,6 +50,11 @@ impl Kinds {
         let mut names: Vec<_> = self.kinds.keys().cloned().collect();
         names.sort();
         names
+    }
+
+    /// What is wrong with them: of two pieces of code for one kind, nobody can say which is to run.
+    pub(super) fn problems(&self) -> impl Iterator<Item = String> + '_ {
+        self.twice.iter().map(|kind| format!("the kind `{kind}` is registered twice"))
     }
 
     pub(super) fn add_async<J: Job>(&mut self) {
@@ -86,6 +93,9 @@ impl Kinds {
     }
 
     fn add(&mut self, name: String, run: Run, retry: fn(&Kind) -> Retry, fixed_retry: Retry) {
+        if self.kinds.contains_key(&name) {
+            self.twice.insert(name.clone());
+        }
         self.kinds.insert(name, Kind { retry, fixed_retry, run });
     }
 }

@@ -10,7 +10,9 @@ pub(super) async fn tell(shared: &Shared, taken: Taken, settle: Settle, lock: Op
     let key = HoldKey::of(&taken);
     let queue = &*shared.queues[taken.queue];
     let call = || shared.broker.settle(queue, &shared.worker, &settle);
-    if shared.until_answered(call).await {
+    let was_held = shared.until_answered(call).await;
+    shared.tell_success(&key, was_held);
+    if was_held {
         shared.release_locks(lock.iter().map(|lock| (lock.as_str(), &settle.id))).await;
         shared.summary().completed += 1;
     } else {
