@@ -138,6 +138,11 @@ impl Keys {
         self.with("worker:", worker)
     }
 
+    /// What happened to jobs, while workers record it.
+    pub fn events(&self) -> String {
+        self.with("events", "")
+    }
+
     /// Counters of the namespace.
     pub fn stats(&self) -> String {
         self.with("stats", "")
@@ -191,6 +196,7 @@ mod tests {
             keys.workers(),
             keys.worker("w"),
             keys.stats(),
+            keys.events(),
             keys.batch("b"),
             keys.batch_items("b"),
         ];

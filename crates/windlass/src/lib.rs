@@ -87,7 +87,7 @@ pub use flow::{
     JobError, Step,
 };
 pub use id::JobId;
-pub use inspector::{Details, Inspector, Page, QueueInfo, Stats, WorkerInfo};
+pub use inspector::{Details, Inspector, Page, QueueInfo, Stats, StoredEvent, WorkerInfo};
 pub use job::{Async, Blocking, BlockingJob, Job, Pushable};
 pub use keys::{GROUP, Keys, SCHEMA_VERSION};
 pub use middleware::{Attempt, Next, Output, PushMiddleware, Pushing, RunMiddleware};
@@ -97,3 +97,5 @@ pub use retry::{Function, Retry};
 pub use state::{AttemptError, ERROR_TEXT_MAX, ERRORS_MAX, History, State};
 pub use unique::{Pushed, UNIQUE_LIFE_DEFAULT, Unique, Until};
 pub use worker::{CONCURRENCY_MAX, Capsule, Control, SHUTDOWN_TIMEOUT_DEFAULT, Summary, Worker};
+#[cfg(unix)]
+pub use worker::{EXIT_DEAD, EXIT_SNOOZE, ProcessJob, Systemd};

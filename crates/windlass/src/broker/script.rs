@@ -42,6 +42,7 @@ scripts! {
     CRON_RUN = "cron_run.lua";
     CANCEL = "find.lua" "trim.lua" "hooks.lua" "cancel.lua";
     EDIT = "find.lua" "enqueue.lua" "hooks.lua" "edit.lua";
+    EVENTS = "events.lua";
     EXCHANGE = "fence.lua" "exchange.lua";
     FAIL = "fence.lua" "trim.lua" "fail.lua";
     FAIL_FLOW = "fence.lua" "trim.lua" "hooks.lua" "fail.lua";

@@ -37,8 +37,8 @@ pub(super) enum Run {
 #[derive(Default)]
 pub(crate) struct Kinds {
     kinds: HashMap<String, Kind>,
-    /// Kinds that were registered more than once.
-    twice: BTreeSet<String>,
+    /// What cannot be used of them.
+    unfit: BTreeSet<String>,
 }
 
 impl Kinds {
@@ -54,7 +54,7 @@ impl Kinds {
 
     /// What is wrong with them: of two pieces of code for one kind, nobody can say which is to run.
     pub(super) fn problems(&self) -> impl Iterator<Item = String> + '_ {
-        self.twice.iter().map(|kind| format!("the kind `{kind}` is registered twice"))
+        self.unfit.iter().cloned()
     }
 
     pub(super) fn add_async<J: Job>(&mut self) {
@@ -92,9 +92,19 @@ impl Kinds {
         self.add(kind, Run::Async(Box::new(run)), |kind| kind.fixed_retry.clone(), retry);
     }
 
+    #[cfg(unix)]
+    pub(super) fn add_process(&mut self, job: super::ProcessJob) {
+        self.unfit.extend(job.problem());
+        let (kind, retry, job) = (job.kind.clone(), job.retry.clone(), Arc::new(job));
+        let run = move |args: &RawValue, context: Context, _: bool| -> Outcome<Running> {
+            Ok(Box::pin(job.clone().run(args.to_owned(), context)))
+        };
+        self.add(kind, Run::Async(Box::new(run)), |kind| kind.fixed_retry.clone(), retry);
+    }
+
     fn add(&mut self, name: String, run: Run, retry: fn(&Kind) -> Retry, fixed_retry: Retry) {
         if self.kinds.contains_key(&name) {
-            self.twice.insert(name.clone());
+            self.unfit.insert(format!("the kind `{name}` is registered twice"));
         }
         self.kinds.insert(name, Kind { retry, fixed_retry, run });
     }

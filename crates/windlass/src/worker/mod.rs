@@ -20,10 +20,14 @@ mod identity;
 mod kind;
 mod order;
 mod pool;
+#[cfg(unix)]
+mod process;
 mod settle;
 mod shared;
 mod signal;
 mod states;
+#[cfg(unix)]
+mod systemd;
 mod wait;
 
 use std::collections::HashSet;
@@ -53,8 +57,12 @@ pub(crate) use duty::Duty;
 pub(crate) use executor::drain;
 use hand::Hand;
 pub(crate) use hand::{EntryKey, HoldKey};
+#[cfg(unix)]
+pub use process::{EXIT_DEAD, EXIT_SNOOZE, ProcessJob};
 pub(crate) use shared::Shared;
 pub use signal::Control;
+#[cfg(unix)]
+pub use systemd::Systemd;
 
 /// Most jobs that one worker runs at once.
 pub const CONCURRENCY_MAX: usize = 10_000;
@@ -104,6 +112,9 @@ pub struct Worker {
     pid_file: Option<PathBuf>,
     control: Control,
     exits_when_empty: bool,
+    #[cfg(unix)]
+    systemd: Option<Systemd>,
+    record_max: Option<u64>,
     #[cfg(feature = "cron")]
     crons: Vec<crate::cron::Cron>,
 }
@@ -149,6 +160,9 @@ impl Worker {
             pid_file: None,
             control: Control::new(client),
             exits_when_empty: false,
+            #[cfg(unix)]
+            systemd: None,
+            record_max: None,
             #[cfg(feature = "cron")]
             crons: Vec::new(),
         }
@@ -215,6 +229,13 @@ impl Worker {
         self
     }
 
+    /// Runs jobs of a kind as processes of their own.
+    #[cfg(unix)]
+    pub fn register_process(mut self, job: ProcessJob) -> Self {
+        self.kinds.add_process(job);
+        self
+    }
+
     /// Adds a middleware: it stands around every attempt, within those that were added before.
     pub fn middleware(mut self, middleware: impl RunMiddleware) -> Self {
         self.middleware.add(middleware);
@@ -269,6 +290,21 @@ impl Worker {
     /// Writes the process's id to a file while the worker runs.
     pub fn pid_file(mut self, path: impl Into<PathBuf>) -> Self {
         self.pid_file = Some(path.into());
+        self
+    }
+
+    /// Tells systemd when the worker is ready, that it lives, and when it stops.
+    #[cfg(unix)]
+    pub fn systemd(mut self, systemd: Systemd) -> Self {
+        self.systemd = Some(systemd);
+        self
+    }
+
+    /// Writes what happens to single jobs in this process into a stream of the store that keeps about `max` events, for
+    /// [`Inspector::events`](crate::Inspector::events). They are written a few times a second, many in one call; without
+    /// this nothing is written and nothing is paid.
+    pub fn record_events(mut self, max: u64) -> Self {
+        self.record_max = Some(max);
         self
     }
 
@@ -375,6 +411,9 @@ impl Worker {
             problems.extend(check_name("kind", &kind).err().map(|error| error.to_string()));
         }
         problems.extend(self.kinds.problems());
+        if self.record_max == Some(0) {
+            problems.push("record_events keeps 0 events; use 1 or more, or leave it out".into());
+        }
         #[cfg(feature = "cron")]
         problems.extend(self.crons.iter().filter_map(|cron| Some(cron.check().err()?.to_string())));
         if problems.is_empty() { Ok(self) } else { Err(Error::Config(problems)) }

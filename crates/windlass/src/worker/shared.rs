@@ -48,6 +48,10 @@ pub(crate) struct Shared {
     pub(super) wants_mark: Notify,
     /// Something came back or was told, while the worker ends.
     pub(super) settled: Notify,
+    #[cfg(unix)]
+    systemd: Option<super::Systemd>,
+    /// How many events of single jobs the store keeps, if they are recorded.
+    pub(super) record_max: Option<u64>,
     pub(super) elastic: Elastic,
     pub(super) emptiness: Arc<Emptiness>,
     hand: Mutex<Hand>,
@@ -72,6 +76,9 @@ impl Shared {
             events,
             control,
             exits_when_empty,
+            #[cfg(unix)]
+            systemd,
+            record_max,
             ..
         } = worker;
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
@@ -106,6 +113,9 @@ impl Shared {
                 threads: blocking::Threads::new(max),
                 wants_mark: Notify::new(),
                 settled: Notify::new(),
+                #[cfg(unix)]
+                systemd: systemd.clone(),
+                record_max,
                 elastic: Elastic::new(min, max),
                 emptiness: emptiness.clone(),
                 is_store_lost: is_store_lost.clone(),
@@ -128,6 +138,17 @@ impl Shared {
     /// What the worker did so far.
     pub(crate) fn summary(&self) -> MutexGuard<'_, Summary> {
         self.summary.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What stops the worker, and says whether it has started.
+    #[cfg(unix)]
+    pub(crate) fn control(&self) -> &Control {
+        &self.control
+    }
+
+    #[cfg(unix)]
+    pub(crate) fn systemd(&self) -> Option<&super::Systemd> {
+        self.systemd.as_ref()
     }
 
     /// Gives room back that an elastic pool did not need of late.

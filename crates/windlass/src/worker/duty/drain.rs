@@ -10,6 +10,7 @@ use super::Duty;
 use crate::broker::{BATCH_JOBS_MAX, Held};
 use crate::error::Result;
 use crate::event::Event;
+use crate::service;
 use crate::worker::hand::{Hand, HoldKey};
 use crate::worker::{Control, Phase, Shared};
 
@@ -37,6 +38,7 @@ pub(super) async fn when_told(duty: &Rc<Duty>, waiting: Vec<JoinHandle<()>>) {
     let _ = timeout(TELL_MAX, all_waiting).await;
     give_back_unstarted(duty).await;
     wait_for(control, Phase::Draining).await;
+    duty.notify("STOPPING=1");
     let end = Instant::now() + duty.shared.shutdown_timeout;
     tokio::select! {
         _ = timeout_at(end, wait_until(duty, |hand| hand.in_hand() == 0)) => {}
@@ -58,6 +60,8 @@ pub(super) async fn when_told(duty: &Rc<Duty>, waiting: Vec<JoinHandle<()>>) {
         Err(_) => tracing::warn!(target: "windlass", "the store did not let the worker leave in time"),
         Ok(Ok(())) => {}
     }
+    let record_all = async { while service::recorder::record(duty, false).await {} };
+    let _ = timeout(TELL_MAX, record_all).await;
     duty.emit(Event::Stopped { released: duty.shared.summary().released as usize });
 }
 

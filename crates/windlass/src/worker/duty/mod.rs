@@ -16,7 +16,7 @@ use super::{PhaseReceiver, Shared, Summary, executor, identity, wait};
 use crate::broker::{Broker, array, text};
 use crate::config::Config;
 use crate::error::{Error, Result};
-use crate::event::Event;
+use crate::event::{Event, Subscription};
 use crate::service;
 
 /// How long the list of all queues is used before it is read again.
@@ -33,6 +33,15 @@ pub(crate) struct Duty {
     pub(crate) config: Config,
     pub(crate) started_at_ms: u64,
     queues: Mutex<(Option<Instant>, Vec<String>)>,
+    /// What is written of single jobs, when the worker was asked to.
+    pub(crate) record: Option<Record>,
+}
+
+/// Events on their way to the store.
+pub(crate) struct Record {
+    pub(crate) events: Mutex<Subscription>,
+    /// How many the store keeps.
+    pub(crate) max: u64,
 }
 
 /// Runs a worker on this thread until it has stopped; jobs run on `runtime`, where `waiters`, one for each pool, belong,
@@ -93,7 +102,29 @@ impl Duty {
             broker.add_queue(queue).await?;
         }
         let (config, started_at_ms) = (shared.client.config().clone(), super::local_now_ms());
-        Ok(Self { shared, pools, broker, config, started_at_ms, queues: Mutex::default() })
+        let record = shared.record_max.map(|max| {
+            let events = shared.client.subscribe(service::recorder::WAITING_MAX);
+            Record { events: Mutex::new(events), max }
+        });
+        Ok(Self { shared, pools, broker, config, started_at_ms, queues: Mutex::default(), record })
+    }
+
+    /// Tells systemd, if it waits for word. What it does not hear it asks for in its own way.
+    pub(crate) fn notify(&self, word: &str) {
+        #[cfg(unix)]
+        if let Some(systemd) = self.shared.systemd()
+            && let Err(error) = systemd.send(word)
+        {
+            tracing::warn!(target: "windlass", "systemd cannot be told {word}: {error}");
+        }
+        #[cfg(not(unix))]
+        let _ = word;
+    }
+
+    /// Within which time systemd wants to hear that the worker lives.
+    #[cfg(unix)]
+    pub(crate) fn watchdog_interval(&self) -> Option<Duration> {
+        self.shared.systemd()?.watchdog
     }
 
     fn queues(&self) -> MutexGuard<'_, (Option<Instant>, Vec<String>)> {
