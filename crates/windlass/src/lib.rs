@@ -71,6 +71,15 @@ mod unique;
 mod worker;
 
 pub use windlass_conn::Connection;
+#[cfg(feature = "macros")]
+pub use windlass_macros::job;
+
+/// What the code that [`job`] writes needs; not for others.
+#[cfg(feature = "macros")]
+#[doc(hidden)]
+pub mod __private {
+    pub use serde;
+}
 
 pub use broker::{Edited, Ending, Filter, Rescheduled};
 pub use client::{Client, Handle, KEY_LEN_MAX, Push};

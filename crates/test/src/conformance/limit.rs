@@ -51,6 +51,8 @@ pub(super) async fn a_soft_timeout_lets_a_job_clean_up(store: &Store) {
     let gave_up = world.push("k", r#""cancel""#, push()).await;
     let failed = world.push("k", r#""fail""#, push()).await;
     let quick = world.push("k", r#""quick""#, push()).await;
+    let far = Push::new().soft_timeout(Duration::MAX).timeout(Duration::MAX).result_ttl(LATE);
+    let unbounded = world.push("k", r#""quick""#, far).await;
     let blocking = world.push("patient", r#""in time""#, push()).await;
     let worker = world.worker().register_blocking::<Patient>().register_raw(
         "k",
@@ -73,6 +75,7 @@ pub(super) async fn a_soft_timeout_lets_a_job_clean_up(store: &Store) {
     assert_eq!(ended(&world, gave_up).await, too_long, "nobody cancelled it");
     assert_eq!(ended(&world, failed).await, (State::Discarded, "cleaned up".into()));
     assert_eq!(ended(&world, quick).await, (State::Completed, "0".into()));
+    assert_eq!(ended(&world, unbounded).await, (State::Completed, "0".into()));
     assert_eq!(ended(&world, blocking).await, (State::Completed, r#""in time""#.into()));
 }
 

@@ -32,7 +32,7 @@ pub(crate) struct Bus {
 
 #[derive(Default)]
 struct Ears {
-    listeners: Vec<JobListener>,
+    listeners: Arc<Vec<JobListener>>,
     subscribers: Vec<Weak<Mailbox>>,
 }
 
@@ -59,7 +59,7 @@ impl Bus {
 
     /// Calls a function with every event of a job.
     pub(crate) fn listen(&self, listener: impl Fn(&JobEvent) + Send + Sync + 'static) {
-        self.ears_mut().listeners.push(Arc::new(listener));
+        Arc::make_mut(&mut self.ears_mut().listeners).push(Arc::new(listener));
         self.is_heard.store(true, Ordering::Relaxed);
     }
 
@@ -75,22 +75,26 @@ impl Bus {
     /// Tells of a job. The caller has asked [`is_heard`](Self::is_heard).
     pub(crate) fn tell_job(&self, event: JobEvent) {
         tracing::debug!(target: "windlass::job", "{event}");
-        let ears = self.ears.read().unwrap_or_else(PoisonError::into_inner);
-        for listener in &ears.listeners {
+        // Called without the lock: a listener may listen, subscribe and push by itself.
+        let listeners = self.ears().listeners.clone();
+        for listener in listeners.iter() {
             // It runs where a job is told of; that may not end by a panic of the user's.
             if catch_unwind(AssertUnwindSafe(|| listener(&event))).is_err() {
                 tracing::error!(target: "windlass", "a listener panicked at: {event}");
             }
         }
-        ears.deliver(|| News::Job(event.clone()));
+        self.ears().deliver(|| News::Job(event.clone()));
     }
 
     /// Tells of a worker.
     pub(crate) fn tell_worker(&self, event: &Event) {
         if self.is_heard.load(Ordering::Relaxed) {
-            let ears = self.ears.read().unwrap_or_else(PoisonError::into_inner);
-            ears.deliver(|| News::Worker(event.clone()));
+            self.ears().deliver(|| News::Worker(event.clone()));
         }
+    }
+
+    fn ears(&self) -> std::sync::RwLockReadGuard<'_, Ears> {
+        self.ears.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn ears_mut(&self) -> std::sync::RwLockWriteGuard<'_, Ears> {

@@ -24,6 +24,7 @@ pub(crate) async fn record_all(duty: Rc<Duty>) {
 /// again, unless the worker is about to end.
 pub(crate) async fn record(duty: &Duty, insists: bool) -> bool {
     let Some(record) = &duty.record else { return false };
+    let _writing = record.writing.lock().await;
     let events: Vec<String> = {
         let mut events = record.events.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         std::iter::from_fn(|| events.try_next()).filter_map(written).take(BATCH_JOBS_MAX).collect()

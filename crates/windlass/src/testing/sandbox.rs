@@ -13,6 +13,7 @@ use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::id::JobId;
 use crate::job::Pushable;
+use crate::name::check_name;
 use crate::state::State;
 use crate::worker::{Shared, Worker};
 
@@ -171,6 +172,7 @@ impl Sandbox {
     /// # Errors
     /// When the store fails.
     pub async fn abandon(&self, queue: &str) -> Result<Vec<JobId>> {
+        check_name("queue", queue)?;
         // The last part is the concurrency: so many of its jobs had begun.
         let consumer = format!("abandoned.0.0.{:x}.{ABANDON_MAX}", crate::random::random());
         let request = Request { consumer: &consumer, count: ABANDON_MAX, may_suspect: false, woken: None };

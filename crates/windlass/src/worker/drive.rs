@@ -13,6 +13,9 @@ use super::kind::Running;
 use crate::context::{Leash, Pull};
 use crate::failure::{Failure, Fate, Outcome};
 
+/// A limit that no attempt reaches.
+const FAR: Duration = Duration::from_secs(30 * 365 * 24 * 3600);
+
 /// How long an attempt may take.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Limits {
@@ -53,21 +56,23 @@ async fn limited(
     limits: Limits,
 ) -> Option<Outcome<Vec<u8>>> {
     let began = Instant::now();
+    // An envelope may say anything, and a moment may be too far away to be one.
+    let after = |limit| began.checked_add(limit).unwrap_or(began + FAR);
     let Limits { soft, hard, is_blocking } = limits;
     if let Some(soft) = soft.filter(|soft| hard.is_none_or(|hard| *soft < hard)) {
-        if let Ok(ended) = timeout_at(began + soft, driven.as_mut()).await {
+        if let Ok(ended) = timeout_at(after(soft), driven.as_mut()).await {
             return ended;
         }
         leash.pull(Pull::Cancel);
         let ended = match hard {
-            Some(hard) => timeout_at(began + hard, driven.as_mut()).await,
+            Some(hard) => timeout_at(after(hard), driven.as_mut()).await,
             None => Ok(driven.as_mut().await),
         };
         if let Ok(ended) = ended {
             return ended.map(|outcome| outcome.map_err(|failure| stopped_in_time(failure, leash, soft)));
         }
     } else if let Some(hard) = hard
-        && let Ok(ended) = timeout_at(began + hard, driven.as_mut()).await
+        && let Ok(ended) = timeout_at(after(hard), driven.as_mut()).await
     {
         return ended;
     }

@@ -129,6 +129,8 @@ impl Shared {
             attempt::End::Failed(failed) if is_held => Some(Next::Tell(taken, failed)),
             end => {
                 hand.leave_place();
+                // That the lease was lost has been told.
+                self.forget_success(&key);
                 // What came back undone is given back by the drain. Of another end whose lease was lost meanwhile, the
                 // answer does not count.
                 if !matches!(end, attempt::End::Returned) {

@@ -219,7 +219,7 @@ impl ProcessJob {
             set(Resource::As, bytes, 0)?;
         }
         if let Some(time) = self.cpu_max {
-            let seconds = time.as_secs() + u64::from(time.subsec_nanos() > 0);
+            let seconds = time.as_secs().saturating_add(u64::from(time.subsec_nanos() > 0));
             set(Resource::Cpu, seconds.max(1), 1)?;
         }
         Ok(())

@@ -57,6 +57,8 @@ pub(crate) struct Shared {
     hand: Mutex<Hand>,
     /// Successes on their way to the store, where somebody hears of single jobs.
     successes: Mutex<HashMap<HoldKey, JobEvent>>,
+    /// Whether there are any: without, no lock is taken for them.
+    has_successes: AtomicBool,
     summary: Arc<Mutex<Summary>>,
     is_store_lost: Arc<AtomicBool>,
     /// The store's clock less this machine's, in milliseconds.
@@ -100,6 +102,7 @@ impl Shared {
                 events: events.clone(),
                 hand: Mutex::new(hand),
                 successes: Mutex::default(),
+                has_successes: AtomicBool::new(false),
                 summary: summary.clone(),
                 worker: identity::name(max),
                 capsule: name,
@@ -182,22 +185,28 @@ impl Shared {
 
     /// Keeps what is to be told of a success until the store knows of it.
     pub(super) fn keep_success(&self, key: HoldKey, event: JobEvent) {
-        self.successes().insert(key, event);
+        let mut successes = self.successes();
+        successes.insert(key, event);
+        self.has_successes.store(true, Ordering::Release);
     }
 
     /// Tells of a success whose end the store knows now, or did not take.
     pub(super) fn tell_success(&self, key: &HoldKey, was_held: bool) {
-        let kept = {
-            let mut successes = self.successes();
-            if successes.is_empty() {
-                return;
-            }
-            successes.remove(key)
-        };
-        if let Some(event) = kept {
+        if let Some(event) = self.forget_success(key) {
             let step = if was_held { event.step } else { JobStep::LeaseLost };
             self.events.job(|| JobEvent { step, ..event });
         }
+    }
+
+    /// Drops what is kept of a success.
+    pub(super) fn forget_success(&self, key: &HoldKey) -> Option<JobEvent> {
+        if !self.has_successes.load(Ordering::Acquire) {
+            return None;
+        }
+        let mut successes = self.successes();
+        let kept = successes.remove(key);
+        self.has_successes.store(!successes.is_empty(), Ordering::Release);
+        kept
     }
 
     fn successes(&self) -> MutexGuard<'_, HashMap<HoldKey, JobEvent>> {

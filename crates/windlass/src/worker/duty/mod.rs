@@ -40,6 +40,8 @@ pub(crate) struct Duty {
 /// Events on their way to the store.
 pub(crate) struct Record {
     pub(crate) events: Mutex<Subscription>,
+    /// Held while some are written, so that the last call of a worker waits for the one before it.
+    pub(crate) writing: tokio::sync::Mutex<()>,
     /// How many the store keeps.
     pub(crate) max: u64,
 }
@@ -104,7 +106,7 @@ impl Duty {
         let (config, started_at_ms) = (shared.client.config().clone(), super::local_now_ms());
         let record = shared.record_max.map(|max| {
             let events = shared.client.subscribe(service::recorder::WAITING_MAX);
-            Record { events: Mutex::new(events), max }
+            Record { events: Mutex::new(events), writing: tokio::sync::Mutex::default(), max }
         });
         Ok(Self { shared, pools, broker, config, started_at_ms, queues: Mutex::default(), record })
     }
