@@ -98,3 +98,34 @@ fn camel_case(name: &Ident) -> Ident {
         .collect();
     Ident::new(&camel, name.span())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn problem(function: &str) -> String {
+        let item: ItemFn = syn::parse_str(function).unwrap();
+        Function::read(&item).err().map(|error| error.to_string()).unwrap_or_default()
+    }
+
+    #[test]
+    fn what_cannot_be_a_job_is_told_why() {
+        assert_eq!(problem("async fn a(b: u32, c: windlass::Context) -> Outcome<()> {}"), "");
+        assert!(problem("async fn a() {}").starts_with("a job answers an `Outcome`"));
+        assert!(problem("async fn a() -> u32 {}").starts_with("a job answers an `Outcome`"));
+        assert!(problem("async fn a<T>(b: T) -> Outcome<()> {}").starts_with("a job has no generics"));
+        assert!(problem("async fn a(b: &str) -> Outcome<()> {}").contains("take it by value"));
+        assert!(problem("async fn a((b, c): (u32, u32)) -> Outcome<()> {}").contains("a plain name"));
+        assert!(problem("fn a(&self) -> Outcome<()> {}").contains("without `self`"));
+        assert_eq!(problem("fn a(b: &Context, c: &Context) -> Outcome<()> {}"), "a job has one context");
+    }
+
+    #[test]
+    fn the_type_is_named_after_the_function() {
+        let name = |text: &str| camel_case(&Ident::new(text, proc_macro2::Span::call_site())).to_string();
+        assert_eq!(
+            (name("send_mail_2"), name("a"), name("_b")),
+            ("SendMail2".into(), "A".into(), "B".into())
+        );
+    }
+}

@@ -14,6 +14,7 @@ async fn send_greeting(name: String, context: Context, times: u32) -> Outcome<St
     Ok(format!("Hello, {name}, attempt {}", context.attempt()))
 }
 
+/// Adds numbers.
 #[job(kind = "sum", result_ttl_ms = 1000)]
 pub fn add_up(context: Vec<u64>, seen_by: &Context) -> Outcome<u64> {
     assert_eq!(seen_by.kind(), "sum");

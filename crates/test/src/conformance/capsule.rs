@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
+use windlass::broker::Request;
 use windlass::{Capsule, Error, Push, Retry, Worker};
 
 use super::world::{Beside, Store, World, eventually, json};
@@ -113,6 +114,40 @@ pub(super) async fn an_elastic_pool_grows_and_keeps_its_floor(store: &Store) {
     world.push("k", "1", Push::new()).await;
     eventually(async || world.is_empty().await.then_some(())).await;
     assert_eq!(worker.stop().await.completed, 21);
+}
+
+pub(super) async fn the_capsules_of_a_process_run_one_suspect_at_a_time(store: &Store) {
+    let world = store.world().await;
+    // A job in each queue was begun by a worker that died.
+    for queue in ["a", "b"] {
+        world.push("k", "1", Push::new().queue(queue)).await;
+        let request = Request { consumer: "c.1.1.c.2", count: 1, may_suspect: true, woken: None };
+        assert_eq!(world.broker.fetch(&[queue], request).await.unwrap().len(), 1);
+        let dead = ["c.1.1.c.2".to_owned()];
+        assert_eq!(world.broker.recover(queue, &world.config, &dead).await.unwrap().suspects, 1);
+    }
+    let (worker, gate, running) = held_back(&world);
+    let worker = worker.capsule(Capsule::new("a").concurrency(2)).capsule(Capsule::new("b").concurrency(2));
+    let quick = |_, _| async { Ok(json("2")) };
+    let worker = Beside::start(worker.register_raw("quick", Retry::Never, quick));
+    eventually(async || (running.load(Ordering::SeqCst) == 1).then_some(())).await;
+    // Each pool takes a job that no process died of; a suspect would have gone first.
+    for queue in ["a", "b"] {
+        let kept = Push::new().result_ttl(Duration::from_secs(60)).queue(queue);
+        let id = world.push("quick", "1", kept).await;
+        assert_eq!(world.client.handle::<u32>(id).result().await.unwrap(), 2);
+    }
+    assert_eq!(running.load(Ordering::SeqCst), 1, "one crash would blame one job");
+    for done in [3, 4] {
+        gate.add_permits(1);
+        eventually(async || {
+            let told: Option<u64> = world.ask("HGET", &[&world.broker.keys().stats(), "completed"]).await;
+            (told == Some(done)).then_some(())
+        })
+        .await;
+    }
+    let summary = worker.stop().await;
+    assert_eq!((summary.completed, summary.resumed), (4, 2));
 }
 
 pub(super) async fn settings_of_capsules_are_checked(store: &Store) {

@@ -202,6 +202,7 @@ pub const CASES: &[Case] = cases! {
         state_is_shared_by_its_type;
     capsule:
         a_capsule_has_slots_of_its_own
+        the_capsules_of_a_process_run_one_suspect_at_a_time
         pools_that_feed_each_other_stop_when_all_are_empty
         an_elastic_pool_grows_and_keeps_its_floor
         settings_of_capsules_are_checked;

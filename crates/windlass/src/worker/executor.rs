@@ -144,6 +144,9 @@ impl Shared {
     /// Makes an exchange, and deals out what it brings.
     pub(super) async fn exchange(&self, plan: Plan) {
         let moment = self.emptiness.now();
+        // One exchange at a time asks for jobs, so that it alone claims and gives back.
+        let may_suspect = plan.may_suspect && plan.count > 0 && self.claim_suspect();
+        let was_denied = plan.may_suspect && plan.count > 0 && !may_suspect;
         let order = self.order.draw();
         let held: Vec<Held> = plan.finishes.iter().map(|finish| finish.held).collect();
         let extras: Vec<Extra> = plan.finishes.into_iter().filter_map(|finish| finish.extra).collect();
@@ -157,7 +160,7 @@ impl Shared {
         let exchange = || {
             // A store that was away may answer when the worker is about to end.
             let count = if self.control.is_taking() { plan.count } else { 0 };
-            let request = Request { consumer: &self.worker, count, may_suspect: plan.may_suspect, woken };
+            let request = Request { consumer: &self.worker, count, may_suspect, woken };
             self.broker.exchange(ended, &queues, request)
         };
         let mut exchanged = self.until_answered(exchange).await;
@@ -194,7 +197,8 @@ impl Shared {
         self.elastic.note(&mut hand, plan.count, got);
         if self.exits_when_empty && hand.is_empty() {
             match plan.count > 0 && got == 0 && !hand.may_have_more() {
-                true => is_done = true,
+                // What was not for this pool now may be later; it is told then.
+                true => is_done = !was_denied,
                 false => hand.look_again(),
             }
         }
@@ -204,7 +208,11 @@ impl Shared {
         if !hand.is_taking() {
             self.settled.notify_one();
         }
+        let has_suspect = hand.suspect.is_some();
         drop(hand);
+        if plan.count > 0 && !has_suspect {
+            self.release_suspect();
+        }
         if is_done {
             self.note_empty(moment);
         }

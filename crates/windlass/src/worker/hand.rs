@@ -72,7 +72,7 @@ pub(super) enum Step {
 pub(crate) struct Hand {
     pub(super) concurrency: usize,
     held: HashMap<HoldKey, Arc<Leash>>,
-    suspect: Option<HoldKey>,
+    pub(super) suspect: Option<HoldKey>,
     tickets: VecDeque<Ticket>,
     /// How many taken jobs have not ended here.
     in_hand: usize,

@@ -1,6 +1,7 @@
 //! What the pools of one worker have to do with each other: how large each is, and when all of them are empty.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
 use super::{Hand, Shared};
@@ -38,6 +39,46 @@ impl Elastic {
     }
 }
 
+/// Which pool may run a suspect. A process runs one at a time, whatever pool it is in: when the process ends, one job is
+/// to blame.
+#[derive(Default)]
+pub(super) struct SuspectSlot {
+    /// The number of the pool, from 1; 0 when it is free.
+    owner: AtomicUsize,
+    /// Pools that asked in vain.
+    denied: Mutex<BTreeSet<usize>>,
+}
+
+impl SuspectSlot {
+    /// Whether the pool may ask for a suspect. One that may not is told when it may.
+    pub(super) fn claim(&self, pool: usize) -> bool {
+        if self.try_claim(pool) {
+            return true;
+        }
+        let mut denied = self.denied.lock().unwrap_or_else(PoisonError::into_inner);
+        denied.insert(pool);
+        // It may have become free before the pool was noted: then nobody would tell it.
+        let claimed = self.try_claim(pool);
+        if claimed {
+            denied.remove(&pool);
+        }
+        claimed
+    }
+
+    fn try_claim(&self, pool: usize) -> bool {
+        let claimed = self.owner.compare_exchange(0, pool + 1, Ordering::AcqRel, Ordering::Acquire);
+        claimed.map_or_else(|owner| owner == pool + 1, |_| true)
+    }
+
+    /// The pool has none. Answers the pools that asked in vain meanwhile.
+    pub(super) fn release(&self, pool: usize) -> BTreeSet<usize> {
+        match self.owner.compare_exchange(pool + 1, 0, Ordering::AcqRel, Ordering::Acquire) {
+            Ok(_) => std::mem::take(&mut *self.denied.lock().unwrap_or_else(PoisonError::into_inner)),
+            Err(_) => BTreeSet::new(),
+        }
+    }
+}
+
 /// Whether every pool has found its queues empty since the last job ended in any of them: such a job may have pushed
 /// others, into queues of another pool.
 pub(super) struct Emptiness {
@@ -54,6 +95,14 @@ impl Emptiness {
     /// Makes the pools known, in their order.
     pub(super) fn introduce(&self, pools: &[Arc<Shared>]) {
         self.pools.get_or_init(|| pools.iter().map(Arc::downgrade).collect());
+    }
+
+    /// Has these pools look again.
+    pub(super) fn tell(&self, pools: impl IntoIterator<Item = usize>) {
+        let known = self.pools.get().map_or(&[][..], Vec::as_slice);
+        for shared in pools.into_iter().filter_map(|pool| known.get(pool)?.upgrade()) {
+            shared.look_again();
+        }
     }
 
     /// A job has ended, or what follows from one was pushed.
@@ -76,10 +125,8 @@ impl Emptiness {
             let stale = found.iter().enumerate().filter(|(_, moment)| **moment != Some(now));
             stale.map(|(pool, _)| pool).collect()
         };
-        let pools = self.pools.get().map_or(&[][..], Vec::as_slice);
-        for shared in stale.iter().filter_map(|pool| pools.get(*pool)?.upgrade()) {
-            shared.look_again();
-        }
-        stale.is_empty()
+        let is_all = stale.is_empty();
+        self.tell(stale);
+        is_all
     }
 }

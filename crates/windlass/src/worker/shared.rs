@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 use super::hand::HoldKey;
 use super::kind::Kinds;
 use super::order::Order;
-use super::pool::{Elastic, Emptiness};
+use super::pool::{Elastic, Emptiness, SuspectSlot};
 use super::states::States;
 use super::{Capsule, Control, EntryKey, Hand, Summary, Worker, blocking, identity, local_now_ms};
 use crate::broker::{Broker, Taken};
@@ -54,6 +54,7 @@ pub(crate) struct Shared {
     pub(super) record_max: Option<u64>,
     pub(super) elastic: Elastic,
     pub(super) emptiness: Arc<Emptiness>,
+    suspect_slot: Arc<SuspectSlot>,
     hand: Mutex<Hand>,
     /// Successes on their way to the store, where somebody hears of single jobs.
     successes: Mutex<HashMap<HoldKey, JobEvent>>,
@@ -86,7 +87,7 @@ impl Shared {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let (kinds, middleware, states) = (Arc::new(kinds), Arc::new(middleware), Arc::new(states));
         let emptiness = Arc::new(Emptiness::new(capsules.len()));
-        let summary: Arc<Mutex<Summary>> = Arc::default();
+        let (summary, suspect_slot) = <(Arc<Mutex<Summary>>, Arc<SuspectSlot>)>::default();
         let (is_store_lost, clock_offset_ms) = <(Arc<AtomicBool>, Arc<AtomicI64>)>::default();
         let pools = capsules.into_iter().enumerate().map(|(number, capsule)| {
             let Capsule { name, order, min, max } = capsule;
@@ -121,6 +122,7 @@ impl Shared {
                 record_max,
                 elastic: Elastic::new(min, max),
                 emptiness: emptiness.clone(),
+                suspect_slot: suspect_slot.clone(),
                 is_store_lost: is_store_lost.clone(),
                 clock_offset_ms: clock_offset_ms.clone(),
             })
@@ -211,6 +213,16 @@ impl Shared {
 
     fn successes(&self) -> MutexGuard<'_, HashMap<HoldKey, JobEvent>> {
         self.successes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether a suspect may come here now: no other pool of the process has one, or asks for one.
+    pub(super) fn claim_suspect(&self) -> bool {
+        self.suspect_slot.claim(self.number)
+    }
+
+    /// No suspect is here: one may go to another pool.
+    pub(super) fn release_suspect(&self) {
+        self.emptiness.tell(self.suspect_slot.release(self.number));
     }
 
     /// The pool has nothing to do, and had nothing when it looked at `moment`. Stops the worker if that holds for all
