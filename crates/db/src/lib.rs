@@ -20,8 +20,13 @@
 //! In reading order: `database` is the handle, `store` runs a call under the one lock, `session` and `mailbox` are a
 //! client's side, `progress` says how far the log is safe, `log` writes and reads its files, which `manifest` lists,
 //! `recovery` replays and `compact` replaces, as `rewrite` says; `directory` and `registry` see to it that there is one owner.
+//! [`check`] looks whether a directory is whole, [`repair`] makes one that opens from what of it is,
+//! [`backup`] copies one that is in use, and [`carry`] has keys in the forms in which they travel.
 
+pub mod backup;
 mod base;
+pub mod carry;
+pub mod check;
 mod clock;
 mod compact;
 mod config;
@@ -30,13 +35,16 @@ mod directory;
 mod disk;
 mod error;
 mod facts;
+mod loading;
 mod log;
 mod mailbox;
 mod manifest;
 mod progress;
 mod recovery;
 mod registry;
+pub mod repair;
 mod rewrite;
+mod save;
 mod serve;
 mod session;
 mod store;
@@ -44,10 +52,11 @@ mod timer;
 
 pub use clock::{Clock, ManualClock, SystemClock, Tick};
 pub use config::{Config, Durability};
-pub use database::Database;
+pub use database::{Database, Opening};
 pub use disk::{Disk, DiskFile, SystemDisk};
 pub use error::{Error, Result};
 pub use facts::Facts;
+pub use loading::Loaded;
 pub use progress::{Durable, Position};
 pub use recovery::{Cut, Recovery};
 pub use serve::serve;

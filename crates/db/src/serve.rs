@@ -225,6 +225,7 @@ impl Client {
                 self.output.push(&value, self.protocol, position);
                 self.output.message_bytes += self.output.bytes.len() - before;
             }
+            Message::Silent => self.state = State::Ready,
             Message::Close => self.close(),
         }
     }

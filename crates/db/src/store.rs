@@ -2,16 +2,20 @@
 //! what they deliver.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::fs::File;
+use std::io::Read;
+use std::sync::{Arc, OnceLock};
 use std::task::Waker;
 
 use parking_lot::Mutex;
+use tokio::sync::watch;
 use windlass_engine::{Delivery, Engine, Message, SessionId, Time};
 use windlass_resp::{Protocol, Value};
 
 use crate::clock::{Clock, Tick};
 use crate::config::Config;
 use crate::disk::Disk;
+use crate::loading::Loading;
 use crate::log::{Log, Pending};
 use crate::mailbox::Mailbox;
 use crate::progress::{Position, Progress};
@@ -22,6 +26,13 @@ use crate::timer::Timer;
 /// later", and memory it is: that of the records which wait for the disk.
 const TOO_MUCH_PENDING: &str = "OOM command not allowed while too many bytes wait to be written to the log";
 
+/// The commands whose answers hold what only the store knows.
+const TOLD: [&[u8]; 6] = [b"SHUTDOWN", b"INFO", b"CONFIG", b"BGREWRITEAOF", b"BGSAVE", b"LASTSAVE"];
+
+/// The shortest gap between two looks at the clock that is taken for a jump or a standstill, in milliseconds: twice what
+/// the timer sleeps at most.
+const GAP_MS_MIN: u64 = 2000;
+
 /// Everything of a database but its threads.
 pub(crate) struct Store {
     pub core: Mutex<Core>,
@@ -30,8 +41,12 @@ pub(crate) struct Store {
     pub progress: Progress,
     pub timer: Timer,
     pub disk: Arc<dyn Disk>,
-    /// None for a database that lives in memory only.
-    pub log: Option<Log>,
+    /// None for a database that lives in memory only, and until the log was replayed.
+    pub log: OnceLock<Log>,
+    /// What is told of the replay while it goes on.
+    pub loading: Loading,
+    /// True once a client has asked for the end of the process; whoever can end it listens.
+    pub shutdown: watch::Sender<bool>,
 }
 
 /// What the lock guards.
@@ -44,19 +59,14 @@ pub(crate) struct Core {
     /// True while a failed log is replaced: records are kept for the new one.
     pub is_renewing: bool,
     pub is_stopped: bool,
+    /// When the clock was last looked at.
+    seen_at: Time,
 }
 
 impl Store {
     /// A store around an engine that holds what `log` holds.
-    pub fn new(
-        config: Config,
-        clock: Arc<dyn Clock>,
-        disk: Arc<dyn Disk>,
-        mut engine: Engine,
-        log: Option<Log>,
-    ) -> Self {
-        engine.effects().set_recording(log.is_some());
-        engine.effects().forget_selection();
+    pub fn new(config: Config, clock: Arc<dyn Clock>, disk: Arc<dyn Disk>, mut engine: Engine) -> Self {
+        engine.effects().set_recording(false);
         let core = Core {
             engine,
             mailboxes: HashMap::new(),
@@ -64,14 +74,41 @@ impl Store {
             has_failed: false,
             is_renewing: false,
             is_stopped: false,
+            seen_at: clock.now(),
         };
         let (progress, timer) = (Progress::default(), Timer::default());
-        Self { core: Mutex::new(core), clock, config, progress, timer, disk, log }
+        let (log, loading) = Default::default();
+        let shutdown = watch::Sender::new(false);
+        Self { core: Mutex::new(core), clock, config, progress, timer, disk, log, loading, shutdown }
+    }
+
+    /// Takes the place of an empty store's data and goes on in the log that it was read from.
+    pub fn adopt(&self, loaded: Engine, log: Log) {
+        let mut core = self.core.lock();
+        core.engine.adopt(loaded);
+        core.seen_at = self.clock.now();
+        core.forgive_absence();
+        core.engine.effects().set_recording(true);
+        core.engine.effects().forget_selection();
+        assert!(self.log.set(log).is_ok(), "a store has one log");
+    }
+
+    /// Refuses what concerns data from now on, as Redis does while it reads its own, or lets it in.
+    pub fn set_loading(&self, is_loading: bool) {
+        self.loading.set_running(is_loading);
+        let mut core = self.core.lock();
+        core.engine.set_loading(is_loading);
+        let is_sooner = self.timer.plan(core.engine.next_due());
+        drop(core);
+        if is_sooner {
+            self.timer.wake();
+        }
     }
 
     pub fn open_session(&self, address: &str) -> (SessionId, Arc<Mailbox>) {
         let mut core = self.core.lock();
-        let id = core.engine.open_session(address, self.clock.now());
+        let now = core.look(&*self.clock);
+        let id = core.engine.open_session(address, now);
         let mailbox = Arc::new(Mailbox::default());
         core.mailboxes.insert(id, mailbox.clone());
         if core.is_stopped {
@@ -93,13 +130,21 @@ impl Store {
             return Called::Reply(Value::Error(refusal.into()), Position::START);
         }
         let asks = |name: &[u8]| args.first().is_some_and(|arg| arg.eq_ignore_ascii_case(name));
-        if asks(b"INFO") || asks(b"CONFIG") || asks(b"BGREWRITEAOF") {
+        if TOLD.iter().any(|name| asks(name)) {
             self.tell(&mut core);
         }
-        let outcome = core.engine.execute(id, args, self.clock.now());
+        if asks(b"ACL") {
+            give_entropy(&mut core.engine);
+        }
+        let now = core.look(&*self.clock);
+        let outcome = core.engine.execute(id, args, now);
+        let took_us = self.clock.now().micros().saturating_sub(now.micros());
+        core.engine.note_duration(id, args, took_us, now);
         let (promised, position) = self.collect(&mut core, outcome.is_exchange);
-        let is_answered_later =
-            outcome.deliveries.iter().any(|d| d.session == id && matches!(d.message, Message::Reply(_)));
+        let is_answered_later = outcome
+            .deliveries
+            .iter()
+            .any(|d| d.session == id && matches!(d.message, Message::Reply(_) | Message::Silent));
         let is_waiting = is_answered_later || core.engine.is_waiting(id);
         let awake = self.route(&core, outcome.deliveries, position);
         let is_sooner = self.timer.plan(core.engine.next_due());
@@ -108,8 +153,14 @@ impl Store {
             self.timer.wake();
         }
         awake.into_iter().for_each(Waker::wake);
+        if outcome.wants_shutdown {
+            self.shutdown.send_replace(true);
+        }
         if outcome.wants_rewrite {
             self.want_rewrite();
+        }
+        if outcome.wants_save {
+            self.want_save();
         }
         match outcome.reply {
             Some(reply) if outcome.is_exchange && self.write_through(position) => {
@@ -149,7 +200,7 @@ impl Store {
     /// Moves the effects of the calls to the log. Answers the position that a reply given now could have seen of what
     /// is promised to somebody, and of everything.
     fn collect(&self, core: &mut Core, is_exchange: bool) -> (Position, Position) {
-        let Some(log) = self.log.as_ref().filter(|_| !core.has_failed || core.is_renewing) else {
+        let Some(log) = self.log.get().filter(|_| !core.has_failed || core.is_renewing) else {
             return (Position::START, Position::START);
         };
         let Core { engine, pending, .. } = core;
@@ -180,7 +231,33 @@ impl Store {
     }
 }
 
+/// Gives the engine the system's random bytes. Without any, the command that needs them says so.
+fn give_entropy(engine: &mut Engine) {
+    let mut bytes = [0; 32];
+    if File::open("/dev/urandom").and_then(|mut file| file.read_exact(&mut bytes)).is_ok() {
+        engine.give_entropy(bytes);
+    }
+}
+
 impl Core {
+    /// The time. When the clock was set or the process stood still since the last look, nobody could renew a lease: all of
+    /// them, which are the pending entries of streams, are extended by as much.
+    fn look(&mut self, clock: &dyn Clock) -> Time {
+        let now = clock.now();
+        let seen_at = std::mem::replace(&mut self.seen_at, now);
+        if now.millis().abs_diff(seen_at.millis()) >= GAP_MS_MIN && clock.shows_gaps() {
+            self.engine.shift_deliveries(now.millis().cast_signed() - seen_at.millis().cast_signed());
+        }
+        now
+    }
+
+    /// The time without an owner counts against no lease: the one that was renewed last is as if it were renewed now.
+    fn forgive_absence(&mut self) {
+        if let Some(last) = self.engine.last_delivery() {
+            self.engine.shift_deliveries(self.seen_at.millis().cast_signed() - last.cast_signed());
+        }
+    }
+
     /// Why a session cannot call now.
     fn refuse(&self, id: SessionId) -> Option<&'static str> {
         if self.is_stopped {
@@ -200,7 +277,7 @@ impl Tick for Store {
             if core.is_stopped {
                 return;
             }
-            let now = self.clock.now();
+            let now = core.look(&*self.clock);
             let before = core.engine.next_due();
             if before.is_none_or(|due| due > now) {
                 self.timer.replan(before);

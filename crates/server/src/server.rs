@@ -47,7 +47,7 @@ impl Server {
         &self.addresses
     }
 
-    /// Serves clients until `stop` is ready. Then nobody is accepted, each client gets the replies to what ran for it,
+    /// Serves clients until `stop` is ready or a client sends SHUTDOWN. Then nobody is accepted, each client gets the replies to what ran for it,
     /// and after [`Config::stop_grace`] at the latest the sockets are closed and the threads have ended. The database
     /// goes on.
     ///
@@ -70,8 +70,10 @@ impl Server {
             let gate = gate.clone();
             doors.spawn(listener.accept_each(config.keepalive, move |arrival| gate.welcome(arrival)));
         }
+        let shutdown = database.shutdown_requested();
         let failed = tokio::select! {
             () = stop => None,
+            () = shutdown => None,
             Some(door) = doors.join_next() => door.expect("accepting clients does not panic").err(),
         };
         doors.shutdown().await;

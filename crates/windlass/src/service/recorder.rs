@@ -37,7 +37,7 @@ pub(crate) async fn record(duty: &Duty, insists: bool) -> bool {
         true => duty.shared.until_answered(call).await,
         false => {
             if let Err(error) = call().await {
-                duty.shared.note_store(Some(&error));
+                duty.shared.note_failure(&error);
                 return false;
             }
         }

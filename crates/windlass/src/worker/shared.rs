@@ -1,7 +1,7 @@
 //! What the executors of a pool and the worker's own thread share.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -61,7 +61,8 @@ pub(crate) struct Shared {
     /// Whether there are any: without, no lock is taken for them.
     has_successes: AtomicBool,
     summary: Arc<Mutex<Summary>>,
-    is_store_lost: Arc<AtomicBool>,
+    /// How many calls the store does not answer at present.
+    outages: Arc<AtomicUsize>,
     /// The store's clock less this machine's, in milliseconds.
     clock_offset_ms: Arc<AtomicI64>,
 }
@@ -88,7 +89,7 @@ impl Shared {
         let (kinds, middleware, states) = (Arc::new(kinds), Arc::new(middleware), Arc::new(states));
         let emptiness = Arc::new(Emptiness::new(capsules.len()));
         let (summary, suspect_slot) = <(Arc<Mutex<Summary>>, Arc<SuspectSlot>)>::default();
-        let (is_store_lost, clock_offset_ms) = <(Arc<AtomicBool>, Arc<AtomicI64>)>::default();
+        let (outages, clock_offset_ms) = <(Arc<AtomicUsize>, Arc<AtomicI64>)>::default();
         let pools = capsules.into_iter().enumerate().map(|(number, capsule)| {
             let Capsule { name, order, min, max } = capsule;
             let queues: Vec<Arc<str>> = order.queues().map(Arc::from).collect();
@@ -123,7 +124,7 @@ impl Shared {
                 elastic: Elastic::new(min, max),
                 emptiness: emptiness.clone(),
                 suspect_slot: suspect_slot.clone(),
-                is_store_lost: is_store_lost.clone(),
+                outages: outages.clone(),
                 clock_offset_ms: clock_offset_ms.clone(),
             })
         });
@@ -258,14 +259,12 @@ impl Shared {
         F: Future<Output = Result<T>>,
     {
         let mut backoff = BACKOFF.0;
+        let mut outage = None;
         loop {
             match call().await {
-                Ok(answer) => {
-                    self.note_store(None);
-                    return answer;
-                }
+                Ok(answer) => return answer,
                 Err(error) => {
-                    self.note_store(Some(&error));
+                    outage.get_or_insert_with(|| Outage::begin(self, &error));
                     tokio::time::sleep(backoff).await;
                     backoff = (backoff * 2).min(BACKOFF.1);
                 }
@@ -273,17 +272,29 @@ impl Shared {
         }
     }
 
-    /// Tells of a store that is lost or back, once per change.
-    pub(crate) fn note_store(&self, error: Option<&Error>) {
-        let is_lost = error.is_some();
-        if self.is_store_lost.load(Ordering::Relaxed) == is_lost
-            || self.is_store_lost.swap(is_lost, Ordering::Relaxed) == is_lost
-        {
-            return;
+    /// Tells of a call that failed and is not made again.
+    pub(crate) fn note_failure(&self, error: &Error) {
+        drop(Outage::begin(self, error));
+    }
+}
+
+/// A call that the store does not answer, from its first failure to its answer. The store is lost with the first such
+/// call and back when there is none any more: a full one or one that only reads answers some calls all the time.
+struct Outage<'a>(&'a Shared);
+
+impl<'a> Outage<'a> {
+    fn begin(shared: &'a Shared, error: &Error) -> Self {
+        if shared.outages.fetch_add(1, Ordering::Relaxed) == 0 {
+            shared.events.emit(Event::StoreLost { message: error.to_string() });
         }
-        self.events.emit(match error {
-            Some(error) => Event::StoreLost { message: error.to_string() },
-            None => Event::StoreBack,
-        });
+        Self(shared)
+    }
+}
+
+impl Drop for Outage<'_> {
+    fn drop(&mut self) {
+        if self.0.outages.fetch_sub(1, Ordering::Relaxed) == 1 {
+            self.0.events.emit(Event::StoreBack);
+        }
     }
 }

@@ -55,7 +55,7 @@ pub(super) async fn when_told(duty: &Rc<Duty>, waiting: Vec<JoinHandle<()>>) {
     }
     give_back(duty).await;
     match timeout(TELL_MAX, leave(duty)).await {
-        Ok(Err(error)) => duty.shared.note_store(Some(&error)),
+        Ok(Err(error)) => duty.shared.note_failure(&error),
         // The lists clear themselves in time.
         Err(_) => tracing::warn!(target: "windlass", "the store did not let the worker leave in time"),
         Ok(Ok(())) => {}
@@ -114,7 +114,7 @@ async fn release(duty: &Duty, pool: &Shared, queue: usize, held: &[Held]) {
         let call = duty.broker.release(name, &pool.worker, some);
         match timeout(TELL_MAX, call).await {
             Ok(Ok(count)) => duty.shared.summary().released += count as u64,
-            Ok(Err(error)) => duty.shared.note_store(Some(&error)),
+            Ok(Err(error)) => duty.shared.note_failure(&error),
             // The lease gives them back.
             Err(_) => tracing::warn!(target: "windlass", "the store did not take jobs back in time"),
         }
