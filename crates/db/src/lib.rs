@@ -22,6 +22,7 @@
 //! `recovery` replays and `compact` replaces, as `rewrite` says; `directory` and `registry` see to it that there is one owner.
 //! [`check`] looks whether a directory is whole, [`repair`] makes one that opens from what of it is,
 //! [`backup`] copies one that is in use, and [`carry`] has keys in the forms in which they travel.
+//! `faults`, a feature, is what tests put beneath a database.
 
 pub mod backup;
 mod base;
@@ -35,6 +36,8 @@ mod directory;
 mod disk;
 mod error;
 mod facts;
+#[cfg(feature = "faults")]
+pub mod faults;
 mod loading;
 mod log;
 mod mailbox;

@@ -8,6 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
 use crate::flow::Flow;
+use crate::limit::Lane;
 
 /// Version of the envelope.
 pub const ENVELOPE_VERSION: u8 = 1;
@@ -63,6 +64,9 @@ pub struct Envelope<'a, A = &'a RawValue> {
     /// The lock that is of no use any more once the job has ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unique: Option<String>,
+    /// Where in its queue it waits, when that is not simply at its end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lane: Option<Box<Lane>>,
     /// What the job before it answered, for one that follows.
     #[serde(borrow, default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     pub prev: Option<Raw<'a>>,
@@ -122,6 +126,7 @@ impl<'a, A> Envelope<'a, A> {
             result: None,
             key: None,
             unique: None,
+            lane: None,
             prev: None,
             flow: None,
         }
@@ -131,7 +136,7 @@ impl<'a, A> Envelope<'a, A> {
     /// to be pushed follows on nothing.
     pub(crate) fn with_args<B>(self, args: B) -> Envelope<'static, B> {
         let Self { v, kind, kv, args: _, meta, max, timeout, soft, expires, deadline, reply, .. } = self;
-        let Self { trace, result, key, unique, flow, .. } = self;
+        let Self { trace, result, key, unique, flow, lane, .. } = self;
         Envelope {
             v,
             kind: Cow::Owned(kind.into_owned()),
@@ -150,6 +155,7 @@ impl<'a, A> Envelope<'a, A> {
             unique,
             prev: None,
             flow,
+            lane,
         }
     }
 }
@@ -204,6 +210,7 @@ mod tests {
         (envelope.reply, envelope.trace, envelope.key) =
             (Some("r".into()), Some("t".into()), Some("k".into()));
         envelope.unique = Some("u".into());
+        envelope.lane = Some(Box::new(Lane { p: Some(0), front: true, key: Some("g".into()) }));
         envelope.meta = Some([("a".to_owned(), 1.into())].into_iter().collect());
         let nothing = RawValue::from_string("null".into()).unwrap();
         envelope.prev = Some(Raw(&nothing));
@@ -231,6 +238,7 @@ mod tests {
             result: read.result,
             key: read.key.clone(),
             unique: read.unique.clone(),
+            lane: read.lane.clone(),
             prev: read.prev,
             flow: read.flow.clone(),
         }

@@ -58,6 +58,7 @@ mod id;
 mod inspector;
 mod job;
 mod keys;
+mod limit;
 mod middleware;
 mod name;
 mod progress;
@@ -82,7 +83,7 @@ pub mod __private {
 }
 
 pub use broker::{Edited, Ending, Filter, Rescheduled};
-pub use client::{Client, Handle, KEY_LEN_MAX, Push};
+pub use client::{Client, Handle, KEY_LEN_MAX, Push, QUEUE_RULES_AGE_MAX};
 pub use config::{Config, LEASE_MIN, PAYLOAD_LIMIT_MAX};
 pub use context::Context;
 #[cfg(feature = "cron")]
@@ -99,6 +100,9 @@ pub use id::JobId;
 pub use inspector::{Details, Inspector, Page, QueueInfo, Stats, StoredEvent, WorkerInfo};
 pub use job::{Async, Blocking, BlockingJob, Job, Pushable};
 pub use keys::{GROUP, Keys, SCHEMA_VERSION};
+pub use limit::{
+    Breaker, Form, GROUP_KEY_LEN_MAX, Lane, Limits, Order, PERIOD_MAX, PRIORITY_DEFAULT, Rate, Rule, Target,
+};
 pub use middleware::{Attempt, Next, Output, PushMiddleware, Pushing, RunMiddleware};
 pub use name::{NAME_LEN_MAX, check_name};
 pub use progress::{LOG_LINE_MAX, LogLine, PROGRESS_MESSAGE_MAX, PROGRESS_NOTES_MAX, PROGRESS_TTL, Progress};

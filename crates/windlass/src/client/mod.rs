@@ -25,6 +25,7 @@ use crate::event::{Bus, JobEvent, Subscription};
 use crate::id::JobId;
 use crate::inspector::Inspector;
 use crate::job::Pushable;
+use crate::limit::Limits;
 use crate::middleware::{PushChain, PushMiddleware, Pushing};
 use crate::name::check_name;
 #[cfg(feature = "embedded")]
@@ -34,6 +35,7 @@ pub use handle::Handle;
 pub(crate) use handle::{split_record, state_of};
 pub use options::{KEY_LEN_MAX, Push};
 pub(crate) use options::{epoch_ms, ms as whole_ms};
+pub use pusher::QUEUE_RULES_AGE_MAX;
 pub(crate) use send::gather;
 
 /// Pushes jobs into one namespace of a store. A clone is the same client; pushes of many tasks on one
@@ -296,6 +298,16 @@ impl Client {
         Handle::of(self.clone(), id)
     }
 
+    /// What sets the rules of the namespace: caps, rates, weights, order, pauses of kinds.
+    pub fn limits(&self) -> Limits {
+        Limits::new(self.clone())
+    }
+
+    /// Has the rules of queues read anew before the next push.
+    pub(crate) fn forget_rules(&self) {
+        self.inner.pusher.forget_rules();
+    }
+
     pub(crate) fn broker(&self) -> &Broker {
         &self.inner.broker
     }
@@ -308,6 +320,7 @@ impl Client {
         options: &Push,
     ) -> Result<Encoded> {
         check_name("kind", &envelope.kind)?;
+        options.lane.check()?;
         let mut lock = String::new();
         if let Some(unique) = &options.unique {
             if options.key.is_some() {

@@ -10,6 +10,7 @@ use crate::envelope::Envelope;
 use crate::error::{Error, Result};
 use crate::event::{JobEvent, JobStep};
 use crate::id::JobId;
+use crate::limit::Lane;
 use crate::middleware::{PushChain, Pushing};
 use crate::name::check_name;
 use crate::unique::Pushed;
@@ -46,8 +47,10 @@ impl Client {
             return Err(Error::Config(vec![format!("the key has more than {KEY_LEN_MAX} bytes")]));
         }
         let kind = self.inner.bus.is_heard().then(|| envelope.kind.to_string());
+        // The first job of a chain has it from its step.
+        let lane = envelope.lane.as_deref().cloned();
         let encoded = self.encode(queue, envelope, options)?;
-        let (id, pushed) = self.send_encoded(queue, encoded, options).await?;
+        let (id, pushed) = self.send_encoded(queue, lane, encoded, options).await?;
         if let Some(kind) = kind
             && pushed != Pushed::Kept
         {
@@ -59,6 +62,7 @@ impl Client {
     async fn send_encoded(
         &self,
         queue: &str,
+        lane: Option<Lane>,
         Encoded { bytes, lock }: Encoded,
         options: &Push,
     ) -> Result<(JobId, Pushed)> {
@@ -74,7 +78,7 @@ impl Client {
             };
         }
         match (&options.key, options.due) {
-            (None, None) => Ok((pusher.push(queue, bytes).await?, Pushed::New)),
+            (None, None) => Ok((pusher.push(queue, lane, bytes).await?, Pushed::New)),
             (Some(key), due) => {
                 pusher.know(queue).await?;
                 let answer = match due {
@@ -143,7 +147,7 @@ impl Client {
         options: &Push,
     ) -> Result<u64> {
         check_bulk(queue, options)?;
-        self.inner.pusher.know(queue).await?;
+        let is_limited = self.inner.pusher.know(queue).await?;
         let mut jobs = jobs.peekable();
         let mut pushed = 0;
         let mut last = None;
@@ -152,7 +156,7 @@ impl Client {
             let next = if batch.is_empty() {
                 None
             } else {
-                Some(sent(self.push_batch(queue, kind, batch, options)).await)
+                Some(sent(self.push_batch(queue, kind, batch, options, is_limited)).await)
             };
             let is_done = next.is_none();
             if let Some(last) = std::mem::replace(&mut last, next) {
@@ -165,7 +169,14 @@ impl Client {
         }
     }
 
-    async fn push_batch(&self, queue: &str, kind: &str, batch: Vec<Encoded>, options: &Push) -> Result<u64> {
+    async fn push_batch(
+        &self,
+        queue: &str,
+        kind: &str,
+        batch: Vec<Encoded>,
+        options: &Push,
+        is_limited: bool,
+    ) -> Result<u64> {
         let Inner { broker, bus, .. } = &*self.inner;
         let count = batch.len() as u64;
         if let Some(unique) = &options.unique {
@@ -177,7 +188,23 @@ impl Client {
             return Ok(pushed.len() as u64);
         }
         match options.due {
+            None if is_limited => {
+                let lane = (!options.lane.is_plain()).then_some(&options.lane);
+                let jobs: Vec<_> = batch.iter().map(|job| (lane, job.as_ref())).collect();
+                let limited = broker.push_limited(queue, &jobs).await?;
+                self.tell_all(limited.ids.iter(), kind, None);
+                if limited.ids.len() < batch.len() {
+                    return Err(limited.error(queue));
+                }
+            }
             // Ids are only asked for where somebody hears of them.
+            None if !options.lane.is_plain() => {
+                let jobs: Vec<_> = batch.iter().map(|job| (&options.lane, job.as_ref())).collect();
+                match bus.is_heard() {
+                    true => self.tell_all(broker.push_lane(queue, &jobs).await?.iter(), kind, None),
+                    false => broker.push_lane_bulk(queue, &jobs).await?,
+                }
+            }
             None if bus.is_heard() => {
                 self.tell_all(broker.push(queue, &batch).await?.iter(), kind, None);
             }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
@@ -22,6 +22,9 @@ use crate::middleware::RunChain;
 
 /// The wait before a refused or lost call is made again, doubled from the first to the second.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
+
+/// How much later than the store says the queues are looked at: it tells whole milliseconds.
+const LOOK_MARGIN: Duration = Duration::from_millis(1);
 
 /// A pool of a worker at work. The pools of a worker have all in common but what they hold and where they take it from.
 pub(crate) struct Shared {
@@ -56,6 +59,8 @@ pub(crate) struct Shared {
     pub(super) emptiness: Arc<Emptiness>,
     suspect_slot: Arc<SuspectSlot>,
     hand: Mutex<Hand>,
+    /// When something that waits for a limit may be taken, though nobody leaves a mark for it.
+    next_look: Mutex<Option<Instant>>,
     /// Successes on their way to the store, where somebody hears of single jobs.
     successes: Mutex<HashMap<HoldKey, JobEvent>>,
     /// Whether there are any: without, no lock is taken for them.
@@ -103,6 +108,7 @@ impl Shared {
                 states: states.clone(),
                 events: events.clone(),
                 hand: Mutex::new(hand),
+                next_look: Mutex::default(),
                 successes: Mutex::default(),
                 has_successes: AtomicBool::new(false),
                 summary: summary.clone(),
@@ -240,6 +246,18 @@ impl Shared {
         if self.exits_when_empty {
             self.hand().look_again();
         }
+    }
+
+    /// Learns when the queues are to be looked at unasked.
+    pub(super) fn note_next(&self, next: Option<Duration>) {
+        let at = next.map(|next| Instant::now() + next + LOOK_MARGIN);
+        *self.next_look.lock().unwrap_or_else(PoisonError::into_inner) = at;
+    }
+
+    /// How long to wait for a mark before the queues are looked at unasked, `max` at most.
+    pub(super) fn wait_time(&self, max: Duration) -> Duration {
+        let at = *self.next_look.lock().unwrap_or_else(PoisonError::into_inner);
+        at.map_or(max, |at| at.saturating_duration_since(Instant::now()).clamp(LOOK_MARGIN, max))
     }
 
     /// Learns the store's clock.
