@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 
 use crate::broker::{Held, Note};
 use crate::client::Client;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::flow::{self, Batch, BatchBuilder, JobError};
 use crate::id::JobId;
 use crate::worker::Shared;
@@ -22,6 +22,7 @@ pub struct Context {
     inner: Arc<Inner>,
 }
 
+#[derive(Clone)]
 struct Inner {
     id: JobId,
     kind: String,
@@ -171,6 +172,28 @@ impl Context {
     /// The client, to push further jobs.
     pub fn client(&self) -> &Client {
         &self.inner.shared.client
+    }
+
+    /// What the worker was given with [`Worker::state`](crate::Worker::state): a pool of connections, a client of another
+    /// service.
+    ///
+    /// ```
+    /// # struct Mailer;
+    /// # impl Mailer { async fn send(&self) {} }
+    /// # async fn example(context: windlass::Context) -> windlass::Outcome<()> {
+    /// context.state::<Mailer>()?.send().await;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::NoState`] with the name of the type when the worker was given none of it.
+    pub fn state<T: Send + Sync + 'static>(&self) -> Result<Arc<T>> {
+        self.inner.shared.states.get().ok_or_else(|| Error::NoState(std::any::type_name::<T>()))
+    }
+
+    pub(crate) fn set_meta(&mut self, name: String, value: serde_json::Value) {
+        Arc::make_mut(&mut self.inner).meta.insert(name, value);
     }
 
     /// Tells how far the job is: percent, and a message of up to [`PROGRESS_MESSAGE_MAX`](crate::PROGRESS_MESSAGE_MAX)

@@ -40,6 +40,9 @@ pub struct Envelope<'a, A = &'a RawValue> {
     /// How long one attempt may take, in milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout: Option<u64>,
+    /// After how many milliseconds an attempt is asked to stop.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub soft: Option<u64>,
     /// When the job is of no use any more if it has not begun, in milliseconds since 1970.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires: Option<u64>,
@@ -115,6 +118,7 @@ impl<'a, A> Envelope<'a, A> {
             meta: None,
             max: MAX_ATTEMPTS_DEFAULT,
             timeout: None,
+            soft: None,
             expires: None,
             deadline: None,
             reply: None,
@@ -125,6 +129,33 @@ impl<'a, A> Envelope<'a, A> {
             lane: None,
             prev: None,
             flow: None,
+        }
+    }
+
+    /// The same with other arguments, and with nothing borrowed. What a job follows on is left out: a job that is yet
+    /// to be pushed follows on nothing.
+    pub(crate) fn with_args<B>(self, args: B) -> Envelope<'static, B> {
+        let Self { v, kind, kv, args: _, meta, max, timeout, soft, expires, deadline, reply, .. } = self;
+        let Self { trace, result, key, unique, flow, lane, .. } = self;
+        Envelope {
+            v,
+            kind: Cow::Owned(kind.into_owned()),
+            kv,
+            args,
+            meta,
+            max,
+            timeout,
+            soft,
+            expires,
+            deadline,
+            reply,
+            trace,
+            result,
+            key,
+            unique,
+            prev: None,
+            flow,
+            lane,
         }
     }
 }
@@ -175,6 +206,7 @@ mod tests {
         let mut envelope = Envelope::new("nop", vec![1, 2]);
         (envelope.kv, envelope.max, envelope.timeout) = (2, 3, Some(4));
         (envelope.expires, envelope.deadline, envelope.result) = (Some(5), Some(6), Some(7));
+        envelope.soft = Some(8);
         (envelope.reply, envelope.trace, envelope.key) =
             (Some("r".into()), Some("t".into()), Some("k".into()));
         envelope.unique = Some("u".into());
@@ -198,6 +230,7 @@ mod tests {
             meta: read.meta.clone(),
             max: read.max,
             timeout: read.timeout,
+            soft: read.soft,
             expires: read.expires,
             deadline: read.deadline,
             reply: read.reply.clone(),

@@ -100,6 +100,12 @@ pub enum Error {
         /// Why not.
         problem: &'static str,
     },
+    /// A middleware did not let the push through, or panicked.
+    #[error("a middleware refused the push: {0}")]
+    Refused(String),
+    /// A job asked for shared state that its worker was not given.
+    #[error("the worker has no state of the type `{0}`, give it one with Worker::state")]
+    NoState(&'static str),
     /// Something of the process that this library needs is gone, such as its runtime.
     #[error("{0} stopped")]
     Stopped(&'static str),

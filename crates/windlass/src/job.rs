@@ -53,6 +53,12 @@ pub trait Job: Serialize + DeserializeOwned + Send + 'static {
         None
     }
 
+    /// After which time of an attempt its token fires, so that it may clean up and end by itself; shorter than
+    /// [`timeout`](Self::timeout). A job that then answers [`Failure::cancel`](crate::Failure::cancel) took too long.
+    fn soft_timeout() -> Option<Duration> {
+        None
+    }
+
     /// How long the result is kept; `None` keeps none.
     fn result_ttl() -> Option<Duration> {
         None
@@ -104,6 +110,12 @@ pub trait BlockingJob: Serialize + DeserializeOwned + Send + 'static {
         None
     }
 
+    /// After which time of an attempt its token fires, so that it may clean up and end by itself; shorter than
+    /// [`timeout`](Self::timeout). A job that then answers [`Failure::cancel`](crate::Failure::cancel) took too long.
+    fn soft_timeout() -> Option<Duration> {
+        None
+    }
+
     /// How long the result is kept; `None` keeps none.
     fn result_ttl() -> Option<Duration> {
         None
@@ -125,6 +137,8 @@ pub trait Pushable<Style>: Serialize {
     const MAX_ATTEMPTS: u32;
     /// See [`Job::timeout`].
     fn timeout() -> Option<Duration>;
+    /// See [`Job::soft_timeout`].
+    fn soft_timeout() -> Option<Duration>;
     /// See [`Job::result_ttl`].
     fn result_ttl() -> Option<Duration>;
 }
@@ -148,6 +162,10 @@ impl<J: Job> Pushable<Async> for J {
         J::timeout()
     }
 
+    fn soft_timeout() -> Option<Duration> {
+        J::soft_timeout()
+    }
+
     fn result_ttl() -> Option<Duration> {
         J::result_ttl()
     }
@@ -162,6 +180,10 @@ impl<J: BlockingJob> Pushable<Blocking> for J {
 
     fn timeout() -> Option<Duration> {
         J::timeout()
+    }
+
+    fn soft_timeout() -> Option<Duration> {
+        J::soft_timeout()
     }
 
     fn result_ttl() -> Option<Duration> {

@@ -144,6 +144,11 @@ impl Keys {
         self.with("worker:", worker)
     }
 
+    /// What happened to jobs, while workers record it.
+    pub fn events(&self) -> String {
+        self.with("events", "")
+    }
+
     /// Counters of the namespace.
     pub fn stats(&self) -> String {
         self.with("stats", "")
@@ -252,6 +257,7 @@ mod tests {
             keys.workers(),
             keys.worker("w"),
             keys.stats(),
+            keys.events(),
             keys.rules(),
             keys.lane("mail/001//{other}"),
             keys.turns("mail"),

@@ -59,16 +59,28 @@ mod inspector;
 mod job;
 mod keys;
 mod limit;
+mod middleware;
 mod name;
 mod progress;
 mod random;
 mod retry;
 mod service;
 mod state;
+#[cfg(feature = "embedded")]
+pub mod testing;
 mod unique;
 mod worker;
 
 pub use windlass_conn::Connection;
+#[cfg(feature = "macros")]
+pub use windlass_macros::job;
+
+/// What the code that [`job`] writes needs; not for others.
+#[cfg(feature = "macros")]
+#[doc(hidden)]
+pub mod __private {
+    pub use serde;
+}
 
 pub use broker::{Edited, Ending, Filter, Rescheduled};
 pub use client::{Client, Handle, KEY_LEN_MAX, Push, QUEUE_RULES_AGE_MAX};
@@ -78,22 +90,25 @@ pub use context::Context;
 pub use cron::{CATCH_UP_MAX, CatchUp, Cron, CronInfo, Crontab, JITTER_MAX, Overlap};
 pub use envelope::{ENVELOPE_VERSION, Envelope, MAX_ATTEMPTS_DEFAULT, Raw};
 pub use error::{Error, Result};
-pub use event::Event;
+pub use event::{Event, JobEvent, JobStep, News, Subscription};
 pub use failure::{Failure, Outcome};
 pub use flow::{
     BATCH_DEPTH_MAX, Batch, BatchBuilder, BatchStatus, Chain, Flow, GROUP_JOBS_MAX, Group, GroupBuilder,
     JobError, Step,
 };
 pub use id::JobId;
-pub use inspector::{Details, Inspector, Page, QueueInfo, Stats, WorkerInfo};
+pub use inspector::{Details, Inspector, Page, QueueInfo, Stats, StoredEvent, WorkerInfo};
 pub use job::{Async, Blocking, BlockingJob, Job, Pushable};
 pub use keys::{GROUP, Keys, SCHEMA_VERSION};
 pub use limit::{
     Breaker, Form, GROUP_KEY_LEN_MAX, Lane, Limits, Order, PERIOD_MAX, PRIORITY_DEFAULT, Rate, Rule, Target,
 };
+pub use middleware::{Attempt, Next, Output, PushMiddleware, Pushing, RunMiddleware};
 pub use name::{NAME_LEN_MAX, check_name};
 pub use progress::{LOG_LINE_MAX, LogLine, PROGRESS_MESSAGE_MAX, PROGRESS_NOTES_MAX, PROGRESS_TTL, Progress};
 pub use retry::{Function, Retry};
 pub use state::{AttemptError, ERROR_TEXT_MAX, ERRORS_MAX, History, State};
 pub use unique::{Pushed, UNIQUE_LIFE_DEFAULT, Unique, Until};
-pub use worker::{CONCURRENCY_MAX, Control, SHUTDOWN_TIMEOUT_DEFAULT, Summary, Worker};
+pub use worker::{CONCURRENCY_MAX, Capsule, Control, SHUTDOWN_TIMEOUT_DEFAULT, Summary, Worker};
+#[cfg(unix)]
+pub use worker::{EXIT_DEAD, EXIT_SNOOZE, ProcessJob, Systemd};

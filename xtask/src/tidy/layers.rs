@@ -5,13 +5,14 @@ use std::path::Path;
 use super::File;
 
 /// Each package and the packages of ours that it may name.
-const ARROWS: [(&str, &[&str]); 9] = [
+const ARROWS: [(&str, &[&str]); 10] = [
     ("resp", &[]),
     ("engine", &["windlass-resp"]),
     ("db", &["windlass-engine", "windlass-resp"]),
     ("conn", &["windlass-db", "windlass-resp"]),
     ("server", &["windlass-db", "windlass-resp"]),
-    ("windlass", &["windlass-conn"]),
+    ("macros", &[]),
+    ("windlass", &["windlass-conn", "windlass-macros"]),
     ("cli", &["windlass", "windlass-conn", "windlass-db", "windlass-server"]),
     (
         "test",

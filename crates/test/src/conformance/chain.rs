@@ -132,7 +132,7 @@ pub(super) async fn the_error_branch_comes_with_every_kind_of_end(store: &Store)
     let past = std::time::SystemTime::UNIX_EPOCH + Duration::from_secs(1);
     let late = Chain::new().then_with(job("a"), Push::new().expires_at(past)).catch(job("catch"));
     let id = world.client.push_chain(late).await.unwrap();
-    caught("Discard", &id).await;
+    caught("Expired", &id).await;
 }
 
 pub(super) async fn what_cannot_follow_is_refused(store: &Store) {

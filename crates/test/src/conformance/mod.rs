@@ -6,26 +6,32 @@
 
 mod act;
 mod batch;
+mod capsule;
 mod chain;
 mod control;
 mod count;
 mod cron;
+mod event;
 mod group;
 mod lane;
 mod lease;
 mod limit;
+mod middleware;
 mod moves;
 mod nesting;
 mod order;
 mod outcomes;
 mod process;
+mod program;
 mod progress;
 mod rate;
+mod ready;
 mod recovery;
 mod results;
 mod retries;
 mod signals;
 mod time;
+mod timeout;
 mod unique;
 mod working;
 mod world;
@@ -216,6 +222,32 @@ pub const CASES: &[Case] = cases! {
         a_job_run_by_hand_is_pushed_at_once
         an_entry_that_cannot_be_used_is_refused
         an_entry_of_every_second_runs_in_time;
+    middleware:
+        run_middleware_stands_around_a_job_in_order
+        run_middleware_may_change_and_replace_an_outcome
+        push_middleware_changes_and_stops_pushes
+        state_is_shared_by_its_type;
+    capsule:
+        a_capsule_has_slots_of_its_own
+        the_capsules_of_a_process_run_one_suspect_at_a_time
+        pools_that_feed_each_other_stop_when_all_are_empty
+        an_elastic_pool_grows_and_keeps_its_floor
+        settings_of_capsules_are_checked;
+    event:
+        every_step_of_a_job_is_told
+        bulk_pushes_are_told_of_one_by_one
+        events_are_recorded_in_the_store_on_request;
+    timeout:
+        a_soft_timeout_lets_a_job_clean_up
+        a_job_that_heeds_no_soft_timeout_is_cut_short_by_the_hard_one;
+    ready:
+        a_worker_is_ready_while_it_takes_jobs
+        systemd_hears_of_start_life_and_stop;
+    program:
+        a_program_gets_its_arguments_and_answers
+        the_end_of_a_program_says_what_becomes_of_its_job
+        a_program_is_stopped_with_its_whole_group
+        a_program_is_held_to_its_limits;
 };
 
 /// The cases that move the store's time: each has a store [by a clock](Store::by_clock) for itself.

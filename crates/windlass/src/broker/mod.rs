@@ -5,6 +5,7 @@
 mod control;
 #[cfg(feature = "cron")]
 mod cron;
+mod events;
 mod exchange;
 mod fail;
 mod flow;

@@ -42,6 +42,7 @@ scripts! {
     CRON_RUN = "lane.lua" "cron_run.lua";
     CANCEL = "lane.lua" "find.lua" "trim.lua" "hooks.lua" "cancel.lua";
     EDIT = "lane.lua" "find.lua" "enqueue.lua" "hooks.lua" "edit.lua";
+    EVENTS = "events.lua";
     EXCHANGE = "fence.lua" "exchange.lua";
     EXCHANGE_RULED = "fence.lua" "lane.lua" "rule.lua" "ruled.lua" "exchange.lua";
     FAIL = "fence.lua" "trim.lua" "fail.lua";

@@ -5,30 +5,38 @@ mod handle;
 mod options;
 mod pusher;
 mod results;
+mod send;
 
+#[cfg(feature = "embedded")]
+use std::pin::Pin;
 use std::sync::Arc;
-use std::task::Poll;
+#[cfg(feature = "embedded")]
+use std::sync::{OnceLock, Weak};
 
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
 use windlass_conn::Connection;
 
-use crate::broker::{BATCH_BYTES_MAX, BATCH_JOBS_MAX, Broker, Single};
+use crate::broker::Broker;
 use crate::config::Config;
 use crate::envelope::Envelope;
 use crate::error::{Error, Result};
+use crate::event::{Bus, JobEvent, Subscription};
 use crate::id::JobId;
 use crate::inspector::Inspector;
 use crate::job::Pushable;
 use crate::limit::Limits;
+use crate::middleware::{PushChain, PushMiddleware, Pushing};
 use crate::name::check_name;
-use crate::unique::Pushed;
+#[cfg(feature = "embedded")]
+use crate::testing::Drainer;
 
 pub use handle::Handle;
 pub(crate) use handle::{split_record, state_of};
-pub(crate) use options::epoch_ms;
 pub use options::{KEY_LEN_MAX, Push};
+pub(crate) use options::{epoch_ms, ms as whole_ms};
 pub use pusher::QUEUE_RULES_AGE_MAX;
+pub(crate) use send::gather;
 
 /// Pushes jobs into one namespace of a store. A clone is the same client; pushes of many tasks on one
 /// client travel together.
@@ -56,6 +64,8 @@ pub use pusher::QUEUE_RULES_AGE_MAX;
 #[derive(Clone)]
 pub struct Client {
     inner: Arc<Inner>,
+    /// What sees every push, for a client that has any.
+    chain: Option<Arc<PushChain>>,
 }
 
 impl std::fmt::Debug for Client {
@@ -69,6 +79,10 @@ struct Inner {
     config: Config,
     pusher: pusher::Pusher,
     results: results::Results,
+    bus: Arc<Bus>,
+    /// What runs the jobs of a test as they are pushed.
+    #[cfg(feature = "embedded")]
+    inline: OnceLock<Weak<Drainer>>,
 }
 
 impl Client {
@@ -99,7 +113,73 @@ impl Client {
         check::store(&broker).await?;
         let pusher = pusher::Pusher::new(broker.clone());
         let results = results::Results::new(broker.clone());
-        Ok(Self { inner: Arc::new(Inner { broker, config, pusher, results }) })
+        let inner = Inner {
+            broker,
+            config,
+            pusher,
+            results,
+            bus: Arc::default(),
+            #[cfg(feature = "embedded")]
+            inline: OnceLock::new(),
+        };
+        Ok(Self { inner: Arc::new(inner), chain: None })
+    }
+
+    /// The same client with a middleware more, which sees every job before it is pushed, by this client, its clones
+    /// and the workers made from it.
+    #[must_use]
+    pub fn middleware(self, middleware: impl PushMiddleware) -> Self {
+        let chain = self.chain.as_deref().cloned().unwrap_or_default().with(middleware);
+        Self { chain: Some(Arc::new(chain)), ..self }
+    }
+
+    /// Calls a function with every [`JobEvent`] of this client's pushes and of the workers made from it. It must not
+    /// block.
+    pub fn on_job_event(&self, listener: impl Fn(&JobEvent) + Send + Sync + 'static) {
+        self.inner.bus.listen(listener);
+    }
+
+    /// Gathers what happens from now on to this client's jobs and workers, up to `bound` events.
+    ///
+    /// ```
+    /// # async fn example(client: windlass::Client) {
+    /// use windlass::News;
+    ///
+    /// let mut events = client.subscribe(1000);
+    /// while let Some(news) = events.next().await {
+    ///     match news {
+    ///         News::Job(event) => println!("{event}"),
+    ///         News::Worker(event) => println!("{event}"),
+    ///         News::Missed(count) => println!("too slow, {count} events are gone"),
+    ///         _ => {}
+    ///     }
+    /// }
+    /// # }
+    /// ```
+    pub fn subscribe(&self, bound: usize) -> Subscription {
+        self.inner.bus.subscribe(bound)
+    }
+
+    /// Runs jobs as they are pushed, from now on.
+    #[cfg(feature = "embedded")]
+    pub(crate) fn run_inline(&self, drainer: &Arc<Drainer>) {
+        // The drainer has this client: whoever holds the sandbox holds both.
+        self.inner.inline.get_or_init(|| Arc::downgrade(drainer));
+    }
+
+    /// What is to be done after every push: nothing, outside of tests.
+    async fn after_push(&self) -> Result<()> {
+        #[cfg(feature = "embedded")]
+        if let Some(drainer) = self.inner.inline.get().and_then(Weak::upgrade) {
+            // Boxed, since what is drained may push by this very function.
+            let draining: Pin<Box<dyn Future<Output = _> + Send + '_>> = Box::pin(drainer.drain());
+            draining.await?;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn bus(&self) -> &Arc<Bus> {
+        &self.inner.bus
     }
 
     /// The settings.
@@ -181,8 +261,12 @@ impl Client {
         options: Push,
     ) -> Result<u64> {
         let queue = options.queue.as_deref().unwrap_or(J::QUEUE);
+        if let Some(chain) = &self.chain {
+            let jobs = jobs.into_iter().map(|job| Pushing::new(queue, envelope_of(&job, &options), &options));
+            return self.push_seen(chain, queue, J::KIND, jobs, &options).await;
+        }
         let jobs = jobs.into_iter().map(|job| self.encode(queue, envelope_of(&job, &options), &options));
-        self.push_encoded(queue, jobs, &options).await
+        self.push_encoded(queue, J::KIND, jobs, &options).await
     }
 
     /// Pushes any number of jobs whose type is not known here. Answers how many.
@@ -196,12 +280,17 @@ impl Client {
         options: Push,
     ) -> Result<u64> {
         let queue = options.queue.as_deref().unwrap_or("default");
-        let jobs = args.into_iter().map(|args| {
+        let envelopes = args.into_iter().map(|args| {
             let mut envelope = Envelope::new(kind, args);
             options.apply(&mut envelope);
-            self.encode(queue, envelope, &options)
+            envelope
         });
-        self.push_encoded(queue, jobs, &options).await
+        if let Some(chain) = &self.chain {
+            let jobs = envelopes.map(|envelope| Pushing::new(queue, envelope, &options));
+            return self.push_seen(chain, queue, kind, jobs, &options).await;
+        }
+        let jobs = envelopes.map(|envelope| self.encode(queue, envelope, &options));
+        self.push_encoded(queue, kind, jobs, &options).await
     }
 
     /// A handle of a job by its id.
@@ -221,116 +310,6 @@ impl Client {
 
     pub(crate) fn broker(&self) -> &Broker {
         &self.inner.broker
-    }
-
-    pub(crate) async fn send(
-        &self,
-        queue: &str,
-        envelope: Envelope<'_, impl Serialize>,
-        options: &Push,
-    ) -> Result<(JobId, Pushed)> {
-        check_name("queue", queue)?;
-        if options.key.as_ref().is_some_and(|key| key.len() > KEY_LEN_MAX) {
-            return Err(Error::Config(vec![format!("the key has more than {KEY_LEN_MAX} bytes")]));
-        }
-        // The first job of a chain has it from its step.
-        let lane = envelope.lane.as_deref().cloned();
-        let Encoded { bytes, lock } = self.encode(queue, envelope, options)?;
-        let Inner { broker, config, pusher, .. } = &*self.inner;
-        let ttl = options.key_ttl.unwrap_or(config.key_ttl);
-        if let Some(unique) = &options.unique {
-            pusher.know(queue).await?;
-            let job = Single { lock: &lock, envelope: &bytes };
-            let mut pushed = broker.push_unique(queue, unique.rule(), options.due, &[job]).await?;
-            return match pushed.pop().ok_or(Error::Answer("push_unique gave no id"))? {
-                (id, Pushed::Kept) if unique.refuses() => Err(Error::Duplicate(id)),
-                pushed => Ok(pushed),
-            };
-        }
-        match (&options.key, options.due) {
-            (None, None) => Ok((pusher.push(queue, lane, bytes).await?, Pushed::New)),
-            (Some(key), due) => {
-                pusher.know(queue).await?;
-                let answer = match due {
-                    None => broker.push_once(queue, key, ttl, &bytes).await,
-                    Some(due) => broker.schedule_once(queue, key, ttl, due, &bytes).await,
-                };
-                answer.map(|(id, is_new)| (id, if is_new { Pushed::New } else { Pushed::Kept }))
-            }
-            (None, Some(due)) => {
-                pusher.know(queue).await?;
-                let mut ids = broker.schedule(queue, &[(due, bytes)]).await?;
-                Ok((ids.pop().ok_or(Error::Answer("schedule gave no id"))?, Pushed::New))
-            }
-        }
-    }
-
-    /// Sends encoded jobs in batches: the next one is gathered and sent while the last is under way.
-    async fn push_encoded(
-        &self,
-        queue: &str,
-        jobs: impl Iterator<Item = Result<Encoded>>,
-        options: &Push,
-    ) -> Result<u64> {
-        check_name("queue", queue)?;
-        if options.key.is_some() {
-            return Err(Error::Config(vec!["a key names one job, it cannot be given to many".into()]));
-        }
-        let is_limited = self.inner.pusher.know(queue).await?;
-        let mut jobs = jobs.peekable();
-        let mut pushed = 0;
-        let mut last = None;
-        loop {
-            let batch = gather(&mut jobs)?;
-            let next = if batch.is_empty() {
-                None
-            } else {
-                Some(sent(self.push_batch(queue, batch, options, is_limited)).await)
-            };
-            let is_done = next.is_none();
-            if let Some(last) = std::mem::replace(&mut last, next) {
-                pushed += last.await?;
-            }
-            if is_done {
-                return Ok(pushed);
-            }
-        }
-    }
-
-    async fn push_batch(
-        &self,
-        queue: &str,
-        batch: Vec<Encoded>,
-        options: &Push,
-        is_limited: bool,
-    ) -> Result<u64> {
-        let broker = &self.inner.broker;
-        if let Some(unique) = &options.unique {
-            let jobs: Vec<_> =
-                batch.iter().map(|job| Single { lock: &job.lock, envelope: &job.bytes }).collect();
-            let pushed = broker.push_unique(queue, unique.rule(), options.due, &jobs).await?;
-            return Ok(pushed.iter().filter(|(_, pushed)| *pushed != Pushed::Kept).count() as u64);
-        }
-        match options.due {
-            None if is_limited => {
-                let lane = (!options.lane.is_plain()).then_some(&options.lane);
-                let jobs: Vec<_> = batch.iter().map(|job| (lane, job.as_ref())).collect();
-                let limited = broker.push_limited(queue, &jobs).await?;
-                if limited.ids.len() < batch.len() {
-                    return Err(limited.error(queue));
-                }
-            }
-            None if !options.lane.is_plain() => {
-                let jobs: Vec<_> = batch.iter().map(|job| (&options.lane, job.as_ref())).collect();
-                broker.push_lane_bulk(queue, &jobs).await?;
-            }
-            None => broker.push_bulk(queue, &batch).await?,
-            Some(due) => {
-                let jobs: Vec<_> = batch.iter().map(|job| (due, job)).collect();
-                broker.schedule(queue, &jobs).await.map(drop)?;
-            }
-        }
-        Ok(batch.len() as u64)
     }
 
     /// Writes an envelope and checks its names and its size.
@@ -366,45 +345,6 @@ pub(crate) struct Encoded {
 impl AsRef<[u8]> for Encoded {
     fn as_ref(&self) -> &[u8] {
         &self.bytes
-    }
-}
-
-/// Takes the jobs of one call: within its bounds, but at least one while there are any.
-pub(crate) fn gather(
-    jobs: &mut std::iter::Peekable<impl Iterator<Item = Result<Encoded>>>,
-) -> Result<Vec<Encoded>> {
-    let mut batch: Vec<Encoded> = Vec::with_capacity(BATCH_JOBS_MAX);
-    let mut bytes = 0;
-    while batch.len() < BATCH_JOBS_MAX {
-        let fits = |job: &Result<Encoded>| match job {
-            Ok(job) => batch.is_empty() || bytes + job.bytes.len() <= BATCH_BYTES_MAX,
-            Err(_) => true,
-        };
-        let Some(job) = jobs.next_if(fits) else { break };
-        let job = job?;
-        bytes += job.bytes.len();
-        batch.push(job);
-    }
-    Ok(batch)
-}
-
-/// Begins a call: polled once, it is on its way, after those that were begun before it. The caller awaits
-/// it later, in the same order.
-async fn sent<T>(call: impl Future<Output = T>) -> impl Future<Output = T> {
-    let mut call = Box::pin(call);
-    let mut answer = None;
-    std::future::poll_fn(|context| {
-        if let Poll::Ready(ready) = call.as_mut().poll(context) {
-            answer = Some(ready);
-        }
-        Poll::Ready(())
-    })
-    .await;
-    async move {
-        match answer {
-            Some(answer) => answer,
-            None => call.await,
-        }
     }
 }
 

@@ -26,6 +26,7 @@ pub struct Push {
     pub(crate) lane: Lane,
     max_attempts: Option<u32>,
     timeout: Option<Duration>,
+    soft_timeout: Option<Duration>,
     expires: Option<SystemTime>,
     deadline: Option<SystemTime>,
     result_ttl: Option<Duration>,
@@ -120,6 +121,13 @@ impl Push {
         self
     }
 
+    /// After which time of an attempt its token fires, so that it may clean up; see
+    /// [`Job::soft_timeout`](crate::Job::soft_timeout).
+    pub fn soft_timeout(mut self, timeout: Duration) -> Self {
+        self.soft_timeout = Some(timeout);
+        self
+    }
+
     /// Discard the job if it has not begun by then.
     pub fn expires_at(mut self, time: SystemTime) -> Self {
         self.expires = Some(time);
@@ -190,6 +198,9 @@ impl Push {
         if let Some(timeout) = self.timeout {
             envelope.timeout = Some(ms(timeout));
         }
+        if let Some(timeout) = self.soft_timeout {
+            envelope.soft = Some(ms(timeout));
+        }
         if let Some(ttl) = self.result_ttl {
             envelope.result = Some(ms(ttl));
         }
@@ -204,7 +215,7 @@ impl Push {
 }
 
 /// Whole milliseconds, at least one.
-pub(super) fn ms(duration: Duration) -> u64 {
+pub(crate) fn ms(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX).max(1)
 }
 

@@ -1,5 +1,6 @@
 //! Looks at jobs and queues, and manages them: what a command line and a dashboard need.
 
+mod events;
 mod manage;
 
 use redis::Value;
@@ -12,6 +13,8 @@ use crate::id::{EntryId, JobId};
 use crate::keys::GROUP;
 use crate::progress::Progress;
 use crate::state::{History, State};
+
+pub use events::StoredEvent;
 
 /// Looks at one namespace, and manages it.
 ///

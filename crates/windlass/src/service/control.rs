@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use crate::broker::{CANCEL_STANDS, CANCELS_MAX};
 use crate::error::Result;
+use crate::id::JobId;
 use crate::worker::{Duty, EntryKey};
 
 /// About how often it looks.
@@ -18,9 +19,9 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 struct Heard {
     /// The score of the last one.
     since: i64,
-    /// Those for queues of this worker, with the time at which each was read: the job may be on its way here, or
+    /// Those for queues of this worker, by the number of the pool that has the queue, with the time at which each was read: the job may be on its way here, or
     /// come when the worker that has it dies.
-    requests: HashMap<EntryKey, Instant>,
+    requests: HashMap<(usize, EntryKey), Instant>,
 }
 
 pub(crate) async fn cancel_all(duty: Rc<Duty>) {
@@ -29,9 +30,9 @@ pub(crate) async fn cancel_all(duty: Rc<Duty>) {
         super::pause(LOOK_EVERY).await;
         let fresh = duty.shared.until_answered(|| read(&duty, heard.since)).await;
         let now = Instant::now();
-        for (key, at) in fresh {
+        for (keys, at) in fresh {
             heard.since = heard.since.max(at);
-            heard.requests.extend(key.map(|key| (key, now)));
+            heard.requests.extend(keys.into_iter().map(|key| (key, now)));
         }
         let is_full = heard.requests.len() > CANCELS_MAX;
         heard.requests.retain(|_, read_at| match is_full {
@@ -40,17 +41,24 @@ pub(crate) async fn cancel_all(duty: Rc<Duty>) {
             false => now - *read_at < CANCEL_STANDS,
         });
         if !heard.requests.is_empty() {
-            duty.shared.hand().cancel(|key| heard.requests.contains_key(key));
+            for (number, pool) in duty.pools.iter().enumerate() {
+                pool.hand().cancel(|key| heard.requests.contains_key(&(number, *key)));
+            }
         }
     }
 }
 
-/// Every request from a score on; without a key those for queues that are not this worker's.
-async fn read(duty: &Duty, since: i64) -> Result<Vec<(Option<EntryKey>, i64)>> {
+/// Every request from a score on; without keys those for queues that are not this worker's.
+async fn read(duty: &Duty, since: i64) -> Result<Vec<(Vec<(usize, EntryKey)>, i64)>> {
     let mut requests = Vec::new();
+    // Two pools may share a queue, and either may have the job.
+    let keys_of = |id: &JobId| -> Vec<_> {
+        let pools = duty.pools.iter().enumerate();
+        pools.filter_map(|(number, pool)| Some((number, pool.entry_key(id)?))).collect()
+    };
     loop {
         let (page, has_more) = duty.broker.cancels(since, requests.len()).await?;
-        requests.extend(page.into_iter().map(|(id, at)| (duty.shared.entry_key(&id), at)));
+        requests.extend(page.into_iter().map(|(id, at)| (keys_of(&id), at)));
         if !has_more {
             return Ok(requests);
         }

@@ -1,8 +1,8 @@
 //! Fires cron entries that are due. No worker leads: each looks, and the move is made by whoever comes first.
 
-use std::cell::RefCell;
 use std::collections::HashSet;
 use std::rc::Rc;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::broker::DueCron;
@@ -20,7 +20,7 @@ const LOOK_MIN: Duration = Duration::from_millis(2);
 const TOLD_MAX: usize = 1000;
 
 pub(crate) async fn fire_all(duty: Rc<Duty>) {
-    let told = RefCell::new(HashSet::new());
+    let told = Told::default();
     loop {
         let next = duty.shared.until_answered(|| fire(&duty, &told)).await;
         match next {
@@ -30,8 +30,11 @@ pub(crate) async fn fire_all(duty: Rc<Duty>) {
     }
 }
 
+/// What was told of entries that cannot be used.
+pub(crate) type Told = Mutex<HashSet<String>>;
+
 /// Fires everything that is due and answers how long until the next is.
-async fn fire(duty: &Duty, told: &RefCell<HashSet<String>>) -> Result<Option<Duration>> {
+pub(crate) async fn fire(duty: &Duty, told: &Told) -> Result<Option<Duration>> {
     // Entries that cannot be used here stay due, for a worker that can.
     let mut passed = 0;
     let mut stale = HashSet::new();
@@ -62,8 +65,8 @@ async fn fire(duty: &Duty, told: &RefCell<HashSet<String>>) -> Result<Option<Dur
 }
 
 /// Tells of an unusable entry, once.
-fn tell(duty: &Duty, told: &RefCell<HashSet<String>>, due: &DueCron, message: String) {
-    let mut told = told.borrow_mut();
+fn tell(duty: &Duty, told: &Told, due: &DueCron, message: String) {
+    let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
     if told.len() < TOLD_MAX && told.insert(format!("{} {message}", due.name())) {
         duty.emit(Event::CronUnusable { name: due.name().to_owned(), message });
     }

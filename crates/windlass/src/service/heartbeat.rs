@@ -8,9 +8,9 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::broker::BATCH_JOBS_MAX;
 use crate::error::Result;
-use crate::event::Event;
+use crate::event::{Event, JobEvent, JobStep};
 use crate::id::JobId;
-use crate::worker::{Duty, HoldKey};
+use crate::worker::{Duty, HoldKey, Shared};
 
 /// How many beats a lease has room for.
 const BEATS_PER_LEASE: u32 = 3;
@@ -41,44 +41,57 @@ pub(crate) async fn renew_all(duty: Rc<Duty>) {
 
 /// Cuts short what runs here: nothing was renewed for a whole lease, so that another worker may have it all.
 fn give_up(duty: &Duty) {
-    let all = duty.shared.hand().all_held();
-    for (queue, held) in all {
-        for held in held {
-            lose(duty, HoldKey { queue, held });
+    for pool in &duty.pools {
+        let all = pool.hand().all_held();
+        for (queue, held) in all {
+            for held in held {
+                lose(duty, pool, HoldKey { queue, held });
+            }
         }
     }
 }
 
 /// Lets a job go whose lease is lost, and tells of it unless it has ended by itself.
-fn lose(duty: &Duty, key: HoldKey) {
-    if duty.shared.hand().lose(&key) {
-        duty.shared.look_again();
-        let id = JobId::of_entry(&duty.shared.queues[key.queue], key.held.entry);
+fn lose(duty: &Duty, pool: &Shared, key: HoldKey) {
+    if pool.hand().lose(&key) {
+        pool.look_again();
+        let id = JobId::of_entry(&pool.queues[key.queue], key.held.entry);
+        duty.shared.events.job(|| JobEvent::new(JobStep::LeaseLost, id.clone(), ""));
         duty.emit(Event::LeaseLost { id });
     }
 }
 
 /// Renews every lease, then beats: a fresh beat says that all renewals before it were made.
 async fn renew(duty: &Duty) -> Result<()> {
-    let all = duty.shared.hand().all_held();
-    for (queue, held) in all {
-        for some in held.chunks(BATCH_JOBS_MAX) {
-            let name = &*duty.shared.queues[queue];
-            let lost = duty.broker.renew(name, &duty.shared.worker, some).await?;
-            for held in lost {
-                lose(duty, HoldKey { queue, held });
+    for pool in &duty.pools {
+        let all = pool.hand().all_held();
+        for (queue, held) in all {
+            for some in held.chunks(BATCH_JOBS_MAX) {
+                let name = &*pool.queues[queue];
+                let lost = duty.broker.renew(name, &pool.worker, some).await?;
+                for held in lost {
+                    lose(duty, pool, HoldKey { queue, held });
+                }
             }
         }
+        pool.shrink();
     }
     beat(duty).await
 }
 
-/// Shows that the worker lives.
+/// Shows that the worker lives, each of its pools by itself.
 pub(crate) async fn beat(duty: &Duty) -> Result<()> {
-    let shared = &duty.shared;
+    for pool in &duty.pools {
+        beat_for(duty, pool).await?;
+    }
+    Ok(())
+}
+
+async fn beat_for(duty: &Duty, shared: &Shared) -> Result<()> {
     let fields = [
         ("host", duty.host_name()),
         ("pid", std::process::id().to_string()),
+        ("capsule", shared.capsule.clone()),
         ("queues", shared.queues.join(" ")),
         ("concurrency", shared.concurrency.to_string()),
         ("started", duty.started_at_ms.to_string()),

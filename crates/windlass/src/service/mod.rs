@@ -5,12 +5,15 @@
 
 mod control;
 #[cfg(feature = "cron")]
-mod cron;
+pub(crate) mod cron;
 pub(crate) mod heartbeat;
 mod pruner;
+pub(crate) mod recorder;
 pub(crate) mod rescuer;
-mod scheduler;
-mod unparker;
+pub(crate) mod scheduler;
+pub(crate) mod unparker;
+#[cfg(unix)]
+mod watchdog;
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -22,7 +25,7 @@ use crate::worker::Duty;
 
 /// Starts every duty on the worker's thread.
 pub(crate) fn start(duty: &Rc<Duty>) -> Vec<AbortHandle> {
-    vec![
+    let mut tasks = vec![
         spawn_local(heartbeat::renew_all(duty.clone())).abort_handle(),
         spawn_local(scheduler::promote_all(duty.clone())).abort_handle(),
         #[cfg(feature = "cron")]
@@ -31,7 +34,15 @@ pub(crate) fn start(duty: &Rc<Duty>) -> Vec<AbortHandle> {
         spawn_local(unparker::unpark_all(duty.clone())).abort_handle(),
         spawn_local(control::cancel_all(duty.clone())).abort_handle(),
         spawn_local(pruner::prune_all(duty.clone())).abort_handle(),
-    ]
+    ];
+    if duty.record.is_some() {
+        tasks.push(spawn_local(recorder::record_all(duty.clone())).abort_handle());
+    }
+    #[cfg(unix)]
+    if duty.shared.systemd().is_some() {
+        tasks.push(spawn_local(watchdog::notify_all(duty.clone())).abort_handle());
+    }
+    tasks
 }
 
 /// Waits about as long as said: between three and five quarters, so that workers do not march in step.

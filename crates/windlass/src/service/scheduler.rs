@@ -25,7 +25,7 @@ pub(crate) async fn promote_all(duty: Rc<Duty>) {
 }
 
 /// Moves what is due and answers when the next is.
-async fn promote(duty: &Duty) -> Result<Option<Duration>> {
+pub(crate) async fn promote(duty: &Duty) -> Result<Option<Duration>> {
     let mut soonest: Option<Duration> = None;
     for state in [State::Scheduled, State::Retry] {
         let queues = duty.all_queues().await?;

@@ -22,7 +22,7 @@ pub(crate) async fn unpark_all(duty: Rc<Duty>) {
 }
 
 /// Looks at every parked job once, a page at a time.
-async fn unpark(duty: &Duty, kinds: &[String]) -> Result<()> {
+pub(crate) async fn unpark(duty: &Duty, kinds: &[String]) -> Result<()> {
     let queues = duty.all_queues().await?;
     let mut rank = 0;
     loop {

@@ -1,22 +1,21 @@
 //! Runs one job: reads it, checks that it may run, runs it, names how it ended.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::pin;
 use std::sync::Arc;
-use std::task::Poll;
-use std::time::Duration;
-
-use tokio::sync::oneshot;
+use std::time::{Duration, Instant};
 
 use super::Shared;
+use super::drive::{Limits, on_thread, panicked, within};
 use super::executor::Done;
-use super::hand::Ticket;
+use super::hand::{HoldKey, Ticket};
 use super::kind::{Kind, Run, Running};
 use crate::broker::{Held, Settle, Taken};
-use crate::context::{Context, Facts, Leash, Pull};
+use crate::context::{Context, Facts, Leash};
 use crate::envelope::Envelope;
+use crate::event::{JobEvent, JobStep};
 use crate::failure::{Failure, Fate, Outcome};
 use crate::flow::{self, Flow};
+use crate::middleware::Attempt;
 use crate::state::History;
 
 /// How an executor's work on a job ended.
@@ -102,26 +101,25 @@ async fn attempt(shared: &Arc<Shared>, taken: &Taken, leash: &Arc<Leash>) -> End
     let Some(kind) = shared.kinds.get(&envelope.kind) else {
         return failed(Failure::park(&envelope.kind), Default::default(), history);
     };
-    let limit = match time_limit(shared, &envelope) {
-        Ok(limit) => limit,
+    let limits = match limits(shared, &envelope) {
+        Ok(limits) => Limits { is_blocking: matches!(kind.run, Run::Blocking(_)), ..limits },
         Err(failure) => return failed(failure, Default::default(), history),
     };
     let context = context(shared, taken, &history, &envelope, leash.clone());
     let keeps_result = envelope.result.is_some() || flow.is_some_and(Flow::wants_output);
-    let outcome = match &kind.run {
-        Run::Async(run) => {
-            let begun = catch_unwind(AssertUnwindSafe(|| run(envelope.args, context, keeps_result)));
-            match begun.unwrap_or_else(|panic| Err(panicked(&*panic))) {
-                Ok(running) => within(running, leash, limit).await,
-                Err(failure) => Some(Err(failure)),
-            }
-        }
-        Run::Blocking(run) => {
-            let (run, args) = (run.clone(), envelope.args.to_owned());
-            let task = move || run(&args, &context, keeps_result);
-            on_thread(shared, task, leash, limit).await
-        }
+    let watched = shared.events.hears_jobs().then(|| Watched::start(shared, taken, &context));
+    let begin = || match shared.middleware.is_empty() {
+        true => begin(shared, kind, envelope.args, context, keeps_result),
+        false => Ok(through_middleware(shared, envelope.args.to_owned(), context, keeps_result)),
     };
+    let begun = catch_unwind(AssertUnwindSafe(begin)).unwrap_or_else(|panic| Err(panicked(&*panic)));
+    let outcome = match begun {
+        Ok(running) => within(running, leash, limits).await,
+        Err(failure) => Some(Err(failure)),
+    };
+    if let Some(watched) = watched {
+        watched.end(shared, taken, &outcome);
+    }
     match outcome {
         None => End::Returned,
         Some(Ok(value)) => match flow.filter(|flow| flow.has_next()) {
@@ -135,6 +133,77 @@ async fn attempt(shared: &Arc<Shared>, taken: &Taken, leash: &Arc<Leash>) -> End
             },
         },
         Some(Err(failure)) => failed(failure, retry_of(kind), history),
+    }
+}
+
+/// Begins a job by its own code.
+fn begin(
+    shared: &Shared,
+    kind: &Kind,
+    args: &serde_json::value::RawValue,
+    context: Context,
+    keeps_result: bool,
+) -> Outcome<Running> {
+    match &kind.run {
+        Run::Async(run) => run(args, context, keeps_result),
+        Run::Blocking(run) => {
+            let (run, args) = (run.clone(), args.to_owned());
+            on_thread(shared, move || run(&args, &context, keeps_result))
+        }
+    }
+}
+
+/// The same with the user's middleware around it.
+fn through_middleware(
+    shared: &Arc<Shared>,
+    args: Box<serde_json::value::RawValue>,
+    context: Context,
+    keeps_result: bool,
+) -> Running {
+    let shared = shared.clone();
+    Box::pin(async move {
+        let job = |attempt: Attempt| -> Running {
+            let Attempt { args, context } = attempt;
+            let begun = match shared.kinds.get(context.kind()) {
+                Some(kind) => begin(&shared, kind, &args, context.clone(), keeps_result),
+                None => Err(Failure::park(context.kind())),
+            };
+            begun.unwrap_or_else(|failure| Box::pin(std::future::ready(Err(failure))))
+        };
+        let output = shared.middleware.run(Attempt { args, context }, &job).await?;
+        // Nothing is a value, too: somebody waits for this one.
+        Ok(if keeps_result && output.is_empty() { b"null".to_vec() } else { output })
+    })
+}
+
+/// An attempt that somebody hears of.
+struct Watched {
+    context: Context,
+    began: Instant,
+}
+
+impl Watched {
+    fn start(shared: &Shared, taken: &Taken, context: &Context) -> Self {
+        let watched = Self { context: context.clone(), began: Instant::now() };
+        if taken.count > 1 {
+            shared.events.job(|| watched.event(JobStep::Recovered));
+        }
+        shared.events.job(|| watched.event(JobStep::Started));
+        watched
+    }
+
+    /// What is told of a success waits for the store, that of a failure is told as it is moved.
+    fn end(self, shared: &Shared, taken: &Taken, outcome: &Option<Outcome<Vec<u8>>>) {
+        if let Some(Ok(_)) = outcome {
+            let took_ms = u64::try_from(self.began.elapsed().as_millis()).ok();
+            let event = JobEvent { took_ms, ..self.event(JobStep::Completed) };
+            shared.keep_success(HoldKey::of(taken), event);
+        }
+    }
+
+    fn event(&self, step: JobStep) -> JobEvent {
+        let context = &self.context;
+        JobEvent::new(step, context.id().clone(), context.kind()).attempt(context.attempt())
     }
 }
 
@@ -185,22 +254,30 @@ fn retry_of(kind: &Kind) -> crate::retry::Retry {
 }
 
 /// How long this attempt may take, or why it may not begin.
-fn time_limit(shared: &Shared, envelope: &Envelope<'_>) -> Outcome<Option<Duration>> {
+fn limits(shared: &Shared, envelope: &Envelope<'_>) -> Outcome<Limits> {
     let mut limit = envelope.timeout;
     if envelope.expires.is_some() || envelope.deadline.is_some() {
         let now = shared.store_now_ms();
         if envelope.expires.is_some_and(|expires| expires <= now) {
-            return Err(Failure::discard("it expired before it could run"));
+            return Err(expired("it expired before it could run"));
         }
         if let Some(deadline) = envelope.deadline {
             let left = deadline.saturating_sub(now);
             if left == 0 {
-                return Err(Failure::discard("its deadline passed before it could run"));
+                return Err(expired("its deadline passed before it could run"));
             }
             limit = Some(limit.map_or(left, |limit| limit.min(left)));
         }
     }
-    Ok(limit.map(Duration::from_millis))
+    let (soft, hard) = (envelope.soft.map(Duration::from_millis), limit.map(Duration::from_millis));
+    Ok(Limits { soft, hard, is_blocking: false })
+}
+
+/// The class of the failure of a job that came too late.
+pub(super) const EXPIRED: &str = "Expired";
+
+fn expired(why: &str) -> Failure {
+    Failure::with(Fate::Discard, EXPIRED, why)
 }
 
 fn context(
@@ -224,76 +301,4 @@ fn context(
         batch: envelope.flow.as_ref().and_then(|flow| flow.batch.clone()),
     };
     Context::new(facts, shared.clone(), leash, tokio::runtime::Handle::current())
-}
-
-/// Drives a job until it ends, its time is up, or its leash is pulled; `None` when it was pulled.
-async fn within(mut running: Running, leash: &Leash, limit: Option<Duration>) -> Option<Outcome<Vec<u8>>> {
-    let driven = std::future::poll_fn(|context| {
-        if leash.is_dropped() {
-            return Poll::Ready(None);
-        }
-        match catch_unwind(AssertUnwindSafe(|| running.as_mut().poll(context))) {
-            Ok(Poll::Ready(outcome)) => Poll::Ready(Some(outcome)),
-            Err(panic) => Poll::Ready(Some(Err(panicked(&*panic)))),
-            Ok(Poll::Pending) => leash.poll_dropped(context).map(|()| None),
-        }
-    });
-    let ended = match limit {
-        None => driven.await,
-        Some(limit) => match tokio::time::timeout(limit, driven).await {
-            Ok(ended) => ended,
-            Err(_) => {
-                leash.pull(Pull::Cancel);
-                Some(Err(timed_out(limit)))
-            }
-        },
-    };
-    // What the job dropped is user code too.
-    let _ = catch_unwind(AssertUnwindSafe(move || drop(running)));
-    ended
-}
-
-/// Runs a blocking job; its thread cannot be stopped, so a pulled leash only ends the waiting for it.
-async fn on_thread(
-    shared: &Shared,
-    task: impl FnOnce() -> Outcome<Vec<u8>> + Send + 'static,
-    leash: &Leash,
-    limit: Option<Duration>,
-) -> Option<Outcome<Vec<u8>>> {
-    let (sender, receiver) = oneshot::channel();
-    let task = Box::new(move || {
-        let outcome = catch_unwind(AssertUnwindSafe(task)).unwrap_or_else(|panic| Err(panicked(&*panic)));
-        // Nobody waits any more when the leash was pulled.
-        let _ = sender.send(outcome);
-    });
-    if let Err(error) = shared.threads.spawn(task) {
-        return Some(Err(error.into()));
-    }
-    let mut receiver = pin!(receiver);
-    let mut driven = pin!(std::future::poll_fn(|context| match receiver.as_mut().poll(context) {
-        Poll::Ready(outcome) => {
-            Poll::Ready(Some(outcome.unwrap_or_else(|_| Err(Failure::retry("its thread ended")))))
-        }
-        Poll::Pending => leash.poll_dropped(context).map(|()| None),
-    }));
-    let Some(limit) = limit else { return driven.await };
-    match tokio::time::timeout(limit, driven.as_mut()).await {
-        Ok(ended) => ended,
-        Err(_) => {
-            leash.pull(Pull::Cancel);
-            driven.await.map(|_| Err(timed_out(limit)))
-        }
-    }
-}
-
-fn timed_out(limit: Duration) -> Failure {
-    Failure::with(Fate::Retry(None), "Timeout", format!("it took longer than {limit:?}"))
-}
-
-/// The failure that a panic is.
-fn panicked(panic: &(dyn std::any::Any + Send)) -> Failure {
-    let message = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    let message = message.or_else(|| panic.downcast_ref::<String>().cloned());
-    let message = message.unwrap_or_else(|| "it panicked".to_owned());
-    Failure::with(Fate::Retry(None), "Panic", message)
 }

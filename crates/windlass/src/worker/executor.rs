@@ -25,19 +25,52 @@ pub(super) struct Done {
 pub(super) async fn execute(shared: Arc<Shared>) {
     let mut done = None;
     loop {
-        let step = std::future::poll_fn(|context| shared.poll_step(context, &mut done)).await;
-        match step {
-            Next::Run(ticket) => done = Some(shared.watch(attempt::run(&shared, ticket)).await),
-            Next::Tell(taken, failed) => shared.watch(fail::tell(&shared, taken, *failed)).await,
-            Next::Settle(taken, settle, lock) => {
-                shared.watch(settle::tell(&shared, taken, *settle, lock)).await
-            }
-            Next::Exchange(plan) => shared.watch(shared.exchange(plan)).await,
-            Next::End => return,
+        let next = std::future::poll_fn(|context| shared.poll_step(context, &mut done)).await;
+        if let Next::End = next {
+            return;
         }
+        done = act(&shared, next).await;
         // Jobs and stores that are always ready must not keep the runtime from its other tasks.
         tokio::task::consume_budget().await;
     }
+}
+
+/// Runs what the queues give, one job after the other in this task, until they give nothing or `max` jobs have
+/// run. Answers how many did.
+#[cfg(feature = "embedded")]
+pub(crate) async fn drain(shared: &Arc<Shared>, max: usize) -> usize {
+    let (mut done, mut ran) = (None, 0);
+    shared.hand().look_again();
+    loop {
+        let next = {
+            let mut hand = shared.hand();
+            // The store knows of each end before the next job begins.
+            hand.concurrency = 1;
+            match done.take().and_then(|done| shared.bring_back(&mut hand, done)) {
+                Some(next) => next,
+                None if ran >= max => return ran,
+                None => match hand.step() {
+                    Step::Run(ticket) => Next::Run(ticket),
+                    Step::Exchange(plan) => Next::Exchange(plan),
+                    Step::Wait | Step::End => return ran,
+                },
+            }
+        };
+        ran += usize::from(matches!(next, Next::Run(_)));
+        done = act(shared, next).await;
+    }
+}
+
+/// Does what is next. Answers the job that was run.
+async fn act(shared: &Arc<Shared>, next: Next) -> Option<Done> {
+    match next {
+        Next::Run(ticket) => return Some(shared.watch(attempt::run(shared, ticket)).await),
+        Next::Tell(taken, failed) => shared.watch(fail::tell(shared, taken, *failed)).await,
+        Next::Settle(taken, settle, lock) => shared.watch(settle::tell(shared, taken, *settle, lock)).await,
+        Next::Exchange(plan) => shared.watch(shared.exchange(plan)).await,
+        Next::End => {}
+    }
+    None
 }
 
 /// What an executor does next.
@@ -80,6 +113,7 @@ impl Shared {
         let Done { taken, end } = done;
         let key = HoldKey::of(&taken);
         let is_held = hand.come_back(&key);
+        self.emptiness.note_end();
         if !hand.is_taking() {
             self.settled.notify_one();
         }
@@ -95,6 +129,8 @@ impl Shared {
             attempt::End::Failed(failed) if is_held => Some(Next::Tell(taken, failed)),
             end => {
                 hand.leave_place();
+                // That the lease was lost has been told.
+                self.forget_success(&key);
                 // What came back undone is given back by the drain. Of another end whose lease was lost meanwhile, the
                 // answer does not count.
                 if !matches!(end, attempt::End::Returned) {
@@ -107,6 +143,10 @@ impl Shared {
 
     /// Makes an exchange, and deals out what it brings.
     pub(super) async fn exchange(&self, plan: Plan) {
+        let moment = self.emptiness.now();
+        // One exchange at a time asks for jobs, so that it alone claims and gives back.
+        let may_suspect = plan.may_suspect && plan.count > 0 && self.claim_suspect();
+        let was_denied = plan.may_suspect && plan.count > 0 && !may_suspect;
         let order = self.order.draw();
         let held: Vec<Held> = plan.finishes.iter().map(|finish| finish.held).collect();
         let extras: Vec<Extra> = plan.finishes.into_iter().filter_map(|finish| finish.extra).collect();
@@ -120,7 +160,7 @@ impl Shared {
         let exchange = || {
             // A store that was away may answer when the worker is about to end.
             let count = if self.control.is_taking() { plan.count } else { 0 };
-            let request = Request { consumer: &self.worker, count, may_suspect: plan.may_suspect, woken };
+            let request = Request { consumer: &self.worker, count, may_suspect, woken };
             self.broker.exchange_with(ended, &queues, request, plan.free)
         };
         let mut exchanged = self.until_answered(exchange).await;
@@ -143,7 +183,12 @@ impl Shared {
         let is_refused = |extra: &Extra| exchanged.refused.iter().any(|held| held.entry == extra.entry);
         let ended = extras.iter().filter(|extra| !is_refused(extra));
         self.release_locks(ended.filter_map(|extra| Some((extra.lock.as_deref()?, &extra.id)))).await;
+        for held in &held {
+            let key = HoldKey { queue: plan.queue, held: *held };
+            self.tell_success(&key, !exchanged.refused.contains(held));
+        }
         let got = exchanged.taken.len();
+        let mut is_done = false;
         let mut hand = self.hand();
         for held in &held {
             hand.drop_held(&HoldKey { queue: plan.queue, held: *held });
@@ -152,9 +197,11 @@ impl Shared {
         for taken in exchanged.taken {
             hand.take(taken);
         }
+        self.elastic.note(&mut hand, plan.count, got);
         if self.exits_when_empty && hand.is_empty() {
             match plan.count > 0 && got == 0 && !hand.may_have_more() {
-                true => self.control.stop(),
+                // What was not for this pool now may be later; it is told then.
+                true => is_done = !was_denied,
                 false => hand.look_again(),
             }
         }
@@ -163,6 +210,14 @@ impl Shared {
         }
         if !hand.is_taking() {
             self.settled.notify_one();
+        }
+        let has_suspect = hand.suspect.is_some();
+        drop(hand);
+        if plan.count > 0 && !has_suspect {
+            self.release_suspect();
+        }
+        if is_done {
+            self.note_empty(moment);
         }
     }
 

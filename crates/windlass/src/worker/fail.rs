@@ -3,11 +3,11 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
-use super::attempt::Failed;
+use super::attempt::{EXPIRED, Failed};
 use super::hand::HoldKey;
 use super::{Shared, local_now_ms};
-use crate::broker::{Fail, Taken};
-use crate::event::Event;
+use crate::broker::{Fail, Taken, ms};
+use crate::event::{Event, JobEvent, JobStep};
 use crate::failure::Fate;
 use crate::flow::{Flow, JobError};
 use crate::id::JobId;
@@ -26,6 +26,7 @@ pub(super) async fn tell(shared: &Shared, taken: Taken, failed: Failed) {
     let message = failed.failure.message.clone();
     let lock = failed.lock.clone().filter(|_| state.is_final());
     let is_snooze = matches!(failed.failure.fate, Fate::Snooze(_));
+    let steps = shared.events.hears_jobs().then(|| steps(&failed, &verdict, &id, attempt));
     let was_held = match to_fail(key, &id, verdict, failed) {
         Ok(fail) => {
             let (queue, config) = (&*shared.queues[taken.queue], shared.client.config());
@@ -55,16 +56,41 @@ pub(super) async fn tell(shared: &Shared, taken: Taken, failed: Failed) {
     };
     if !was_held {
         shared.summary().refused += 1;
+        shared.events.job(|| JobEvent::new(JobStep::LeaseLost, id.clone(), kind.clone()).attempt(attempt));
         shared.events.emit(Event::LeaseLost { id });
     } else if !is_snooze {
         shared.release_locks(lock.iter().map(|lock| (lock.as_str(), &id))).await;
         shared.summary().failed += 1;
         shared.events.emit(Event::Failed { id, kind, attempt, state, message });
     }
+    if was_held {
+        steps.into_iter().flatten().for_each(|step| shared.events.job(|| step));
+    }
     if flow.is_some() {
         shared.note_followers();
     }
     shared.drop_told(&key);
+}
+
+/// What is told of it to those who hear of single jobs.
+fn steps(failed: &Failed, verdict: &Verdict, id: &JobId, attempt: u32) -> Vec<JobEvent> {
+    let step = match verdict.history.state {
+        State::Scheduled => JobStep::Snoozed,
+        State::Retry => JobStep::Retrying,
+        State::Parked => JobStep::Parked,
+        State::Cancelled => JobStep::Cancelled,
+        State::Discarded if failed.failure.class == EXPIRED => JobStep::Expired,
+        State::Discarded => JobStep::Discarded,
+        _ => JobStep::Dead,
+    };
+    let message = Some(failed.failure.message.clone()).filter(|message| !message.is_empty());
+    let of = |step| JobEvent::new(step, id.clone(), failed.kind.clone()).attempt(attempt);
+    let waits = matches!(step, JobStep::Snoozed | JobStep::Retrying);
+    let last = JobEvent { delay_ms: waits.then(|| ms(verdict.delay)), ..of(step) };
+    match failed.failure.fate {
+        Fate::Retry(_) => vec![JobEvent { message, ..of(JobStep::Failed) }, last],
+        _ => vec![JobEvent { message, ..last }],
+    }
 }
 
 /// What follows from an end without success, for the few jobs that have to do with others.

@@ -72,9 +72,9 @@ pub(super) enum Step {
 
 /// What the worker holds.
 pub(crate) struct Hand {
-    concurrency: usize,
+    pub(super) concurrency: usize,
     held: HashMap<HoldKey, Arc<Leash>>,
-    suspect: Option<HoldKey>,
+    pub(super) suspect: Option<HoldKey>,
     tickets: VecDeque<Ticket>,
     /// How many taken jobs have not ended here.
     in_hand: usize,

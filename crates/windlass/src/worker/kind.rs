@@ -1,6 +1,6 @@
 //! The kinds that a worker knows, and how each is run.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -37,6 +37,8 @@ pub(super) enum Run {
 #[derive(Default)]
 pub(crate) struct Kinds {
     kinds: HashMap<String, Kind>,
+    /// What cannot be used of them.
+    unfit: BTreeSet<String>,
 }
 
 impl Kinds {
@@ -48,6 +50,11 @@ impl Kinds {
         let mut names: Vec<_> = self.kinds.keys().cloned().collect();
         names.sort();
         names
+    }
+
+    /// What is wrong with them: of two pieces of code for one kind, nobody can say which is to run.
+    pub(super) fn problems(&self) -> impl Iterator<Item = String> + '_ {
+        self.unfit.iter().cloned()
     }
 
     pub(super) fn add_async<J: Job>(&mut self) {
@@ -85,7 +92,20 @@ impl Kinds {
         self.add(kind, Run::Async(Box::new(run)), |kind| kind.fixed_retry.clone(), retry);
     }
 
+    #[cfg(unix)]
+    pub(super) fn add_process(&mut self, job: super::ProcessJob) {
+        self.unfit.extend(job.problem());
+        let (kind, retry, job) = (job.kind.clone(), job.retry.clone(), Arc::new(job));
+        let run = move |args: &RawValue, context: Context, _: bool| -> Outcome<Running> {
+            Ok(Box::pin(job.clone().run(args.to_owned(), context)))
+        };
+        self.add(kind, Run::Async(Box::new(run)), |kind| kind.fixed_retry.clone(), retry);
+    }
+
     fn add(&mut self, name: String, run: Run, retry: fn(&Kind) -> Retry, fixed_retry: Retry) {
+        if self.kinds.contains_key(&name) {
+            self.unfit.insert(format!("the kind `{name}` is registered twice"));
+        }
         self.kinds.insert(name, Kind { retry, fixed_retry, run });
     }
 }

@@ -1,12 +1,17 @@
 //! The worker: takes jobs from its queues and runs them.
 //!
-//! `hand` is what it holds, plain data. `executor` runs jobs on the user's runtime and exchanges ended ones for new ones
-//! with the store; `attempt` is one run of a job, `fail` tells of one that did not succeed, `wait` waits for wake marks,
-//! `blocking` has threads for jobs that block. `duty` is the thread that Windlass keeps for itself, with its own small
-//! runtime and connection: it renews leases, so that a job which blocks the user's runtime does not lose its own.
+//! A worker has one pool of its own and one for each `capsule`; a pool is a worker by itself to the store, with a name
+//! and leases of its own, and all of them share a process, its services and its connections (`pool`). `hand` is what a
+//! pool holds, plain data. `executor` runs jobs on the user's runtime and exchanges ended ones for new ones with the
+//! store; `attempt` is one run of a job and `drive` keeps it within its limits, `fail` tells of one that did not succeed,
+//! `wait` waits for wake marks, `blocking` has threads for jobs that block. `duty` is the thread that Windlass keeps for
+//! itself, with its own small runtime and connection: it renews leases, so that a job which blocks the user's runtime
+//! does not lose its own.
 
 mod attempt;
 mod blocking;
+mod capsule;
+mod drive;
 mod duty;
 mod executor;
 mod fail;
@@ -14,14 +19,20 @@ mod hand;
 mod identity;
 mod kind;
 mod order;
+mod pool;
+#[cfg(unix)]
+mod process;
 mod settle;
 mod shared;
 mod signal;
+mod states;
+#[cfg(unix)]
+mod systemd;
 mod wait;
 
+use std::collections::HashSet;
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::value::RawValue;
@@ -33,17 +44,25 @@ use crate::error::{Error, Result};
 use crate::event::{Event, Events};
 use crate::failure::Outcome;
 use crate::job::{BlockingJob, Job};
+use crate::middleware::{RunChain, RunMiddleware};
 use crate::name::check_name;
 use crate::retry::Retry;
 
 use kind::Kinds;
-use order::Order;
+use states::States;
 
+pub use capsule::Capsule;
 pub(crate) use duty::Duty;
+#[cfg(feature = "embedded")]
+pub(crate) use executor::drain;
 use hand::Hand;
 pub(crate) use hand::{EntryKey, HoldKey};
+#[cfg(unix)]
+pub use process::{EXIT_DEAD, EXIT_SNOOZE, ProcessJob};
 pub(crate) use shared::Shared;
 pub use signal::Control;
+#[cfg(unix)]
+pub use systemd::Systemd;
 
 /// Most jobs that one worker runs at once.
 pub const CONCURRENCY_MAX: usize = 10_000;
@@ -81,15 +100,21 @@ pub const SHUTDOWN_TIMEOUT_DEFAULT: Duration = Duration::from_secs(25);
 #[must_use]
 pub struct Worker {
     client: Client,
-    order: Order,
-    concurrency: usize,
+    /// Its own pool, unless it is there for its capsules alone.
+    own: Option<Capsule>,
+    capsules: Vec<Capsule>,
     shutdown_timeout: Duration,
     kinds: Kinds,
+    middleware: RunChain,
+    states: States,
     events: Events,
     has_signals: bool,
     pid_file: Option<PathBuf>,
     control: Control,
     exits_when_empty: bool,
+    #[cfg(unix)]
+    systemd: Option<Systemd>,
+    record_max: Option<u64>,
     #[cfg(feature = "cron")]
     crons: Vec<crate::cron::Cron>,
 }
@@ -122,18 +147,22 @@ impl fmt::Display for Summary {
 impl Worker {
     /// A worker of the queue `default` with as many jobs at once as the machine has cores, times five.
     pub fn new(client: &Client) -> Self {
-        let cores = std::thread::available_parallelism().map_or(2, usize::from);
         Self {
             client: client.clone(),
-            order: Order::default(),
-            concurrency: (cores * 5).min(CONCURRENCY_MAX),
+            own: None,
+            capsules: Vec::new(),
             shutdown_timeout: SHUTDOWN_TIMEOUT_DEFAULT,
             kinds: Kinds::default(),
-            events: Events::default(),
+            middleware: RunChain::default(),
+            states: States::default(),
+            events: Events::new(client.bus().clone()),
             has_signals: false,
             pid_file: None,
-            control: Control::new(),
+            control: Control::new(client),
             exits_when_empty: false,
+            #[cfg(unix)]
+            systemd: None,
+            record_max: None,
             #[cfg(feature = "cron")]
             crons: Vec::new(),
         }
@@ -142,20 +171,33 @@ impl Worker {
     /// Adds a queue. Queues are served in the order in which they are added: the second gives jobs only
     /// when the first has none.
     pub fn queue(mut self, queue: impl Into<String>) -> Self {
-        self.order.add(queue.into(), None);
+        self.own = Some(self.own_pool().queue(queue));
         self
     }
 
     /// Adds a queue that shares with the other weighted ones: each is looked at first in proportion to its
     /// weight. Weighted queues come after those without a weight.
     pub fn queue_weighted(mut self, queue: impl Into<String>, weight: u32) -> Self {
-        self.order.add(queue.into(), Some(weight));
+        self.own = Some(self.own_pool().queue_weighted(queue, weight));
         self
     }
 
     /// How many jobs run at once.
     pub fn concurrency(mut self, jobs: usize) -> Self {
-        self.concurrency = jobs;
+        self.own = Some(self.own_pool().concurrency(jobs));
+        self
+    }
+
+    /// How many jobs run at once, by how much there is to do: see [`Capsule::elastic`].
+    pub fn elastic(mut self, min: usize, max: usize) -> Self {
+        self.own = Some(self.own_pool().elastic(min, max));
+        self
+    }
+
+    /// Adds a pool with queues and a concurrency of its own. A worker that is given capsules and neither queues nor a
+    /// concurrency has no other pool than these.
+    pub fn capsule(mut self, capsule: Capsule) -> Self {
+        self.capsules.push(capsule);
         self
     }
 
@@ -187,6 +229,25 @@ impl Worker {
         self
     }
 
+    /// Runs jobs of a kind as processes of their own.
+    #[cfg(unix)]
+    pub fn register_process(mut self, job: ProcessJob) -> Self {
+        self.kinds.add_process(job);
+        self
+    }
+
+    /// Adds a middleware: it stands around every attempt, within those that were added before.
+    pub fn middleware(mut self, middleware: impl RunMiddleware) -> Self {
+        self.middleware.add(middleware);
+        self
+    }
+
+    /// Gives jobs a value of a type, which they ask for with [`Context::state`]; one of each type.
+    pub fn state<T: Send + Sync + 'static>(mut self, value: T) -> Self {
+        self.states.add(value);
+        self
+    }
+
     /// Puts this cron entry when the worker starts, as [`Crontab::put`](crate::Crontab::put) does: an entry that
     /// is as before keeps its times and its pause. Every worker fires all entries of the namespace, whoever
     /// put them.
@@ -213,7 +274,8 @@ impl Worker {
         self
     }
 
-    /// Calls a function with every [`Event`], beside `tracing`. It must not block.
+    /// Calls a function with every [`Event`], beside `tracing`, in the order in which they are added. It must not block.
+    /// [`Client::on_job_event`] and [`Client::subscribe`] tell of every single job as well.
     pub fn on_event(mut self, listener: impl Fn(&Event) + Send + Sync + 'static) -> Self {
         self.events.listen(listener);
         self
@@ -228,6 +290,21 @@ impl Worker {
     /// Writes the process's id to a file while the worker runs.
     pub fn pid_file(mut self, path: impl Into<PathBuf>) -> Self {
         self.pid_file = Some(path.into());
+        self
+    }
+
+    /// Tells systemd when the worker is ready, that it lives, and when it stops.
+    #[cfg(unix)]
+    pub fn systemd(mut self, systemd: Systemd) -> Self {
+        self.systemd = Some(systemd);
+        self
+    }
+
+    /// Writes what happens to single jobs in this process into a stream of the store that keeps about `max` events, for
+    /// [`Inspector::events`](crate::Inspector::events). They are written a few times a second, many in one call; without
+    /// this nothing is written and nothing is paid.
+    pub fn record_events(mut self, max: u64) -> Self {
+        self.record_max = Some(max);
         self
     }
 
@@ -266,15 +343,15 @@ impl Worker {
         let (sender, ended) = oneshot::channel();
         let runtime = tokio::runtime::Handle::current();
         // Opened here, so that they live on the runtime of the executors.
-        let (broker, waiter) =
-            (worker.client.broker().session().await?, worker.client.broker().session().await?);
-        #[cfg(feature = "cron")]
-        for cron in &worker.crons {
-            worker.client.cron().put(cron).await?;
+        let broker = worker.client.broker().session().await?;
+        let mut waiters = Vec::with_capacity(worker.capsules.len());
+        for _ in &worker.capsules {
+            waiters.push(worker.client.broker().session().await?);
         }
-        let shared = Arc::new(Shared::new(worker, broker));
+        worker.put_crons().await?;
+        let pools = Shared::pools(worker, broker);
         std::thread::Builder::new().name("windlass".into()).spawn(move || {
-            let _ = sender.send(duty::run(shared, waiter, &runtime));
+            let _ = sender.send(duty::run(pools, waiters, &runtime));
         })?;
         let mut ended = std::pin::pin!(ended);
         let mut stop = std::pin::pin!(stop);
@@ -292,26 +369,59 @@ impl Worker {
         ended.map_err(|_| Error::Stopped("the worker's thread"))?
     }
 
-    fn validated(mut self) -> Result<Self> {
+    /// Puts the cron entries that are written in the code.
+    pub(crate) async fn put_crons(&self) -> Result<()> {
+        #[cfg(feature = "cron")]
+        for cron in &self.crons {
+            self.client.cron().put(cron).await?;
+        }
+        Ok(())
+    }
+
+    /// The client that it was made from.
+    #[cfg(feature = "embedded")]
+    pub(crate) fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// The pool that is meant when the worker itself is told of queues.
+    fn own_pool(&mut self) -> Capsule {
+        self.own.take().unwrap_or_else(|| Capsule::new(OWN_POOL))
+    }
+
+    /// Checks everything, and lines its own pool up with its capsules.
+    pub(crate) fn validated(mut self) -> Result<Self> {
         let mut problems = Vec::new();
-        if self.concurrency == 0 || self.concurrency > CONCURRENCY_MAX {
-            problems.push(format!("concurrency is {}, not 1 to {CONCURRENCY_MAX}", self.concurrency));
+        if self.own.is_some() || self.capsules.is_empty() {
+            let own = self.own_pool();
+            self.capsules.insert(0, own);
         }
-        if self.order.is_empty() {
-            self.order.add("default".into(), None);
-        }
-        for queue in self.order.queues() {
-            problems.extend(check_name("queue", queue).err().map(|error| error.to_string()));
+        let mut names = HashSet::new();
+        for capsule in &mut self.capsules {
+            let name = capsule.name.clone();
+            if let Err(error) = check_name("capsule", &name) {
+                problems.push(error.to_string());
+            }
+            if !names.insert(name.clone()) {
+                problems.push(format!("there are two capsules `{name}`, give each its own name"));
+            }
+            problems.extend(capsule.complete(&name));
         }
         for kind in self.kinds.names() {
             problems.extend(check_name("kind", &kind).err().map(|error| error.to_string()));
         }
-        problems.extend(self.order.problems());
+        problems.extend(self.kinds.problems());
+        if self.record_max == Some(0) {
+            problems.push("record_events keeps 0 events; use 1 or more, or leave it out".into());
+        }
         #[cfg(feature = "cron")]
         problems.extend(self.crons.iter().filter_map(|cron| Some(cron.check().err()?.to_string())));
         if problems.is_empty() { Ok(self) } else { Err(Error::Config(problems)) }
     }
 }
+
+/// The name of the pool that a worker has by itself, and of the queue that it serves when none is named.
+const OWN_POOL: &str = "default";
 
 /// How far a worker has been told to stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -13,6 +13,7 @@ pub(super) async fn tell(shared: &Shared, taken: Taken, settle: Settle, lock: Op
         true => shared.until_answered(|| shared.broker.settle_laned(queue, &shared.worker, &settle)).await,
         false => shared.until_answered(|| shared.broker.settle(queue, &shared.worker, &settle)).await,
     };
+    shared.tell_success(&key, was_held);
     if was_held {
         shared.release_locks(lock.iter().map(|lock| (lock.as_str(), &settle.id))).await;
         shared.summary().completed += 1;

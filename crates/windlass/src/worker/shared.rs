@@ -1,6 +1,7 @@
-//! What the executors and the worker's own thread share.
+//! What the executors of a pool and the worker's own thread share.
 
-use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -9,12 +10,15 @@ use tokio::sync::Notify;
 use super::hand::HoldKey;
 use super::kind::Kinds;
 use super::order::Order;
-use super::{Control, EntryKey, Hand, Summary, Worker, blocking, identity, local_now_ms};
+use super::pool::{Elastic, Emptiness, SuspectSlot};
+use super::states::States;
+use super::{Capsule, Control, EntryKey, Hand, Summary, Worker, blocking, identity, local_now_ms};
 use crate::broker::{Broker, Taken};
 use crate::client::Client;
 use crate::error::{Error, Result};
-use crate::event::{Event, Events};
+use crate::event::{Event, Events, JobEvent, JobStep};
 use crate::id::{EntryId, JobId};
+use crate::middleware::RunChain;
 
 /// The wait before a refused or lost call is made again, doubled from the first to the second.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
@@ -22,15 +26,20 @@ const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from
 /// How much later than the store says the queues are looked at: it tells whole milliseconds.
 const LOOK_MARGIN: Duration = Duration::from_millis(1);
 
-/// A worker at work.
+/// A pool of a worker at work. The pools of a worker have all in common but what they hold and where they take it from.
 pub(crate) struct Shared {
     pub(crate) client: Client,
     /// The moves on a connection of the user's runtime.
     pub(super) broker: Broker,
-    pub(crate) kinds: Kinds,
+    pub(crate) kinds: Arc<Kinds>,
+    pub(super) middleware: Arc<RunChain>,
+    pub(crate) states: Arc<States>,
     pub(crate) events: Events,
-    /// Its name.
+    /// Its name as a worker.
     pub(crate) worker: String,
+    /// Its name among the pools of its worker, and its number.
+    pub(crate) capsule: String,
+    number: usize,
     pub(crate) queues: Vec<Arc<str>>,
     pub(super) order: Order,
     pub(crate) concurrency: usize,
@@ -42,54 +51,95 @@ pub(crate) struct Shared {
     pub(super) wants_mark: Notify,
     /// Something came back or was told, while the worker ends.
     pub(super) settled: Notify,
+    #[cfg(unix)]
+    systemd: Option<super::Systemd>,
+    /// How many events of single jobs the store keeps, if they are recorded.
+    pub(super) record_max: Option<u64>,
+    pub(super) elastic: Elastic,
+    pub(super) emptiness: Arc<Emptiness>,
+    suspect_slot: Arc<SuspectSlot>,
     hand: Mutex<Hand>,
-    summary: Mutex<Summary>,
     /// When something that waits for a limit may be taken, though nobody leaves a mark for it.
     next_look: Mutex<Option<Instant>>,
+    /// Successes on their way to the store, where somebody hears of single jobs.
+    successes: Mutex<HashMap<HoldKey, JobEvent>>,
+    /// Whether there are any: without, no lock is taken for them.
+    has_successes: AtomicBool,
+    summary: Arc<Mutex<Summary>>,
     /// How many calls the store does not answer at present.
-    outages: AtomicUsize,
+    outages: Arc<AtomicUsize>,
     /// The store's clock less this machine's, in milliseconds.
-    clock_offset_ms: AtomicI64,
+    clock_offset_ms: Arc<AtomicI64>,
 }
 
 impl Shared {
-    /// What `worker` needs once it runs; `broker` is on a connection of the user's runtime.
-    pub(super) fn new(worker: Worker, broker: Broker) -> Self {
+    /// The pools of `worker` as it runs, one for each of its capsules; `broker` is on a connection of the user's runtime.
+    pub(crate) fn pools(worker: Worker, broker: Broker) -> Vec<Arc<Self>> {
         let Worker {
             client,
-            order,
-            concurrency,
+            capsules,
             shutdown_timeout,
             kinds,
+            middleware,
+            states,
             events,
             control,
             exits_when_empty,
+            #[cfg(unix)]
+            systemd,
+            record_max,
             ..
         } = worker;
-        let name = identity::name(concurrency);
-        let queues: Vec<Arc<str>> = order.queues().map(Arc::from).collect();
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        Self {
-            client,
-            broker,
-            kinds,
-            events,
-            hand: Mutex::new(Hand::new(concurrency, queues.len(), cores)),
-            summary: Mutex::new(Summary { worker: name.clone(), ..Summary::default() }),
-            worker: name,
-            queues,
-            order,
-            concurrency,
-            control,
-            exits_when_empty,
-            shutdown_timeout,
-            threads: blocking::Threads::new(concurrency),
-            wants_mark: Notify::new(),
-            settled: Notify::new(),
-            next_look: Mutex::default(),
-            outages: AtomicUsize::new(0),
-            clock_offset_ms: AtomicI64::new(0),
+        let (kinds, middleware, states) = (Arc::new(kinds), Arc::new(middleware), Arc::new(states));
+        let emptiness = Arc::new(Emptiness::new(capsules.len()));
+        let (summary, suspect_slot) = <(Arc<Mutex<Summary>>, Arc<SuspectSlot>)>::default();
+        let (outages, clock_offset_ms) = <(Arc<AtomicUsize>, Arc<AtomicI64>)>::default();
+        let pools = capsules.into_iter().enumerate().map(|(number, capsule)| {
+            let Capsule { name, order, min, max } = capsule;
+            let queues: Vec<Arc<str>> = order.queues().map(Arc::from).collect();
+            let mut hand = Hand::new(max, queues.len(), cores);
+            hand.concurrency = min;
+            Arc::new(Self {
+                client: client.clone(),
+                broker: broker.clone(),
+                kinds: kinds.clone(),
+                middleware: middleware.clone(),
+                states: states.clone(),
+                events: events.clone(),
+                hand: Mutex::new(hand),
+                next_look: Mutex::default(),
+                successes: Mutex::default(),
+                has_successes: AtomicBool::new(false),
+                summary: summary.clone(),
+                worker: identity::name(max),
+                capsule: name,
+                number,
+                queues,
+                order,
+                concurrency: max,
+                control: control.clone(),
+                exits_when_empty,
+                shutdown_timeout,
+                threads: blocking::Threads::new(max),
+                wants_mark: Notify::new(),
+                settled: Notify::new(),
+                #[cfg(unix)]
+                systemd: systemd.clone(),
+                record_max,
+                elastic: Elastic::new(min, max),
+                emptiness: emptiness.clone(),
+                suspect_slot: suspect_slot.clone(),
+                outages: outages.clone(),
+                clock_offset_ms: clock_offset_ms.clone(),
+            })
+        });
+        let pools: Vec<_> = pools.collect();
+        if let Some(first) = pools.first() {
+            first.summary().worker.clone_from(&first.worker);
         }
+        emptiness.introduce(&pools);
+        pools
     }
 
     /// What the worker holds. No code of the user's runs under this lock.
@@ -100,6 +150,22 @@ impl Shared {
     /// What the worker did so far.
     pub(crate) fn summary(&self) -> MutexGuard<'_, Summary> {
         self.summary.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What stops the worker, and says whether it has started.
+    #[cfg(unix)]
+    pub(crate) fn control(&self) -> &Control {
+        &self.control
+    }
+
+    #[cfg(unix)]
+    pub(crate) fn systemd(&self) -> Option<&super::Systemd> {
+        self.systemd.as_ref()
+    }
+
+    /// Gives room back that an elastic pool did not need of late.
+    pub(crate) fn shrink(&self) {
+        self.elastic.shrink(&mut self.hand());
     }
 
     /// The id of a taken job.
@@ -126,8 +192,57 @@ impl Shared {
         }
     }
 
+    /// Keeps what is to be told of a success until the store knows of it.
+    pub(super) fn keep_success(&self, key: HoldKey, event: JobEvent) {
+        let mut successes = self.successes();
+        successes.insert(key, event);
+        self.has_successes.store(true, Ordering::Release);
+    }
+
+    /// Tells of a success whose end the store knows now, or did not take.
+    pub(super) fn tell_success(&self, key: &HoldKey, was_held: bool) {
+        if let Some(event) = self.forget_success(key) {
+            let step = if was_held { event.step } else { JobStep::LeaseLost };
+            self.events.job(|| JobEvent { step, ..event });
+        }
+    }
+
+    /// Drops what is kept of a success.
+    pub(super) fn forget_success(&self, key: &HoldKey) -> Option<JobEvent> {
+        if !self.has_successes.load(Ordering::Acquire) {
+            return None;
+        }
+        let mut successes = self.successes();
+        let kept = successes.remove(key);
+        self.has_successes.store(!successes.is_empty(), Ordering::Release);
+        kept
+    }
+
+    fn successes(&self) -> MutexGuard<'_, HashMap<HoldKey, JobEvent>> {
+        self.successes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether a suspect may come here now: no other pool of the process has one, or asks for one.
+    pub(super) fn claim_suspect(&self) -> bool {
+        self.suspect_slot.claim(self.number)
+    }
+
+    /// No suspect is here: one may go to another pool.
+    pub(super) fn release_suspect(&self) {
+        self.emptiness.tell(self.suspect_slot.release(self.number));
+    }
+
+    /// The pool has nothing to do, and had nothing when it looked at `moment`. Stops the worker if that holds for all
+    /// of its pools.
+    pub(super) fn note_empty(&self, moment: u64) {
+        if self.emptiness.found(self.number, moment) {
+            self.control.stop();
+        }
+    }
+
     /// What the store was told may have put jobs into queues, after an exchange that is under way has looked there.
     pub(super) fn note_followers(&self) {
+        self.emptiness.note_end();
         if self.exits_when_empty {
             self.hand().look_again();
         }

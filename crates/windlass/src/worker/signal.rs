@@ -1,22 +1,62 @@
 //! What stops a worker: signals, a handle, a dropped future. And the file with its process id.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::watch;
 
 use super::{Phase, PhaseReceiver};
+use crate::client::Client;
 use crate::error::Result;
 
-/// Quiets and stops a worker from elsewhere. A clone controls the same worker.
-#[derive(Debug, Clone)]
+/// How long the store may take to answer when somebody asks whether the worker is ready.
+const READY_MAX: Duration = Duration::from_secs(1);
+
+/// Quiets and stops a worker from elsewhere, and says whether it is ready. A clone controls the same worker.
+#[derive(Clone)]
 pub struct Control {
     phase: Arc<watch::Sender<Phase>>,
+    is_open: Arc<watch::Sender<bool>>,
+    client: Client,
+}
+
+impl fmt::Debug for Control {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Control").field(&*self.phase.borrow()).finish()
+    }
 }
 
 impl Control {
-    pub(super) fn new() -> Self {
-        Self { phase: Arc::new(watch::Sender::new(Phase::Running)) }
+    pub(super) fn new(client: &Client) -> Self {
+        let phase = Arc::new(watch::Sender::new(Phase::Running));
+        Self { phase, is_open: Arc::new(watch::Sender::new(false)), client: client.clone() }
+    }
+
+    /// Whether the worker takes jobs and its store answers now, shown by asking it: what a readiness probe wants to know.
+    pub async fn is_ready(&self) -> bool {
+        if !*self.is_open.borrow() || !self.is_taking() {
+            return false;
+        }
+        let answer = tokio::time::timeout(READY_MAX, self.client.broker().send(&redis::cmd("PING"))).await;
+        matches!(answer, Ok(Ok(_)))
+    }
+
+    /// Waits until the worker has started to take jobs, or was told to stop before it did.
+    pub async fn started(&self) {
+        let mut is_open = self.is_open.subscribe();
+        let mut phase = self.phase();
+        // Both senders are in this control, so that waiting for them cannot fail.
+        tokio::select! {
+            _ = is_open.wait_for(|is_open| *is_open) => {}
+            _ = phase.wait_for(|phase| *phase >= Phase::Quiet) => {}
+        }
+    }
+
+    /// The worker takes jobs from now on.
+    pub(super) fn open(&self) {
+        self.is_open.send_replace(true);
     }
 
     /// Take no more jobs; running ones go on, and the worker stays.

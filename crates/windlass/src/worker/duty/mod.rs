@@ -5,9 +5,8 @@
 
 mod drain;
 
-use std::cell::RefCell;
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
@@ -16,8 +15,8 @@ use tokio::task::{AbortHandle, LocalSet};
 use super::{PhaseReceiver, Shared, Summary, executor, identity, wait};
 use crate::broker::{Broker, array, text};
 use crate::config::Config;
-use crate::error::Result;
-use crate::event::Event;
+use crate::error::{Error, Result};
+use crate::event::{Event, Subscription};
 use crate::service;
 
 /// How long the list of all queues is used before it is read again.
@@ -25,52 +24,64 @@ const QUEUES_AGE_MAX: Duration = Duration::from_secs(5);
 
 /// What the tasks of the worker's thread share.
 pub(crate) struct Duty {
+    /// The first pool, which stands for all of them where they have something in common.
     pub(crate) shared: Arc<Shared>,
+    /// Every pool of the worker.
+    pub(crate) pools: Vec<Arc<Shared>>,
     /// The moves on a connection of this thread.
     pub(crate) broker: Broker,
     pub(crate) config: Config,
     pub(crate) started_at_ms: u64,
-    queues: RefCell<(Option<Instant>, Vec<String>)>,
+    queues: Mutex<(Option<Instant>, Vec<String>)>,
+    /// What is written of single jobs, when the worker was asked to.
+    pub(crate) record: Option<Record>,
 }
 
-/// Runs a worker on this thread until it has stopped; jobs run on `runtime`, where `waiter` belongs, too.
-pub(super) fn run(shared: Arc<Shared>, waiter: Broker, runtime: &Handle) -> Result<Summary> {
+/// Events on their way to the store.
+pub(crate) struct Record {
+    pub(crate) events: Mutex<Subscription>,
+    /// Held while some are written, so that the last call of a worker waits for the one before it.
+    pub(crate) writing: tokio::sync::Mutex<()>,
+    /// How many the store keeps.
+    pub(crate) max: u64,
+}
+
+/// Runs a worker on this thread until it has stopped; jobs run on `runtime`, where `waiters`, one for each pool, belong,
+/// too.
+pub(super) fn run(pools: Vec<Arc<Shared>>, waiters: Vec<Broker>, runtime: &Handle) -> Result<Summary> {
     let own = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let summary = LocalSet::new().block_on(&own, live(shared, waiter, runtime));
+    let summary = LocalSet::new().block_on(&own, live(pools, waiters, runtime));
     own.shutdown_background();
     summary
 }
 
-async fn live(shared: Arc<Shared>, waiter: Broker, runtime: &Handle) -> Result<Summary> {
-    let broker = shared.broker.session().await?;
-    for queue in &shared.queues {
-        broker.add_queue(queue).await?;
-    }
-    let config = shared.client.config().clone();
-    let duty = Rc::new(Duty {
-        shared: shared.clone(),
-        broker,
-        config,
-        started_at_ms: super::local_now_ms(),
-        queues: RefCell::default(),
-    });
+async fn live(pools: Vec<Arc<Shared>>, waiters: Vec<Broker>, runtime: &Handle) -> Result<Summary> {
+    let duty = Rc::new(Duty::begin(pools).await?);
     // A worker is listed before it takes anything: one without a beat would be taken for dead. Then it
     // takes back at once what ended workers of this machine held, rather than wait for their leases.
     service::heartbeat::beat(&duty).await?;
     service::rescuer::rescue(&duty).await?;
-    duty.emit(Event::Started {
-        worker: shared.worker.clone(),
-        queues: shared.queues.iter().map(ToString::to_string).collect(),
-    });
-    let mut tasks = AbortOnDrop(service::start(&duty));
-    for _ in 0..shared.concurrency {
-        tasks.0.push(runtime.spawn(executor::execute(shared.clone())).abort_handle());
+    for pool in &duty.pools {
+        duty.emit(Event::Started {
+            worker: pool.worker.clone(),
+            queues: pool.queues.iter().map(ToString::to_string).collect(),
+        });
     }
-    let waiting = runtime.spawn(wait::wait_all(shared.clone(), waiter));
-    tasks.0.push(waiting.abort_handle());
+    let mut tasks = AbortOnDrop(service::start(&duty));
+    let mut waiting = Vec::with_capacity(waiters.len());
+    for (pool, waiter) in duty.pools.iter().zip(waiters) {
+        for _ in 0..pool.concurrency {
+            tasks.0.push(runtime.spawn(executor::execute(pool.clone())).abort_handle());
+        }
+        let wait = runtime.spawn(wait::wait_all(pool.clone(), waiter));
+        tasks.0.push(wait.abort_handle());
+        waiting.push(wait);
+    }
+    duty.shared.control.open();
     drain::when_told(&duty, waiting).await;
     drop(tasks);
-    Ok(shared.summary().clone())
+    let summary = duty.shared.summary().clone();
+    Ok(summary)
 }
 
 /// Tasks that end with the worker.
@@ -85,6 +96,43 @@ impl Drop for AbortOnDrop {
 }
 
 impl Duty {
+    /// Begins the duties of a worker with these pools, on a connection of their own.
+    pub(crate) async fn begin(pools: Vec<Arc<Shared>>) -> Result<Self> {
+        let shared = pools.first().cloned().ok_or(Error::Stopped("the worker's last pool"))?;
+        let broker = shared.broker.session().await?;
+        for queue in pools.iter().flat_map(|pool| &pool.queues) {
+            broker.add_queue(queue).await?;
+        }
+        let (config, started_at_ms) = (shared.client.config().clone(), super::local_now_ms());
+        let record = shared.record_max.map(|max| {
+            let events = shared.client.subscribe(service::recorder::WAITING_MAX);
+            Record { events: Mutex::new(events), writing: tokio::sync::Mutex::default(), max }
+        });
+        Ok(Self { shared, pools, broker, config, started_at_ms, queues: Mutex::default(), record })
+    }
+
+    /// Tells systemd, if it waits for word. What it does not hear it asks for in its own way.
+    pub(crate) fn notify(&self, word: &str) {
+        #[cfg(unix)]
+        if let Some(systemd) = self.shared.systemd()
+            && let Err(error) = systemd.send(word)
+        {
+            tracing::warn!(target: "windlass", "systemd cannot be told {word}: {error}");
+        }
+        #[cfg(not(unix))]
+        let _ = word;
+    }
+
+    /// Within which time systemd wants to hear that the worker lives.
+    #[cfg(unix)]
+    pub(crate) fn watchdog_interval(&self) -> Option<Duration> {
+        self.shared.systemd()?.watchdog
+    }
+
+    fn queues(&self) -> MutexGuard<'_, (Option<Instant>, Vec<String>)> {
+        self.queues.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     pub(crate) fn emit(&self, event: Event) {
         self.shared.events.emit(event);
     }
@@ -100,7 +148,7 @@ impl Duty {
 
     /// The names of all queues of the namespace, not much older than [`QUEUES_AGE_MAX`].
     pub(crate) async fn all_queues(&self) -> Result<Vec<String>> {
-        if let (Some(read_at), queues) = &*self.queues.borrow()
+        if let (Some(read_at), queues) = &*self.queues()
             && read_at.elapsed() < QUEUES_AGE_MAX
         {
             return Ok(queues.clone());
@@ -108,7 +156,7 @@ impl Duty {
         let answer = self.broker.send(redis::cmd("SMEMBERS").arg(self.broker.keys().queues())).await?;
         let mut queues = array(answer)?.into_iter().map(text).collect::<Result<Vec<_>>>()?;
         queues.sort();
-        *self.queues.borrow_mut() = (Some(Instant::now()), queues.clone());
+        *self.queues() = (Some(Instant::now()), queues.clone());
         Ok(queues)
     }
 
@@ -117,13 +165,13 @@ impl Duty {
         for queue in queues {
             self.broker.add_queue(queue).await?;
         }
-        self.queues.borrow_mut().0 = None;
+        self.queues().0 = None;
         Ok(())
     }
 
     /// Whether the process of a worker on this machine is known to have ended.
     pub(crate) fn has_ended(&self, worker: &str) -> bool {
-        worker != self.shared.worker && identity::has_ended(worker)
+        self.pools.iter().all(|pool| worker != pool.worker) && identity::has_ended(worker)
     }
 
     /// The name of this machine.

@@ -1,10 +1,20 @@
-//! What a worker tells about itself: one enum, each a sentence when displayed.
+//! What happens: [`Event`] is what a worker tells about itself, [`JobEvent`] a step of one job. Each is a sentence
+//! when displayed.
+//!
+//! `bus` hands them to whoever listens in this process.
+
+mod bus;
+mod job;
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use crate::{id::JobId, state::State};
+
+pub(crate) use bus::Bus;
+pub use bus::{News, Subscription};
+pub use job::{JobEvent, JobStep};
 
 /// Something that happened in a worker. Each is also a `tracing` event of the target `windlass`.
 #[derive(Debug, Clone)]
@@ -119,15 +129,20 @@ impl fmt::Display for Event {
 
 type Listener = Arc<dyn Fn(&Event) + Send + Sync>;
 
-/// Where events go: to `tracing`, and to the user's function.
-#[derive(Clone, Default)]
+/// Where events of a worker go: to `tracing`, to the user's functions, and to the bus of its client.
+#[derive(Clone)]
 pub(crate) struct Events {
-    listener: Option<Listener>,
+    listeners: Vec<Listener>,
+    bus: Arc<Bus>,
 }
 
 impl Events {
+    pub(crate) fn new(bus: Arc<Bus>) -> Self {
+        Self { listeners: Vec::new(), bus }
+    }
+
     pub(crate) fn listen(&mut self, listener: impl Fn(&Event) + Send + Sync + 'static) {
-        self.listener = Some(Arc::new(listener));
+        self.listeners.push(Arc::new(listener));
     }
 
     pub(crate) fn emit(&self, event: Event) {
@@ -142,11 +157,24 @@ impl Events {
             }
             _ => tracing::info!(target: "windlass", "{event}"),
         }
-        if let Some(listener) = &self.listener {
+        for listener in &self.listeners {
             // It runs where a job is told of or a lease is renewed; neither may end by a panic of the user's.
             if catch_unwind(AssertUnwindSafe(|| listener(&event))).is_err() {
-                tracing::error!(target: "windlass", "the listener panicked at: {event}");
+                tracing::error!(target: "windlass", "a listener panicked at: {event}");
             }
+        }
+        self.bus.tell_worker(&event);
+    }
+
+    /// Whether somebody hears of single jobs.
+    pub(crate) fn hears_jobs(&self) -> bool {
+        self.bus.is_heard()
+    }
+
+    /// Tells of a step of a job, which is only made when somebody hears of it.
+    pub(crate) fn job(&self, event: impl FnOnce() -> JobEvent) {
+        if self.bus.is_heard() {
+            self.bus.tell_job(event());
         }
     }
 }

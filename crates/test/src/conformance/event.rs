@@ -1,0 +1,130 @@
+//! What is told of single jobs, in the process and in the store.
+
+use std::cell::RefCell;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime};
+
+use serde_json::value::RawValue;
+use windlass::{Failure, JobEvent, JobStep, News, Outcome, Push, Retry, Subscription};
+
+use super::world::{Beside, Store, World, eventually, json};
+
+/// Does as the arguments say.
+fn worker(world: &World) -> windlass::Worker {
+    let (retry, has_snoozed) = (Retry::Fixed(Duration::from_millis(1)), Arc::new(AtomicBool::new(false)));
+    world.worker().concurrency(1).register_raw("k", retry, move |args, context| {
+        let has_snoozed = has_snoozed.clone();
+        async move { act(args.get(), context.attempt(), &has_snoozed) }
+    })
+}
+
+fn act(args: &str, attempt: u32, has_snoozed: &AtomicBool) -> Outcome<Box<RawValue>> {
+    match (args, attempt) {
+        ("1", _) => Ok(json("1")),
+        ("2", 1) => Err(Failure::retry("not yet")),
+        ("2", _) => Err(Failure::kill("no")),
+        // A snooze is not an attempt: the next one is the first again.
+        ("3", _) if !has_snoozed.swap(true, Ordering::SeqCst) => {
+            Err(Failure::snooze(Duration::from_millis(1)))
+        }
+        ("3", _) => Err(Failure::discard("done with")),
+        _ => Err(Failure::cancel()),
+    }
+}
+
+/// The steps of jobs so far: their arguments are their numbers.
+fn steps(subscription: &mut Subscription) -> Vec<JobEvent> {
+    let job = |news| match news {
+        News::Job(event) => Some(event),
+        _ => None,
+    };
+    std::iter::from_fn(|| subscription.try_next()).filter_map(job).collect()
+}
+
+pub(super) async fn every_step_of_a_job_is_told(store: &Store) {
+    let world = store.world().await;
+    let subscription = world.client.subscribe(1000);
+    let heard: Arc<Mutex<Vec<JobEvent>>> = Arc::default();
+    let also = heard.clone();
+    world.client.on_job_event(move |event| also.lock().unwrap().push(event.clone()));
+    let past = SystemTime::UNIX_EPOCH + Duration::from_secs(1);
+    let mut ids = world.push_numbers(5).await;
+    ids.push(world.push("k", "6", Push::new().expires_at(past)).await);
+    ids.push(world.push("k", "1", Push::new().delay(Duration::from_millis(1))).await);
+    ids.push(world.push("unknown", "1", Push::new()).await);
+    let worker = Beside::start(worker(&world));
+    let seen = RefCell::new((subscription, Vec::new()));
+    // Every job but the two that end their first attempt with a wait ends in one of these.
+    eventually(async || {
+        let (subscription, all) = &mut *seen.borrow_mut();
+        all.extend(steps(subscription));
+        use JobStep::*;
+        let ends = [Completed, Dead, Discarded, Cancelled, Expired, Parked];
+        let ended = all.iter().filter(|event| ends.contains(&event.step)).count();
+        (ended == ids.len()).then_some(())
+    })
+    .await;
+    worker.stop().await;
+    let (_subscription, all) = seen.into_inner();
+    let of = |number: usize| -> Vec<_> {
+        all.iter().filter(|event| event.id == ids[number]).map(|event| (event.step, event.attempt)).collect()
+    };
+    use JobStep::*;
+    assert_eq!(of(0), [(Enqueued, 0), (Started, 1), (Cancelled, 1)]);
+    assert_eq!(of(1), [(Enqueued, 0), (Started, 1), (Completed, 1)]);
+    let retried = [(Enqueued, 0), (Started, 1), (Failed, 1), (Retrying, 1), (Started, 2), (Dead, 2)];
+    assert_eq!(of(2), retried);
+    assert_eq!(of(3), [(Enqueued, 0), (Started, 1), (Snoozed, 1), (Started, 1), (Discarded, 1)]);
+    assert_eq!(of(5), [(Enqueued, 0), (Expired, 1)]);
+    assert_eq!(of(6), [(Scheduled, 0), (Started, 1), (Completed, 1)]);
+    assert_eq!(of(7), [(Enqueued, 0), (Parked, 1)]);
+    let failed = all.iter().find(|event| event.step == Failed).unwrap();
+    assert_eq!((failed.kind.as_str(), failed.message.as_deref()), ("k", Some("not yet")));
+    assert_eq!(all.iter().find(|event| event.step == Retrying).unwrap().delay_ms, Some(1));
+    assert!(all.iter().filter(|event| event.step == Completed).all(|event| event.took_ms.is_some()));
+    assert_eq!(*heard.lock().unwrap(), all, "a listener hears the same");
+}
+
+pub(super) async fn bulk_pushes_are_told_of_one_by_one(store: &Store) {
+    let world = store.world().await;
+    let one = json("1");
+    world.client.push_many_raw("k", [&*one, &*one], Push::new()).await.unwrap();
+    let mut subscription = world.client.subscribe(3);
+    world.client.push_many_raw("k", [&*one, &*one], Push::new()).await.unwrap();
+    let delayed = Push::new().delay(Duration::from_secs(9));
+    world.client.push_many_raw("k", [&*one], delayed).await.unwrap();
+    let told: Vec<_> = steps(&mut subscription).into_iter().map(|event| (event.step, event.id)).collect();
+    assert_eq!(
+        told.iter().map(|(step, _)| *step).collect::<Vec<_>>(),
+        [JobStep::Enqueued, JobStep::Enqueued, JobStep::Scheduled]
+    );
+    for (_, id) in told {
+        assert!(world.client.inspector().show(&id).await.unwrap().is_some());
+    }
+}
+
+pub(super) async fn events_are_recorded_in_the_store_on_request(store: &Store) {
+    let world = store.world().await;
+    let inspector = world.client.inspector();
+    world.push("k", "1", Push::new()).await;
+    worker(&world).exit_when_empty().run().await.unwrap();
+    assert!(inspector.events(None, 9).await.unwrap().is_empty(), "off unless asked for");
+    let first = world.push("k", "1", Push::new()).await;
+    let recorded = worker(&world).record_events(100).exit_when_empty();
+    let summary = recorded.run().await.unwrap();
+    let events = inspector.events(None, 9).await.unwrap();
+    let told: Vec<_> = events.iter().map(|stored| stored.event.clone().unwrap()).collect();
+    let told: Vec<_> = told.into_iter().map(|event| (event.step, event.id, event.attempt)).collect();
+    assert_eq!(told, [(JobStep::Started, first.clone(), 1), (JobStep::Completed, first, 1)]);
+    assert!(events.iter().all(|stored| stored.worker == summary.worker && stored.at_ms > 0));
+    let rest = inspector.events(Some(&events[0].place), 9).await.unwrap();
+    assert_eq!(rest, events[1..], "read on from a place");
+    assert!(inspector.events(Some("nowhere"), 9).await.is_err());
+    // The stream is bounded: it keeps about as many as asked for.
+    let one = json("1");
+    world.client.push_many_raw("k", (0..1000).map(|_| &*one), Push::new()).await.unwrap();
+    worker(&world).record_events(100).exit_when_empty().run().await.unwrap();
+    let kept: u64 = world.ask("XLEN", &[&world.broker.keys().events()]).await;
+    assert!((100..=400).contains(&kept), "{kept}");
+}

@@ -1,0 +1,52 @@
+//! Whether a worker is ready, asked by a probe and told to systemd.
+
+use std::os::unix::net::UnixDatagram;
+use std::time::Duration;
+
+use windlass::{Push, Systemd};
+
+use super::world::{Beside, Store};
+
+pub(super) async fn a_worker_is_ready_while_it_takes_jobs(store: &Store) {
+    let world = store.world().await;
+    let (worker, mut runs) = world.recorder(|_| async { Ok(()) });
+    let control = worker.control();
+    assert!(!control.is_ready().await, "it has not begun");
+    let worker = Beside::start(worker);
+    control.started().await;
+    assert!(control.is_ready().await);
+    let id = world.push("k", "1", Push::new()).await;
+    assert_eq!(runs.recv().await.unwrap().id, id);
+    control.quiet();
+    assert!(!control.is_ready().await, "it takes nothing more");
+    worker.stop().await;
+    assert!(!control.is_ready().await);
+    control.started().await;
+}
+
+pub(super) async fn systemd_hears_of_start_life_and_stop(store: &Store) {
+    let world = store.world().await;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("notify");
+    let socket = UnixDatagram::bind(&path).unwrap();
+    let worker = world.recorder(|_| async { Ok(()) }).0;
+    let control = worker.control();
+    let worker = worker.systemd(Systemd::new(&path).watchdog(Duration::from_millis(20)));
+    let worker = Beside::start(worker);
+    let listening = tokio::task::spawn_blocking(move || {
+        let hear = || {
+            let mut buffer = [0; 64];
+            let length = socket.recv(&mut buffer).unwrap();
+            String::from_utf8_lossy(&buffer[..length]).into_owned()
+        };
+        let mut heard: Vec<_> = (0..3).map(|_| hear()).collect();
+        control.stop();
+        while heard.last().unwrap() != "STOPPING=1" {
+            heard.push(hear());
+        }
+        heard
+    });
+    let heard = listening.await.unwrap();
+    assert_eq!(heard[..3], ["READY=1", "WATCHDOG=1", "WATCHDOG=1"]);
+    worker.ended().await;
+}

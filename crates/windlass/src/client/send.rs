@@ -1,0 +1,273 @@
+//! How jobs are sent: one by the way its options ask for, many in calls of bounded size.
+
+use std::task::Poll;
+
+use serde::Serialize;
+
+use super::{Client, Encoded, Inner, KEY_LEN_MAX, Push};
+use crate::broker::{BATCH_BYTES_MAX, BATCH_JOBS_MAX, Due, Single, ms};
+use crate::envelope::Envelope;
+use crate::error::{Error, Result};
+use crate::event::{JobEvent, JobStep};
+use crate::id::JobId;
+use crate::limit::Lane;
+use crate::middleware::{PushChain, Pushing};
+use crate::name::check_name;
+use crate::unique::Pushed;
+
+impl Client {
+    /// Pushes one job, once every middleware has seen it.
+    pub(crate) async fn send(
+        &self,
+        queue: &str,
+        envelope: Envelope<'_, impl Serialize>,
+        options: &Push,
+    ) -> Result<(JobId, Pushed)> {
+        let pushed = match &self.chain {
+            None => self.send_seen(queue, envelope, options).await?,
+            Some(chain) => {
+                let mut job = Pushing::new(queue, envelope, options)?;
+                chain.apply(&mut job).await?;
+                let (queue, envelope, options) = job.into_parts();
+                self.send_seen(&queue, envelope, &options).await?
+            }
+        };
+        self.after_push().await?;
+        Ok(pushed)
+    }
+
+    async fn send_seen(
+        &self,
+        queue: &str,
+        envelope: Envelope<'_, impl Serialize>,
+        options: &Push,
+    ) -> Result<(JobId, Pushed)> {
+        check_name("queue", queue)?;
+        if options.key.as_ref().is_some_and(|key| key.len() > KEY_LEN_MAX) {
+            return Err(Error::Config(vec![format!("the key has more than {KEY_LEN_MAX} bytes")]));
+        }
+        let kind = self.inner.bus.is_heard().then(|| envelope.kind.to_string());
+        // The first job of a chain has it from its step.
+        let lane = envelope.lane.as_deref().cloned();
+        let encoded = self.encode(queue, envelope, options)?;
+        let (id, pushed) = self.send_encoded(queue, lane, encoded, options).await?;
+        if let Some(kind) = kind
+            && pushed != Pushed::Kept
+        {
+            self.tell_pushed(&id, &kind, options.due);
+        }
+        Ok((id, pushed))
+    }
+
+    async fn send_encoded(
+        &self,
+        queue: &str,
+        lane: Option<Lane>,
+        Encoded { bytes, lock }: Encoded,
+        options: &Push,
+    ) -> Result<(JobId, Pushed)> {
+        let Inner { broker, config, pusher, .. } = &*self.inner;
+        let ttl = options.key_ttl.unwrap_or(config.key_ttl);
+        if let Some(unique) = &options.unique {
+            pusher.know(queue).await?;
+            let job = Single { lock: &lock, envelope: &bytes };
+            let mut pushed = broker.push_unique(queue, unique.rule(), options.due, &[job]).await?;
+            return match pushed.pop().ok_or(Error::Answer("push_unique gave no id"))? {
+                (id, Pushed::Kept) if unique.refuses() => Err(Error::Duplicate(id)),
+                pushed => Ok(pushed),
+            };
+        }
+        match (&options.key, options.due) {
+            (None, None) => Ok((pusher.push(queue, lane, bytes).await?, Pushed::New)),
+            (Some(key), due) => {
+                pusher.know(queue).await?;
+                let answer = match due {
+                    None => broker.push_once(queue, key, ttl, &bytes).await,
+                    Some(due) => broker.schedule_once(queue, key, ttl, due, &bytes).await,
+                };
+                answer.map(|(id, is_new)| (id, if is_new { Pushed::New } else { Pushed::Kept }))
+            }
+            (None, Some(due)) => {
+                pusher.know(queue).await?;
+                let mut ids = broker.schedule(queue, &[(due, bytes)]).await?;
+                Ok((ids.pop().ok_or(Error::Answer("schedule gave no id"))?, Pushed::New))
+            }
+        }
+    }
+
+    /// Tells those who listen of a job that is there now.
+    fn tell_pushed(&self, id: &JobId, kind: &str, due: Option<Due>) {
+        let step = if due.is_some() { JobStep::Scheduled } else { JobStep::Enqueued };
+        let delay_ms = match due {
+            Some(Due::In(delay)) => Some(ms(delay)),
+            Some(Due::At(_)) | None => None,
+        };
+        self.inner.bus.tell_job(JobEvent { delay_ms, ..JobEvent::new(step, id.clone(), kind) });
+    }
+
+    /// Sends jobs once every middleware has seen them: those that it left where they were in batches.
+    pub(super) async fn push_seen(
+        &self,
+        chain: &PushChain,
+        queue: &str,
+        kind: &str,
+        jobs: impl Iterator<Item = Result<Pushing>>,
+        options: &Push,
+    ) -> Result<u64> {
+        check_bulk(queue, options)?;
+        let (mut pushed, mut batch, mut bytes) = (0, Vec::new(), 0);
+        for job in jobs {
+            let mut job = job?;
+            chain.apply(&mut job).await?;
+            let is_rerouted = job.is_rerouted();
+            let (to, envelope, changed) = job.into_parts();
+            if is_rerouted {
+                let (_, became) = self.send_seen(&to, envelope, &changed).await?;
+                pushed += u64::from(became != Pushed::Kept);
+                continue;
+            }
+            let job = self.encode(queue, envelope, options)?;
+            bytes += job.bytes.len();
+            batch.push(Ok(job));
+            if batch.len() == BATCH_JOBS_MAX || bytes >= BATCH_BYTES_MAX {
+                bytes = 0;
+                let batch = std::mem::take(&mut batch).into_iter();
+                pushed += self.push_encoded(queue, kind, batch, options).await?;
+            }
+        }
+        Ok(pushed + self.push_encoded(queue, kind, batch.into_iter(), options).await?)
+    }
+
+    /// Sends encoded jobs in batches: the next one is gathered and sent while the last is under way.
+    pub(super) async fn push_encoded(
+        &self,
+        queue: &str,
+        kind: &str,
+        jobs: impl Iterator<Item = Result<Encoded>>,
+        options: &Push,
+    ) -> Result<u64> {
+        check_bulk(queue, options)?;
+        let is_limited = self.inner.pusher.know(queue).await?;
+        let mut jobs = jobs.peekable();
+        let mut pushed = 0;
+        let mut last = None;
+        loop {
+            let batch = gather(&mut jobs)?;
+            let next = if batch.is_empty() {
+                None
+            } else {
+                Some(sent(self.push_batch(queue, kind, batch, options, is_limited)).await)
+            };
+            let is_done = next.is_none();
+            if let Some(last) = std::mem::replace(&mut last, next) {
+                pushed += last.await?;
+            }
+            if is_done {
+                self.after_push().await?;
+                return Ok(pushed);
+            }
+        }
+    }
+
+    async fn push_batch(
+        &self,
+        queue: &str,
+        kind: &str,
+        batch: Vec<Encoded>,
+        options: &Push,
+        is_limited: bool,
+    ) -> Result<u64> {
+        let Inner { broker, bus, .. } = &*self.inner;
+        let count = batch.len() as u64;
+        if let Some(unique) = &options.unique {
+            let jobs: Vec<_> =
+                batch.iter().map(|job| Single { lock: &job.lock, envelope: &job.bytes }).collect();
+            let mut pushed = broker.push_unique(queue, unique.rule(), options.due, &jobs).await?;
+            pushed.retain(|(_, pushed)| *pushed != Pushed::Kept);
+            self.tell_all(pushed.iter().map(|(id, _)| id), kind, options.due);
+            return Ok(pushed.len() as u64);
+        }
+        match options.due {
+            None if is_limited => {
+                let lane = (!options.lane.is_plain()).then_some(&options.lane);
+                let jobs: Vec<_> = batch.iter().map(|job| (lane, job.as_ref())).collect();
+                let limited = broker.push_limited(queue, &jobs).await?;
+                self.tell_all(limited.ids.iter(), kind, None);
+                if limited.ids.len() < batch.len() {
+                    return Err(limited.error(queue));
+                }
+            }
+            // Ids are only asked for where somebody hears of them.
+            None if !options.lane.is_plain() => {
+                let jobs: Vec<_> = batch.iter().map(|job| (&options.lane, job.as_ref())).collect();
+                match bus.is_heard() {
+                    true => self.tell_all(broker.push_lane(queue, &jobs).await?.iter(), kind, None),
+                    false => broker.push_lane_bulk(queue, &jobs).await?,
+                }
+            }
+            None if bus.is_heard() => {
+                self.tell_all(broker.push(queue, &batch).await?.iter(), kind, None);
+            }
+            None => broker.push_bulk(queue, &batch).await?,
+            Some(due) => {
+                let jobs: Vec<_> = batch.iter().map(|job| (due, job)).collect();
+                self.tell_all(broker.schedule(queue, &jobs).await?.iter(), kind, Some(due));
+            }
+        }
+        Ok(count)
+    }
+
+    fn tell_all<'a>(&self, ids: impl Iterator<Item = &'a JobId>, kind: &str, due: Option<Due>) {
+        if self.inner.bus.is_heard() {
+            ids.for_each(|id| self.tell_pushed(id, kind, due));
+        }
+    }
+}
+
+/// Checks what holds for all jobs of a push of many.
+fn check_bulk(queue: &str, options: &Push) -> Result<()> {
+    check_name("queue", queue)?;
+    match options.key {
+        Some(_) => Err(Error::Config(vec!["a key names one job, it cannot be given to many".into()])),
+        None => Ok(()),
+    }
+}
+
+/// Takes the jobs of one call: within its bounds, but at least one while there are any.
+pub(crate) fn gather(
+    jobs: &mut std::iter::Peekable<impl Iterator<Item = Result<Encoded>>>,
+) -> Result<Vec<Encoded>> {
+    let mut batch: Vec<Encoded> = Vec::with_capacity(BATCH_JOBS_MAX);
+    let mut bytes = 0;
+    while batch.len() < BATCH_JOBS_MAX {
+        let fits = |job: &Result<Encoded>| match job {
+            Ok(job) => batch.is_empty() || bytes + job.bytes.len() <= BATCH_BYTES_MAX,
+            Err(_) => true,
+        };
+        let Some(job) = jobs.next_if(fits) else { break };
+        let job = job?;
+        bytes += job.bytes.len();
+        batch.push(job);
+    }
+    Ok(batch)
+}
+
+/// Begins a call: polled once, it is on its way, after those that were begun before it. The caller awaits
+/// it later, in the same order.
+async fn sent<T>(call: impl Future<Output = T>) -> impl Future<Output = T> {
+    let mut call = Box::pin(call);
+    let mut answer = None;
+    std::future::poll_fn(|context| {
+        if let Poll::Ready(ready) = call.as_mut().poll(context) {
+            answer = Some(ready);
+        }
+        Poll::Ready(())
+    })
+    .await;
+    async move {
+        match answer {
+            Some(answer) => answer,
+            None => call.await,
+        }
+    }
+}

@@ -1,0 +1,52 @@
+//! The stored events of a namespace.
+
+use super::{Inspector, PAGE_MAX, config};
+use crate::error::Result;
+use crate::event::JobEvent;
+use crate::id::EntryId;
+
+/// One stored event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct StoredEvent {
+    /// Its place in the stream: ask for what comes after it.
+    pub place: String,
+    /// When it was written, in milliseconds since 1970, by the store's clock.
+    pub at_ms: u64,
+    /// The worker that wrote it: of its process, it tells everything.
+    pub worker: String,
+    /// What happened; `None` for a gap.
+    pub event: Option<JobEvent>,
+    /// How many events were dropped here, because they came faster than they could be written.
+    pub missed: u64,
+}
+
+#[derive(serde::Deserialize)]
+struct Gap {
+    missed: u64,
+}
+
+impl Inspector {
+    /// Events that [`Worker::record_events`](crate::Worker::record_events) has stored, the oldest first, after a place.
+    /// No more than a page at once; ask again with the last one's place.
+    ///
+    /// # Errors
+    /// When the store fails, or the place is none.
+    pub async fn events(&self, after: Option<&str>, count: usize) -> Result<Vec<StoredEvent>> {
+        if let Some(after) = after
+            && EntryId::parse(after).is_none()
+        {
+            return Err(config("the place is not one that an event had"));
+        }
+        let stored = self.client.broker().events(after, count.clamp(1, PAGE_MAX)).await?;
+        Ok(stored.into_iter().map(|(place, json, worker)| read(place, &json, worker)).collect())
+    }
+}
+
+fn read(place: String, json: &str, worker: String) -> StoredEvent {
+    let at_ms = place.split_once('-').and_then(|(ms, _)| ms.parse().ok()).unwrap_or_default();
+    let missed = serde_json::from_str::<Gap>(json).map_or(0, |gap| gap.missed);
+    // A later version may know steps that this one does not: those are gaps here.
+    let event = serde_json::from_str(json).ok();
+    StoredEvent { place, at_ms, worker, event, missed }
+}

@@ -1,0 +1,73 @@
+//! The examples that end by themselves do what they say.
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+/// More than the example needs, and much less than its rows would take at once.
+#[cfg(target_os = "linux")]
+const IMPORT_KIB_MAX: u64 = 200 << 10;
+
+#[test]
+fn fib_prints_the_last_digits_of_a_large_number() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let said: Vec<_> = lines(&mut start("fib", folder.path())).collect();
+    assert_eq!(said[0], "20899 digits, the last six are 746875");
+    assert!(said[1].starts_with("1 completed"), "{said:?}");
+}
+
+#[test]
+fn an_import_goes_on_where_it_was_killed() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut first = start("import", folder.path());
+    assert!(lines(&mut first).any(|line| line == "300000 rows"));
+    first.kill().expect("ours to kill");
+    first.wait().expect("it ends");
+    let mut second = start("import", folder.path());
+    let process = second.id();
+    let mut said = lines(&mut second).filter(|line| line.ends_with(" rows"));
+    let began: u64 =
+        said.next().and_then(|line| line.split(' ').next()?.parse().ok()).expect("a number of rows");
+    assert!(began >= 300_000, "it goes on, from {began}");
+    assert!(said.any(|line| line == "990000 rows"));
+    assert_memory(process);
+    second.wait().expect("it ends");
+    let rest: Vec<_> = lines(&mut start("import", folder.path())).collect();
+    assert!(!rest.iter().any(|line| line.ends_with(" rows")), "it is done once: {rest:?}");
+}
+
+#[test]
+fn an_import_adds_every_row_once() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let said: Vec<_> = lines(&mut start("import", folder.path())).collect();
+    assert!(said.contains(&"the total is 500000500000".to_owned()), "{:?}", said.last());
+    assert!(said.last().is_some_and(|line| line.starts_with("100 completed, 0 failed")), "{:?}", said.last());
+}
+
+#[cfg(target_os = "linux")]
+fn assert_memory(process: u32) {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).expect("it runs");
+    let peak =
+        status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().split(' ').next()?.parse().ok());
+    let peak: u64 = peak.expect("its peak of memory");
+    assert!(peak < IMPORT_KIB_MAX, "{peak} KiB");
+}
+
+#[cfg(not(target_os = "linux"))]
+fn assert_memory(_: u32) {}
+
+fn start(example: &str, folder: &Path) -> Child {
+    let mut command = Command::new(example_path(example));
+    command.current_dir(folder).env_remove("WINDLASS_URL").stdout(Stdio::piped());
+    command.spawn().expect("the example runs")
+}
+
+/// Cargo builds examples beside the folder of test binaries.
+fn example_path(name: &str) -> PathBuf {
+    let test = std::env::current_exe().expect("this binary has a path");
+    test.parent().and_then(Path::parent).expect("the target folder").join("examples").join(name)
+}
+
+fn lines(child: &mut Child) -> impl Iterator<Item = String> + use<> {
+    BufReader::new(child.stdout.take().expect("its output is piped")).lines().map_while(Result::ok)
+}
