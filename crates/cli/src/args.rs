@@ -1,10 +1,18 @@
 //! The command line.
 
+mod bench;
+#[cfg(feature = "torture")]
+mod torture;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use windlass::Unique;
+
+pub use self::bench::{BenchCommand, BenchJobsArgs, BenchStoreArgs, BenchTable};
+#[cfg(feature = "torture")]
+pub use self::torture::TortureArgs;
 
 /// Durable background jobs with no server to install.
 #[derive(Debug, Parser)]
@@ -454,91 +462,6 @@ pub struct CronAddArgs {
     /// What to do when the last job has not ended
     #[arg(long, value_name = "allow|skip", default_value = "allow")]
     pub overlap: String,
-}
-
-#[derive(Debug, Subcommand)]
-pub enum BenchCommand {
-    /// Push and drain no-op jobs, and measure the way from push to start
-    Jobs(BenchJobsArgs),
-    /// Measure the store of this program beside a redis-server
-    Store(BenchStoreArgs),
-}
-
-#[derive(Clone, Debug, clap::Args)]
-pub struct BenchStoreArgs {
-    /// The redis-server to measure beside
-    #[arg(long, value_name = "PROGRAM", default_value = "redis-server")]
-    pub redis_server: PathBuf,
-    /// Only these tables
-    #[arg(long, value_enum, value_delimiter = ',', value_name = "TABLE,...")]
-    pub only: Vec<BenchTable>,
-    /// How often each figure is measured; the median counts
-    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=99))]
-    pub rounds: u32,
-    /// How long each load lasts, in seconds
-    #[arg(long, default_value_t = 1.0)]
-    pub seconds: f64,
-    /// Where the servers' folders are made, and removed again
-    #[arg(long, value_name = "FOLDER", default_value = ".")]
-    pub dir: PathBuf,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum BenchTable {
-    /// Commands per second, and the server's processor time
-    Commands,
-    /// Bytes of a million items
-    Memory,
-    /// What it costs to be safe
-    Durable,
-    /// What a push waits for while the log is rewritten
-    Rewrite,
-    /// Bytes of the log for the same jobs
-    Log,
-}
-
-#[derive(Clone, Debug, clap::Args)]
-pub struct BenchJobsArgs {
-    /// Jobs to push and to drain
-    #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(50..=100_000_000))]
-    pub jobs: u64,
-    /// Jobs running at once
-    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=10_000))]
-    pub concurrency: u32,
-    /// Bytes of each job's payload
-    #[arg(long, value_name = "BYTES", default_value_t = 16)]
-    pub payload: usize,
-    /// When a directory acknowledges a write
-    #[arg(long, value_name = "always|everysec|none", default_value = "always")]
-    pub durability: String,
-}
-
-#[cfg(feature = "torture")]
-#[derive(Clone, Debug, clap::Args)]
-pub struct TortureArgs {
-    /// The stages to run, as --list names them [default: all]
-    pub stages: Vec<String>,
-    /// The seed of everything that is left to chance [default: drawn, and printed]
-    #[arg(long)]
-    pub seed: Option<u64>,
-    /// How many processes a stage kills, in place of its own figure
-    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
-    pub kills: Option<u32>,
-    /// The large figures: hours in place of minutes
-    #[arg(long)]
-    pub full: bool,
-    /// A folder for the processes' files, on the disk that is to be tried [default: a new one in the temporary folder]
-    #[arg(long, value_name = "DIRECTORY")]
-    pub dir: Option<PathBuf>,
-    /// Print the stages and end
-    #[arg(long)]
-    pub list: bool,
-    /// Take one guard out, as --list names them; a stage must notice
-    #[arg(long, value_name = "GUARD")]
-    pub without: Option<String>,
-    /// Be a worker on the store, and note what runs in this file: for the stage that kills workers
-    #[arg(long, hide = true, value_name = "FILE")]
-    pub work: Option<PathBuf>,
 }
 
 /// For how long a job is unique.

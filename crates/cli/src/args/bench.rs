@@ -1,0 +1,62 @@
+//! Arguments of `windlass bench`.
+
+use std::path::PathBuf;
+
+use clap::Subcommand;
+
+#[derive(Debug, Subcommand)]
+pub enum BenchCommand {
+    /// Push and drain no-op jobs, and measure the way from push to start
+    Jobs(BenchJobsArgs),
+    /// Measure the store of this program beside a redis-server
+    Store(BenchStoreArgs),
+}
+
+#[derive(Clone, Debug, clap::Args)]
+pub struct BenchStoreArgs {
+    /// The redis-server to measure beside
+    #[arg(long, value_name = "PROGRAM", default_value = "redis-server")]
+    pub redis_server: PathBuf,
+    /// Only these tables
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "TABLE,...")]
+    pub only: Vec<BenchTable>,
+    /// How often each figure is measured; the median counts
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=99))]
+    pub rounds: u32,
+    /// How long each load lasts, in seconds
+    #[arg(long, default_value_t = 1.0)]
+    pub seconds: f64,
+    /// Where the servers' folders are made, and removed again
+    #[arg(long, value_name = "FOLDER", default_value = ".")]
+    pub dir: PathBuf,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum BenchTable {
+    /// Commands per second, and the server's processor time
+    Commands,
+    /// Bytes of a million items
+    Memory,
+    /// What it costs to be safe
+    Durable,
+    /// What a push waits for while the log is rewritten
+    Rewrite,
+    /// Bytes of the log for the same jobs
+    Log,
+}
+
+#[derive(Clone, Debug, clap::Args)]
+pub struct BenchJobsArgs {
+    /// Jobs to push and to drain
+    #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(50..=100_000_000))]
+    pub jobs: u64,
+    /// Jobs running at once
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub concurrency: u32,
+    /// Bytes of each job's payload
+    #[arg(long, value_name = "BYTES", default_value_t = 16)]
+    pub payload: usize,
+    /// When a directory acknowledges a write
+    #[arg(long, value_name = "always|everysec|none", default_value = "always")]
+    pub durability: String,
+}
