@@ -17,6 +17,21 @@ fn fib_prints_the_last_digits_of_a_large_number() {
 }
 
 #[test]
+fn tenants_take_turns() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let said: Vec<_> = lines(&mut start("tenants", folder.path())).collect();
+    let drawn = said.iter().max_by_key(|line| line.len()).expect("a drawing");
+    let count = |tenant| drawn.chars().filter(|letter| *letter == tenant).count();
+    assert_eq!((count('A'), count('b'), count('c')), (1000, 20, 40));
+    // From the first turn of the others to their last, everybody has a share by weight: 20, 20 and 40.
+    let first = drawn.find(['b', 'c']).expect("they come");
+    let last = drawn.rfind(['b', 'c']).expect("they come");
+    let between = drawn[first..=last].chars().filter(|letter| *letter == 'A').count();
+    assert!(between <= 40, "{between} jobs of the large tenant between: {}", &drawn[first..=last]);
+    assert!(said.last().is_some_and(|line| line.starts_with("1060 completed")), "{:?}", said.last());
+}
+
+#[test]
 fn an_import_goes_on_where_it_was_killed() {
     let folder = tempfile::tempdir().expect("a folder");
     let mut first = start("import", folder.path());
