@@ -48,7 +48,7 @@ fn list(client: &Client, connection: &mut Connection) -> Checked {
 fn stream(connection: &mut Connection) -> Checked {
     // The client's own types for streams are a feature that nothing else here needs.
     type Entries = Vec<(String, Vec<String>)>;
-    let mut ask = |words: &str| redis::Cmd::new().arg(&words.split(' ').collect::<Vec<_>>()).query(connection);
+    let mut ask = |words: &str| redis::Cmd::new().arg(words.split(' ').collect::<Vec<_>>()).query(connection);
     let _: redis::Value = ask("XGROUP CREATE stream workers 0 MKSTREAM")?;
     let entry: redis::Value = ask("XADD stream * kind failing")?;
     let entry: String = redis::from_redis_value(entry)?;

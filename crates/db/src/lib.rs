@@ -18,10 +18,13 @@
 //! ```
 //!
 //! In reading order: `database` is the handle, `store` runs a call under the one lock, `session` and `mailbox` are a
-//! client's side, `progress` says how far the log is safe, `log` writes and reads its files, which `manifest` lists,
-//! `recovery` replays and `compact` replaces, as `rewrite` says; `directory` and `registry` see to it that there is one owner.
+//! client's side, `busy` and `refused` answer while a slow script has the lock, `progress` says how far the log is safe,
+//! `log` writes and reads its files, which `manifest` lists, `recovery` replays and `compact` replaces, as `rewrite` says;
+//! `directory` and `registry` see to it that there is one owner. `serve` is the session loop, with `input`, `output`, `foreign`
+//! and `quick`.
 
 mod base;
+mod busy;
 mod clock;
 mod compact;
 mod config;
@@ -30,11 +33,16 @@ mod directory;
 mod disk;
 mod error;
 mod facts;
+mod foreign;
+mod input;
 mod log;
 mod mailbox;
 mod manifest;
+mod output;
 mod progress;
+mod quick;
 mod recovery;
+mod refused;
 mod registry;
 mod rewrite;
 mod serve;
@@ -52,4 +60,4 @@ pub use progress::{Durable, Position};
 pub use recovery::{Cut, Recovery};
 pub use serve::serve;
 pub use session::{Called, NextDelivery, Session};
-pub use windlass_engine::{Config as EngineConfig, Message, SessionId, Time};
+pub use windlass_engine::{ClientLimits, Config as EngineConfig, Message, OutputLimit, SessionId, Time};

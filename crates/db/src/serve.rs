@@ -5,28 +5,31 @@
 //! requests already run, so that one sync carries many of them. Nothing here grows without bound: who does not read
 //! his replies is not executed further, and who does not read his messages is disconnected.
 
-use std::collections::VecDeque;
 use std::future::Future;
 use std::io;
 use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use windlass_engine::Message;
-use windlass_resp::{Decoder, Limits, Protocol, Value, encode};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::task::{JoinHandle, spawn_blocking};
+use tokio::time::{Instant, sleep_until};
+use windlass_engine::{ClientLimits, Message};
+use windlass_resp::{Decoder, Limits, Protocol, Value};
 
+use crate::foreign::is_foreign;
+use crate::input::{give_back, read_more};
+use crate::output::Output;
 use crate::progress::Position;
+use crate::quick::{QUICK, Script};
 use crate::session::{Called, Session};
 
-/// The bytes that one read asks for at least.
-const READ_BYTES: usize = 16 << 10;
 /// The most bytes of requests that are read ahead while none of them may run.
 const AHEAD_BYTES_MAX: usize = 1 << 20;
 /// The longest request in bytes, as Redis's `client-query-buffer-limit`.
 const REQUEST_BYTES_MAX: usize = 1 << 30;
 /// With more bytes of unread replies than this, no further request runs.
 const OUTPUT_PAUSE_BYTES: usize = 1 << 20;
-/// A buffer that was larger than this for once gives its memory back when it is empty.
-const BUFFER_KEPT_BYTES: usize = 64 << 10;
 /// Commands with so many arguments need no memory of their own for the list.
 const ARGS_INLINE: usize = 8;
 
@@ -49,7 +52,7 @@ const ARGS_INLINE: usize = 8;
 /// ```
 ///
 /// # Errors
-/// When the stream fails, when the client does not read its messages, or when the log failed and the outcome of what
+/// When the stream fails, when the client does not read what it is sent, or when the log failed and the outcome of what
 /// ran is unknown: then it gets no reply.
 pub async fn serve<S>(stream: S, session: Session, stop: impl Future<Output = ()>) -> io::Result<()>
 where
@@ -58,12 +61,14 @@ where
     let (mut reader, mut writer) = tokio::io::split(stream);
     let mut client = Client::new(session);
     let mut stop = pin!(stop);
+    let mut is_flushed = true;
     loop {
         client.execute_complete()?;
-        let Client { session, input, output, state, .. } = &mut client;
+        let Client { session, input, output, state, script, .. } = &mut client;
         output.release(session);
-        if *state == State::Closing && output.is_empty() {
-            // The stream may be a buffering one, such as TLS; a client that is gone already does not mind.
+        let is_done = output.is_empty() && is_flushed && script.is_none();
+        if *state == State::Closing && is_done {
+            // A client that is gone already does not mind.
             return writer.shutdown().await.or(Ok(()));
         }
         let may_read = match state {
@@ -71,27 +76,30 @@ where
             State::Ready | State::Waiting => input.len() < AHEAD_BYTES_MAX,
             State::Closing => false,
         };
-        if may_read {
-            input.reserve(READ_BYTES);
-        }
         let held = output.held();
+        let deadline = client.deadline();
+        let Client { session, input, output, state, script, .. } = &mut client;
         tokio::select! {
             biased;
-            written = writer.write(output.ready()), if !output.ready().is_empty() => match written? {
-                0 => return Err(io::ErrorKind::WriteZero.into()),
-                count => output.remove(count),
-            },
+            sent = send(&mut writer, output.ready()), if !is_flushed || !output.ready().is_empty() => {
+                let count = sent?;
+                is_flushed = count == 0;
+                output.remove(count);
+            }
             safe = session.database().durable(held.unwrap_or(Position::START)), if held.is_some() => {
                 safe.map_err(io::Error::other)?;
             }
+            called = ended(script), if script.is_some() => client.end_script(called),
             message = session.next_delivery(), if *state != State::Closing => {
                 let message = message.map_err(io::Error::other)?;
                 client.deliver(message, Position::START);
             }
-            count = reader.read_buf(input), if may_read => {
-                if count? == 0 {
-                    client.close();
-                }
+            count = read_more(&mut reader, input), if may_read => match count? {
+                0 => client.close(),
+                _ => client.note_life(),
+            },
+            () = sleep_until(deadline.unwrap_or_else(Instant::now)), if deadline.is_some() => {
+                client.end_if_idle();
             }
             () = &mut stop, if *state != State::Closing => client.close(),
         }
@@ -100,7 +108,7 @@ where
 
 /// One client's side of the conversation.
 struct Client {
-    session: Session,
+    session: Arc<Session>,
     decoder: Decoder,
     /// What was read and is not executed.
     input: Vec<u8>,
@@ -108,13 +116,21 @@ struct Client {
     protocol: Protocol,
     limits: Limits,
     state: State,
+    /// A script that runs on a thread of its own, and the requests behind it wait.
+    script: Option<JoinHandle<Called>>,
+    /// How the client is treated, and the version of that which was looked at.
+    treatment: ClientLimits,
+    treatment_version: u64,
+    /// When it last said something; kept while silent clients are disconnected.
+    heard: Option<Instant>,
+    has_executed: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     /// Requests run as they come.
     Ready,
-    /// A blocking command waits, and with it the requests behind.
+    /// A blocking command or a script waits, and with it the requests behind.
     Waiting,
     /// Nothing runs any more; the connection ends when the output has left.
     Closing,
@@ -122,27 +138,70 @@ enum State {
 
 /// Commands after which the client may speak another protocol, or has given the password.
 const SESSION_COMMANDS: [&[u8]; 4] = [b"HELLO", b"AUTH", b"RESET", b"EXEC"];
-/// The first words of an HTTP request: a browser was made to speak to a database, see Redis's `securityWarningCommand`.
-const HTTP_WORDS: [&[u8]; 2] = [b"POST", b"Host:"];
+/// How the errors begin that answer what is no command.
+const NO_COMMAND: [&str; 2] = ["ERR unknown command", "ERR wrong number of arguments"];
 
 impl Client {
     fn new(session: Session) -> Self {
         let mut client = Self {
-            session,
+            session: Arc::new(session),
             decoder: Decoder::default(),
             input: Vec::new(),
             output: Output::default(),
             protocol: Protocol::default(),
             limits: Limits::DEFAULT,
             state: State::Ready,
+            script: None,
+            treatment: ClientLimits::default(),
+            // No version is this one, so that the limits are looked at before anything else.
+            treatment_version: u64::MAX,
+            heard: None,
+            has_executed: false,
         };
         client.look_at_session();
+        client.look_at_limits();
         client
     }
 
     fn look_at_session(&mut self) {
         self.protocol = self.session.protocol();
         self.limits = if self.session.is_authenticated() { Limits::DEFAULT } else { Limits::BEFORE_AUTH };
+    }
+
+    /// Takes over what CONFIG SET has changed.
+    fn look_at_limits(&mut self) {
+        let store = self.session.database().store();
+        let version = store.limits_version();
+        if version != self.treatment_version {
+            (self.treatment, self.treatment_version) = (store.limits().clients, version);
+            self.note_life();
+        }
+    }
+
+    fn note_life(&mut self) {
+        self.heard = (self.treatment.idle_s > 0).then(Instant::now);
+    }
+
+    /// When the client is to be looked at although nothing happens.
+    fn deadline(&self) -> Option<Instant> {
+        if self.state == State::Closing {
+            return self.output.excess_deadline();
+        }
+        let idle = self.heard.map(|heard| heard + Duration::from_secs(self.treatment.idle_s));
+        idle.into_iter().chain(self.output.excess_deadline()).min()
+    }
+
+    /// Disconnects a client that has been silent for too long. One that waits or listens has nothing to say.
+    fn end_if_idle(&mut self) {
+        let Some(heard) = self.heard else { return };
+        if heard.elapsed() < Duration::from_secs(self.treatment.idle_s) {
+            return;
+        }
+        if self.state == State::Waiting || !self.output.is_empty() || self.session.is_subscribed() {
+            self.note_life();
+        } else {
+            self.close();
+        }
     }
 
     /// Executes the requests that are complete, as far as they may run now.
@@ -155,7 +214,8 @@ impl Client {
                 Ok(Some(length)) => {
                     let request = &input[start..start + length];
                     let decoder = std::mem::take(&mut self.decoder);
-                    with_args(decoder.args(request), |args| self.execute(args));
+                    let line = decoder.is_inline().then_some(request);
+                    with_args(decoder.args(request), |args| self.execute(args, line));
                     self.decoder = decoder;
                     start += length;
                 }
@@ -173,20 +233,26 @@ impl Client {
         if self.input.len() >= REQUEST_BYTES_MAX {
             return Err(io::Error::other("the request is too long"));
         }
-        // Redis disconnects such subscribers, too; those in whose mailbox more came at once are waited for no longer.
-        let unread_max = self.session.database().store().config.mailbox_bytes_max;
+        self.look_at_limits();
+        // Those in whose mailbox more came at once are waited for no longer.
         let is_overrun = self.state == State::Closing && self.session.is_overrun();
-        if self.output.message_bytes > unread_max || is_overrun {
-            return Err(io::Error::other("the client does not read its messages"));
+        if is_overrun || self.output.is_in_excess(&self.treatment) {
+            return Err(io::Error::other("the client does not read what it is sent"));
         }
         Ok(())
     }
 
-    fn execute(&mut self, args: &[&[u8]]) {
+    /// Executes one request; `line` is what it was in if it was a line of words.
+    fn execute(&mut self, args: &[&[u8]], line: Option<&[u8]>) {
         let is = |words: &[&[u8]]| words.iter().any(|word| args[0].eq_ignore_ascii_case(word));
-        if is(&HTTP_WORDS) {
-            tracing::warn!("a client sent an HTTP request instead of commands and was disconnected");
+        let is_first_line = line.is_some() && !self.has_executed;
+        if line.is_some_and(|line| is_foreign(line, args, is_first_line)) {
+            tracing::warn!("a client spoke another protocol and was disconnected");
             return self.close();
+        }
+        self.has_executed = true;
+        if let Some(script) = self.session.database().store().quick.unknown(args) {
+            return self.run_apart(script, args);
         }
         match self.session.call(args) {
             Called::Reply(reply, position) => {
@@ -195,7 +261,10 @@ impl Client {
                     self.look_at_session();
                 }
                 self.output.push(&reply, self.protocol, position);
-                if is(&[b"QUIT"]) && !reply.is_error() {
+                // Whoever begins with a line that is no command speaks something else, whose next line may be one.
+                let is_none = |text: &str| NO_COMMAND.iter().any(|start| text.starts_with(start));
+                let is_no_command = matches!(&reply, Value::Error(text) if is_none(text));
+                if (is(&[b"QUIT"]) && !reply.is_error()) || (is_first_line && is_no_command) {
                     self.close();
                 }
             }
@@ -203,6 +272,32 @@ impl Client {
             Called::Delivered => {}
         }
         self.take_deliveries();
+    }
+
+    /// Runs a script that may take long on a thread of its own: other clients of this thread must not wait for it.
+    fn run_apart(&mut self, script: Script, args: &[&[u8]]) {
+        let session = self.session.clone();
+        let args: Vec<Vec<u8>> = args.iter().map(|arg| arg.to_vec()).collect();
+        self.state = State::Waiting;
+        self.script = Some(spawn_blocking(move || {
+            let args: Vec<&[u8]> = args.iter().map(Vec::as_slice).collect();
+            let begun = Instant::now();
+            let called = session.call(&args);
+            if begun.elapsed() < QUICK {
+                session.database().store().quick.note(script);
+            }
+            called
+        }));
+    }
+
+    fn end_script(&mut self, called: Called) {
+        self.script = None;
+        if let Called::Reply(reply, position) = called {
+            self.output.push(&reply, self.protocol, position);
+        }
+        if self.state == State::Waiting {
+            self.state = State::Ready;
+        }
     }
 
     /// Sends what has reached the session by now behind the replies before it.
@@ -220,92 +315,37 @@ impl Client {
                 self.output.push(&reply, self.protocol, position);
                 self.state = State::Ready;
             }
-            Message::Push(value) => {
-                let before = self.output.bytes.len();
-                self.output.push(&value, self.protocol, position);
-                self.output.message_bytes += self.output.bytes.len() - before;
-            }
+            Message::Push(value) => self.output.push_message(&value, self.protocol, position),
             Message::Close => self.close(),
         }
     }
 
     /// Lets the output leave and nothing else happen.
     fn close(&mut self) {
-        if self.state == State::Waiting {
+        if self.state == State::Waiting && self.script.is_none() {
             self.session.stop_waiting();
         }
         self.state = State::Closing;
     }
 }
 
-/// Replies on their way out, in order, the first of them free to leave.
-#[derive(Default)]
-struct Output {
-    bytes: Vec<u8>,
-    /// How many of the bytes have left.
-    sent: usize,
-    /// How many of the bytes may leave.
-    free: usize,
-    /// Up to which byte the rest may leave once the log is safe up to a position; both ascend.
-    marks: VecDeque<(usize, Position)>,
-    /// At most so many of the bytes are messages, which nobody can hold back.
-    message_bytes: usize,
+/// Waits for the end of a script.
+async fn ended(script: &mut Option<JoinHandle<Called>>) -> Called {
+    match script {
+        Some(script) => script.await.expect("a script does not panic, and nobody aborts it"),
+        None => std::future::pending().await,
+    }
 }
 
-impl Output {
-    fn push(&mut self, value: &Value, protocol: Protocol, position: Position) {
-        encode(value, protocol, &mut self.bytes);
-        let end = self.bytes.len();
-        match self.marks.back_mut() {
-            // What is already safe waits for what stands before it, no longer.
-            Some(last) if last.1 >= position => last.0 = end,
-            _ => self.marks.push_back((end, position)),
-        }
+/// Writes some of what may leave; when there is nothing, lets go what lies in a stream that buffers, such as TLS, and
+/// answers 0.
+async fn send(writer: &mut (impl AsyncWrite + Unpin), ready: &[u8]) -> io::Result<usize> {
+    if ready.is_empty() {
+        return writer.flush().await.map(|()| 0);
     }
-
-    /// Lets go what the log has caught up with.
-    fn release(&mut self, session: &Session) {
-        while let Some((end, position)) = self.marks.front()
-            && session.database().is_durable(*position)
-        {
-            self.free = *end;
-            self.marks.pop_front();
-        }
-    }
-
-    /// The position that the first held bytes wait for.
-    fn held(&self) -> Option<Position> {
-        self.marks.front().map(|(_, position)| *position)
-    }
-
-    fn ready(&self) -> &[u8] {
-        &self.bytes[self.sent..self.free]
-    }
-
-    fn remove(&mut self, count: usize) {
-        self.sent += count;
-        if self.sent == self.bytes.len() {
-            self.bytes.clear();
-            give_back(&mut self.bytes);
-            (self.sent, self.free, self.message_bytes) = (0, 0, 0);
-            return;
-        }
-        // Otherwise one who reads, but is never quite done, would be cut in the end.
-        self.message_bytes = self.message_bytes.min(self.len());
-        if self.sent > self.bytes.len() / 2 && self.sent > BUFFER_KEPT_BYTES {
-            self.bytes.drain(..self.sent);
-            self.marks.iter_mut().for_each(|(end, _)| *end -= self.sent);
-            self.free -= self.sent;
-            self.sent = 0;
-        }
-    }
-
-    fn len(&self) -> usize {
-        self.bytes.len() - self.sent
-    }
-
-    fn is_empty(&self) -> bool {
-        self.len() == 0
+    match writer.write(ready).await? {
+        0 => Err(io::ErrorKind::WriteZero.into()),
+        count => Ok(count),
     }
 }
 
@@ -320,10 +360,4 @@ fn with_args<'a>(args: impl ExactSizeIterator<Item = &'a [u8]>, run: impl FnOnce
         *place = arg;
     }
     run(&list[..count]);
-}
-
-fn give_back(buffer: &mut Vec<u8>) {
-    if buffer.is_empty() && buffer.capacity() > BUFFER_KEPT_BYTES {
-        *buffer = Vec::new();
-    }
 }

@@ -3,24 +3,33 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::Waker;
+use std::time::Duration;
 
-use parking_lot::Mutex;
-use windlass_engine::{Delivery, Engine, Message, SessionId, Time};
+use parking_lot::{Mutex, MutexGuard};
+use tokio::sync::watch;
+use windlass_engine::{ClientLimits, Delivery, Engine, Message, SessionId, Time};
 use windlass_resp::{Protocol, Value};
 
+use crate::busy::Busy;
 use crate::clock::{Clock, Tick};
 use crate::config::Config;
 use crate::disk::Disk;
 use crate::log::{Log, Pending};
 use crate::mailbox::Mailbox;
 use crate::progress::{Position, Progress};
+use crate::quick::QuickScripts;
+use crate::refused::{Missed, Refusal};
 use crate::session::Called;
 use crate::timer::Timer;
 
 /// The answer to a writing command while the log is too far behind. OOM is what clients take for "not executed, try
 /// later", and memory it is: that of the records which wait for the disk.
 const TOO_MUCH_PENDING: &str = "OOM command not allowed while too many bytes wait to be written to the log";
+
+/// Who waits for the lock looks so often whether a slow script has it.
+const BUSY_LOOK: Duration = Duration::from_millis(50);
 
 /// Everything of a database but its threads.
 pub(crate) struct Store {
@@ -32,6 +41,28 @@ pub(crate) struct Store {
     pub disk: Arc<dyn Disk>,
     /// None for a database that lives in memory only.
     pub log: Option<Log>,
+    pub busy: Arc<Busy>,
+    pub quick: QuickScripts,
+    /// Sessions that ended while a slow script had the lock.
+    closed: Mutex<Vec<SessionId>>,
+    has_closed: AtomicBool,
+    limits: Mutex<Limits>,
+    limits_version: AtomicU64,
+    /// Turns true when a client asks that the process end.
+    pub shutdown: watch::Sender<bool>,
+}
+
+/// What those who serve clients read without the lock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Limits {
+    pub clients: ClientLimits,
+    pub needs_password: bool,
+}
+
+/// A session's own part of its calls.
+pub(crate) struct Caller<'a> {
+    pub id: SessionId,
+    pub missed: &'a Missed,
 }
 
 /// What the lock guards.
@@ -57,7 +88,7 @@ impl Store {
     ) -> Self {
         engine.effects().set_recording(log.is_some());
         engine.effects().forget_selection();
-        let core = Core {
+        let mut core = Core {
             engine,
             mailboxes: HashMap::new(),
             pending: Pending::default(),
@@ -66,37 +97,113 @@ impl Store {
             is_stopped: false,
         };
         let (progress, timer) = (Progress::default(), Timer::default());
-        Self { core: Mutex::new(core), clock, config, progress, timer, disk, log }
+        let busy = Arc::new(Busy::new(clock.clone(), config.engine.script_time_max_ms));
+        core.engine.guard_scripts(busy.clone());
+        let limits = Limits::of(core.engine.config());
+        Self {
+            core: Mutex::new(core),
+            clock,
+            config,
+            progress,
+            timer,
+            disk,
+            log,
+            busy,
+            quick: QuickScripts::default(),
+            closed: Mutex::default(),
+            has_closed: AtomicBool::new(false),
+            limits: Mutex::new(limits),
+            limits_version: AtomicU64::new(0),
+            shutdown: watch::Sender::new(false),
+        }
     }
 
-    pub fn open_session(&self, address: &str) -> (SessionId, Arc<Mailbox>) {
-        let mut core = self.core.lock();
+    /// The lock, unless a slow script has it.
+    pub fn lock(&self) -> Option<MutexGuard<'_, Core>> {
+        let mut core = self.core.try_lock();
+        while core.is_none() && !self.busy.is_slow() {
+            core = self.core.try_lock_for(BUSY_LOOK);
+        }
+        let mut core = core?;
+        if self.has_closed.load(Ordering::Acquire) {
+            self.has_closed.store(false, Ordering::Relaxed);
+            self.closed.lock().drain(..).for_each(|id| core.close_session(id));
+        }
+        Some(core)
+    }
+
+    /// Opens the session of a mailbox.
+    pub fn open_session(&self, core: &mut Core, address: &str, mailbox: &Arc<Mailbox>) -> SessionId {
         let id = core.engine.open_session(address, self.clock.now());
-        let mailbox = Arc::new(Mailbox::default());
         core.mailboxes.insert(id, mailbox.clone());
         if core.is_stopped {
-            mailbox.put(Message::Close, Position::START, self.config.mailbox_bytes_max);
+            mailbox.put(Message::Close, Position::START, usize::MAX);
         }
-        (id, mailbox)
+        id
     }
 
     pub fn close_session(&self, id: SessionId) {
-        let mut core = self.core.lock();
-        core.engine.close_session(id);
-        core.mailboxes.remove(&id);
+        match self.lock() {
+            Some(mut core) => core.close_session(id),
+            None => {
+                self.closed.lock().push(id);
+                self.has_closed.store(true, Ordering::Release);
+            }
+        }
+    }
+
+    /// How clients are to be treated now.
+    pub fn limits(&self) -> Limits {
+        *self.limits.lock()
+    }
+
+    /// Changes whenever [`limits`](Self::limits) may have changed.
+    pub fn limits_version(&self) -> u64 {
+        self.limits_version.load(Ordering::Acquire)
+    }
+
+    /// Takes over what CONFIG may have changed.
+    fn learn_config(&self, core: &Core) {
+        let config = core.engine.config();
+        self.busy.set_limit(config.script_time_max_ms);
+        let learnt = Limits::of(config);
+        let known = std::mem::replace(&mut *self.limits.lock(), learnt);
+        if known != learnt {
+            self.limits_version.fetch_add(1, Ordering::AcqRel);
+        }
+    }
+
+    /// Answers a command while a slow script has the lock.
+    pub fn refuse(&self, args: &[&[u8]], missed: &Missed, is_authenticated: bool) -> Called {
+        match missed.refuse(args, &self.busy, is_authenticated) {
+            Refusal::Reply(reply) => Called::Reply(reply, Position::START),
+            Refusal::Shutdown => {
+                self.shutdown.send_replace(true);
+                Called::Delivered
+            }
+        }
     }
 
     /// Runs one command of a session.
-    pub fn call(&self, id: SessionId, args: &[&[u8]]) -> Called {
-        let mut core = self.core.lock();
+    pub fn call(&self, mut core: MutexGuard<'_, Core>, caller: &Caller<'_>, args: &[&[u8]]) -> Called {
+        let id = caller.id;
         if let Some(refusal) = core.refuse(id) {
             return Called::Reply(Value::Error(refusal.into()), Position::START);
+        }
+        if let Some(reply) = caller.missed.after_multi(args) {
+            return Called::Reply(reply, Position::START);
+        }
+        if caller.missed.take_command() {
+            core.engine.fail_transaction(id);
         }
         let asks = |name: &[u8]| args.first().is_some_and(|arg| arg.eq_ignore_ascii_case(name));
         if asks(b"INFO") || asks(b"CONFIG") || asks(b"BGREWRITEAOF") {
             self.tell(&mut core);
         }
         let outcome = core.engine.execute(id, args, self.clock.now());
+        if asks(b"CONFIG") || asks(b"EXEC") {
+            self.learn_config(&core);
+        }
         let (promised, position) = self.collect(&mut core, outcome.is_exchange);
         let is_answered_later =
             outcome.deliveries.iter().any(|d| d.session == id && matches!(d.message, Message::Reply(_)));
@@ -121,8 +228,9 @@ impl Store {
         }
     }
 
+    /// While a slow script runs nobody can be taken from the list of those who wait; who ends is taken from it later.
     pub fn stop_waiting(&self, id: SessionId) -> bool {
-        self.core.lock().engine.stop_waiting(id)
+        self.lock().is_some_and(|mut core| core.engine.stop_waiting(id))
     }
 
     pub fn protocol(&self, id: SessionId) -> Protocol {
@@ -135,6 +243,7 @@ impl Store {
 
     /// Refuses every later call, and tells every session to close.
     pub fn stop(&self) {
+        self.busy.stop();
         let mut core = self.core.lock();
         core.is_stopped = true;
         let awake: Vec<Waker> = core
@@ -172,7 +281,8 @@ impl Store {
     }
 
     fn route(&self, core: &Core, deliveries: Vec<Delivery>, position: Position) -> Vec<Waker> {
-        let bytes_max = self.config.mailbox_bytes_max;
+        let bytes_max = core.engine.config().clients.messages.hard;
+        let bytes_max = if bytes_max == 0 { usize::MAX } else { bytes_max };
         deliveries
             .into_iter()
             .filter_map(|d| core.mailboxes.get(&d.session)?.put(d.message, position, bytes_max))
@@ -180,7 +290,18 @@ impl Store {
     }
 }
 
+impl Limits {
+    fn of(config: &windlass_engine::Config) -> Self {
+        Self { clients: config.clients, needs_password: !config.password.is_empty() }
+    }
+}
+
 impl Core {
+    fn close_session(&mut self, id: SessionId) {
+        self.engine.close_session(id);
+        self.mailboxes.remove(&id);
+    }
+
     /// Why a session cannot call now.
     fn refuse(&self, id: SessionId) -> Option<&'static str> {
         if self.is_stopped {

@@ -1,5 +1,7 @@
 //! Runs commands: looks them up, checks what may run, queues transactions, serves who waits.
 
+use std::sync::Arc;
+
 use windlass_resp::{Protocol, Value};
 
 use crate::args::Args;
@@ -8,7 +10,7 @@ use crate::command::{self, Command, Flags, Run};
 use crate::config::Config;
 use crate::effect::Effects;
 use crate::error::Error;
-use crate::script::Scripts;
+use crate::script::{ScriptGuard, Scripts};
 use crate::session::{Session, SessionId};
 use crate::state::State;
 use crate::time::Time;
@@ -59,6 +61,16 @@ impl Engine {
     pub fn new(config: Config) -> Self {
         let scripts = Scripts::new(config.seed);
         Self { state: Box::new(State::new(config)), scripts, last_session: 0 }
+    }
+
+    /// The settings as they are now.
+    pub fn config(&self) -> &Config {
+        &self.state.config
+    }
+
+    /// Has a guard look after the scripts that run from now on.
+    pub fn guard_scripts(&mut self, guard: Arc<dyn ScriptGuard>) {
+        self.scripts.set_guard(guard);
     }
 
     /// Opens a session; `address` is what CLIENT LIST shows of the client.
@@ -162,6 +174,11 @@ impl Engine {
         self.state.waits.next_deadline().into_iter().chain(expiries).min().map(Time::from_millis)
     }
 
+    /// True for a session that may receive messages of channels.
+    pub fn is_subscribed(&self, id: SessionId) -> bool {
+        self.session(id).is_some_and(Session::is_subscribed)
+    }
+
     /// What calls changed, to be logged.
     pub fn effects(&mut self) -> &mut Effects {
         &mut self.state.effects
@@ -176,6 +193,15 @@ impl Engine {
     /// no more. A transaction with such a command is refused as a whole.
     pub fn refuse_writes(&mut self, reason: Option<Error>) {
         self.state.write_refusal = reason;
+    }
+
+    /// Makes the transaction of a session fail, if it is in one: a command that belongs to it never reached the engine.
+    pub fn fail_transaction(&mut self, id: SessionId) {
+        if let Some(Some(session)) = self.state.sessions.get_mut(&id)
+            && let Some(transaction) = &mut session.transaction
+        {
+            transaction.has_failed = true;
+        }
     }
 
     /// True for a session whose command waits: it must not execute another.

@@ -6,6 +6,7 @@ use crate::command::Answer;
 use crate::command::container::{Subcommand, dispatch};
 use crate::command::string::STRING_MAX;
 use crate::error::{Error, Result};
+use crate::limits;
 use crate::pattern;
 use crate::state::{Call, State, Stats};
 
@@ -42,7 +43,6 @@ const FIXED: &[(&str, &str)] = &[
     ("appendfsync", "always"),
     ("appendonly", "no"),
     ("bind", ""),
-    ("client-output-buffer-limit", "normal 0 0 0 slave 0 0 0 pubsub 0 0 0"),
     ("cluster-enabled", "no"),
     ("dir", ""),
     ("hash-max-listpack-entries", "512"),
@@ -51,7 +51,6 @@ const FIXED: &[(&str, &str)] = &[
     ("lazyfree-lazy-user-del", "yes"),
     ("lazyfree-lazy-user-flush", "yes"),
     ("list-max-listpack-size", "-2"),
-    ("maxclients", "10000"),
     ("maxmemory-policy", "noeviction"),
     ("notify-keyspace-events", ""),
     ("port", "0"),
@@ -62,8 +61,6 @@ const FIXED: &[(&str, &str)] = &[
     ("slowlog-max-len", "0"),
     ("stop-writes-on-bgsave-error", "yes"),
     ("stream-node-max-entries", "100"),
-    ("tcp-keepalive", "300"),
-    ("timeout", "0"),
     ("zset-max-listpack-entries", "128"),
     ("zset-max-listpack-value", "64"),
 ];
@@ -78,10 +75,10 @@ fn settings(state: &State) -> Vec<(String, String)> {
     let config = &state.config;
     let mut all: Vec<(String, String)> = vec![
         ("databases".into(), config.databases.to_string()),
-        ("lua-time-limit".into(), config.script_time_max_ms.to_string()),
         ("maxmemory".into(), config.memory_max.to_string()),
         ("requirepass".into(), config.password.clone()),
     ];
+    all.extend(limits::shown(config).into_iter().map(|(name, value)| (name.to_owned(), value)));
     let told = state.facts.get("config").into_iter().flatten().cloned();
     let fixed = FIXED.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
     for (name, value) in told.chain(fixed) {
@@ -132,7 +129,10 @@ fn set(call: &mut Call<'_>) -> Answer {
         match name.as_str() {
             "maxmemory" => {
                 changed.memory_max =
-                    bytes(&value).ok_or_else(|| refused("argument must be a memory value"))?;
+                    limits::bytes(&value).ok_or_else(|| refused("argument must be a memory value"))?;
+            }
+            _ if limits::is_limit(&name) => {
+                limits::set(&mut changed, &name, &value).map_err(|why| refused(&why))?;
             }
             "requirepass" => changed.password = value.into_owned(),
             // Tools set what they need without looking; that it is so already is no failure.
@@ -144,23 +144,6 @@ fn set(call: &mut Call<'_>) -> Answer {
     // All or nothing, as in Redis.
     call.state.config = changed;
     Ok(Value::OK)
-}
-
-/// A number of bytes with a unit such as `1mb`.
-fn bytes(text: &str) -> Option<usize> {
-    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
-    let (number, unit) = text.split_at(digits);
-    let factor = match unit.to_ascii_lowercase().as_str() {
-        "" | "b" => 1,
-        "k" => 1_000,
-        "kb" => 1 << 10,
-        "m" => 1_000_000,
-        "mb" => 1 << 20,
-        "g" => 1_000_000_000,
-        "gb" => 1 << 30,
-        _ => return None,
-    };
-    number.parse::<usize>().ok()?.checked_mul(factor)
 }
 
 fn resetstat(call: &mut Call<'_>) -> Answer {
