@@ -152,12 +152,12 @@ impl Database {
 
     /// How whoever serves clients is to treat them; CONFIG SET may change it.
     pub fn client_limits(&self) -> ClientLimits {
-        self.store().limits().clients
+        self.store().limits.get().clients
     }
 
     /// True when a session has to give a password before anything else; CONFIG SET may change it.
     pub fn needs_password(&self) -> bool {
-        self.store().limits().needs_password
+        self.store().limits.get().needs_password
     }
 
     /// Has `run` called when a script turns slow, on the thread that runs it and goes on running it afterwards. For who

@@ -20,11 +20,12 @@
 //! In reading order: `database` is the handle, `store` runs a call under the one lock, `session` and `mailbox` are a
 //! client's side, `busy` and `refused` answer while a slow script has the lock, `progress` says how far the log is safe,
 //! `log` writes and reads its files, which `manifest` lists, `recovery` replays and `compact` replaces, as `rewrite` says;
-//! `directory` and `registry` see to it that there is one owner. `serve` is the session loop, with `input`, `output`, `foreign`
+//! `directory` and `registry` see to it that there is one owner. `serve` is the session loop, with `client`, `input`, `output`, `foreign`
 //! and `quick`.
 
 mod base;
 mod busy;
+mod client;
 mod clock;
 mod compact;
 mod config;
@@ -35,6 +36,7 @@ mod error;
 mod facts;
 mod foreign;
 mod input;
+mod limits;
 mod log;
 mod mailbox;
 mod manifest;

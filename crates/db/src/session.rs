@@ -52,7 +52,7 @@ impl Session {
             address: Mutex::new(Some(address.into())),
             mailbox: Arc::default(),
             missed: Missed::default(),
-            was_authenticated: AtomicBool::new(!database.store().limits().needs_password),
+            was_authenticated: AtomicBool::new(!database.store().limits.get().needs_password),
             database,
         };
         if let Some(mut core) = session.store().lock() {

@@ -3,19 +3,20 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Waker;
 use std::time::Duration;
 
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::watch;
-use windlass_engine::{ClientLimits, Delivery, Engine, Message, SessionId, Time};
+use windlass_engine::{Delivery, Engine, Message, SessionId, Time};
 use windlass_resp::{Protocol, Value};
 
 use crate::busy::Busy;
 use crate::clock::{Clock, Tick};
 use crate::config::Config;
 use crate::disk::Disk;
+use crate::limits::SharedLimits;
 use crate::log::{Log, Pending};
 use crate::mailbox::Mailbox;
 use crate::progress::{Position, Progress};
@@ -46,17 +47,9 @@ pub(crate) struct Store {
     /// Sessions that ended while a slow script had the lock.
     closed: Mutex<Vec<SessionId>>,
     has_closed: AtomicBool,
-    limits: Mutex<Limits>,
-    limits_version: AtomicU64,
+    pub limits: SharedLimits,
     /// Turns true when a client asks that the process end.
     pub shutdown: watch::Sender<bool>,
-}
-
-/// What those who serve clients read without the lock.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Limits {
-    pub clients: ClientLimits,
-    pub needs_password: bool,
 }
 
 /// A session's own part of its calls.
@@ -99,7 +92,7 @@ impl Store {
         let (progress, timer) = (Progress::default(), Timer::default());
         let busy = Arc::new(Busy::new(clock.clone(), config.engine.script_time_max_ms));
         core.engine.guard_scripts(busy.clone());
-        let limits = Limits::of(core.engine.config());
+        let limits = SharedLimits::new(core.engine.config());
         Self {
             core: Mutex::new(core),
             clock,
@@ -112,8 +105,7 @@ impl Store {
             quick: QuickScripts::default(),
             closed: Mutex::default(),
             has_closed: AtomicBool::new(false),
-            limits: Mutex::new(limits),
-            limits_version: AtomicU64::new(0),
+            limits,
             shutdown: watch::Sender::new(false),
         }
     }
@@ -152,25 +144,11 @@ impl Store {
         }
     }
 
-    /// How clients are to be treated now.
-    pub fn limits(&self) -> Limits {
-        *self.limits.lock()
-    }
-
-    /// Changes whenever [`limits`](Self::limits) may have changed.
-    pub fn limits_version(&self) -> u64 {
-        self.limits_version.load(Ordering::Acquire)
-    }
-
     /// Takes over what CONFIG may have changed.
     fn learn_config(&self, core: &Core) {
         let config = core.engine.config();
         self.busy.set_limit(config.script_time_max_ms);
-        let learnt = Limits::of(config);
-        let known = std::mem::replace(&mut *self.limits.lock(), learnt);
-        if known != learnt {
-            self.limits_version.fetch_add(1, Ordering::AcqRel);
-        }
+        self.limits.learn(config);
     }
 
     /// Answers a command while a slow script has the lock.
@@ -287,12 +265,6 @@ impl Store {
             .into_iter()
             .filter_map(|d| core.mailboxes.get(&d.session)?.put(d.message, position, bytes_max))
             .collect()
-    }
-}
-
-impl Limits {
-    fn of(config: &windlass_engine::Config) -> Self {
-        Self { clients: config.clients, needs_password: !config.password.is_empty() }
     }
 }
 

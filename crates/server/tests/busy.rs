@@ -105,6 +105,25 @@ async fn a_transaction_that_missed_a_command_does_not_run() {
 }
 
 #[tokio::test]
+async fn a_script_in_a_transaction_keeps_nobody_from_being_told() {
+    let server = start();
+    let (mut runner, mut other) = (server.connect().await, server.connect().await);
+    // That it was queued at once does not make it quick.
+    let queued = format!("MULTI\r\n{ENDLESS}PING\r\n");
+    check(&mut runner, &queued, "+OK\r\n+QUEUED\r\n+QUEUED\r\n").await;
+    for _ in 0..2 {
+        runner.write_all(b"EXEC\r\n").await.expect("the server reads");
+        until_busy(&mut other).await;
+        check(&mut other, "SCRIPT KILL\r\n", "+OK\r\n").await;
+        assert_eq!(line(&mut runner).await, "*2\r\n");
+        assert!(line(&mut runner).await.starts_with("-ERR Script killed by user"));
+        assert_eq!(line(&mut runner).await, "+PONG\r\n");
+        check(&mut runner, &queued, "+OK\r\n+QUEUED\r\n+QUEUED\r\n").await;
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn who_leaves_meanwhile_is_forgotten_afterwards() {
     let server = start();
     let (mut runner, mut other, mut waiting) =
