@@ -47,6 +47,18 @@ pub enum Command {
     /// Push jobs at times of the calendar
     #[command(subcommand)]
     Cron(CronCommand),
+    /// Look whether a directory is whole; ends with 1 when it is not. It changes nothing and disturbs no owner
+    Check(CheckArgs),
+    /// Make a damaged directory one that opens again; without --yes it only shows what it would do
+    Repair(RepairArgs),
+    /// Copy a directory as it is at one moment; a database that is open goes on. Start on the copy to restore it
+    Backup(BackupArgs),
+    /// Write a store's keys to a file, FILE.rdb or FILE.jsonl
+    Export(ExportArgs),
+    /// Put the keys of a file into a store; what is there as in the file stays, so that it can be run again
+    Import(ImportArgs),
+    /// Carry everything of one store into another while the first one is in use; run again, it goes on
+    Move(MoveArgs),
     /// Measure a store
     #[command(subcommand)]
     Bench(BenchCommand),
@@ -119,6 +131,88 @@ pub struct ServeArgs {
     /// The most memory that data may take, such as 512mb or 2gb; then writes are refused [default: no limit]
     #[arg(long, value_name = "SIZE")]
     pub maxmemory: Option<String>,
+}
+
+#[derive(Clone, Debug, clap::Args)]
+pub struct CheckArgs {
+    /// The directory
+    pub dir: PathBuf,
+    /// Look at checksums and forms alone, which takes no memory for the data
+    #[arg(long)]
+    pub quick: bool,
+}
+
+#[derive(Clone, Debug, clap::Args)]
+pub struct RepairArgs {
+    /// The directory
+    pub dir: PathBuf,
+    /// Do it
+    #[arg(long)]
+    pub yes: bool,
+    /// Keep whole groups after the damage as well, if they do not rely on what is lost
+    #[arg(long)]
+    pub keep_later: bool,
+}
+
+#[derive(Clone, Debug, clap::Args)]
+pub struct BackupArgs {
+    /// The directory
+    pub dir: PathBuf,
+    /// The directory to make; it is there when it is whole
+    #[arg(long, value_name = "PATH")]
+    pub to: PathBuf,
+}
+
+#[derive(Clone, Debug, clap::Args)]
+pub struct ExportArgs {
+    /// The file: .rdb for a snapshot that Redis reads as well, .jsonl for lines of JSON
+    pub file: PathBuf,
+    /// Only keys like this pattern, as SCAN takes it; --namespace narrows to the keys of a namespace
+    #[arg(long = "match", value_name = "PATTERN")]
+    pub pattern: Option<String>,
+    /// Replace a file that is there
+    #[arg(long)]
+    pub force: bool,
+    /// Read each key by the command of its type, for a store that does not allow DUMP
+    #[arg(long)]
+    pub by_type: bool,
+}
+
+#[derive(Clone, Debug, clap::Args)]
+pub struct ImportArgs {
+    /// The file: .rdb or .jsonl
+    pub file: PathBuf,
+    /// Put keys of the file in place of others of their names
+    #[arg(long)]
+    pub replace: bool,
+    /// Write each key by the commands of its type, for a store that does not allow RESTORE
+    #[arg(long)]
+    pub by_type: bool,
+}
+
+#[derive(Clone, Debug, clap::Args)]
+pub struct MoveArgs {
+    /// The store to carry from
+    #[arg(long, value_name = "URL")]
+    pub from: String,
+    /// The store to carry to; what of it the move concerns has to be empty
+    #[arg(long, value_name = "URL")]
+    pub to: String,
+    /// Only keys like this pattern, as SCAN takes it; --namespace narrows to the keys of a namespace
+    #[arg(long = "match", value_name = "PATTERN")]
+    pub pattern: Option<String>,
+    /// Only show what would be moved
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Let the source's writers wait during the last pass, for at most so long (CLIENT PAUSE)
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    pub pause: Option<Duration>,
+    /// How often all keys are compared before it is given up, because the source is written to all the time
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(2..=10_000))]
+    pub passes: u32,
+    /// Read and write each key by the commands of its type, for stores that do not allow DUMP and RESTORE
+    #[arg(long)]
+    pub by_type: bool,
 }
 
 #[derive(Debug, Subcommand)]

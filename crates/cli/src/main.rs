@@ -6,6 +6,7 @@ use clap::Parser;
 
 mod args;
 mod bench;
+mod carry;
 mod command;
 mod exit;
 mod output;

@@ -2,11 +2,19 @@
 
 #[cfg(target_os = "linux")]
 mod idle;
+mod shutdown;
 
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
+
+#[path = "main/carry.rs"]
+mod carry;
+#[path = "main/damage.rs"]
+mod damage;
+#[path = "main/transfer.rs"]
+mod transfer;
 
 /// A run of `windlass` in an empty folder, without the user's environment.
 fn windlass(folder: &Path, args: &[&str]) -> Output {

@@ -158,6 +158,11 @@ impl Embedded {
                     }
                 }
                 Message::Push(_) => {}
+                Message::Silent => {
+                    awaited.is_answered = true;
+                    let reason = "it is answered by messages, or by nothing".to_owned();
+                    return Err(Error::Store(reason).into());
+                }
                 Message::Close => {
                     awaited.is_answered = true;
                     return Err(

@@ -208,7 +208,7 @@ impl Transport {
                             return Ok(message);
                         }
                     }
-                    Ok(windlass_db::Message::Reply(_)) => {}
+                    Ok(windlass_db::Message::Reply(_) | windlass_db::Message::Silent) => {}
                     Ok(windlass_db::Message::Close) => {
                         return Err("too many messages were left unread, or the database was stopped".into());
                     }

@@ -233,20 +233,22 @@ impl Client {
 
     pub fn end_script(&mut self, called: Called) {
         self.script = None;
+        if self.state == State::Waiting && called != Called::Waiting {
+            self.state = State::Ready;
+        }
         if let Called::Reply(reply, position) = called {
             // Only a transaction, run apart or not, can end what was queued.
             self.has_queued_script = reply == Value::QUEUED;
             self.look_at_session();
             self.output.push(&reply, self.protocol, position);
         }
-        if self.state == State::Waiting {
-            self.state = State::Ready;
-        }
     }
 
     /// Sends what has reached the session by now behind the replies before it.
     fn take_deliveries(&mut self) {
+        // A script that runs apart may turn out to wait, and its reply is not to come before that is known.
         while self.state != State::Closing
+            && self.script.is_none()
             && let Some((message, position)) = self.session.take_delivery()
         {
             self.deliver(message, position);
@@ -260,6 +262,7 @@ impl Client {
                 self.state = State::Ready;
             }
             Message::Push(value) => self.output.push_message(&value, self.protocol, position),
+            Message::Silent => self.state = State::Ready,
             Message::Close => self.close(),
         }
     }

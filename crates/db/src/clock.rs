@@ -11,6 +11,13 @@ pub trait Clock: Send + Sync + 'static {
     /// The time now.
     fn now(&self) -> Time;
 
+    /// Whether a gap between two looks at this clock, of which there is at least one a second, means that it was set or
+    /// that the process stood still. Leases are then extended by as much. The default answers false: a clock that is
+    /// moved by hand means what it says.
+    fn shows_gaps(&self) -> bool {
+        false
+    }
+
     /// Offers the clock a database to tick. A clock that answers true ticks it whenever its time moves, and the
     /// database starts no timer thread; the default answers false.
     fn attach(&self, ticked: Weak<dyn Tick>) -> bool {
@@ -36,6 +43,10 @@ impl Clock for SystemClock {
     fn now(&self) -> Time {
         let elapsed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Time::from_micros(u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX))
+    }
+
+    fn shows_gaps(&self) -> bool {
+        true
     }
 }
 

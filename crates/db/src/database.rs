@@ -1,8 +1,9 @@
 //! The handle of a database: opens it, gives sessions, stops it.
 
+use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 use std::thread::JoinHandle;
 
 use parking_lot::Mutex;
@@ -14,6 +15,7 @@ use crate::directory::Directory;
 use crate::disk::{Disk, SystemDisk};
 use crate::error::{Error, Result};
 use crate::facts::Facts;
+use crate::loading::Loaded;
 use crate::log::{self, Log};
 use crate::progress::{Durable, Position};
 use crate::recovery::{Recovery, recover};
@@ -33,7 +35,9 @@ pub(crate) struct Owner {
     store: Arc<Store>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     is_stopping: AtomicBool,
-    recovery: Recovery,
+    recovery: OnceLock<Recovery>,
+    /// Held by who replays the log: until then the directory is not given back.
+    opening: Mutex<()>,
     socket: Option<PathBuf>,
     /// In the order in which they are to be given back.
     holdings: Mutex<Option<(Directory, registry::Entry)>>,
@@ -55,8 +59,8 @@ impl Database {
     pub fn memory_with(config: Config, clock: impl Clock) -> Result<Self> {
         config.validate()?;
         let engine = Engine::new(config.engine.clone());
-        let store = Store::new(config, Arc::new(clock), Arc::new(SystemDisk), engine, None);
-        Self::start(store, Recovery::default(), None)
+        let store = Store::new(config, Arc::new(clock), Arc::new(SystemDisk), engine);
+        Self::start(store, None)
     }
 
     /// Opens the database in a directory, which is made if there is none, and says what was found there. A directory
@@ -64,7 +68,8 @@ impl Database {
     ///
     /// # Errors
     /// [`Error::Owned`] when another process has it open, [`Error::Foreign`] when it holds something else,
-    /// [`Error::Damaged`] and [`Error::Unsupported`] when its log cannot be replayed as a whole.
+    /// [`Error::Damaged`], [`Error::Missing`] and [`Error::Unsupported`] when its log cannot be replayed as a whole,
+    /// [`Error::NotWritable`] when the system lets nothing be written there.
     pub fn open(directory: impl AsRef<Path>, config: Config) -> Result<(Self, Recovery)> {
         Self::open_with(directory, config, SystemClock, SystemDisk)
     }
@@ -82,27 +87,46 @@ impl Database {
         config.validate()?;
         let path = std::path::absolute(directory.as_ref())
             .map_err(Error::io("find the absolute path of", directory.as_ref()))?;
-        let entry = match registry::enter(Directory::prepare(&path)?) {
-            Entered::Open(owner) => {
-                let recovery = owner.recovery.clone();
-                return Ok((Self { owner }, recovery));
-            }
+        let (database, opening) = Self::begin_at(path, config, Arc::new(clock), Arc::new(disk))?;
+        let recovery = opening.finish(|_| {})?;
+        Ok((database, recovery))
+    }
+
+    /// Takes a directory and answers a database at once whose log is not replayed yet: commands that concern data are
+    /// answered with LOADING until [`Opening::finish`] has done that. For a server, whose clients wait meanwhile.
+    ///
+    /// # Errors
+    /// As [`Database::open`], but for what is wrong with the log.
+    pub fn begin(directory: impl AsRef<Path>, config: Config) -> Result<(Self, Opening)> {
+        config.validate()?;
+        let path = std::path::absolute(directory.as_ref())
+            .map_err(Error::io("find the absolute path of", directory.as_ref()))?;
+        Self::begin_at(path, config, Arc::new(SystemClock), Arc::new(SystemDisk))
+    }
+
+    fn begin_at(
+        path: PathBuf,
+        config: Config,
+        clock: Arc<dyn Clock>,
+        disk: Arc<dyn Disk>,
+    ) -> Result<(Self, Opening)> {
+        Self::take(&path, config, clock, disk)
+            .map(|(database, is_new)| (database.clone(), Opening { database, path: path.clone(), is_new }))
+            .map_err(|error| error.at_opening(&path))
+    }
+
+    /// Takes the directory, if this process has it not open already; true when it is to be replayed.
+    fn take(path: &Path, config: Config, clock: Arc<dyn Clock>, disk: Arc<dyn Disk>) -> Result<(Self, bool)> {
+        let entry = match registry::enter(Directory::prepare(path)?) {
+            Entered::Open(owner) => return Ok((Self { owner }, false)),
             Entered::Reserved(entry) => entry,
         };
-        let directory = Directory::own(&path)?;
-        let mut engine = Engine::new(config.engine.clone());
-        let (writer, recovery) = recover(&mut engine, &directory.log_folder(), &disk)?;
-        let is_scattered = writer.manifest.live().count() > config.compact_files_max;
-        let log = Log::new(writer);
-        let store = Store::new(config, Arc::new(clock), Arc::new(disk), engine, Some(log));
-        if let Some(log) = &store.log {
-            let is_due = store.with_writer(log, |writer| is_scattered || store.needs_rewrite(writer));
-            if is_due {
-                store.rewrite_or_put_off(log);
-            }
-        }
-        let database = Self::start(store, recovery.clone(), Some((directory, entry)))?;
-        Ok((database, recovery))
+        let directory = Directory::own(path)?;
+        let engine = Engine::new(config.engine.clone());
+        let store = Store::new(config, clock, disk, engine);
+        store.loading.begin(store.clock.now().seconds());
+        store.set_loading(true);
+        Ok((Self::start(store, Some((directory, entry)))?, true))
     }
 
     /// Opens a session; `address` is what CLIENT LIST shows of the client.
@@ -141,7 +165,7 @@ impl Database {
     /// [`Error::Stopped`] after [`stop`](Self::stop).
     pub fn compact(&self) -> Result<()> {
         let store = &self.owner.store;
-        let Some(log) = &store.log else { return Ok(()) };
+        let Some(log) = store.log.get() else { return Ok(()) };
         store.rewrite(log)
     }
 
@@ -176,11 +200,16 @@ impl Database {
         *self.store().shutdown.borrow()
     }
 
-    /// Becomes ready when a client asks that the process end; it is for the owner of the process to do that.
-    pub async fn shutdown_asked(&self) {
-        let mut shutdown = self.store().shutdown.subscribe();
-        // The sender lives as long as this database.
-        let _ = shutdown.wait_for(|is_asked| *is_asked).await;
+    /// Becomes ready when a client asks for the end of the process with SHUTDOWN. Who calls it promises to bring that
+    /// about: while nobody waits for it, SHUTDOWN is refused.
+    pub fn shutdown_requested(&self) -> impl Future<Output = ()> + Send + use<> {
+        let mut requests = self.owner.store.shutdown.subscribe();
+        async move {
+            // Once the database is gone nobody can ask any more.
+            if requests.wait_for(|is_requested| *is_requested).await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        }
     }
 
     /// What the database can tell of itself.
@@ -201,17 +230,14 @@ impl Database {
         &self.owner.store
     }
 
-    fn start(
-        store: Store,
-        recovery: Recovery,
-        holdings: Option<(Directory, registry::Entry)>,
-    ) -> Result<Self> {
+    fn start(store: Store, holdings: Option<(Directory, registry::Entry)>) -> Result<Self> {
         let store = Arc::new(store);
         let owner = Arc::new(Owner {
             store: store.clone(),
             threads: Mutex::default(),
             is_stopping: AtomicBool::new(false),
-            recovery,
+            recovery: OnceLock::new(),
+            opening: Mutex::new(()),
             socket: holdings.as_ref().map(|(directory, _)| directory.socket().to_owned()),
             holdings: Mutex::new(holdings),
         });
@@ -222,18 +248,77 @@ impl Database {
             let thread = timer::start(store.clone()).map_err(Error::io("start a thread for", "the clock"))?;
             owner.threads.lock().push(thread);
         }
-        if store.log.is_some() {
-            let thread = log::start(store).map_err(Error::io("start a thread for", "the log"))?;
-            owner.threads.lock().push(thread);
-        }
-        if let Some((_, entry)) = &*owner.holdings.lock() {
-            entry.fill(&owner);
-        }
         Ok(Self { owner })
     }
 }
 
+/// The rest of an opening, which [`Database::begin`] has begun. Dropped, it leaves a database that is always loading.
+#[must_use = "the log is not replayed before it is finished"]
+pub struct Opening {
+    database: Database,
+    path: PathBuf,
+    /// False when this process has the directory open already.
+    is_new: bool,
+}
+
+impl Opening {
+    /// Replays the log on this thread and lets commands in; `watch` is told now and then how far it is.
+    ///
+    /// # Errors
+    /// As [`Database::open`], and [`Error::Stopped`] when the database was stopped meanwhile. It stays useless then.
+    pub fn finish(self, watch: impl FnMut(Loaded)) -> Result<Recovery> {
+        let owner = &self.database.owner;
+        let watch = RefCell::new(watch);
+        let watch = |loaded| (watch.borrow_mut())(loaded);
+        let done = if self.is_new { owner.replay(&watch) } else { Ok(()) };
+        if let Err(error) = done {
+            // The directory is free at once, whoever still has a handle.
+            let _ = owner.stop();
+            return Err(error.at_opening(&self.path));
+        }
+        Ok(owner.recovery.get().cloned().unwrap_or_default())
+    }
+}
+
 impl Owner {
+    /// Replays the log into an engine of its own, whose data the store then takes.
+    fn replay(self: &Arc<Self>, watch: &dyn Fn(Loaded)) -> Result<()> {
+        let opening = self.opening.lock();
+        let store = &self.store;
+        let folder = match &*self.holdings.lock() {
+            Some((directory, _)) => directory.log_folder(),
+            None => return Err(Error::Stopped),
+        };
+        let mut engine = Engine::new(store.config.engine.clone());
+        engine.effects().set_recording(false);
+        let look = |loaded: Loaded| {
+            store.loading.show(loaded);
+            watch(loaded);
+            !self.is_stopping()
+        };
+        let (writer, recovery) = recover(&mut engine, &folder, &*store.disk, &look)?;
+        let is_scattered = writer.manifest.live().count() > store.config.compact_files_max;
+        store.adopt(engine, Log::new(writer));
+        let log = store.log.get().expect("it was just given one");
+        if is_scattered {
+            store.rewrite_or_put_off(log);
+        }
+        let thread = log::start(store.clone()).map_err(Error::io("start a thread for", "the log"))?;
+        self.threads.lock().push(thread);
+        if store.with_writer(log, |writer| store.needs_rewrite(writer)) {
+            // Beside the first calls: a log that has grown is a long one to write down.
+            store.want_rewrite();
+        }
+        // It is set once: there is one opening.
+        let _ = self.recovery.set(recovery);
+        store.set_loading(false);
+        drop(opening);
+        if let Some((_, entry)) = &*self.holdings.lock() {
+            entry.fill(self);
+        }
+        Ok(())
+    }
+
     /// True once the stop has begun.
     pub fn is_stopping(&self) -> bool {
         self.is_stopping.load(Ordering::Acquire)
@@ -243,7 +328,9 @@ impl Owner {
         self.is_stopping.store(true, Ordering::Release);
         self.store.stop();
         self.store.timer.stop();
-        if let Some(log) = &self.store.log {
+        // Who replays the log gives up soon; until then it may change files.
+        drop(self.opening.lock());
+        if let Some(log) = self.store.log.get() {
             log.rewrites.stop();
             log.thread.stop();
         }
@@ -253,7 +340,7 @@ impl Owner {
                 thread.join().expect("a thread of the database does not panic");
             }
         }
-        if let Some(log) = &self.store.log {
+        if let Some(log) = self.store.log.get() {
             log.rewrites.join();
         }
         drop(self.holdings.lock().take());

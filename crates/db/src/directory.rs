@@ -14,7 +14,7 @@ pub const LOG_FOLDER: &str = "appendonlydir";
 /// A log of a Redis before 7, a single file.
 const SINGLE_LOG_NAME: &str = "appendonly.aof";
 /// A snapshot of Redis's.
-const SNAPSHOT_NAME: &str = "dump.rdb";
+pub const SNAPSHOT_NAME: &str = "dump.rdb";
 /// The file whose kernel lock says who owns the directory.
 const LOCK_NAME: &str = "windlass.lock";
 /// The owner's socket.
@@ -32,8 +32,8 @@ const LINE_BYTES_MAX: u64 = 4096;
 pub struct Directory {
     path: PathBuf,
     socket: PathBuf,
-    /// The kernel gives the lock back when the file is closed, also by the process's death.
-    _lock: File,
+    /// Its kernel lock ends with this value, and with the process.
+    lock: File,
 }
 
 /// What names a directory whatever path leads to it.
@@ -69,7 +69,8 @@ impl Directory {
                     continue;
                 }
                 return Err(foreign(&format!(
-                    "it holds `{}` but no `{LOG_FOLDER}`; name an empty or a new directory",
+                    "it holds `{}` but no `{LOG_FOLDER}`, so that it belongs to another program; name an empty or a new \
+                     directory. Nothing in it was changed",
                     name.to_string_lossy()
                 )));
             }
@@ -101,7 +102,7 @@ impl Directory {
         let note = lock.set_len(0).and_then(|()| lock.write_all(line.as_bytes()));
         note.map_err(Error::io("write", &lock_path))?;
         let socket = choose_socket(path)?;
-        Ok(Self { path: path.to_owned(), socket, _lock: lock })
+        Ok(Self { path: path.to_owned(), socket, lock })
     }
 
     /// The folder of the log.
@@ -113,6 +114,44 @@ impl Directory {
     pub fn socket(&self) -> &Path {
         &self.socket
     }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        // To close the file would not do: a child that this process is just starting has it, too, until it runs its own
+        // program. What cannot be unlocked is once all of them have closed it.
+        let _ = self.lock.unlock();
+    }
+}
+
+/// Whether a process has the directory open, and which one, as far as it is known. It takes no lock, not even for a
+/// moment: an owner that starts meanwhile must not find one.
+pub fn owner(directory: &Path) -> Option<Option<u32>> {
+    let lock = directory.join(LOCK_NAME);
+    let pid = read_line(&lock).and_then(|line| line.split(' ').next()?.parse().ok());
+    let is_locked = fs::metadata(&lock).ok().and_then(|found| is_in_lock_table(found.ino(), pid));
+    let is_served = || {
+        let socket =
+            read_line(&directory.join(SOCKET_PATH_NAME)).map_or(directory.join(SOCKET_NAME), PathBuf::from);
+        std::os::unix::net::UnixStream::connect(socket).is_ok()
+    };
+    is_locked.unwrap_or_else(is_served).then_some(pid)
+}
+
+/// Whether the system's table of locks has an exclusive one on the file with this number; none where there is no such
+/// table. File systems disagree on how they write the device, so that the process has to be the right one, too.
+fn is_in_lock_table(inode: u64, pid: Option<u32>) -> Option<bool> {
+    let table = fs::read_to_string("/proc/locks").ok()?;
+    let (inode, pid) = (inode.to_string(), pid?.to_string());
+    // A line is `1: FLOCK ADVISORY WRITE PID MAJOR:MINOR:INODE START END`.
+    Some(table.lines().any(|line| {
+        let words: Vec<&str> = line.split_ascii_whitespace().collect();
+        words.contains(&"FLOCK")
+            && words.contains(&pid.as_str())
+            && words
+                .iter()
+                .any(|word| word.rsplit(':').next() == Some(&inode) && word.matches(':').count() == 2)
+    }))
 }
 
 /// The file in a directory without a log's folder from which Redis would start: a single log, or a snapshot.

@@ -79,8 +79,7 @@ impl Store {
         let facts = self.facts_of(core);
         let status = if facts.failure.is_none() { "ok" } else { "err" };
         let lines = [
-            ("loading", "0".to_owned()),
-            ("aof_enabled", u8::from(self.log.is_some()).to_string()),
+            ("aof_enabled", u8::from(self.log.get().is_some()).to_string()),
             ("aof_rewrite_in_progress", u8::from(facts.is_rewriting).to_string()),
             ("aof_last_bgrewrite_status", if facts.has_rewrite_failed { "err" } else { "ok" }.to_owned()),
             ("aof_rewrites", facts.compactions.to_string()),
@@ -91,7 +90,14 @@ impl Store {
             ("aof_base_size", facts.log_base_bytes.to_string()),
             ("aof_buffer_length", facts.log_pending_bytes.to_string()),
         ];
-        let lines = lines.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        let saves = self.log.get().map(|log| log.rewrites.saves.lines()).unwrap_or_default();
+        let loading = self.loading.lines(self.clock.now().seconds());
+        let lines = lines
+            .into_iter()
+            .chain(loading)
+            .chain(saves)
+            .map(|(name, value)| (name.to_owned(), value))
+            .collect();
         core.engine.set_facts("persistence", lines);
     }
 
@@ -102,17 +108,18 @@ impl Store {
             Durability::Everysec => "everysec",
             Durability::None => "no",
         };
-        let is_logged = if self.log.is_some() { "yes" } else { "no" };
-        let lines = [("appendonly", is_logged), ("appendfsync", sync)];
+        let is_logged = if self.log.get().is_some() { "yes" } else { "no" };
+        let ends = if self.shutdown.receiver_count() > 0 { "yes" } else { "no" };
+        let lines = [("appendonly", is_logged), ("appendfsync", sync), ("shutdown", ends)];
         let lines = lines.map(|(name, value)| (name.to_owned(), value.to_owned()));
         core.engine.set_facts("config", lines.to_vec());
     }
 
     fn facts_of(&self, core: &Core) -> Facts {
         let gauge = |of: fn(&Gauges) -> &AtomicU64| {
-            self.log.as_ref().map_or(0, |log| of(&log.gauges).load(Ordering::Relaxed))
+            self.log.get().map_or(0, |log| of(&log.gauges).load(Ordering::Relaxed))
         };
-        let rewrite = self.log.as_ref().map(|log| log.rewrites.seen()).unwrap_or_default();
+        let rewrite = self.log.get().map(|log| log.rewrites.seen()).unwrap_or_default();
         Facts {
             data_bytes: core.engine.bytes(),
             sessions: core.mailboxes.len(),

@@ -20,11 +20,15 @@
 //! In reading order: `database` is the handle, `store` runs a call under the one lock, `session` and `mailbox` are a
 //! client's side, `busy` and `refused` answer while a slow script has the lock, `progress` says how far the log is safe,
 //! `log` writes and reads its files, which `manifest` lists, `recovery` replays and `compact` replaces, as `rewrite` says;
-//! `directory` and `registry` see to it that there is one owner. `serve` is the session loop, with `client`, `input`, `output`, `foreign`
-//! and `quick`.
+//! `directory` and `registry` see to it that there is one owner. `serve` is the session loop, with `client`, `input`,
+//! `output`, `foreign` and `quick`. [`check`] looks whether a directory is whole, [`repair`] makes one that opens from
+//! what of it is, [`backup`] copies one that is in use, and [`carry`] has keys in the forms in which they travel.
 
+pub mod backup;
 mod base;
 mod busy;
+pub mod carry;
+pub mod check;
 mod client;
 mod clock;
 mod compact;
@@ -37,6 +41,7 @@ mod facts;
 mod foreign;
 mod input;
 mod limits;
+mod loading;
 mod log;
 mod mailbox;
 mod manifest;
@@ -46,7 +51,9 @@ mod quick;
 mod recovery;
 mod refused;
 mod registry;
+pub mod repair;
 mod rewrite;
+mod save;
 mod serve;
 mod session;
 mod store;
@@ -54,10 +61,11 @@ mod timer;
 
 pub use clock::{Clock, ManualClock, SystemClock, Tick};
 pub use config::{Config, Durability};
-pub use database::Database;
+pub use database::{Database, Opening};
 pub use disk::{Disk, DiskFile, SystemDisk};
 pub use error::{Error, Result};
 pub use facts::Facts;
+pub use loading::Loaded;
 pub use progress::{Durable, Position};
 pub use recovery::{Cut, Recovery};
 pub use serve::serve;

@@ -19,8 +19,11 @@ pub(crate) struct SharedLimits {
 }
 
 impl SharedLimits {
-    pub fn new(config: &Config) -> Self {
-        Self { now: Mutex::new(Limits::of(config)), version: AtomicU64::new(0) }
+    pub fn new(config: &Config, needs_password: bool) -> Self {
+        Self {
+            now: Mutex::new(Limits { clients: config.clients, needs_password }),
+            version: AtomicU64::new(0),
+        }
     }
 
     /// The limits as they are now.
@@ -33,18 +36,12 @@ impl SharedLimits {
         self.version.load(Ordering::Acquire)
     }
 
-    /// Takes over what the engine's settings say.
-    pub fn learn(&self, config: &Config) {
-        let learnt = Limits::of(config);
+    /// Takes over what the engine says.
+    pub fn learn(&self, config: &Config, needs_password: bool) {
+        let learnt = Limits { clients: config.clients, needs_password };
         let known = std::mem::replace(&mut *self.now.lock(), learnt);
         if known != learnt {
             self.version.fetch_add(1, Ordering::AcqRel);
         }
-    }
-}
-
-impl Limits {
-    fn of(config: &Config) -> Self {
-        Self { clients: config.clients, needs_password: !config.password.is_empty() }
     }
 }

@@ -54,7 +54,7 @@ impl Mailbox {
         let bytes = ENTRY_BYTES
             + match &message {
                 Message::Reply(value) | Message::Push(value) => value_bytes(value),
-                Message::Close => 0,
+                Message::Silent | Message::Close => 0,
             };
         let mut entry = Entry { message, position, bytes };
         if state.bytes + bytes > bytes_max {

@@ -1,5 +1,8 @@
 //! The list of the files that make up the log, in the form of Redis 7: a line `file NAME seq N type T` for each, where
 //! the type is `b` for the base, `i` for what came after it and `h` for what is to be deleted.
+//!
+//! Ours end with a seal, `#WL <format> <crc32c>`, over all before it; Redis skips lines that begin with `#`, and writes
+//! none. A lost line is noticed by it, and a later version of the files is known before any of them is read.
 
 use std::path::Path;
 
@@ -12,6 +15,11 @@ pub const PREFIX: &str = "appendonly.aof";
 pub const NAME: &str = "appendonly.aof.manifest";
 /// A new manifest until it takes the place of the old; Redis uses the same name.
 pub const TEMPORARY_NAME: &str = "temp-appendonly.aof.manifest";
+
+/// How a seal begins.
+const SEAL_MARK: &str = "#WL ";
+/// The version of the files that is written, and the latest that is read.
+const FORMAT: u64 = 1;
 
 /// What a file of the log is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +53,18 @@ impl Part {
     pub fn incremental(sequence: u64) -> Self {
         Self { name: format!("{PREFIX}.{sequence}.incr.aof"), sequence, kind: Kind::Incremental }
     }
+
+    /// The part that a file of this name is; none for another file.
+    pub fn by_name(name: &str) -> Option<Self> {
+        let mut words = name.strip_prefix(PREFIX)?.strip_prefix('.')?.split('.');
+        let sequence = words.next()?.parse().ok()?;
+        let kind = match (words.next()?, words.next()?, words.next()) {
+            ("base", "aof" | "rdb", None) => Kind::Base,
+            ("incr", "aof", None) => Kind::Incremental,
+            _ => return None,
+        };
+        Some(Self { name: name.to_owned(), sequence, kind })
+    }
 }
 
 /// The files of the log in the order in which they are replayed; history comes last.
@@ -68,13 +88,19 @@ impl Manifest {
     /// Reads the text of a manifest; `file` is named in errors.
     ///
     /// # Errors
-    /// [`Error::Damaged`] with the place of the line that cannot be.
+    /// [`Error::Damaged`] with the place of the line that cannot be, [`Error::Unsupported`] when it is of a later version.
     pub fn decode(text: &str, file: &Path) -> Result<Self> {
         let mut parts: Vec<Part> = Vec::new();
         let mut offset = 0;
         for line in text.split_inclusive('\n') {
             let fail = |reason: String| Error::Damaged { file: file.to_owned(), offset, reason };
             let content = line.trim();
+            if let Some(seal) = content.strip_prefix(SEAL_MARK) {
+                check_seal(seal, &text.as_bytes()[..offset as usize], file).map_err(|error| match error {
+                    Unsealed::Later(error) => error,
+                    Unsealed::Broken(reason) => fail(reason),
+                })?;
+            }
             if !content.is_empty() && !content.starts_with('#') {
                 let part = decode_line(content).map_err(fail)?;
                 let is_second = |kind| part.kind == kind && parts.iter().any(|other| other.kind == kind);
@@ -103,6 +129,7 @@ impl Manifest {
             };
             text += &format!("file {name} seq {sequence} type {kind}\n");
         }
+        text += &format!("{SEAL_MARK}{FORMAT} {:08x}\n", crc32c::crc32c(text.as_bytes()));
         text
     }
 
@@ -196,6 +223,30 @@ impl Manifest {
     }
 }
 
+/// Why a seal is refused.
+enum Unsealed {
+    Later(Error),
+    Broken(String),
+}
+
+/// Checks the words of a seal against what is before it.
+fn check_seal(seal: &str, before: &[u8], file: &Path) -> std::result::Result<(), Unsealed> {
+    let (format, checksum) = seal.split_once(' ').unwrap_or((seal, ""));
+    let broken = |reason: &str| Unsealed::Broken(reason.to_owned());
+    let format: u64 = format.parse().map_err(|_| broken("its seal is not `#WL FORMAT CHECKSUM`"))?;
+    if format > FORMAT {
+        let reason = format!(
+            "a later version of Windlass wrote it (format {format}; this one reads up to {FORMAT}). Start that version \
+             here, or carry its data over with its `windlass export`. Nothing was changed"
+        );
+        return Err(Unsealed::Later(Error::Unsupported { file: file.to_owned(), reason }));
+    }
+    if u32::from_str_radix(checksum, 16) == Ok(crc32c::crc32c(before)) {
+        return Ok(());
+    }
+    Err(broken("it does not match its checksum; whoever edits it by hand removes this line"))
+}
+
 fn decode_line(line: &str) -> std::result::Result<Part, String> {
     let words: Vec<&str> = line.split_ascii_whitespace().collect();
     let ["file", name, "seq", sequence, "type", kind] = words[..] else {
@@ -228,7 +279,8 @@ mod tests {
         let text =
             "file appendonly.aof.2.base.aof seq 2 type b\nfile appendonly.aof.2.incr.aof seq 2 type i\n";
         let manifest = decode(text).unwrap();
-        assert_eq!(manifest.encode(), text);
+        assert_eq!(manifest.encode(), format!("{text}#WL 1 {:08x}\n", crc32c::crc32c(text.as_bytes())));
+        assert_eq!(decode(&manifest.encode()).unwrap(), manifest);
         assert_eq!(manifest.next_sequences(), (3, 3));
         assert_eq!(manifest.last(), Some(&Part::incremental(2)));
     }
@@ -242,6 +294,25 @@ mod tests {
             assert!(matches!(error, Error::Damaged { offset: 20, .. }), "{bad}: {error}");
         }
         assert!(decode("file a seq 2 type i\nfile b seq 1 type i\n").is_err());
+    }
+
+    #[test]
+    fn a_line_that_is_lost_or_changed_is_noticed_by_the_seal() {
+        let text = Manifest::new([Part::base(1), Part::incremental(1), Part::incremental(2)]).encode();
+        let lines: Vec<&str> = text.split_inclusive('\n').collect();
+        for lost in 0..3 {
+            let rest: String =
+                lines.iter().enumerate().filter(|(at, _)| *at != lost).map(|(_, line)| *line).collect();
+            assert!(matches!(decode(&rest), Err(Error::Damaged { .. })), "without line {lost}");
+        }
+        assert!(decode(&text.replace("incr.aof seq 2", "incr.aof seq 3")).is_err());
+    }
+
+    #[test]
+    fn a_later_format_is_no_damage() {
+        let error = decode("file a seq 1 type b\n#WL 2 anything at all\n").unwrap_err();
+        assert!(matches!(error, Error::Unsupported { .. }), "{error}");
+        assert!(error.to_string().contains("a later version of Windlass wrote it"), "{error}");
     }
 
     #[test]

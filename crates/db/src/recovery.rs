@@ -4,18 +4,56 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use windlass_engine::{Engine, Time};
+use windlass_engine::{Engine, SessionId, Time};
 
 use crate::base;
+use crate::check::take;
 use crate::directory::{LOG_FOLDER, inheritance, make_log_folder};
 use crate::disk::Disk;
 use crate::error::{Error, Result};
+use crate::loading::Loaded;
 use crate::log::{self, Content, Writer};
 use crate::manifest::{self, Kind, Manifest, Part};
 
 /// The base made of what Redis left in one file. No other base has this name: where it is found without a manifest,
 /// its making was interrupted, and what it was made of is still there.
 const INHERITED_NAME: &str = "appendonly.aof.inherited.base.aof";
+
+/// So many bytes are replayed before it is told again how far it is.
+const WATCH_BYTES: u64 = 1 << 20;
+/// About the bytes of an argument's head and end in the log.
+const ARG_FRAME_BYTES: usize = 6;
+/// What breaks off a replay that is given up; nobody sees it.
+const GIVEN_UP: &str = "the replay was given up";
+
+/// An engine that a log is replayed into, and who looks on.
+struct Replay<'a> {
+    engine: &'a mut Engine,
+    watch: &'a dyn Fn(Loaded) -> bool,
+    loaded: Loaded,
+    /// The bytes at which it was told last; greater than any when it was given up.
+    told: u64,
+}
+
+impl Replay<'_> {
+    fn take(&mut self, session: SessionId, args: &[&[u8]]) -> std::result::Result<(), String> {
+        take(self.engine, session, args)?;
+        self.loaded.records += 1;
+        self.loaded.bytes += args.iter().map(|arg| arg.len() + ARG_FRAME_BYTES).sum::<usize>() as u64;
+        if self.loaded.bytes.saturating_sub(self.told) >= WATCH_BYTES {
+            self.told = self.loaded.bytes;
+            if !(self.watch)(self.loaded) {
+                self.told = u64::MAX;
+                return Err(GIVEN_UP.into());
+            }
+        }
+        Ok(())
+    }
+
+    fn is_given_up(&self) -> bool {
+        self.told == u64::MAX
+    }
+}
 
 /// What was found when a database was opened.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -48,7 +86,15 @@ pub struct Cut {
 ///
 /// # Errors
 /// [`Error::Damaged`] and [`Error::Unsupported`] when the log cannot be replayed as a whole; nothing is changed then.
-pub fn recover(engine: &mut Engine, folder: &Path, disk: &dyn Disk) -> Result<(Writer, Recovery)> {
+///
+/// `watch` is told now and then how far it is, and says whether to go on.
+pub fn recover(
+    engine: &mut Engine,
+    folder: &Path,
+    disk: &dyn Disk,
+    watch: &dyn Fn(Loaded) -> bool,
+) -> Result<(Writer, Recovery)> {
+    let engine = &mut Replay { engine, watch, loaded: Loaded::default(), told: 0 };
     let started = Instant::now();
     let mut recovery = Recovery::default();
     let mut last = Content { next_sequence: 1, ..Content::default() };
@@ -70,13 +116,19 @@ pub fn recover(engine: &mut Engine, folder: &Path, disk: &dyn Disk) -> Result<(W
 
 /// Replays every file of a log; answers the bytes of its base and puts what the last file held into `last`.
 fn replay_all(
-    engine: &mut Engine,
+    engine: &mut Replay<'_>,
     folder: &Path,
     manifest: &Manifest,
     recovery: &mut Recovery,
     last: &mut Content,
 ) -> Result<u64> {
     let mut base_bytes = 0;
+    // Refused here, a directory that was not copied whole is refused before anything of it is read.
+    if let Some(part) = manifest.live().find(|part| !folder.join(&part.name).exists()) {
+        return Err(Error::Missing { file: folder.join(&part.name), is_base: part.kind == Kind::Base });
+    }
+    let length = |part: &Part| fs::metadata(folder.join(&part.name)).map_or(0, |found| found.len());
+    engine.loaded.bytes_total = manifest.live().map(length).sum();
     let final_name = manifest.live().next_back().map(|part| part.name.clone());
     for part in manifest.live() {
         let path = folder.join(&part.name);
@@ -102,7 +154,7 @@ fn read_manifest(folder: &Path) -> Result<Option<Manifest>> {
 ///
 /// What Redis left in one file is read whole before anything is made, and stays where it is.
 fn begin(
-    engine: &mut Engine,
+    engine: &mut Replay<'_>,
     folder: &Path,
     disk: &dyn Disk,
     recovery: &mut Recovery,
@@ -122,7 +174,12 @@ fn begin(
         let length = entry.metadata().map_err(Error::io("look at", entry.path()))?.len();
         let is_ours = name == manifest::TEMPORARY_NAME || name == INHERITED_NAME;
         if length > 0 && !is_ours {
-            let reason = format!("{LOG_FOLDER} holds `{name}` but no {}", manifest::NAME);
+            let reason = format!(
+                "{LOG_FOLDER} holds `{name}` but no {}: it was not copied whole. Copy it again (`windlass backup` makes \
+                 whole copies); `windlass repair {} --keep-later` guesses the manifest",
+                manifest::NAME,
+                parent.display(),
+            );
             return Err(Error::Foreign { directory: parent.to_owned(), reason });
         }
     }
@@ -131,7 +188,8 @@ fn begin(
         let base = Part { name: INHERITED_NAME.into(), sequence: 1, kind: Kind::Base };
         let path = folder.join(&base.name);
         let file = disk.create(&path).map_err(Error::io("make", &path))?;
-        let written = base::write(engine.freeze(), &*file, |_| true).map_err(Error::io("write", &path))?;
+        let written =
+            base::write(engine.engine.freeze(), &*file, |_| true).map_err(Error::io("write", &path))?;
         base_bytes = written.expect("it is not given up");
         disk.sync_folder(folder).map_err(Error::io("sync", folder))?;
         parts.push(base);
@@ -150,18 +208,24 @@ fn create_parts(folder: &Path, manifest: &Manifest, disk: &dyn Disk) -> Result<(
 }
 
 /// Replays one file: the snapshot with which it begins, if it does, and its records.
-fn replay(engine: &mut Engine, path: &Path, may_be_torn: bool, recovery: &mut Recovery) -> Result<Content> {
-    let snapshot = log::read_snapshot(path, engine)?;
+fn replay(
+    replay: &mut Replay<'_>,
+    path: &Path,
+    may_be_torn: bool,
+    recovery: &mut Recovery,
+) -> Result<Content> {
+    let snapshot = log::read_snapshot(path, replay.engine)?;
+    let before = replay.loaded.bytes;
     // Each file is read by a new session: it begins in database 0, as in Redis.
-    let session = engine.open_session("log", Time::default());
-    let content = log::read(path, snapshot.bytes, may_be_torn, &mut |args| {
-        engine.replay(session, args).map_err(|error| {
-            let name = String::from_utf8_lossy(args[0]);
-            format!("the record {name} does not fit the data before it: {error}")
-        })
-    });
-    engine.close_session(session);
+    let session = replay.engine.open_session("log", Time::default());
+    let content = log::read(path, snapshot.bytes, may_be_torn, &mut |args| replay.take(session, args));
+    replay.engine.close_session(session);
+    if replay.is_given_up() {
+        return Err(Error::Stopped);
+    }
     let content = content?;
+    // Records were counted without what is between them.
+    replay.loaded.bytes = before + content.end;
     recovery.keys += snapshot.keys;
     recovery.records += content.records;
     recovery.bytes += content.end;

@@ -9,6 +9,7 @@ use parking_lot::{Condvar, Mutex};
 
 use crate::error::{Error, Result};
 use crate::log::{Log, Writer};
+use crate::save::Saves;
 use crate::store::Store;
 
 /// The rewrites of a log, of which there is one at a time.
@@ -23,6 +24,7 @@ pub struct Rewrites {
     /// Set by who asks for one; the log's thread sees to it.
     is_wanted: AtomicBool,
     has_failed: AtomicBool,
+    pub saves: Saves,
     bytes_done: AtomicU64,
     bytes_total: AtomicU64,
     is_stopped: Mutex<bool>,
@@ -50,7 +52,8 @@ impl Rewrites {
     }
 
     fn is_busy(&self) -> bool {
-        self.busy.load(Ordering::Relaxed) > 0 || self.is_started.load(Ordering::Relaxed)
+        self.busy.load(Ordering::Relaxed) > 0
+            || self.is_started.load(Ordering::Relaxed) && !self.saves.is_alone()
     }
 
     /// Shows how far the base is: bytes written, and about as many as the data has in memory.
@@ -126,28 +129,42 @@ impl Store {
 
     /// Asks for a rewrite soon.
     pub fn want_rewrite(&self) {
-        if let Some(log) = &self.log {
+        if let Some(log) = self.log.get() {
             log.rewrites.is_wanted.store(true, Ordering::Release);
             log.thread.want();
         }
     }
 
-    /// Starts a rewrite on a thread of its own if it is asked for, or `is_due` and the log has grown enough. For the
-    /// log's thread alone.
+    /// Starts what is asked for on a thread of its own, a snapshot or a rewrite, or a rewrite when it `is_due` and the
+    /// log has grown enough. For the log's thread alone.
     pub fn start_rewrite(self: &Arc<Self>, log: &Log, is_due: bool) {
         let rewrites = &log.rewrites;
         let is_asked_for = || rewrites.is_wanted.load(Ordering::Acquire);
         let has_grown = || is_due && self.with_writer(log, |writer| self.needs_rewrite(writer));
-        if !(is_asked_for() || has_grown()) || rewrites.is_busy() || rewrites.is_stopped() {
+        let is_started = rewrites.is_started.load(Ordering::Relaxed);
+        if is_started || rewrites.is_busy() || rewrites.is_stopped() {
             return;
         }
-        rewrites.is_wanted.store(false, Ordering::Release);
+        let is_to_save = rewrites.saves.begin();
+        let is_to_rewrite = !is_to_save && (is_asked_for() || has_grown());
+        if !is_to_save && !is_to_rewrite {
+            return;
+        }
+        if is_to_rewrite {
+            rewrites.is_wanted.store(false, Ordering::Release);
+        }
         rewrites.is_started.store(true, Ordering::Relaxed);
         let store = self.clone();
         let started = std::thread::Builder::new().name("windlass-rewrite".into()).spawn(move || {
-            let log = store.log.as_ref().expect("only a store with a log rewrites it");
-            store.rewrite_or_put_off(log);
+            let log = store.log.get().expect("only a store with a log rewrites it");
+            if is_to_save {
+                store.save_or_warn(log);
+            } else {
+                store.rewrite_or_put_off(log);
+            }
             log.rewrites.is_started.store(false, Ordering::Relaxed);
+            // What was asked for meanwhile is still to do.
+            log.thread.want();
         });
         match started {
             Ok(thread) => {
@@ -158,6 +175,7 @@ impl Store {
             }
             Err(error) => {
                 rewrites.is_started.store(false, Ordering::Relaxed);
+                rewrites.saves.end(None);
                 tracing::warn!(%error, "no thread could be started to rewrite the log");
             }
         }
@@ -166,6 +184,11 @@ impl Store {
     /// Called after each group of a base: keeps to the rate, shows how far it is, and says whether to go on.
     pub fn pace(&self, log: &Log, started: Instant, bytes: u64, bytes_total: u64) -> bool {
         log.rewrites.show(bytes, bytes_total);
+        self.keep_rate(log, started, bytes)
+    }
+
+    /// Called while a file of the content is written: keeps to the rate, and says whether to go on.
+    pub fn keep_rate(&self, log: &Log, started: Instant, bytes: u64) -> bool {
         let rate = self.config.rewrite_bytes_per_s;
         if rate > 0 {
             let due = Duration::from_secs_f64(bytes as f64 / rate as f64);

@@ -69,7 +69,7 @@ where
                 safe.map_err(io::Error::other)?;
             }
             called = ended(script), if script.is_some() => client.end_script(called),
-            message = session.next_delivery(), if *state != State::Closing => {
+            message = session.next_delivery(), if *state != State::Closing && script.is_none() => {
                 let message = message.map_err(io::Error::other)?;
                 client.deliver(message, Position::START);
             }

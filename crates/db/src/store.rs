@@ -2,8 +2,10 @@
 //! what they deliver.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::fs::File;
+use std::io::Read;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::task::Waker;
 use std::time::Duration;
 
@@ -17,6 +19,7 @@ use crate::clock::{Clock, Tick};
 use crate::config::Config;
 use crate::disk::Disk;
 use crate::limits::SharedLimits;
+use crate::loading::Loading;
 use crate::log::{Log, Pending};
 use crate::mailbox::Mailbox;
 use crate::progress::{Position, Progress};
@@ -31,6 +34,12 @@ const TOO_MUCH_PENDING: &str = "OOM command not allowed while too many bytes wai
 
 /// Who waits for the lock looks so often whether a slow script has it.
 const BUSY_LOOK: Duration = Duration::from_millis(50);
+/// The commands whose answers hold what only the store knows.
+const TOLD: [&[u8]; 6] = [b"SHUTDOWN", b"INFO", b"CONFIG", b"BGREWRITEAOF", b"BGSAVE", b"LASTSAVE"];
+
+/// The shortest gap between two looks at the clock that is taken for a jump or a standstill, in milliseconds: twice what
+/// the timer sleeps at most.
+const GAP_MS_MIN: u64 = 2000;
 
 /// Everything of a database but its threads.
 pub(crate) struct Store {
@@ -40,15 +49,17 @@ pub(crate) struct Store {
     pub progress: Progress,
     pub timer: Timer,
     pub disk: Arc<dyn Disk>,
-    /// None for a database that lives in memory only.
-    pub log: Option<Log>,
+    /// None for a database that lives in memory only, and until the log was replayed.
+    pub log: OnceLock<Log>,
+    /// What is told of the replay while it goes on.
+    pub loading: Loading,
     pub busy: Arc<Busy>,
     pub quick: QuickScripts,
     /// Sessions that ended while a slow script had the lock.
     closed: Mutex<Vec<SessionId>>,
     has_closed: AtomicBool,
     pub limits: SharedLimits,
-    /// Turns true when a client asks that the process end.
+    /// True once a client has asked for the end of the process; whoever can end it listens.
     pub shutdown: watch::Sender<bool>,
 }
 
@@ -68,19 +79,14 @@ pub(crate) struct Core {
     /// True while a failed log is replaced: records are kept for the new one.
     pub is_renewing: bool,
     pub is_stopped: bool,
+    /// When the clock was last looked at.
+    seen_at: Time,
 }
 
 impl Store {
     /// A store around an engine that holds what `log` holds.
-    pub fn new(
-        config: Config,
-        clock: Arc<dyn Clock>,
-        disk: Arc<dyn Disk>,
-        mut engine: Engine,
-        log: Option<Log>,
-    ) -> Self {
-        engine.effects().set_recording(log.is_some());
-        engine.effects().forget_selection();
+    pub fn new(config: Config, clock: Arc<dyn Clock>, disk: Arc<dyn Disk>, mut engine: Engine) -> Self {
+        engine.effects().set_recording(false);
         let mut core = Core {
             engine,
             mailboxes: HashMap::new(),
@@ -88,11 +94,12 @@ impl Store {
             has_failed: false,
             is_renewing: false,
             is_stopped: false,
+            seen_at: clock.now(),
         };
         let (progress, timer) = (Progress::default(), Timer::default());
         let busy = Arc::new(Busy::new(clock.clone(), config.engine.script_time_max_ms));
         core.engine.guard_scripts(busy.clone());
-        let limits = SharedLimits::new(core.engine.config());
+        let limits = SharedLimits::new(core.engine.config(), core.engine.needs_password());
         Self {
             core: Mutex::new(core),
             clock,
@@ -100,7 +107,8 @@ impl Store {
             progress,
             timer,
             disk,
-            log,
+            log: OnceLock::new(),
+            loading: Loading::default(),
             busy,
             quick: QuickScripts::default(),
             closed: Mutex::default(),
@@ -124,9 +132,33 @@ impl Store {
         Some(core)
     }
 
+    /// Takes the place of an empty store's data and goes on in the log that it was read from.
+    pub fn adopt(&self, loaded: Engine, log: Log) {
+        let mut core = self.core.lock();
+        core.engine.adopt(loaded);
+        core.seen_at = self.clock.now();
+        core.forgive_absence();
+        core.engine.effects().set_recording(true);
+        core.engine.effects().forget_selection();
+        assert!(self.log.set(log).is_ok(), "a store has one log");
+    }
+
+    /// Refuses what concerns data from now on, as Redis does while it reads its own, or lets it in.
+    pub fn set_loading(&self, is_loading: bool) {
+        self.loading.set_running(is_loading);
+        let mut core = self.core.lock();
+        core.engine.set_loading(is_loading);
+        let is_sooner = self.timer.plan(core.engine.next_due());
+        drop(core);
+        if is_sooner {
+            self.timer.wake();
+        }
+    }
+
     /// Opens the session of a mailbox.
     pub fn open_session(&self, core: &mut Core, address: &str, mailbox: &Arc<Mailbox>) -> SessionId {
-        let id = core.engine.open_session(address, self.clock.now());
+        let now = core.look(&*self.clock);
+        let id = core.engine.open_session(address, now);
         core.mailboxes.insert(id, mailbox.clone());
         if core.is_stopped {
             mailbox.put(Message::Close, Position::START, usize::MAX);
@@ -148,7 +180,7 @@ impl Store {
     fn learn_config(&self, core: &Core) {
         let config = core.engine.config();
         self.busy.set_limit(config.script_time_max_ms);
-        self.limits.learn(config);
+        self.limits.learn(config, core.engine.needs_password());
     }
 
     /// Answers a command while a slow script has the lock.
@@ -175,16 +207,24 @@ impl Store {
             core.engine.fail_transaction(id);
         }
         let asks = |name: &[u8]| args.first().is_some_and(|arg| arg.eq_ignore_ascii_case(name));
-        if asks(b"INFO") || asks(b"CONFIG") || asks(b"BGREWRITEAOF") {
+        if TOLD.iter().any(|name| asks(name)) {
             self.tell(&mut core);
         }
-        let outcome = core.engine.execute(id, args, self.clock.now());
-        if asks(b"CONFIG") || asks(b"EXEC") {
+        if asks(b"ACL") {
+            give_entropy(&mut core.engine);
+        }
+        let now = core.look(&*self.clock);
+        let outcome = core.engine.execute(id, args, now);
+        let took_us = self.clock.now().micros().saturating_sub(now.micros());
+        core.engine.note_duration(id, args, took_us, now);
+        if asks(b"CONFIG") || asks(b"ACL") || asks(b"EXEC") {
             self.learn_config(&core);
         }
         let (promised, position) = self.collect(&mut core, outcome.is_exchange);
-        let is_answered_later =
-            outcome.deliveries.iter().any(|d| d.session == id && matches!(d.message, Message::Reply(_)));
+        let is_answered_later = outcome
+            .deliveries
+            .iter()
+            .any(|d| d.session == id && matches!(d.message, Message::Reply(_) | Message::Silent));
         let is_waiting = is_answered_later || core.engine.is_waiting(id);
         let awake = self.route(&core, outcome.deliveries, position);
         let is_sooner = self.timer.plan(core.engine.next_due());
@@ -193,8 +233,14 @@ impl Store {
             self.timer.wake();
         }
         awake.into_iter().for_each(Waker::wake);
+        if outcome.wants_shutdown {
+            self.shutdown.send_replace(true);
+        }
         if outcome.wants_rewrite {
             self.want_rewrite();
+        }
+        if outcome.wants_save {
+            self.want_save();
         }
         match outcome.reply {
             Some(reply) if outcome.is_exchange && self.write_through(position) => {
@@ -236,7 +282,7 @@ impl Store {
     /// Moves the effects of the calls to the log. Answers the position that a reply given now could have seen of what
     /// is promised to somebody, and of everything.
     fn collect(&self, core: &mut Core, is_exchange: bool) -> (Position, Position) {
-        let Some(log) = self.log.as_ref().filter(|_| !core.has_failed || core.is_renewing) else {
+        let Some(log) = self.log.get().filter(|_| !core.has_failed || core.is_renewing) else {
             return (Position::START, Position::START);
         };
         let Core { engine, pending, .. } = core;
@@ -268,10 +314,36 @@ impl Store {
     }
 }
 
+/// Gives the engine the system's random bytes. Without any, the command that needs them says so.
+fn give_entropy(engine: &mut Engine) {
+    let mut bytes = [0; 32];
+    if File::open("/dev/urandom").and_then(|mut file| file.read_exact(&mut bytes)).is_ok() {
+        engine.give_entropy(bytes);
+    }
+}
+
 impl Core {
     fn close_session(&mut self, id: SessionId) {
         self.engine.close_session(id);
         self.mailboxes.remove(&id);
+    }
+
+    /// The time. When the clock was set or the process stood still since the last look, nobody could renew a lease: all of
+    /// them, which are the pending entries of streams, are extended by as much.
+    fn look(&mut self, clock: &dyn Clock) -> Time {
+        let now = clock.now();
+        let seen_at = std::mem::replace(&mut self.seen_at, now);
+        if now.millis().abs_diff(seen_at.millis()) >= GAP_MS_MIN && clock.shows_gaps() {
+            self.engine.shift_deliveries(now.millis().cast_signed() - seen_at.millis().cast_signed());
+        }
+        now
+    }
+
+    /// The time without an owner counts against no lease: the one that was renewed last is as if it were renewed now.
+    fn forgive_absence(&mut self) {
+        if let Some(last) = self.engine.last_delivery() {
+            self.engine.shift_deliveries(self.seen_at.millis().cast_signed() - last.cast_signed());
+        }
     }
 
     /// Why a session cannot call now.
@@ -293,7 +365,7 @@ impl Tick for Store {
             if core.is_stopped {
                 return;
             }
-            let now = self.clock.now();
+            let now = core.look(&*self.clock);
             let before = core.engine.next_due();
             if before.is_none_or(|due| due > now) {
                 self.timer.replan(before);

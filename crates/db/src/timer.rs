@@ -10,7 +10,8 @@ use windlass_engine::Time;
 use crate::clock::Tick;
 use crate::store::Store;
 
-/// The longest sleep: a wall clock that is set forward is noticed after so long.
+/// The longest sleep: a wall clock that is set forward is noticed after so long, and a look at the clock every so often
+/// is what shows a gap.
 const SLEEP_MAX: Duration = Duration::from_secs(1);
 const NEVER: u64 = u64::MAX;
 
@@ -72,11 +73,7 @@ fn run(store: &Store) {
     while !store.timer.is_stopped.load(Ordering::Acquire) {
         store.tick();
         let planned = store.timer.planned.load(Ordering::Relaxed);
-        if planned == NEVER {
-            std::thread::park();
-        } else {
-            let wait = Duration::from_micros(planned.saturating_sub(store.clock.now().micros()));
-            std::thread::park_timeout(wait.min(SLEEP_MAX));
-        }
+        let wait = Duration::from_micros(planned.saturating_sub(store.clock.now().micros()));
+        std::thread::park_timeout(wait.min(SLEEP_MAX));
     }
 }

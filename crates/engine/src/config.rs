@@ -20,6 +20,8 @@ pub struct Config {
     /// How many instructions of Lua a script that has not written may run before it is stopped. The engine has no
     /// clock; the default takes about five seconds.
     pub script_instructions_max: u64,
+    /// Who may call DEBUG, as Redis's `enable-debug-command`.
+    pub debug_command: DebugCommand,
     /// Whether scripts that the engine knows by their digests run as native code: same replies and same effects,
     /// many times faster. See [`native_scripts`](crate::native_scripts).
     pub native_scripts: bool,
@@ -52,6 +54,7 @@ impl Default for Config {
             script_time_max_ms: 5000,
             clients: ClientLimits::default(),
             script_instructions_max: 500_000_000,
+            debug_command: DebugCommand::No,
             native_scripts: true,
         }
     }
@@ -98,4 +101,16 @@ pub struct OutputLimit {
     pub soft: usize,
     /// ...for so many seconds.
     pub soft_s: u64,
+}
+
+/// Who may call DEBUG, whose subcommands are for tests.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DebugCommand {
+    /// Nobody.
+    #[default]
+    No,
+    /// Everybody.
+    Yes,
+    /// Who connects from this machine.
+    Local,
 }

@@ -9,6 +9,7 @@ use crate::engine::Engine;
 use crate::keyspace::{Entry, Keyspace};
 use crate::number::format_float;
 use crate::object::Object;
+use crate::rdb;
 use crate::types::table::Table;
 
 /// The most words after the key in one command; even, for fields with their values and scores with their members.
@@ -20,6 +21,8 @@ const CHUNK_MAX: usize = 64;
 #[derive(Clone, Debug)]
 pub struct Frozen {
     databases: Vec<Table<Entry>>,
+    /// How many keys of each end.
+    expiring: Vec<usize>,
     bytes: usize,
 }
 
@@ -27,7 +30,8 @@ impl Engine {
     /// The data as it is now. O(the keys / 5,000), and no data is copied.
     pub fn freeze(&self) -> Frozen {
         let databases = self.state.databases.iter().map(Keyspace::freeze).collect();
-        Frozen { databases, bytes: self.bytes() }
+        let expiring = self.state.databases.iter().map(Keyspace::expiring).collect();
+        Frozen { databases, expiring, bytes: self.bytes() }
     }
 
     /// Gives every key of every database as the commands that make it, SELECT first. O(the data).
@@ -54,6 +58,19 @@ impl Frozen {
     /// Approximate bytes of memory of the data.
     pub fn bytes(&self) -> usize {
         self.bytes
+    }
+
+    /// Writes every key of every database as an RDB file, until `may_go_on` says no to the bytes so far; answers its
+    /// bytes, or none when it was broken off.
+    ///
+    /// # Errors
+    /// The first that `output` gave.
+    pub fn save_rdb(
+        &self,
+        output: &mut dyn std::io::Write,
+        may_go_on: impl FnMut(u64) -> bool,
+    ) -> std::io::Result<Option<u64>> {
+        rdb::write_file(&self.databases, &self.expiring, output, may_go_on)
     }
 
     /// Gives every key of every database as the commands that make it, SELECT first, until `emit` breaks it off; true

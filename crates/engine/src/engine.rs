@@ -10,10 +10,13 @@ use crate::command::{self, Command, Flags, Run};
 use crate::config::Config;
 use crate::effect::Effects;
 use crate::error::Error;
+use crate::keyspace::Keyspace;
+use crate::object::Kind;
 use crate::script::{ScriptGuard, Scripts};
-use crate::session::{Session, SessionId};
+use crate::session::{Session, SessionId, Silence};
 use crate::state::State;
 use crate::time::Time;
+use crate::types::Stream;
 
 /// What a call led to.
 #[derive(Debug, Default, PartialEq)]
@@ -27,6 +30,10 @@ pub struct Outcome {
     pub is_exchange: bool,
     /// True when the call asks the owner of the engine to rewrite its log.
     pub wants_rewrite: bool,
+    /// True when the call asks the owner of the engine to save the data as a snapshot.
+    pub wants_save: bool,
+    /// True when the call asks the owner of the engine to end its process; its client gets no reply.
+    pub wants_shutdown: bool,
 }
 
 /// Something for a session that it did not just ask for.
@@ -45,6 +52,8 @@ pub enum Message {
     Reply(Value),
     /// A message of a channel, or the confirmation of a subscription.
     Push(Value),
+    /// A command that waited has ended without a reply: messages are its answer, or the client wants none.
+    Silent,
     /// The session is to be closed.
     Close,
 }
@@ -63,6 +72,11 @@ impl Engine {
         Self { state: Box::new(State::new(config)), scripts, last_session: 0 }
     }
 
+    /// True when a session has to say who it is before it may run commands.
+    pub fn needs_password(&self) -> bool {
+        !self.state.users.is_default_free()
+    }
+
     /// The settings as they are now.
     pub fn config(&self) -> &Config {
         &self.state.config
@@ -77,7 +91,7 @@ impl Engine {
     pub fn open_session(&mut self, address: &str, now: Time) -> SessionId {
         self.last_session += 1;
         let id = SessionId(self.last_session);
-        let is_authenticated = self.state.config.password.is_empty();
+        let is_authenticated = self.state.users.is_default_free();
         let session = Session::new(id, address, is_authenticated, now);
         self.state.sessions.insert(id, Some(Box::new(session)));
         self.state.stats.connections += 1;
@@ -91,8 +105,9 @@ impl Engine {
     pub fn close_session(&mut self, id: SessionId) {
         if let Some(mut session) = self.state.sessions.remove(&id).flatten() {
             self.state.waits.remove(id);
+            self.state.monitors.retain(|other| *other != id);
             self.state.unwatch(&mut session);
-            command::pubsub::unsubscribe_all(&mut self.state.pubsub, &mut session);
+            self.state.pubsub.unsubscribe_all(&mut session);
         }
     }
 
@@ -114,15 +129,20 @@ impl Engine {
         assert!(self.state.waits.get(id).is_none(), "a session that waits cannot execute");
         let mut session =
             self.state.sessions.get_mut(&id).and_then(Option::take).expect("a command needs an open session");
-        let reply = self.dispatch(&mut session, Args(args), now);
+        let reply = self.answer(&mut session, Args(args), now);
         self.state.sessions.insert(id, Some(session));
         self.state.effects.end_group();
         self.serve_ready(now);
+        if self.state.pause.len() > 0 {
+            self.resume(now);
+        }
         Outcome {
             reply,
             deliveries: std::mem::take(&mut self.state.deliveries),
             is_exchange: std::mem::take(&mut self.state.is_exchange),
             wants_rewrite: std::mem::take(&mut self.state.wants_rewrite),
+            wants_save: std::mem::take(&mut self.state.wants_save),
+            wants_shutdown: std::mem::take(&mut self.state.wants_shutdown),
         }
     }
 
@@ -149,10 +169,19 @@ impl Engine {
     pub fn tick(&mut self, now: Time, budget: usize) -> Vec<Delivery> {
         for _ in 0..budget {
             let Some(id) = self.state.waits.due(now.millis()) else { break };
+            if self.state.waits.get(id).is_some_and(|wait| wait.is_put_off) {
+                if self.state.pause.is_on(now) {
+                    self.state.waits.prolong(id, self.state.pause.until_ms());
+                } else {
+                    self.resume(now);
+                }
+                continue;
+            }
             let wait = self.state.waits.remove(id).expect("a due wait exists");
-            self.state.deliver(id, Message::Reply(wait.timeout_reply));
+            self.answer_waiting(id, Some(wait.timeout_reply));
         }
-        for db in 0..self.state.databases.len() {
+        let databases = if self.state.settings.expires_actively { self.state.databases.len() } else { 0 };
+        for db in 0..databases {
             for _ in 0..budget {
                 let Some(key) = self.state.databases[db].expired(now.millis()) else { break };
                 self.state.expire(db, &key);
@@ -170,7 +199,8 @@ impl Engine {
         if !self.state.garbage.is_empty() {
             return Some(Time::default());
         }
-        let expiries = self.state.databases.iter().filter_map(|db| db.next_expiry());
+        let databases = self.state.databases.iter().filter(|_| self.state.settings.expires_actively);
+        let expiries = databases.filter_map(|db| db.next_expiry());
         self.state.waits.next_deadline().into_iter().chain(expiries).min().map(Time::from_millis)
     }
 
@@ -204,14 +234,55 @@ impl Engine {
         }
     }
 
+    /// Answers commands that concern data with LOADING from now on, or no more: the owner reads the data meanwhile.
+    pub fn set_loading(&mut self, is_loading: bool) {
+        self.state.is_loading = is_loading;
+    }
+
+    /// Takes the data of another engine in place of its own; its sessions stay. Who watches a key finds it changed.
+    pub fn adopt(&mut self, other: Self) {
+        self.state.databases = other.state.databases;
+        self.state.garbage = other.state.garbage;
+        for session in self.state.sessions.values_mut().flatten() {
+            session.is_watch_broken |= !session.watched.is_empty();
+        }
+    }
+
     /// True for a session whose command waits: it must not execute another.
     pub fn is_waiting(&self, id: SessionId) -> bool {
         self.state.waits.get(id).is_some()
     }
 
+    /// When an entry that is still pending was delivered last, in milliseconds since 1970; none when nothing is. O(keys and
+    /// pending entries).
+    pub fn last_delivery(&self) -> Option<u64> {
+        let entries = self.state.databases.iter().flat_map(Keyspace::iter);
+        let streams = entries.filter_map(|entry| Stream::of(&entry.value));
+        streams.flat_map(Stream::groups).filter_map(|(_, group)| group.last_delivery()).max()
+    }
+
+    /// Moves the time of delivery of every pending entry, so that none has become older by a jump or a standstill of the
+    /// clock. Nothing is logged: a replay gives the times as they were. O(keys and pending entries).
+    pub fn shift_deliveries(&mut self, by_ms: i64) {
+        for database in &mut self.state.databases {
+            let has_pending = |stream: &Stream| stream.groups().any(|(_, group)| group.pending_len() > 0);
+            let pending = database.iter().filter(|entry| Stream::of(&entry.value).is_some_and(has_pending));
+            let keys: Vec<Blob> = pending.map(|entry| entry.key.clone()).collect();
+            for key in keys {
+                let stream = database.value_mut::<Stream>(&key).expect("it is a stream");
+                stream.expect("it is there").groups_mut().for_each(|group| group.shift_deliveries(by_ms));
+            }
+        }
+    }
+
     /// Approximate bytes of memory of the data.
     pub fn bytes(&self) -> usize {
         self.state.bytes()
+    }
+
+    /// Gives random bytes that nobody can guess, for one ACL GENPASS.
+    pub fn give_entropy(&mut self, bytes: [u8; 32]) {
+        self.state.entropy = Some(bytes);
     }
 
     /// Tells INFO what only the engine's owner knows, as lines of one section.
@@ -223,12 +294,68 @@ impl Engine {
         self.state.sessions.get(&id)?.as_deref()
     }
 
+    /// Tells how long the last call of a session took, for whoever has a clock: SLOWLOG, LATENCY and INFO show it.
+    pub fn note_duration(&mut self, id: SessionId, args: &[&[u8]], took_us: u64, now: Time) {
+        let state = &mut *self.state;
+        let Some(session) = state.sessions.get(&id).and_then(Option::as_deref) else { return };
+        let Some(command) = session.last_command.filter(|_| session.transaction.is_none()) else { return };
+        state.stats.tally.took(command, took_us);
+        state.slow.note(&state.settings, (session, command, Args(args)), took_us, now);
+    }
+
+    /// Runs the commands that a pause put off, once it is over.
+    fn resume(&mut self, now: Time) {
+        while let Some(id) = self.state.pause.next(now) {
+            if !self.state.waits.get(id).is_some_and(|wait| wait.is_put_off) {
+                continue;
+            }
+            let wait = self.state.waits.remove(id).expect("just seen");
+            let Some(mut session) = self.state.sessions.get_mut(&id).and_then(Option::take) else { continue };
+            let args: Vec<&[u8]> = wait.args.iter().map(|arg| &**arg).collect();
+            let reply = self.answer(&mut session, Args(&args), now);
+            self.state.sessions.insert(id, Some(session));
+            self.state.effects.end_group();
+            if reply.is_some() || self.state.waits.get(id).is_none() {
+                self.state.deliver(id, reply.map_or(Message::Silent, Message::Reply));
+            }
+            self.serve_ready(now);
+        }
+    }
+
+    /// Answers a command that waited.
+    fn answer_waiting(&mut self, id: SessionId, reply: Option<Value>) {
+        let is_silent = self.session(id).is_some_and(|session| session.silence == Silence::All);
+        let message = reply.filter(|_| !is_silent).map_or(Message::Silent, Message::Reply);
+        self.state.deliver(id, message);
+    }
+
+    /// Executes a command; without a reply it waits, or messages answer it, or the client wants none.
+    fn answer(&mut self, session: &mut Session, args: Args<'_>, now: Time) -> Option<Value> {
+        if session.silence == Silence::Next {
+            session.silence = Silence::Present;
+        }
+        let reply = self.dispatch(session, args, now);
+        if let Some(Value::Error(text)) = &reply {
+            self.state.stats.tally.error(text);
+        }
+        if session.silence == Silence::None {
+            return reply;
+        }
+        if session.silence == Silence::Present {
+            session.silence = Silence::None;
+        }
+        None
+    }
+
     fn dispatch(&mut self, session: &mut Session, args: Args<'_>, now: Time) -> Option<Value> {
         match self.admit(session, args) {
             Ok(command) => {
-                session.last_command = command.name;
+                session.last_command = Some(command);
                 session.last_used = now;
                 self.state.stats.commands += 1;
+                if self.state.pause.is_on(now) && self.state.put_off(session, command, args, now) {
+                    return None;
+                }
                 if let Some(transaction) = &mut session.transaction
                     && !command.flags.has(Flags::IMMEDIATE)
                 {
@@ -253,34 +380,52 @@ impl Engine {
     }
 
     /// Checks that a command exists, is well-formed and may run now.
-    fn admit(&self, session: &Session, args: Args<'_>) -> Result<&'static Command, Error> {
-        let Some(name) = args.get(0) else { return Err(Error::new("ERR empty command")) };
-        let command = command::find(name).ok_or_else(|| command::unknown(args))?;
-        if !command.accepts(args.len()) {
-            return Err(Error::arity(command.name));
+    fn admit(&mut self, session: &Session, args: Args<'_>) -> Result<&'static Command, Error> {
+        if args.len() == 0 {
+            return Err(Error::new("ERR empty command"));
         }
+        let command = command::resolve(args)?;
+        let refused = self.refuse(session, command, args);
+        if let Some(error) = refused {
+            self.state.stats.tally.rejected(command);
+            return Err(error);
+        }
+        Ok(command)
+    }
+
+    /// Why a command may not run now.
+    fn refuse(&self, session: &Session, command: &Command, args: Args<'_>) -> Option<Error> {
         if !session.is_authenticated && !command.flags.has(Flags::NO_AUTH) {
-            return Err(Error::NO_AUTH);
+            return Some(Error::NO_AUTH);
+        }
+        if let Some(denial) = self.state.users.denial(&session.user, command, args) {
+            return Some(command::acl::denied(&denial, command));
+        }
+        if self.state.is_loading && !command.flags.has(Flags::LOADING) {
+            return Some(Error::LOADING);
         }
         if session.protocol == Protocol::Resp2
             && session.is_subscribed()
             && !command.flags.has(Flags::SUBSCRIBED)
         {
-            return Err(Error::new(format!(
+            return Some(Error::new(format!(
                 "ERR Can't execute '{}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context",
                 command.name
             )));
         }
+        if session.transaction.is_some() && command.flags.has(Flags::NO_MULTI) {
+            return Some(Error::new("ERR Command not allowed inside a transaction"));
+        }
         if let Some(reason) = &self.state.write_refusal
             && command.flags.has(Flags::WRITE)
         {
-            return Err(reason.clone());
+            return Some(reason.clone());
         }
         let limit = self.state.config.memory_max;
         if limit > 0 && needs_memory(session, command) && self.state.bytes() > limit {
-            return Err(Error::OUT_OF_MEMORY);
+            return Some(Error::OUT_OF_MEMORY);
         }
-        Ok(command)
+        None
     }
 
     /// Runs a command that was admitted; without a reply it waits.
@@ -294,10 +439,20 @@ impl Engine {
     ) -> Option<Value> {
         let body = match command.run {
             Run::Call(body) => body,
-            Run::Engine(run) => return run(self, session, args, now),
+            Run::Engine(run) => {
+                // A script is shown before the commands that it calls, a transaction after them.
+                if command.group == "scripting" && command.flags.has(Flags::SKIP_MONITOR) {
+                    self.state.show_script(session, command, args, now);
+                }
+                let reply = run(self, session, args, now);
+                self.state.stats.tally.called(command, reply.as_ref().is_some_and(Value::is_error));
+                self.state.show(session, command, args, now);
+                return reply;
+            }
         };
         let (answer, wait) = self.state.call(session, command, body, args, now);
         let reply = answer.unwrap_or_else(Value::from);
+        self.state.show(session, command, args, now);
         let Some(wait) = wait.filter(|_| may_wait) else { return Some(reply) };
         self.state.waits.insert(session.id, wait);
         None
@@ -333,7 +488,7 @@ impl Engine {
         self.state.effects.end_group();
         if wait.is_none() {
             self.state.waits.remove(id);
-            self.state.deliver(id, Message::Reply(answer.unwrap_or_else(Value::from)));
+            self.answer_waiting(id, Some(answer.unwrap_or_else(Value::from)));
         }
     }
 }

@@ -49,6 +49,8 @@ errors! {
     NO_AUTH = "NOAUTH Authentication required.";
     /// The name or the password is not right.
     WRONG_PASS = "WRONGPASS invalid username-password pair or user is disabled.";
+    /// The owner of the engine reads its data.
+    LOADING = "LOADING Redis is loading the dataset in memory";
     /// The data has reached the memory limit.
     OUT_OF_MEMORY = "OOM command not allowed when used memory > 'maxmemory'.";
     /// No script has this digest.

@@ -21,6 +21,7 @@
 //! holds the keys, `types` the data structures, which know nothing of arguments or replies; [`rdb`] is Redis's snapshot
 //! format.
 
+mod acl;
 mod args;
 mod blob;
 mod command;
@@ -33,23 +34,29 @@ mod error;
 mod garbage;
 mod keyspace;
 mod limits;
+mod monitor;
 mod native;
+mod notify;
 mod number;
 mod object;
 mod pattern;
+mod pause;
 mod pubsub;
 mod random;
 pub mod rdb;
 mod script;
 mod session;
+mod settings;
+mod slow;
 mod state;
+mod tally;
 mod time;
 mod types;
 mod wait;
 
 pub use blob::Blob;
 pub use command::{Command, Flags, Keys, all as commands};
-pub use config::{ClientLimits, Config, OutputLimit};
+pub use config::{ClientLimits, Config, DebugCommand, OutputLimit};
 pub use dump::Frozen;
 pub use effect::Effects;
 pub use engine::{Delivery, Engine, Message, Outcome};

@@ -1,6 +1,6 @@
 //! The settings that the engine keeps for whoever serves its clients, under Redis's names for CONFIG.
 //!
-//! A new one gets a line in [`shown`] and an arm in [`set`].
+//! A new one gets an arm in [`shown`] and in [`set`], and a row of `command/server/config.rs`.
 
 use crate::config::{Config, OutputLimit};
 
@@ -9,25 +9,24 @@ const NUMBER_MAX: u64 = i32::MAX as u64;
 /// What Redis grants replicas. There are none here, and it can be set as it is only.
 const REPLICA: &str = "slave 268435456 67108864 60";
 
-/// Each setting with its value.
-pub fn shown(config: &Config) -> Vec<(&'static str, String)> {
+/// The value of a setting.
+///
+/// # Panics
+/// When the name is none of this file's.
+pub fn shown(config: &Config, name: &str) -> String {
     let clients = &config.clients;
     let output = |limit: &OutputLimit| format!("{} {} {}", limit.hard, limit.soft, limit.soft_s);
-    let (replies, messages) = (output(&clients.replies), output(&clients.messages));
-    vec![
-        ("busy-reply-threshold", config.script_time_max_ms.to_string()),
-        ("client-output-buffer-limit", format!("normal {replies} {REPLICA} pubsub {messages}")),
-        ("lua-time-limit", config.script_time_max_ms.to_string()),
-        ("maxclients", clients.count_max.to_string()),
-        ("protected-mode", if clients.is_protected { "yes" } else { "no" }.to_owned()),
-        ("tcp-keepalive", clients.keepalive_s.to_string()),
-        ("timeout", clients.idle_s.to_string()),
-    ]
-}
-
-/// True for the name of a setting of this file.
-pub fn is_limit(name: &str) -> bool {
-    shown(&Config::default()).iter().any(|(other, _)| *other == name)
+    match name {
+        "busy-reply-threshold" | "lua-time-limit" => config.script_time_max_ms.to_string(),
+        "client-output-buffer-limit" => {
+            format!("normal {} {REPLICA} pubsub {}", output(&clients.replies), output(&clients.messages))
+        }
+        "maxclients" => clients.count_max.to_string(),
+        "protected-mode" => if clients.is_protected { "yes" } else { "no" }.to_owned(),
+        "tcp-keepalive" => clients.keepalive_s.to_string(),
+        "timeout" => clients.idle_s.to_string(),
+        other => unreachable!("`{other}` is no setting of clients"),
+    }
 }
 
 /// Changes a setting.
@@ -113,13 +112,21 @@ mod tests {
     fn shown_after(name: &str, value: &str) -> Result<String, String> {
         let mut config = Config::default();
         set(&mut config, name, value)?;
-        let found = shown(&config).into_iter().find(|(other, _)| *other == name);
-        Ok(found.expect("it is shown").1)
+        Ok(shown(&config, name))
     }
 
     #[test]
     fn every_setting_can_be_set_to_what_is_shown() {
-        for (name, value) in shown(&Config::default()) {
+        for name in [
+            "busy-reply-threshold",
+            "client-output-buffer-limit",
+            "lua-time-limit",
+            "maxclients",
+            "protected-mode",
+            "tcp-keepalive",
+            "timeout",
+        ] {
+            let value = shown(&Config::default(), name);
             assert_eq!(shown_after(name, &value), Ok(value), "{name}");
         }
     }

@@ -4,7 +4,10 @@ use std::collections::BTreeSet;
 
 use windlass_resp::Protocol;
 
+use crate::acl::DEFAULT;
 use crate::blob::Blob;
+use crate::command::Command;
+use crate::pubsub::Kind;
 use crate::time::Time;
 
 /// Names a session of an engine; never used twice.
@@ -18,19 +21,40 @@ pub struct Session {
     pub db: usize,
     pub protocol: Protocol,
     pub is_authenticated: bool,
+    /// Who it is, by name.
+    pub user: Blob,
+    /// True for the session that stands for the caller in a script.
+    pub is_script: bool,
     pub address: String,
     pub name: Blob,
     pub library: Blob,
     pub library_version: Blob,
     pub opened: Time,
     pub last_used: Time,
-    pub last_command: &'static str,
+    pub last_command: Option<&'static Command>,
+    pub silence: Silence,
+    pub is_monitor: bool,
     pub transaction: Option<Transaction>,
     pub watched: Vec<(usize, Blob)>,
     /// Set when a watched key changed: EXEC then answers nil.
     pub is_watch_broken: bool,
-    pub channels: BTreeSet<Blob>,
-    pub patterns: BTreeSet<Blob>,
+    channels: BTreeSet<Blob>,
+    patterns: BTreeSet<Blob>,
+    shards: BTreeSet<Blob>,
+}
+
+/// Which replies CLIENT REPLY keeps from the client.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Silence {
+    /// None.
+    #[default]
+    None,
+    /// All.
+    All,
+    /// That to the next command.
+    Next,
+    /// That to the present command.
+    Present,
 }
 
 /// The commands queued since MULTI.
@@ -48,23 +72,46 @@ impl Session {
             db: 0,
             protocol: Protocol::Resp2,
             is_authenticated,
+            user: Blob::from(DEFAULT),
+            is_script: false,
             address: address.to_owned(),
             name: Blob::default(),
             library: Blob::default(),
             library_version: Blob::default(),
             opened: now,
             last_used: now,
-            last_command: "NULL",
+            last_command: None,
+            silence: Silence::default(),
+            is_monitor: false,
             transaction: None,
             watched: Vec::new(),
             is_watch_broken: false,
             channels: BTreeSet::new(),
             patterns: BTreeSet::new(),
+            shards: BTreeSet::new(),
         }
     }
 
     /// True when the session may receive messages of channels.
     pub fn is_subscribed(&self) -> bool {
-        !(self.channels.is_empty() && self.patterns.is_empty())
+        !(self.channels.is_empty() && self.patterns.is_empty() && self.shards.is_empty())
+    }
+
+    /// What the session listens to.
+    pub fn subscriptions(&self, kind: Kind) -> &BTreeSet<Blob> {
+        match kind {
+            Kind::Channel => &self.channels,
+            Kind::Pattern => &self.patterns,
+            Kind::Shard => &self.shards,
+        }
+    }
+
+    /// What the session listens to, to be changed together with who listens.
+    pub fn subscriptions_mut(&mut self, kind: Kind) -> &mut BTreeSet<Blob> {
+        match kind {
+            Kind::Channel => &mut self.channels,
+            Kind::Pattern => &mut self.patterns,
+            Kind::Shard => &mut self.shards,
+        }
     }
 }

@@ -5,19 +5,25 @@ use std::collections::{BTreeMap, HashMap};
 use foldhash::fast::FixedState;
 use windlass_resp::Value;
 
+use crate::acl::Users;
 use crate::args::Args;
 use crate::blob::Blob;
-use crate::command::{Answer, Body, Command};
+use crate::command::{Answer, Body, Command, Flags};
 use crate::config::Config;
 use crate::effect::Effects;
 use crate::engine::{Delivery, Message};
 use crate::error::{Error, Result};
 use crate::garbage::Garbage;
 use crate::keyspace::{Entry, Keyspace, Slot};
+use crate::notify::{Classes, Event};
 use crate::object::{Kind, Object};
+use crate::pause::Pause;
 use crate::pubsub::PubSub;
 use crate::random::Random;
 use crate::session::{Session, SessionId};
+use crate::settings::Settings;
+use crate::slow::Slow;
+use crate::tally::Tally;
 use crate::time::Time;
 use crate::wait::{Wait, Waits};
 
@@ -39,6 +45,15 @@ pub struct State {
     pub stats: Stats,
     /// Why commands that may write are refused, when they are.
     pub write_refusal: Option<Error>,
+    pub users: Users,
+    /// Random bytes for one password, when the owner has given some.
+    pub entropy: Option<[u8; 32]>,
+    /// Who monitors, in the order in which they began.
+    pub monitors: Vec<SessionId>,
+    pub pause: Pause,
+    pub slow: Slow,
+    /// What CONFIG SET can change beside the configuration.
+    pub settings: Settings,
     /// What was deleted and is too big to be freed at once.
     pub garbage: Garbage,
     /// What the owner of the engine tells INFO: section, then lines of name and value.
@@ -46,6 +61,12 @@ pub struct State {
     pub started: Time,
     /// Set by a worker's exchange; see [`Outcome::is_exchange`](crate::Outcome::is_exchange).
     pub is_exchange: bool,
+    /// True while the owner of the engine reads its data; see [`Engine::set_loading`](crate::Engine::set_loading).
+    pub is_loading: bool,
+    /// Set by BGSAVE; see [`Outcome::wants_save`](crate::Outcome::wants_save).
+    pub wants_save: bool,
+    /// Set by SHUTDOWN; see [`Outcome::wants_shutdown`](crate::Outcome::wants_shutdown).
+    pub wants_shutdown: bool,
     /// Set by BGREWRITEAOF; see [`Outcome::wants_rewrite`](crate::Outcome::wants_rewrite).
     pub wants_rewrite: bool,
 }
@@ -58,6 +79,7 @@ pub struct Stats {
     pub keyspace_hits: u64,
     pub keyspace_misses: u64,
     pub expired_keys: u64,
+    pub tally: Tally,
     /// The most bytes of data that a tick or an INFO saw.
     pub memory_peak: usize,
 }
@@ -67,7 +89,6 @@ impl State {
         let databases = (0..config.databases).map(|_| Keyspace::new(config.seed)).collect();
         Self {
             random: Random::new(config.seed),
-            config,
             databases,
             effects: Effects::default(),
             pubsub: PubSub::default(),
@@ -78,11 +99,21 @@ impl State {
             watchers: HashMap::new(),
             stats: Stats::default(),
             write_refusal: None,
+            users: Users::new(&config.password),
+            entropy: None,
+            monitors: Vec::new(),
+            pause: Pause::default(),
+            slow: Slow::default(),
+            settings: Settings::default(),
             garbage: Garbage::default(),
             facts: BTreeMap::new(),
             started: Time::default(),
             is_exchange: false,
+            is_loading: false,
+            wants_save: false,
             wants_rewrite: false,
+            wants_shutdown: false,
+            config,
         }
     }
 
@@ -145,6 +176,7 @@ impl State {
         self.effects.push(db, &[b"DEL", key]);
         self.stats.expired_keys += 1;
         self.touch(db, key);
+        self.notify(db, Event::EXPIRED, key);
     }
 
     /// Forgets what `session` watches.
@@ -169,8 +201,9 @@ impl State {
         args: Args<'_>,
         now: Time,
     ) -> (Answer, Option<Wait>) {
-        let mut call = Call { state: self, session, command, args, now, wait: None };
+        let mut call = Call { state: self, session, command, args, now, wait: None, event: None };
         let answer = body(&mut call);
+        call.state.stats.tally.called(command, answer.is_err());
         let wait = call.wait.take().filter(|_| answer.as_ref().is_ok_and(|reply| !reply.is_error()));
         (answer, wait)
     }
@@ -199,6 +232,8 @@ pub struct Call<'a> {
     pub now: Time,
     /// Set by a command that may wait and found nothing.
     pub wait: Option<Wait>,
+    /// What the command's writes are called, where it is not the usual name.
+    pub event: Option<Event>,
 }
 
 impl<'a> Call<'a> {
@@ -218,7 +253,14 @@ impl<'a> Call<'a> {
     /// WRONGTYPE when the key holds another type.
     pub fn get<T: Kind>(&mut self, key: &[u8]) -> Result<Option<&T>> {
         self.expire_if_due(key);
-        match self.state.databases[self.session.db].entry(key) {
+        let db = self.session.db;
+        if self.state.notifies(Classes::MISS)
+            && self.command.flags.has(Flags::READONLY)
+            && self.state.databases[db].entry(key).is_none()
+        {
+            self.notify(Event::MISS, key);
+        }
+        match self.state.databases[db].entry(key) {
             Some(entry) => {
                 self.state.stats.keyspace_hits += 1;
                 T::of(&entry.value).map(Some).ok_or(Error::WRONG_TYPE)
@@ -245,13 +287,18 @@ impl<'a> Call<'a> {
     /// WRONGTYPE when the key holds another type.
     pub fn make<T: Kind>(&mut self, key: &[u8]) -> Result<Slot<'_, T>> {
         self.expire_if_due(key);
-        self.state.databases[self.session.db].value_or_create(key)
+        let db = self.session.db;
+        if self.state.notifies(Classes::NEW) && self.state.databases[db].entry(key).is_none() {
+            self.notify(Event::NEW, key);
+        }
+        self.state.databases[db].value_or_create(key)
     }
 
     /// Sets `key` to `value`, replacing whatever was there with its expiry.
     pub fn set(&mut self, key: &[u8], value: Object, expires_ms: Option<u64>) {
-        if let Some(before) = self.db().insert(Blob::from(key), value, expires_ms) {
-            self.state.garbage.add(before);
+        match self.db().insert(Blob::from(key), value, expires_ms) {
+            Some(before) => self.state.garbage.add(before),
+            None => self.notify(Event::NEW, key),
         }
         self.changed(key);
     }
@@ -261,7 +308,9 @@ impl<'a> Call<'a> {
         self.expire_if_due(key);
         let Some(entry) = self.db().remove(key) else { return false };
         self.state.garbage.add(entry.value);
-        self.changed(key);
+        self.touched(key);
+        self.state.wake_waiters(self.session.db, key);
+        self.notify(Event::DEL, key);
         true
     }
 
@@ -270,10 +319,15 @@ impl<'a> Call<'a> {
     /// stand for it.
     pub fn changed(&mut self, key: &[u8]) {
         let db = self.session.db;
-        if self.state.databases[db].entry(key).is_some_and(|entry| entry.value.is_empty_collection()) {
+        let is_over =
+            self.state.databases[db].entry(key).is_some_and(|entry| entry.value.is_empty_collection());
+        if is_over {
             self.state.databases[db].remove(key);
         }
         self.grew(key);
+        if is_over {
+            self.notify(Event::DEL, key);
+        }
     }
 
     /// As [`changed`](Self::changed), after a write that cannot have left an empty collection.
@@ -285,6 +339,12 @@ impl<'a> Call<'a> {
     /// As [`changed`](Self::changed), after a write that only took from a stream: a stream may stay empty, and nobody
     /// waits for there to be less.
     pub fn modified(&mut self, key: &[u8]) {
+        self.touched(key);
+        self.notify(self.event(), key);
+    }
+
+    /// Breaks who watches the key, and tells nobody of it.
+    pub fn touched(&mut self, key: &[u8]) {
         self.break_own_watch(key);
         self.state.break_watches(self.session.db, key);
     }
@@ -332,6 +392,7 @@ impl<'a> Call<'a> {
             deadline_ms: (timeout_ms > 0).then(|| self.now.millis().saturating_add(timeout_ms)),
             args: own(args),
             timeout_reply: Value::NilArray,
+            is_put_off: false,
         });
     }
 }

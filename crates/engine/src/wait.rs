@@ -22,6 +22,8 @@ pub struct Wait {
     /// The command to run again.
     pub args: Vec<Blob>,
     pub timeout_reply: Value,
+    /// True for a command that has not run: a pause put it off.
+    pub is_put_off: bool,
 }
 
 /// Every waiting session.
@@ -70,6 +72,16 @@ impl Waits {
             self.by_deadline.remove(&(at, session));
         }
         Some(wait)
+    }
+
+    /// Makes a wait end later.
+    pub fn prolong(&mut self, session: SessionId, deadline_ms: u64) {
+        if let Some(wait) = self.by_session.get_mut(&session) {
+            if let Some(at) = wait.deadline_ms.replace(deadline_ms) {
+                self.by_deadline.remove(&(at, session));
+            }
+            self.by_deadline.insert((deadline_ms, session));
+        }
     }
 
     pub fn get(&self, session: SessionId) -> Option<&Wait> {

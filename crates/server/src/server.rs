@@ -43,9 +43,9 @@ impl Server {
         &self.addresses
     }
 
-    /// Serves clients until `stop` is ready or a client asks that the process end. Then nobody is accepted, each client gets the replies to what ran for it,
-    /// and soon after [`Config::stop_grace`] at the latest the sockets are closed and the threads have ended, but for one
-    /// that a script holds. The database goes on.
+    /// Serves clients until `stop` is ready or a client sends SHUTDOWN. Then nobody is accepted, each client gets the replies
+    /// to what ran for it, and soon after [`Config::stop_grace`] at the latest the sockets are closed and the threads have
+    /// ended, but for one that a script holds. The database goes on.
     ///
     /// # Errors
     /// When a thread cannot be started or a socket fails.
@@ -61,15 +61,15 @@ impl Server {
             taken: Arc::new(AtomicUsize::new(0)),
             database,
         });
-        let shutdown = gate.database.clone();
         let mut doors = JoinSet::new();
         for listener in listeners {
             let gate = gate.clone();
             doors.spawn(listener.accept_each(move |arrival| gate.welcome(arrival)));
         }
+        let shutdown = gate.database.shutdown_requested();
         let failed = tokio::select! {
             () = stop => None,
-            () = shutdown.shutdown_asked() => None,
+            () = shutdown => None,
             Some(door) = doors.join_next() => door.expect("accepting clients does not panic").err(),
         };
         doors.shutdown().await;

@@ -180,3 +180,26 @@ fn a_configuration_names_every_problem() {
         "the configuration is not valid: `tls` must name the certificate for `tls_tcp`"
     );
 }
+
+#[tokio::test]
+async fn shutdown_ends_the_server_and_its_clients_without_a_reply() {
+    let running = Running::start(any_port());
+    let mut client = running.connect().await;
+    check(&mut client, "SHUTDOWN FOO\r\n", "-ERR syntax error\r\n").await;
+    client.write_all(b"SHUTDOWN NOSAVE\r\n").await.expect("the server reads");
+    assert_eq!(rest(client).await, "");
+    running.task.await.expect("no panic").expect("a clean end");
+}
+
+#[tokio::test]
+async fn a_pause_holds_a_client_and_lets_it_go() {
+    let running = Running::start(any_port());
+    let (mut operator, mut client) = (running.connect().await, running.connect().await);
+    check(&mut operator, "CLIENT PAUSE 100000 WRITE\r\n", "+OK\r\n").await;
+    client.write_all(b"SET k v\r\nGET k\r\n").await.expect("the server reads");
+    check(&mut operator, "GET k\r\n", "$-1\r\n").await;
+    check(&mut operator, "CLIENT UNPAUSE\r\n", "+OK\r\n").await;
+    check(&mut client, "", "+OK\r\n$1\r\nv\r\n").await;
+    drop((operator, client));
+    running.stop().await;
+}

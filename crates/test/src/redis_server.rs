@@ -4,6 +4,7 @@
 
 use std::io::{self, BufRead, BufReader, Read};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::thread::JoinHandle;
 
@@ -14,13 +15,19 @@ use crate::clock::ShiftedClock;
 /// How often another port is tried when somebody took the one that was free a moment ago.
 const ATTEMPTS_MAX: usize = 5;
 
-/// A running redis-server without persistence; dropping it ends the process.
+/// A running redis-server, without persistence unless its arguments say otherwise; dropping it ends the process.
 pub struct RedisServer {
-    child: Child,
+    process: Option<Process>,
     address: SocketAddr,
+    args: Vec<String>,
+    directory: TempDir,
+}
+
+/// The process of a server.
+struct Process {
+    child: Child,
     /// Reads the server's log to its end, so that the server never waits for a full pipe.
     drain: Option<JoinHandle<()>>,
-    _directory: TempDir,
 }
 
 impl RedisServer {
@@ -87,14 +94,41 @@ impl RedisServer {
         format!("redis://{}/", self.address)
     }
 
+    /// Ends the process as a crash would.
+    pub fn kill(&mut self) {
+        self.process = None;
+    }
+
+    /// Starts a killed server again, where it was and on what it had stored.
+    ///
+    /// # Errors
+    /// When it does not come up.
+    pub fn start_again(&mut self) -> io::Result<()> {
+        self.process = Some(Process::start(self.address, self.directory.path(), &self.args, None)?);
+        Ok(())
+    }
+
     fn try_start(args: &[&str], clock: Option<&ShiftedClock>) -> io::Result<Self> {
         let address = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
         let directory = tempfile::tempdir()?;
+        let args: Vec<String> = args.iter().map(ToString::to_string).collect();
+        let process = Some(Process::start(address, directory.path(), &args, clock)?);
+        Ok(Self { process, address, args, directory })
+    }
+}
+
+impl Process {
+    fn start(
+        address: SocketAddr,
+        directory: &Path,
+        args: &[String],
+        clock: Option<&ShiftedClock>,
+    ) -> io::Result<Self> {
         let mut child = Command::new("redis-server")
             .args(["--port", &address.port().to_string(), "--bind", "127.0.0.1"])
             .args(["--save", "", "--appendonly", "no", "--logfile", ""])
             .arg("--dir")
-            .arg(directory.path())
+            .arg(directory)
             .args(args)
             .envs(clock.map(ShiftedClock::environment).into_iter().flatten())
             .stdin(Stdio::null())
@@ -114,11 +148,11 @@ impl RedisServer {
             let mut rest = [0; 4096];
             while log.read(&mut rest).is_ok_and(|count| count > 0) {}
         });
-        Ok(Self { child, address, drain: Some(drain), _directory: directory })
+        Ok(Self { child, drain: Some(drain) })
     }
 }
 
-impl Drop for RedisServer {
+impl Drop for Process {
     fn drop(&mut self) {
         // Both fail only when the process has already ended, which is what is wanted.
         let _ = self.child.kill();

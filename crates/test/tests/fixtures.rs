@@ -3,6 +3,8 @@
 //!
 //! `WINDLASS_TEST_FIXTURE=string` runs only the files whose name contains that word.
 
+use windlass_db::{Config, EngineConfig};
+use windlass_engine::DebugCommand;
 use windlass_test::fixture::{ConnTarget, Target, WireTarget, files, run};
 use windlass_test::our_server::OurServer;
 use windlass_test::redis_server::RedisServer;
@@ -28,7 +30,7 @@ fn the_engine_answers_as_the_fixtures_say() {
 #[test]
 fn redis_answers_as_the_fixtures_say() {
     let may_skip = std::env::var_os("WINDLASS_TEST_NO_REDIS").is_some();
-    if let Some(server) = RedisServer::start_or_skip(&[], may_skip) {
+    if let Some(server) = RedisServer::start_or_skip(&["--enable-debug-command", "yes"], may_skip) {
         let target = WireTarget::connect(server.address(), true).expect("the server listens");
         check(Target::Wire(target));
     }
@@ -41,6 +43,7 @@ fn the_embedded_connection_answers_as_the_fixtures_say() {
 
 #[test]
 fn our_server_answers_as_the_fixtures_say() {
-    let server = OurServer::start();
+    let engine = EngineConfig { debug_command: DebugCommand::Yes, ..EngineConfig::default() };
+    let server = OurServer::start_with(Config { engine, ..Config::default() });
     check(Target::Wire(WireTarget::connect(server.address(), false).expect("the server listens")));
 }

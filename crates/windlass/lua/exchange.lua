@@ -11,13 +11,25 @@
 --         first time, or {queue number, entries, delivery counts, "1" for a suspect} for recovered ones.
 -- Guarantee: a job that is held ends once, with its result; one that the consumer does not hold any more is refused
 --         and not touched. No more than ARGV 3 are taken, none from a paused queue, each now pending under the
---         consumer with a count that nobody else holds. Whoever leaves work behind wakes the next.
+--         consumer with a count that nobody else holds. Entries are taken in pieces of PIECE_JOBS until they make
+--         up TAKEN_BYTES, so that large jobs do not fill the memory. Whoever leaves work behind wakes the next.
+local PIECE_JOBS, TAKEN_BYTES = 32, 4 * 1024 * 1024
 local consumer, ended = ARGV[1], tonumber(ARGV[2])
 local left, may_suspect, woken = tonumber(ARGV[3]), ARGV[4] == '1', tonumber(ARGV[5])
 local first_extra = 6 + 2 * ended
 local last_queue = #KEYS - (#ARGV + 1 - first_extra) / 4
+local bytes = 0
 local time = redis.call('TIME')
 local answer = { time[1] * 1000 + math.floor(time[2] / 1000), {} }
+
+-- Counts entries against what may be taken; with enough of them there is no room left.
+local function count_taken(entries)
+  for i = 1, #entries do
+    local fields = entries[i][2]
+    for j = 1, #fields do bytes = bytes + #fields[j] end
+  end
+  left = bytes < TAKEN_BYTES and left - #entries or 0
+end
 
 local function finish()
   local stream, suspect, moved = KEYS[1], KEYS[2], KEYS[3]
@@ -63,6 +75,7 @@ local function claim(queue, stream, pending, suspect)
   end
   for id in pairs(count_of) do redis.call('XACK', stream, 'w', id) end
   if #entries > 0 then answer[#answer + 1] = { queue, entries, counts, suspect } end
+  count_taken(entries)
   return #entries
 end
 
@@ -74,7 +87,6 @@ local function pass_gate(queue, gate, stream, wake, suspect)
     local more = table.remove(pending, 2)
     if claim(queue, stream, pending, '1') == 1 then
       may_suspect = false
-      left = left - 1
       local id = pending[1][1]
       local crashes = string.match(redis.call('HGET', suspect, id) or '0', '^%d+')
       redis.call('HSET', suspect, id, crashes .. ':' .. consumer)
@@ -82,10 +94,13 @@ local function pass_gate(queue, gate, stream, wake, suspect)
     end
     if not more then redis.call('HDEL', gate, 'suspect') end
   end
-  if left > 0 and redis.call('HEXISTS', gate, 'recovered') == 1 then
-    local pending = redis.call('XPENDING', stream, 'w', '-', '+', left, '~recovered')
-    if #pending < left then redis.call('HDEL', gate, 'recovered') end
-    left = left - claim(queue, stream, pending, '0')
+  local has_recovered = redis.call('HEXISTS', gate, 'recovered') == 1
+  while left > 0 and has_recovered do
+    local wanted = math.min(left, PIECE_JOBS)
+    local pending = redis.call('XPENDING', stream, 'w', '-', '+', wanted, '~recovered')
+    has_recovered = #pending == wanted
+    if not has_recovered then redis.call('HDEL', gate, 'recovered') end
+    claim(queue, stream, pending, '0')
   end
   return true
 end
@@ -97,17 +112,19 @@ local function take(queue, gate, stream, wake, suspect)
     return
   end
   if redis.call('EXISTS', gate) == 1 and not pass_gate(queue, gate, stream, wake, suspect) then return end
-  if left > 0 then
-    local got = redis.pcall('XREADGROUP', 'GROUP', 'w', consumer, 'COUNT', left, 'STREAMS', stream, '>')
+  while left > 0 do
+    local wanted = math.min(left, PIECE_JOBS)
+    local got = redis.pcall('XREADGROUP', 'GROUP', 'w', consumer, 'COUNT', wanted, 'STREAMS', stream, '>')
     if got and got.err then
       if string.sub(got.err, 1, 7) ~= 'NOGROUP' then error(got.err) end
       redis.call('XGROUP', 'CREATE', stream, 'w', '0', 'MKSTREAM')
-      got = redis.call('XREADGROUP', 'GROUP', 'w', consumer, 'COUNT', left, 'STREAMS', stream, '>')
+      got = redis.call('XREADGROUP', 'GROUP', 'w', consumer, 'COUNT', wanted, 'STREAMS', stream, '>')
     end
-    if got then
-      left = left - #got[1][2]
-      answer[#answer + 1] = { queue, got[1][2] }
-    end
+    if not got then break end
+    local entries = got[1][2]
+    answer[#answer + 1] = { queue, entries }
+    count_taken(entries)
+    if #entries < wanted then break end
   end
   if left <= 0 then redis.call('ZADD', wake, 0, 'w') end
 end

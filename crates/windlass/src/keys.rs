@@ -33,6 +33,12 @@ impl Keys {
         &self.namespace
     }
 
+    /// The pattern of every key of the namespace, those of sharded queues included, as SCAN takes it.
+    pub fn pattern(&self) -> String {
+        // No character of a name means something in a pattern.
+        format!("wl:{{{}[}}/]*", self.namespace)
+    }
+
     /// The layout's version.
     pub fn schema(&self) -> String {
         self.with("schema", "")

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::time::Duration;
 
+use hmac_sha256::Hash;
 use serde_json::value::RawValue;
-use sha2::{Digest, Sha256};
 
 use crate::broker::Rule;
 use crate::error::{Error, Result};
@@ -194,8 +194,8 @@ impl Unique {
                 text.extend(key.as_bytes());
             }
         }
-        let mut digest = Sha256::new();
-        digest.update(format!("{queue}\n{kind}\n"));
+        let mut digest = Hash::new();
+        digest.update(format!("{queue}\n{kind}\n").as_bytes());
         digest.update(&text);
         let mut lock = String::with_capacity(2 * LOCK_BYTES);
         for byte in &digest.finalize()[..LOCK_BYTES] {

@@ -5,14 +5,18 @@ use windlass::{Client, Config};
 use windlass_conn::Connection;
 
 use crate::args::{Args, BenchCommand, Command};
-use crate::exit::{CANNOT_CONNECT, CONFIGURATION, Failure, Result};
+use crate::exit::{CANNOT_CONNECT, CONFIGURATION, Failure, Result, USAGE};
 use crate::settings::{self, Store};
 use crate::{bench, output};
 
+mod backup;
+mod check;
 mod cron;
+mod export;
 mod job;
 mod queue;
 mod serve;
+mod transfer;
 
 /// Runs a parsed command line to its end.
 pub fn run(args: Args) -> Result<()> {
@@ -30,6 +34,18 @@ pub fn run(args: Args) -> Result<()> {
             Command::Job(command) => job::run(command, &settings::store(&args.store)?).await,
             Command::Queue(command) => queue::run(command, &settings::store(&args.store)?).await,
             Command::Cron(command) => cron::run(command, &settings::store(&args.store)?).await,
+            Command::Backup(command) => backup::run(command, args.store.json).await,
+            Command::Check(command) => check::check(command, args.store.json).await,
+            Command::Repair(command) => check::repair(command, args.store.json).await,
+            Command::Export(command) => {
+                let pattern = scope(command.pattern.clone(), args.store.namespace.as_deref())?;
+                export::export(command, pattern, &settings::store(&args.store)?).await
+            }
+            Command::Import(command) => export::import(command, &settings::store(&args.store)?).await,
+            Command::Move(command) => {
+                let pattern = scope(command.pattern.clone(), args.store.namespace.as_deref())?;
+                transfer::run(command, pattern, &settings::store(&args.store)?).await
+            }
             Command::Bench(BenchCommand::Jobs(bench)) => {
                 bench::jobs::run(&bench, &settings::store(&args.store)?).await
             }
@@ -40,6 +56,20 @@ pub fn run(args: Args) -> Result<()> {
             }
         }
     })
+}
+
+/// The pattern of the keys that a command is about; none for all.
+fn scope(pattern: Option<String>, namespace: Option<&str>) -> Result<Option<String>> {
+    match (pattern, namespace) {
+        (Some(_), Some(_)) => {
+            Err(Failure::new(USAGE, anyhow!("--match and --namespace narrow in two ways; give one of them")))
+        }
+        (None, Some(namespace)) => {
+            let keys = windlass::Keys::new(namespace).map_err(|error| Failure::new(CONFIGURATION, error))?;
+            Ok(Some(keys.pattern()))
+        }
+        (pattern, None) => Ok(pattern),
+    }
 }
 
 /// A connection to the store; a directory that this process is the first to open acknowledges after the sync.

@@ -1,10 +1,13 @@
 //! `windlass serve`: a directory's database over sockets.
 
+use std::io::{IsTerminal, Write};
+use std::time::{Duration, Instant};
+
 use anyhow::anyhow;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 use windlass_conn::Connection;
-use windlass_db::{Database, Recovery};
+use windlass_db::{Database, Loaded, Recovery};
 use windlass_server::Server;
 
 use crate::exit::{CANNOT_CONNECT, CONFIGURATION, FORCED, Failure, Result};
@@ -21,25 +24,53 @@ pub async fn run(mut settings: Serve) -> Result<()> {
         engine: settings.engine,
         ..windlass_db::Config::default()
     };
-    let directory = settings.dir.clone();
-    let opening = config.clone();
-    let opened = tokio::task::spawn_blocking(move || Database::open(directory, opening)).await?;
-    let (database, recovery) = opened.map_err(|error| match error {
-        windlass_db::Error::Owned { .. } => Failure::new(CANNOT_CONNECT, error),
-        other => Failure::new(CONFIGURATION, other),
-    })?;
-    report(&recovery);
-    // Processes that open the directory by its path are let in, as they are into any other that owns one.
-    let path = settings.dir.to_string_lossy();
-    let door = windlass_conn::Config { database: config, ..windlass_conn::Config::default() };
-    let _door = Connection::open_with(&format!("file:{path}"), door).await?;
-
+    let (directory, taken) = (settings.dir.clone(), config.clone());
+    let begun = tokio::task::spawn_blocking(move || Database::begin(directory, taken)).await?;
+    let (database, opening) = begun.map_err(refused)?;
     let server = Server::bind(settings.listen, database.clone())
         .map_err(|error| Failure::new(CONFIGURATION, error))?;
-    for address in server.addresses() {
-        println!("ready on {address}, data in {path}");
-    }
-    server.run_until(stop_signal()).await?;
+    let addresses = server.addresses().to_vec();
+    let asked = database.shutdown_requested();
+    let (stop, stopped) = tokio::sync::watch::channel(false);
+    let mut until = stopped.clone();
+    // Clients are let in from here on: they are told that the data is being read.
+    let serving = server.run_until(async move {
+        let _ = until.wait_for(|is_stopped| *is_stopped).await;
+    });
+    let path = settings.dir.to_string_lossy().into_owned();
+    let working = async {
+        let mut progress = Replaying::default();
+        let replay = tokio::task::spawn_blocking(move || opening.finish(|loaded| progress.show(loaded)));
+        let ending = async {
+            tokio::select! {
+                () = stop_signal() => {}
+                () = asked => {}
+            }
+        };
+        tokio::pin!(ending);
+        let recovery = tokio::select! {
+            replayed = replay => replayed?.map_err(refused)?,
+            () = &mut ending => return Ok(()),
+        };
+        report(&recovery);
+        // Processes that open the directory by its path are let in, as they are into any other that owns one.
+        let door = windlass_conn::Config { database: config, ..windlass_conn::Config::default() };
+        let _door = Connection::open_with(&format!("file:{path}"), door).await?;
+        for address in &addresses {
+            println!("ready on {address}, data in {path}");
+        }
+        ending.await;
+        Ok(())
+    };
+    let work = async {
+        let worked: Result<()> = working.await;
+        // Who serves clients has ended already when that is why.
+        let _ = stop.send(true);
+        worked
+    };
+    let (served, worked) = tokio::join!(serving, work);
+    worked?;
+    served?;
     if database.is_busy() && database.is_shutdown_asked() {
         // A client asked not to wait for a script that cannot be stopped. Nothing of it is logged, and what ran before
         // it was answered only once it was safe.
@@ -48,6 +79,60 @@ pub async fn run(mut settings: Serve) -> Result<()> {
     }
     database.stop()?;
     Ok(())
+}
+
+fn refused(error: windlass_db::Error) -> Failure {
+    match error {
+        windlass_db::Error::Owned { .. } => Failure::new(CANNOT_CONNECT, error),
+        other => Failure::new(CONFIGURATION, other),
+    }
+}
+
+/// Says how far a long replay is: a bar on a terminal, elsewhere a line a second.
+struct Replaying {
+    started: Instant,
+    shown: Option<Instant>,
+    is_terminal: bool,
+}
+
+/// A replay that is shorter is not worth a word.
+const QUIET: Duration = Duration::from_millis(300);
+const LINE_INTERVAL: Duration = Duration::from_secs(1);
+const BAR_INTERVAL: Duration = Duration::from_millis(100);
+const BAR_WIDTH: u64 = 30;
+
+impl Default for Replaying {
+    fn default() -> Self {
+        Self { started: Instant::now(), shown: None, is_terminal: std::io::stderr().is_terminal() }
+    }
+}
+
+impl Replaying {
+    fn show(&mut self, loaded: Loaded) {
+        let interval = if self.is_terminal { BAR_INTERVAL } else { LINE_INTERVAL };
+        if self.started.elapsed() < QUIET || self.shown.is_some_and(|shown| shown.elapsed() < interval) {
+            return;
+        }
+        self.shown = Some(Instant::now());
+        let (bytes, total) = (loaded.bytes.min(loaded.bytes_total), loaded.bytes_total.max(1));
+        let line = format!("replayed {} of {} MB, {} records", bytes >> 20, total >> 20, loaded.records);
+        // Whoever looks on is told; when nobody can be, the work goes on.
+        if self.is_terminal {
+            let filled = (bytes * BAR_WIDTH / total) as usize;
+            let bar = "#".repeat(filled) + &".".repeat(BAR_WIDTH as usize - filled);
+            let _ = write!(std::io::stderr(), "\r\x1b[K[{bar}] {line}");
+        } else {
+            let _ = writeln!(std::io::stderr(), "{line}");
+        }
+    }
+}
+
+impl Drop for Replaying {
+    fn drop(&mut self) {
+        if self.is_terminal && self.shown.is_some() {
+            let _ = write!(std::io::stderr(), "\r\x1b[K");
+        }
+    }
 }
 
 /// Raises the limit of open files for so many clients, as far as the system lets us; answers how many there can be.

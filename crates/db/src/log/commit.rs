@@ -22,7 +22,7 @@ impl Store {
         waker: &Waker,
     ) -> Option<Result<()>> {
         let outcome = self.progress.outcome(position);
-        let Some(log) = self.log.as_ref().filter(|_| outcome.is_none()) else { return outcome };
+        let Some(log) = self.log.get().filter(|_| outcome.is_none()) else { return outcome };
         // A write to the page cache is brief enough for an async task, a sync is not.
         if self.config.durability != Durability::Always && self.try_commit() {
             let outcome = self.progress.outcome(position);
@@ -65,7 +65,7 @@ impl Store {
 
     /// Commits what is pending unless somebody is at it.
     fn try_commit(&self) -> bool {
-        let Some(log) = &self.log else { return false };
+        let Some(log) = self.log.get() else { return false };
         let Some(turn) = log.turn.try_lock() else { return false };
         self.commit_in_turn(log, turn);
         true
@@ -103,7 +103,7 @@ impl Store {
     ///
     /// Only under `always`: the other durabilities have no sync to save, and their replies wait for the write anyway.
     pub fn write_through(&self, position: Position) -> bool {
-        let Some(log) = self.log.as_ref().filter(|_| self.config.durability == Durability::Always) else {
+        let Some(log) = self.log.get().filter(|_| self.config.durability == Durability::Always) else {
             return false;
         };
         let is_written = self.with_writer(log, |writer| {
@@ -158,7 +158,7 @@ impl Store {
         match written {
             Ok(()) => {
                 writer.end = Position(end);
-                if let Some(log) = &self.log {
+                if let Some(log) = self.log.get() {
                     log.gauges.show(writer);
                     log.gauges.count_group();
                 }

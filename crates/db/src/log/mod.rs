@@ -9,6 +9,7 @@ mod annotation;
 mod commit;
 mod reader;
 mod record;
+mod search;
 mod snapshot;
 mod source;
 mod thread;
@@ -19,8 +20,9 @@ use parking_lot::Mutex;
 use crate::facts::Gauges;
 use crate::rewrite::Rewrites;
 
-pub use reader::{Content, read};
-pub use snapshot::{check_version, read as read_snapshot};
+pub use reader::{Content, read, read_part};
+pub use search::{Place, find_group};
+pub use snapshot::{check_version, read as read_snapshot, skip as skip_snapshot};
 pub use thread::{Thread, start};
 pub use writer::{HEAD_BYTES, Writer, put_annotation};
 

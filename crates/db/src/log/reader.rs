@@ -3,8 +3,9 @@
 
 use std::path::{Path, PathBuf};
 
-use super::annotation::{Annotation, GROUP_BYTES_MIN, LENGTH_MAX, MARK};
+use super::annotation::{Annotation, LENGTH_MAX, MARK};
 use super::record::{Parsed, parse};
+use super::search::{Place, find_group};
 use super::source::{READ_BYTES, Source};
 use crate::error::{Error, Result};
 
@@ -33,18 +34,35 @@ pub struct Content {
 /// # Errors
 /// [`Error::Damaged`] for anything else that is not a whole group or a record that `apply` takes.
 pub fn read(path: &Path, start: u64, may_be_torn: bool, apply: Apply<'_>) -> Result<Content> {
-    let source = Source::open(path, start).map_err(Error::io("open", path))?;
+    let (content, outcome) = read_part(path, Place::at(start), None, may_be_torn, apply)?;
+    outcome.map(|()| content)
+}
+
+/// As [`read`], from a group in the middle on and not beyond `until`; what was whole is told also when something is not.
+///
+/// # Errors
+/// Only the system's: damage is in the answer.
+pub fn read_part(
+    path: &Path,
+    place: Place,
+    until: Option<u64>,
+    may_be_torn: bool,
+    apply: Apply<'_>,
+) -> Result<(Content, Result<()>)> {
+    let source = Source::open(path, place.offset).map_err(Error::io("open", path))?;
     let length = source.length().map_err(Error::io("look at", path))?;
-    let mut reader =
-        Reader { path: path.to_owned(), source, length, records: 0, sequence: 1, is_ours: false, apply };
-    let end = match reader.run()? {
-        Stop::End => length,
-        Stop::Broken(broken) => {
-            reader.check_torn(may_be_torn, &broken)?;
-            broken.offset
-        }
+    let (path, sequence) = (path.to_owned(), place.sequence);
+    let until = until.unwrap_or(u64::MAX);
+    let mut reader = Reader { path, source, length, until, records: 0, sequence, is_ours: false, apply };
+    let (end, outcome) = match reader.run() {
+        Ok(Stop::End) => (length.min(until), Ok(())),
+        Ok(Stop::Broken(broken)) => (broken.offset, reader.check_torn(may_be_torn, &broken)),
+        Err(error) => (reader.source.offset(), Err(error)),
     };
-    Ok(Content { records: reader.records, end, length, next_sequence: reader.sequence })
+    if let Err(error @ Error::Io { .. }) = outcome {
+        return Err(error);
+    }
+    Ok((Content { records: reader.records, end, length, next_sequence: reader.sequence }, outcome))
 }
 
 /// Where reading stopped.
@@ -67,6 +85,8 @@ struct Reader<'a> {
     path: PathBuf,
     source: Source,
     length: u64,
+    /// Nothing that begins here or later is read.
+    until: u64,
     records: u64,
     sequence: u64,
     /// True from the mark of a group until something of Redis's own begins.
@@ -76,7 +96,7 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     fn run(&mut self) -> Result<Stop> {
-        loop {
+        while self.source.offset() < self.until {
             let stop = match self.peek(MARK.len())? {
                 [] => return Ok(Stop::End),
                 [b'*', ..] => self.uncovered()?,
@@ -92,6 +112,7 @@ impl Reader<'_> {
                 return Ok(stop);
             }
         }
+        Ok(Stop::End)
     }
 
     /// A group under its annotation.
@@ -126,7 +147,7 @@ impl Reader<'_> {
             })));
         }
         // The group is whole and so are its transactions; their marks have no work left to do.
-        let mut at = 0;
+        let (mut at, mut records) = (0, 0);
         while at < group.len() {
             let fail = |reason: String| Error::Damaged {
                 file: self.path.clone(),
@@ -137,7 +158,7 @@ impl Reader<'_> {
                 Parsed::Record(args, length) => {
                     if !is_transaction_mark(&args) {
                         (self.apply)(&args).map_err(fail)?;
-                        self.records += 1;
+                        records += 1;
                     }
                     at += length;
                 }
@@ -147,6 +168,7 @@ impl Reader<'_> {
         }
         self.source.skip(whole);
         self.sequence += 1;
+        self.records += records;
         Ok(None)
     }
 
@@ -248,47 +270,10 @@ impl Reader<'_> {
     /// Redis's own records, where nothing but the end can be missing.
     fn check_torn(&mut self, may_be_torn: bool, broken: &Broken) -> Result<()> {
         let damaged = self.damaged(0, broken.reason);
-        if !may_be_torn || self.has_later_group(broken.search_from)? {
+        if !may_be_torn || find_group(&self.path, broken.search_from, self.sequence)?.is_some() {
             return Err(damaged);
         }
         if self.is_ours || broken.is_short || self.is_zero_from_here()? { Ok(()) } else { Err(damaged) }
-    }
-
-    /// True when a whole group with a sequence still to come begins at or after `from`.
-    fn has_later_group(&mut self, from: u64) -> Result<bool> {
-        let path = self.path.clone();
-        let mut source = Source::open(&path, from).map_err(Error::io("read", &path))?;
-        let last = self.sequence + (self.length - from.min(self.length)) / GROUP_BYTES_MIN + 1;
-        loop {
-            source.fill(READ_BYTES).map_err(Error::io("read", &path))?;
-            let bytes = source.available();
-            let Some(at) = bytes.windows(MARK.len()).position(|window| window == MARK) else {
-                if source.is_at_end() {
-                    return Ok(false);
-                }
-                let searched = bytes.len() - (MARK.len() - 1);
-                source.skip(searched);
-                continue;
-            };
-            source.skip(at);
-            source.fill(LENGTH_MAX).map_err(Error::io("read", &path))?;
-            let line = source.available();
-            let line = &line[..line.len().min(LENGTH_MAX)];
-            let end = line.iter().position(|byte| *byte == b'\n');
-            let annotation = end.and_then(|end| Annotation::decode(&line[..=end]));
-            if let (Some(end), Some(annotation)) = (end, annotation)
-                && (self.sequence + 1..=last).contains(&annotation.sequence)
-                && annotation.length <= self.length
-            {
-                let whole = end + 1 + annotation.length as usize;
-                source.fill(whole).map_err(Error::io("read", &path))?;
-                let group = source.available().get(end + 1..whole);
-                if group.is_some_and(|group| annotation.covers(group)) {
-                    return Ok(true);
-                }
-            }
-            source.skip(1);
-        }
     }
 
     fn is_zero_from_here(&mut self) -> Result<bool> {

@@ -27,16 +27,36 @@ pub struct Snapshot {
 /// [`Error::Damaged`] when the snapshot is not whole and sound, [`Error::Unsupported`] when it is and has something
 /// that is not read.
 pub fn read(path: &Path, engine: &mut Engine) -> Result<Snapshot> {
-    let Some(mut source) = open(path)? else {
-        return if path.extension().is_some_and(|extension| extension == "rdb") {
-            let reason = "it does not begin as an RDB file".into();
-            Err(Error::Damaged { file: path.to_owned(), offset: 0, reason })
-        } else {
-            Ok(Snapshot::default())
-        };
-    };
+    let Some(mut source) = open(path)? else { return without(path) };
     let loaded = engine.load_rdb(&mut source).map_err(|error| fail(path, error))?;
     Ok(Snapshot { keys: loaded.keys, bytes: loaded.bytes })
+}
+
+/// As [`read`], and keeps nothing of it.
+///
+/// # Errors
+/// As [`read`].
+pub fn skip(path: &Path) -> Result<Snapshot> {
+    let Some(mut source) = open(path)? else { return without(path) };
+    let mut walk = || {
+        let mut reader = rdb::Reader::open(&mut source)?;
+        let mut keys = 0;
+        while reader.next_entry()?.is_some() {
+            keys += 1;
+        }
+        Ok(Snapshot { keys, bytes: reader.bytes() })
+    };
+    walk().map_err(|error| fail(path, error))
+}
+
+/// The file begins with no snapshot, which only a log may do.
+fn without(path: &Path) -> Result<Snapshot> {
+    if path.extension().is_some_and(|extension| extension == "rdb") {
+        let reason = "it does not begin as an RDB file".into();
+        Err(Error::Damaged { file: path.to_owned(), offset: 0, reason })
+    } else {
+        Ok(Snapshot::default())
+    }
 }
 
 /// Refuses the file at `path` if it begins with a snapshot of a version that is not read; looks at nothing else.

@@ -55,7 +55,7 @@ impl Thread {
 pub fn start(store: Arc<Store>) -> std::io::Result<JoinHandle<()>> {
     let started = store.clone();
     let handle = std::thread::Builder::new().name("windlass-log".into()).spawn(move || run(&store))?;
-    let thread = &started.log.as_ref().expect("only a store with a log has a log thread").thread;
+    let thread = &started.log.get().expect("only a store with a log has a log thread").thread;
     let _ = thread.handle.set(handle.thread().clone());
     // Who wanted something before the handle was there could not wake the thread.
     thread.unpark();
@@ -63,7 +63,7 @@ pub fn start(store: Arc<Store>) -> std::io::Result<JoinHandle<()>> {
 }
 
 fn run(store: &Arc<Store>) {
-    let log = store.log.as_ref().expect("only a store with a log has a log thread");
+    let log = store.log.get().expect("only a store with a log has a log thread");
     let mut next_tick = Instant::now() + TICK;
     while !log.thread.is_stopped.load(Ordering::Acquire) {
         if log.thread.is_wanted.swap(false, Ordering::AcqRel) {
@@ -93,7 +93,7 @@ fn run(store: &Arc<Store>) {
 
 /// Writes what nobody waited for, syncs under `everysec`, has a grown log rewritten.
 fn tick(store: &Arc<Store>) {
-    let log = store.log.as_ref().expect("only a store with a log has a log thread");
+    let log = store.log.get().expect("only a store with a log has a log thread");
     store.commit(log);
     if store.config.durability == Durability::Everysec {
         store.sync_rest(log);
@@ -103,7 +103,7 @@ fn tick(store: &Arc<Store>) {
 
 /// Gives the tick up when there is nothing to look after.
 fn rest(store: &Store) {
-    let log = store.log.as_ref().expect("only a store with a log has a log thread");
+    let log = store.log.get().expect("only a store with a log has a log thread");
     log.thread.is_idle.store(true, Ordering::Release);
     // A record from before the flag was seen is found here, one from after it clears the flag.
     let writer = log.writer.lock();

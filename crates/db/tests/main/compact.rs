@@ -122,7 +122,10 @@ fn a_log_that_has_grown_is_compacted_when_it_is_opened() {
     let before = fs::metadata(last_file(directory.path())).unwrap().len();
     let config = Config { compact_bytes_min: 1000, ..Config::default() };
     let (database, _) = open_on(directory.path(), &disk, config);
-    assert_eq!(database.facts().compactions, 1);
+    // It is done beside the first calls.
+    while database.facts().compactions == 0 {
+        std::thread::yield_now();
+    }
     let facts = database.facts();
     assert!(facts.log_base_bytes + facts.log_incremental_bytes < before / 100);
 }

@@ -2,7 +2,9 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
 use std::sync::Barrier;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use tempfile::tempdir;
@@ -125,4 +127,88 @@ fn a_socket_whose_path_would_be_too_long_is_elsewhere_and_private() {
     let folder = socket.parent().unwrap();
     assert_eq!(fs::metadata(folder).unwrap().permissions().mode() & 0o777, 0o700);
     fs::remove_dir(folder).unwrap();
+}
+
+#[test]
+fn a_child_that_is_just_being_started_does_not_hold_the_directory() {
+    let directory = tempdir().unwrap();
+    let is_done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            while !is_done.load(Ordering::Relaxed) {
+                Command::new("true").status().unwrap();
+            }
+        });
+        for _ in 0..100 {
+            let opened = Database::open(directory.path(), Config::default());
+            if let Err(error) = opened.and_then(|(database, _)| database.stop()) {
+                is_done.store(true, Ordering::Relaxed);
+                panic!("{error}");
+            }
+        }
+        is_done.store(true, Ordering::Relaxed);
+    });
+}
+
+/// A full disk, as it shows at the first file that is made.
+struct FullDisk;
+
+impl windlass_db::Disk for FullDisk {
+    fn create(&self, _: &std::path::Path) -> std::io::Result<std::sync::Arc<dyn windlass_db::DiskFile>> {
+        Err(std::io::ErrorKind::StorageFull.into())
+    }
+
+    fn append(&self, _: &std::path::Path) -> std::io::Result<std::sync::Arc<dyn windlass_db::DiskFile>> {
+        Err(std::io::ErrorKind::StorageFull.into())
+    }
+
+    fn rename(&self, _: &std::path::Path, _: &std::path::Path) -> std::io::Result<()> {
+        Err(std::io::ErrorKind::StorageFull.into())
+    }
+
+    fn remove(&self, _: &std::path::Path) -> std::io::Result<()> {
+        Ok(())
+    }
+
+    fn sync_folder(&self, _: &std::path::Path) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_full_disk_is_said_to_be_full_and_opens_when_there_is_room() {
+    let directory = tempdir().unwrap();
+    let clock = windlass_db::SystemClock;
+    let error = Database::open_with(directory.path(), Config::default(), clock, FullDisk).err().unwrap();
+    assert!(matches!(error, Error::NotWritable { .. }), "{error}");
+    assert!(error.to_string().contains("its disk is full"), "{error}");
+    assert_eq!(ok(&open(directory.path()).0.session("test"), "DBSIZE"), Value::Integer(0));
+}
+
+#[test]
+fn a_directory_of_a_later_format_is_left_alone() {
+    let directory = tempdir().unwrap();
+    let (database, _) = open(directory.path());
+    ok(&database.session("test"), "SET k v");
+    database.stop().unwrap();
+    drop(database);
+    let path = directory.path().join("appendonlydir/appendonly.aof.manifest");
+    let text = fs::read_to_string(&path).unwrap().replace("#WL 1 ", "#WL 2 ");
+    fs::write(&path, &text).unwrap();
+    let error = open_error(directory.path());
+    assert!(matches!(error, Error::Unsupported { .. }), "{error}");
+    assert!(error.to_string().contains("a later version of Windlass wrote it"), "{error}");
+    assert_eq!(fs::read_to_string(&path).unwrap(), text);
+}
+
+#[test]
+fn a_directory_without_its_manifest_was_not_copied_whole() {
+    let directory = tempdir().unwrap();
+    let (database, _) = open(directory.path());
+    ok(&database.session("test"), "SET k v");
+    database.stop().unwrap();
+    drop(database);
+    fs::remove_file(directory.path().join("appendonlydir/appendonly.aof.manifest")).unwrap();
+    let said = open_error(directory.path()).to_string();
+    assert!(said.contains("it was not copied whole") && said.contains("windlass repair"), "{said}");
 }

@@ -1,12 +1,16 @@
 //! The database seen from outside.
 
+mod backup;
 mod compact;
 mod directory;
 mod durable;
 mod fault;
+mod lease;
+mod loading;
 mod memory;
 mod process;
 mod redis;
+mod repair;
 mod rewrite;
 mod snapshot;
 mod store;

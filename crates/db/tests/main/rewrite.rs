@@ -275,7 +275,32 @@ fn a_rewrite_can_be_asked_for_by_a_command() {
 }
 
 #[test]
+fn a_snapshot_is_saved_beside_the_log_and_has_everything() {
+    let directory = tempdir().unwrap();
+    let (database, _) = open(directory.path());
+    fill(&database);
+    let expected = content(&database);
+    let session = database.session("test");
+    let Value::Integer(started) = ok(&session, "LASTSAVE") else { panic!("it is a number") };
+    assert_eq!(ok(&session, "BGSAVE"), Value::Simple("Background saving started".into()));
+    assert!(run(&session, "BGSAVE NOW").is_error());
+    let snapshot = directory.path().join("dump.rdb");
+    while !snapshot.exists() {
+        std::thread::yield_now();
+    }
+    ok(&session, "FLUSHALL");
+    let Value::Integer(saved) = ok(&session, "LASTSAVE") else { panic!("it is a number") };
+    assert!(saved >= started);
+    drop((session, database));
+    assert_eq!(content(&open(directory.path()).0).len(), 0, "the log is what counts");
+    let other = tempdir().unwrap();
+    std::fs::copy(&snapshot, other.path().join("dump.rdb")).unwrap();
+    assert_same(&content(&open(other.path()).0), &expected, "from the snapshot");
+}
+
+#[test]
 fn a_database_in_memory_has_no_log_to_rewrite() {
     let database = Database::memory(Config::default()).unwrap();
     assert!(run(&database.session("test"), "BGREWRITEAOF").is_error());
+    assert!(run(&database.session("test"), "BGSAVE").is_error());
 }

@@ -13,10 +13,18 @@ use crate::session::Session;
 use crate::state::Call;
 use crate::time::Time;
 
+/// A set of flags, by their names.
+macro_rules! flags {
+    ($($flag:ident),*) => { $crate::command::Flags::NONE$(.and($crate::command::Flags::$flag))* };
+}
+
+pub mod acl;
+pub mod category;
 pub mod connection;
 pub mod container;
 pub mod expiry;
 pub mod hash;
+pub mod hyperloglog;
 pub mod key;
 pub mod list;
 pub mod pubsub;
@@ -48,11 +56,18 @@ pub struct Command {
     pub group: &'static str,
     /// What it does, in a sentence.
     pub summary: &'static str,
+    /// The arguments of a subcommand, as HELP shows them.
+    pub usage: &'static str,
+    /// The commands of a container such as CONFIG; each is named `container|subcommand`.
+    pub subcommands: &'static [Self],
     pub(crate) run: Run,
 }
 
 /// The body of a command that works on the state alone.
 pub type Body = fn(&mut Call<'_>) -> Answer;
+
+/// The body of a command that needs the engine.
+pub(crate) type EngineBody = fn(&mut Engine, &mut Session, Args<'_>, Time) -> Option<Value>;
 
 /// The body of a command.
 #[derive(Debug)]
@@ -60,7 +75,7 @@ pub(crate) enum Run {
     /// Works on the state; most commands.
     Call(Body),
     /// Needs the engine itself: runs other commands, or answers by messages alone.
-    Engine(fn(&mut Engine, &mut Session, Args<'_>, Time) -> Option<Value>),
+    Engine(EngineBody),
 }
 
 /// The group of a family, which makes the family's rows.
@@ -77,7 +92,64 @@ impl Group {
         summary: &'static str,
         run: Body,
     ) -> Command {
-        Command { name, arity, flags, keys, group: self.0, summary, run: Run::Call(run) }
+        self.make(name, arity, flags, keys, summary, Run::Call(run))
+    }
+
+    /// The row of a command that needs the engine itself.
+    pub(crate) const fn engine_row(
+        self,
+        name: &'static str,
+        arity: i8,
+        flags: Flags,
+        keys: Keys,
+        summary: &'static str,
+        run: EngineBody,
+    ) -> Command {
+        self.make(name, arity, flags, keys, summary, Run::Engine(run))
+    }
+
+    /// The row of a container, which does nothing by itself.
+    pub(crate) const fn container(
+        self,
+        name: &'static str,
+        summary: &'static str,
+        subcommands: &'static [Command],
+    ) -> Command {
+        let row = self.make(name, -2, Flags::NONE, Keys::None, summary, Run::Call(container::missing));
+        Command { subcommands, ..row }
+    }
+
+    /// The row of a subcommand that works on the state alone; `name` is that of the container, a bar and its own.
+    #[expect(clippy::too_many_arguments, reason = "a row of a table")]
+    pub(crate) const fn sub(
+        self,
+        name: &'static str,
+        arity: i8,
+        flags: Flags,
+        keys: Keys,
+        usage: &'static str,
+        summary: &'static str,
+        run: Body,
+    ) -> Command {
+        Command { usage, ..self.make(name, arity, flags, keys, summary, Run::Call(run)) }
+    }
+
+    /// The row of a container's HELP.
+    pub(crate) const fn help(self, name: &'static str) -> Command {
+        let flags = flags![LOADING, STALE];
+        self.sub(name, 2, flags, Keys::None, "", "Print this help.", container::help)
+    }
+
+    const fn make(
+        self,
+        name: &'static str,
+        arity: i8,
+        flags: Flags,
+        keys: Keys,
+        summary: &'static str,
+        run: Run,
+    ) -> Command {
+        Command { name, arity, flags, keys, group: self.0, summary, usage: "", subcommands: &[], run }
     }
 }
 
@@ -94,11 +166,13 @@ pub enum Keys {
     StoreCounted(i8),
     /// The first half of what follows the word STREAMS.
     Streams,
+    /// The argument at index 1, and what follows the last word STORE.
+    Sort,
 }
 
 /// Properties of a command, as a set of bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Flags(u16);
+pub struct Flags(u32);
 
 impl Flags {
     /// Nothing special.
@@ -125,6 +199,27 @@ impl Flags {
     pub const ADMIN: Self = Self(1 << 9);
     /// Works on channels.
     pub const PUBSUB: Self = Self(1 << 10);
+    /// Allowed while the data is loaded.
+    pub const LOADING: Self = Self(1 << 11);
+    /// Allowed on a replica whose data is out of date.
+    pub const STALE: Self = Self(1 << 12);
+    /// Not shown to who monitors.
+    pub const SKIP_MONITOR: Self = Self(1 << 13);
+    /// Not written to the log of slow commands.
+    pub const SKIP_SLOWLOG: Self = Self(1 << 14);
+    /// Has an effect beyond the reply although it writes no data, as a message has; counts as a write where that
+    /// matters.
+    pub const MAY_REPLICATE: Self = Self(1 << 15);
+    /// Keys may be left out.
+    pub const NO_MANDATORY_KEYS: Self = Self(1 << 16);
+    /// Not allowed while the data is replaced by a replica's.
+    pub const NO_ASYNC_LOADING: Self = Self(1 << 17);
+    /// Not allowed in transactions.
+    pub const NO_MULTI: Self = Self(1 << 18);
+    /// Allowed while a script runs for too long.
+    pub const ALLOW_BUSY: Self = Self(1 << 19);
+    /// In the category of what can do harm, beyond the operator's commands.
+    pub const DANGEROUS: Self = Self(1 << 20);
 
     /// Both sets together.
     pub const fn and(self, other: Self) -> Self {
@@ -138,16 +233,24 @@ impl Flags {
 
     /// The names that COMMAND gives.
     pub fn names(self) -> Vec<&'static str> {
-        const NAMES: [(Flags, &str); 9] = [
+        const NAMES: [(Flags, &str); 17] = [
             (Flags::WRITE, "write"),
             (Flags::READONLY, "readonly"),
             (Flags::DENY_OOM, "denyoom"),
             (Flags::ADMIN, "admin"),
             (Flags::PUBSUB, "pubsub"),
             (Flags::NO_SCRIPT, "noscript"),
-            (Flags::FAST, "fast"),
             (Flags::BLOCKING, "blocking"),
+            (Flags::LOADING, "loading"),
+            (Flags::STALE, "stale"),
+            (Flags::SKIP_MONITOR, "skip_monitor"),
+            (Flags::SKIP_SLOWLOG, "skip_slowlog"),
+            (Flags::FAST, "fast"),
             (Flags::NO_AUTH, "no_auth"),
+            (Flags::NO_MANDATORY_KEYS, "no_mandatory_keys"),
+            (Flags::NO_ASYNC_LOADING, "no_async_loading"),
+            (Flags::NO_MULTI, "no_multi"),
+            (Flags::ALLOW_BUSY, "allow_busy"),
         ];
         NAMES.iter().filter(|(flag, _)| self.has(*flag)).map(|(_, name)| *name).collect()
     }
@@ -190,14 +293,21 @@ impl Command {
                 let rest = args.from(at + 1);
                 Ok(rest[..rest.len() / 2].to_vec())
             }
+            Keys::Sort => {
+                let stored =
+                    (2..args.len()).rev().find(|at| args.is(*at, "STORE")).and_then(|at| args.get(at + 1));
+                Ok([args.expect(1)?].into_iter().chain(stored).collect())
+            }
         }
     }
 }
 
 /// Every family's rows.
 const FAMILIES: &[&[Command]] = &[
+    acl::COMMANDS,
     connection::COMMANDS,
     hash::COMMANDS,
+    hyperloglog::COMMANDS,
     key::COMMANDS,
     list::COMMANDS,
     pubsub::COMMANDS,
@@ -229,6 +339,12 @@ const NAME_MAX: usize = 32;
 /// ```
 pub fn all() -> impl Iterator<Item = &'static Command> {
     FAMILIES.iter().flat_map(|family| family.iter())
+}
+
+/// The command that `args` are, down to the subcommand.
+pub(crate) fn resolve(args: Args<'_>) -> Result<&'static Command> {
+    let command = find(args[0]).ok_or_else(|| unknown(args))?.descend(args)?;
+    if command.accepts(args.len()) { Ok(command) } else { Err(Error::arity(command.name)) }
 }
 
 /// The command of this name, in any case.

@@ -2,61 +2,105 @@
 
 use windlass_resp::Value;
 
-use super::{Answer, Command, Flags, Keys, Run};
+use super::{Answer, Command, EngineBody, Flags, Group, Keys};
 use crate::args::Args;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::script::{Digest, Invocation};
 use crate::session::Session;
+use crate::state::Call;
 use crate::time::Time;
 
 pub const COMMANDS: &[Command] = &[
-    Command {
-        name: "eval",
-        arity: -3,
-        flags: Flags::NO_SCRIPT,
-        keys: Keys::Counted(2),
-        group: "scripting",
-        summary: "Run a Lua script",
-        run: Run::Engine(|engine, session, args, now| answer(eval(engine, session, args, now, false))),
-    },
-    Command {
-        name: "evalsha",
-        arity: -3,
-        flags: Flags::NO_SCRIPT,
-        keys: Keys::Counted(2),
-        group: "scripting",
-        summary: "Run a cached Lua script by its SHA-1 digest",
-        run: Run::Engine(|engine, session, args, now| answer(evalsha(engine, session, args, now, false))),
-    },
-    Command {
-        name: "eval_ro",
-        arity: -3,
-        flags: Flags::NO_SCRIPT.and(Flags::READONLY),
-        keys: Keys::Counted(2),
-        group: "scripting",
-        summary: "Run a Lua script that only reads",
-        run: Run::Engine(|engine, session, args, now| answer(eval(engine, session, args, now, true))),
-    },
-    Command {
-        name: "evalsha_ro",
-        arity: -3,
-        flags: Flags::NO_SCRIPT.and(Flags::READONLY),
-        keys: Keys::Counted(2),
-        group: "scripting",
-        summary: "Run a cached Lua script that only reads",
-        run: Run::Engine(|engine, session, args, now| answer(evalsha(engine, session, args, now, true))),
-    },
-    Command {
-        name: "script",
-        arity: -2,
-        flags: Flags::NO_SCRIPT,
-        keys: Keys::None,
-        group: "scripting",
-        summary: "Manage the cache of scripts",
-        run: Run::Engine(|engine, _, args, _| answer(script(engine, args))),
-    },
+    GROUP.engine_row(
+        "eval",
+        -3,
+        RUN.and(Flags::MAY_REPLICATE),
+        KEYS,
+        "Run a Lua script",
+        |engine, session, args, now| answer(eval(engine, session, args, now, false)),
+    ),
+    GROUP.engine_row(
+        "eval_ro",
+        -3,
+        RUN.and(Flags::READONLY),
+        KEYS,
+        "Run a Lua script that only reads",
+        |engine, session, args, now| answer(eval(engine, session, args, now, true)),
+    ),
+    GROUP.engine_row(
+        "evalsha",
+        -3,
+        RUN.and(Flags::MAY_REPLICATE),
+        KEYS,
+        "Run a cached Lua script by its SHA-1 digest",
+        |engine, session, args, now| answer(evalsha(engine, session, args, now, false)),
+    ),
+    GROUP.engine_row(
+        "evalsha_ro",
+        -3,
+        RUN.and(Flags::READONLY),
+        KEYS,
+        "Run a cached Lua script that only reads",
+        |engine, session, args, now| answer(evalsha(engine, session, args, now, true)),
+    ),
+    GROUP.container("script", "Manage the cache of scripts", SCRIPT),
 ];
+
+const RUN: Flags = flags![NO_SCRIPT, STALE, SKIP_MONITOR, NO_MANDATORY_KEYS];
+const KEYS: Keys = Keys::Counted(2);
+
+/// What makes the rows of this family.
+const GROUP: Group = Group("scripting");
+
+const SCRIPT: &[Command] = &[
+    script_row(
+        "script|exists",
+        -3,
+        flags![NO_SCRIPT],
+        "<sha1> [<sha1> ...]",
+        "Tell which scripts are cached.",
+        exists,
+    ),
+    script_row(
+        "script|flush",
+        -2,
+        flags![NO_SCRIPT],
+        "[ASYNC|SYNC]",
+        "Forget all scripts. Both words mean the same here.",
+        flush,
+    ),
+    GROUP.help("script|help"),
+    GROUP.sub(
+        "script|kill",
+        2,
+        flags![NO_SCRIPT, ALLOW_BUSY],
+        Keys::None,
+        "",
+        "Stop the script that is running.",
+        kill,
+    ),
+    script_row(
+        "script|load",
+        3,
+        flags![NO_SCRIPT, STALE],
+        "<script>",
+        "Keep a script without running it, and answer its digest.",
+        load,
+    ),
+];
+
+/// The row of a subcommand on the cache, which is the engine's.
+const fn script_row(
+    name: &'static str,
+    arity: i8,
+    flags: Flags,
+    usage: &'static str,
+    summary: &'static str,
+    run: EngineBody,
+) -> Command {
+    Command { usage, ..GROUP.engine_row(name, arity, flags, Keys::None, summary, run) }
+}
 
 fn answer(answer: Answer) -> Option<Value> {
     Some(answer.unwrap_or_else(Value::from))
@@ -97,57 +141,24 @@ fn parameters(args: Args<'_>) -> Result<(Words<'_>, Words<'_>)> {
     }
 }
 
-/// What SCRIPT HELP answers.
-const HELP: [&str; 11] = [
-    "SCRIPT <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
-    "EXISTS <sha1> [<sha1> ...]",
-    "    Tell which scripts are cached.",
-    "FLUSH [ASYNC|SYNC]",
-    "    Forget all scripts. Both words mean the same here.",
-    "KILL",
-    "    Stop the script that is running.",
-    "LOAD <script>",
-    "    Keep a script without running it, and answer its digest.",
-    "HELP",
-    "    Print this help.",
-];
+fn exists(engine: &mut Engine, _: &mut Session, args: Args<'_>, _: Time) -> Option<Value> {
+    let known = |text: &&[u8]| Digest::parse(text).is_some_and(|digest| engine.scripts.has(&digest));
+    Some(Value::Array(args.from(2).iter().map(|text| Value::from(known(text))).collect()))
+}
 
-fn script(engine: &mut Engine, args: Args<'_>) -> Answer {
-    let word = args.word(1);
-    let accepts = |arity: i64| {
-        let count = args.len() as i64;
-        if count == arity || (arity < 0 && count >= -arity) {
-            Ok(())
-        } else {
-            Err(Error::arity(&format!("script|{word}")))
-        }
-    };
-    match word.as_str() {
-        "EXISTS" => {
-            accepts(-3)?;
-            let known = |text: &&[u8]| Digest::parse(text).is_some_and(|digest| engine.scripts.has(&digest));
-            Ok(Value::Array(args.from(2).iter().map(|text| Value::from(known(text))).collect()))
-        }
-        "FLUSH" => {
-            if args.len() > 3 || (args.len() == 3 && !args.is(2, "SYNC") && !args.is(2, "ASYNC")) {
-                return Err(Error::new("ERR SCRIPT FLUSH only support SYNC|ASYNC option"));
-            }
-            engine.scripts.flush();
-            Ok(Value::OK)
-        }
-        "KILL" => {
-            accepts(2)?;
-            // A script holds the engine while it runs: when this is read, none does.
-            Err(Error::new("NOTBUSY No scripts in execution right now."))
-        }
-        "LOAD" => {
-            accepts(3)?;
-            Ok(Value::bulk(engine.scripts.load(args[2])?.hex()))
-        }
-        "HELP" => {
-            accepts(2)?;
-            Ok(Value::Array(HELP.iter().map(|line| Value::Simple((*line).into())).collect()))
-        }
-        _ => Err(Error::unknown_subcommand("SCRIPT", args[1])),
+fn flush(engine: &mut Engine, _: &mut Session, args: Args<'_>, _: Time) -> Option<Value> {
+    if args.len() > 3 || (args.len() == 3 && !args.is(2, "SYNC") && !args.is(2, "ASYNC")) {
+        return Some(Error::new("ERR SCRIPT FLUSH only support SYNC|ASYNC option").into());
     }
+    engine.scripts.flush();
+    Some(Value::OK)
+}
+
+fn kill(_: &mut Call<'_>) -> Answer {
+    // A script holds the engine while it runs: when this is read, none does.
+    Err(Error::new("NOTBUSY No scripts in execution right now."))
+}
+
+fn load(engine: &mut Engine, _: &mut Session, args: Args<'_>, _: Time) -> Option<Value> {
+    answer(engine.scripts.load(args[2]).map(|digest| Value::bulk(digest.hex())))
 }

@@ -2,7 +2,8 @@
 
 use windlass_resp::Value;
 
-use super::{Answer, Command, Flags, Keys, Run, find};
+use super::acl::denied_in_exec;
+use super::{Answer, Command, Flags, Group, Keys, find, resolve};
 use crate::args::Args;
 use crate::blob::Blob;
 use crate::engine::Engine;
@@ -11,55 +12,51 @@ use crate::session::{Session, Transaction};
 use crate::state::Call;
 use crate::time::Time;
 
-const CONTROL: Flags = Flags::NO_SCRIPT.and(Flags::IMMEDIATE).and(Flags::FAST);
-
 pub const COMMANDS: &[Command] = &[
-    Command {
-        name: "multi",
-        arity: 1,
-        flags: CONTROL,
-        keys: Keys::None,
-        group: "transactions",
-        summary: "Start a transaction",
-        run: Run::Call(multi),
-    },
-    Command {
-        name: "exec",
-        arity: 1,
-        flags: CONTROL,
-        keys: Keys::None,
-        group: "transactions",
-        summary: "Run the commands queued since MULTI, all at one moment",
-        run: Run::Engine(exec),
-    },
-    Command {
-        name: "discard",
-        arity: 1,
-        flags: CONTROL,
-        keys: Keys::None,
-        group: "transactions",
-        summary: "Drop the commands queued since MULTI",
-        run: Run::Call(discard),
-    },
-    Command {
-        name: "watch",
-        arity: -2,
-        flags: CONTROL,
-        keys: Keys::Range(1, -1, 1),
-        group: "transactions",
-        summary: "Make the next EXEC depend on keys that stay as they are",
-        run: Run::Call(watch),
-    },
-    Command {
-        name: "unwatch",
-        arity: 1,
-        flags: Flags::NO_SCRIPT.and(Flags::FAST),
-        keys: Keys::None,
-        group: "transactions",
-        summary: "Forget the watched keys",
-        run: Run::Call(unwatch),
-    },
+    GROUP.row(
+        "discard",
+        1,
+        flags![NO_SCRIPT, LOADING, STALE, FAST, ALLOW_BUSY, IMMEDIATE],
+        Keys::None,
+        "Drop the commands queued since MULTI",
+        discard,
+    ),
+    GROUP.engine_row(
+        "exec",
+        1,
+        flags![NO_SCRIPT, LOADING, STALE, SKIP_SLOWLOG, IMMEDIATE],
+        Keys::None,
+        "Run the commands queued since MULTI, all at one moment",
+        exec,
+    ),
+    GROUP.row(
+        "multi",
+        1,
+        flags![NO_SCRIPT, LOADING, STALE, FAST, ALLOW_BUSY, IMMEDIATE],
+        Keys::None,
+        "Start a transaction",
+        multi,
+    ),
+    GROUP.row(
+        "unwatch",
+        1,
+        flags![NO_SCRIPT, LOADING, STALE, FAST, ALLOW_BUSY],
+        Keys::None,
+        "Forget the watched keys",
+        unwatch,
+    ),
+    GROUP.row(
+        "watch",
+        -2,
+        flags![NO_SCRIPT, LOADING, STALE, FAST, ALLOW_BUSY, IMMEDIATE],
+        Keys::Range(1, -1, 1),
+        "Make the next EXEC depend on keys that stay as they are",
+        watch,
+    ),
 ];
+
+/// What makes the rows of this family.
+const GROUP: Group = Group("transactions");
 
 fn multi(call: &mut Call<'_>) -> Answer {
     if call.session.transaction.is_some() {
@@ -94,7 +91,11 @@ fn exec(engine: &mut Engine, session: &mut Session, _: Args<'_>, now: Time) -> O
     let mut replies = Vec::with_capacity(transaction.queue.len());
     for queued in &transaction.queue {
         let args: Vec<&[u8]> = queued.iter().map(|arg| &**arg).collect();
-        let command = find(args[0]).expect("only known commands are queued");
+        let command = resolve(Args(&args)).expect("only known commands are queued");
+        if let Some(denial) = engine.state.users.denial(&session.user, command, Args(&args)) {
+            replies.push(denied_in_exec(&denial).into());
+            continue;
+        }
         replies.extend(engine.run(session, command, Args(&args), now, false));
     }
     // Whatever its scripts were, a transaction is more than one of them.

@@ -21,6 +21,9 @@ const QUEUES_MAX: usize = 64;
 const ENDED_KEYS: usize = 4;
 /// The arguments before the ended jobs.
 const OPTIONS: usize = 5;
+/// The jobs that are taken at a time, and the bytes after which no more are.
+const PIECE_JOBS: usize = 32;
+const TAKEN_BYTES: usize = 4 * 1024 * 1024;
 /// A number with fewer digits fits into 64 bits.
 const DIGITS_END: usize = 20;
 /// The field of the statistics that counts successes.
@@ -168,7 +171,7 @@ impl<'a> Request<'a> {
         }
         let now_ms = Value::Integer(i64::try_from(scene.now.millis()).unwrap_or(i64::MAX));
         let mut answer = vec![now_ms, Value::Array(fenced.refused)];
-        let mut left = self.count;
+        let (mut left, mut bytes) = (self.count, 0);
         for (number, queue) in (1..).zip(&self.queues) {
             if left == 0 {
                 // The mark that brought the asker here was for a queue that it had no room to look at.
@@ -179,9 +182,16 @@ impl<'a> Request<'a> {
             }
             let target = Target { key: queue.stream, group: GROUP };
             let reader = Reader { target, consumer: self.consumer };
-            if let Some(entries) = reader.take(&mut scene.view(&[]), left)? {
-                left -= entries.len();
+            while left > 0 {
+                let wanted = left.min(PIECE_JOBS);
+                let Some(entries) = reader.take(&mut scene.view(&[]), wanted)? else { break };
+                let taken = entries.len();
+                bytes += entries.iter().map(field_bytes).sum::<usize>();
+                left = if bytes < TAKEN_BYTES { left - taken } else { 0 };
                 answer.push(Value::Array(vec![Value::Integer(number), Value::Array(entries)]));
+                if taken < wanted {
+                    break;
+                }
             }
             if left == 0 {
                 wake(scene, queue.wake)?;
@@ -240,6 +250,13 @@ impl Extra<'_> {
     fn has_result(&self) -> bool {
         self.ttl_ms != b"0"
     }
+}
+
+/// How many bytes the fields of an entry have, as it is answered.
+fn field_bytes(entry: &Value) -> usize {
+    let Value::Array(parts) = entry else { return 0 };
+    let Some(Value::Array(fields)) = parts.get(1) else { return 0 };
+    fields.iter().map(|field| if let Value::Bulk(bytes) = field { bytes.len() } else { 0 }).sum()
 }
 
 /// An id in the form in which it is answered: only so does the script find it again.

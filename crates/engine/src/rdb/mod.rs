@@ -31,6 +31,7 @@ mod output;
 mod packed;
 mod payload;
 mod read;
+mod stream;
 #[cfg(test)]
 mod tests;
 mod write;
@@ -42,6 +43,8 @@ use crate::engine::Engine;
 pub use error::{Error, Result};
 pub use format::{MARK, VERSION_READ_MAX, VERSION_WRITTEN};
 pub(crate) use payload::{Payload, encode as encode_value};
+pub use stream::{Reader, Saved, Writer};
+pub(crate) use write::file as write_file;
 
 /// What a file held.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -89,7 +92,8 @@ impl Engine {
     /// # Errors
     /// The first that `output` gave.
     pub fn save_rdb(&self, output: &mut dyn Write) -> std::io::Result<u64> {
-        write::file(self, output)
+        let written = self.freeze().save_rdb(output, |_| true)?;
+        Ok(written.expect("it is not given up"))
     }
 }
 

@@ -27,6 +27,11 @@ impl<'a> Output<'a> {
         self.failure.is_some()
     }
 
+    /// The bytes that were passed on.
+    pub fn passed(&self) -> u64 {
+        self.length
+    }
+
     pub fn bytes(&mut self, bytes: &[u8]) {
         self.buffer.extend_from_slice(bytes);
         if self.buffer.len() >= CHUNK_BYTES {

@@ -32,6 +32,11 @@ impl<'a> Payload<'a> {
         self.version <= VERSION_WRITTEN
     }
 
+    /// The type and the value as they are.
+    pub fn body(self) -> &'a [u8] {
+        self.body
+    }
+
     /// The value; none when it is not one, or one that cannot be.
     pub fn decode(self, seed: u64) -> Option<Object> {
         let mut bytes = self.body;

@@ -179,12 +179,16 @@ impl Scripts {
                 return Err(Error::OUT_OF_MEMORY);
             }
         }
-        let native = native.filter(|_| state.config.native_scripts);
+        let native = native.filter(|_| {
+            state.config.native_scripts && state.settings.notify.is_empty() && state.users.is_open()
+        });
         let (spare, mut session) = self.spare.take().unwrap_or_else(|| {
             let config = Config { databases: 0, ..Config::default() };
             (Box::new(State::new(config)), Box::new(Session::new(SessionId(0), "", true, run.now)))
         });
         session.id = run.session.id;
+        session.is_script = true;
+        session.user.clone_from(&run.session.user);
         session.db = run.session.db;
         session.protocol = Protocol::Resp2;
         // What the caller watches breaks by its own script, too.

@@ -126,22 +126,27 @@ impl Scene {
         self.state.stats.commands += 1;
         // A script never waits: what a command answers where it would wait is its answer here.
         let (answer, _) = self.state.call(&mut self.session, command, run, args, self.now);
+        self.state.show(&self.session, command, args, self.now);
         answer
     }
 
     /// Checks that a command exists, is well-formed and may run in this script.
     fn admit(&self, args: Args<'_>) -> Result<(&'static Command, command::Body)> {
         let command = command::find(args[0])
+            .and_then(|command| command.descend(args).ok())
             .ok_or_else(|| Error::new("ERR Unknown Redis command called from script"))?;
         if !command.accepts(args.len()) {
             return Err(Error::new("ERR Wrong number of args calling Redis command from script"));
+        }
+        if let Some(denial) = self.state.users.denial(&self.session.user, command, args) {
+            return Err(command::acl::denied_in_script(&denial));
         }
         let Run::Call(run) = command.run else { return Err(not_allowed()) };
         if command.flags.has(Flags::NO_SCRIPT) {
             return Err(not_allowed());
         }
-        // A message changes nothing here, but Redis sends it to replicas and so counts it as a write.
-        let is_write = command.flags.has(Flags::WRITE) || command.name == "publish";
+        // Redis sends a message to replicas and so counts it as a write.
+        let is_write = command.flags.has(Flags::WRITE) || command.flags.has(Flags::MAY_REPLICATE);
         if self.is_read_only && is_write {
             return Err(Error::new("ERR Write commands are not allowed from read-only scripts."));
         }
@@ -253,12 +258,15 @@ fn number(args: &MultiValue) -> Option<f64> {
     }
 }
 
-/// There are no users with limited rights: what exists is allowed.
-fn acl_check_cmd(_: &Lua, args: &MultiValue) -> mlua::Result<LuaValue> {
+/// Whether the caller of the script may run a command.
+fn acl_check_cmd(lua: &Lua, args: &MultiValue) -> mlua::Result<LuaValue> {
     let words = words(args).map_err(|error| raise::reply(error.text()))?;
     let words: Words<'_> = words.iter().map(Word::bytes).collect();
-    match command::find(words[0]) {
-        Some(_) => Ok(LuaValue::Boolean(true)),
+    match command::find(words[0]).and_then(|command| command.descend(Args(&words)).ok()) {
+        Some(command) => Stage::with(lua, |scene| {
+            let denial = scene.state.users.denial(&scene.session.user, command, Args(&words));
+            LuaValue::Boolean(denial.is_none())
+        }),
         None => Err(raise::reply("ERR Invalid command passed to redis.acl_check_cmd()")),
     }
 }

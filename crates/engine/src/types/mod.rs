@@ -6,6 +6,7 @@
 
 mod blocks;
 mod hash;
+pub mod hyperloglog;
 mod list;
 mod sample;
 mod set;

@@ -66,6 +66,7 @@ pub const CASES: &[Case] = cases! {
         a_job_that_a_worker_has_cannot_be_removed
         the_dead_are_bounded
         a_large_batch_is_fenced_job_by_job
+        large_jobs_are_taken_under_a_budget_of_bytes
         leftover_work_wakes_the_next_taker
         a_fetch_without_room_leaves_the_mark_that_brought_it
         a_store_that_forgot_the_scripts_is_told_them;

@@ -221,6 +221,22 @@ pub(super) async fn a_large_batch_is_fenced_job_by_job(store: &Store) {
     assert_eq!(world.ask::<u64>("XLEN", &[&world.broker.keys().stream("default")]).await, 1500);
 }
 
+pub(super) async fn large_jobs_are_taken_under_a_budget_of_bytes(store: &Store) {
+    let world = store.world().await;
+    let large = json(&format!("\"{}\"", "x".repeat(100_000)));
+    let jobs = std::iter::repeat_n(&*large, 100);
+    world.client.push_many_raw("k", jobs, Push::new()).await.unwrap();
+    let wait = async || world.broker.wait(&["default"], Duration::from_millis(20)).await.unwrap();
+    assert_eq!(wait().await, Some(0));
+    // Two pieces of 32 jobs exceed 4 MiB.
+    let taken = world.take(A, 100).await;
+    assert_eq!(taken.len(), 64);
+    assert_eq!(wait().await, Some(0), "the rest waits for somebody");
+    world.broker.leave(A, &["default"]).await.unwrap();
+    assert_eq!(world.take(B, 100).await.len(), 64, "what was given back comes so, too");
+    assert_eq!(world.take(B, 100).await.len(), 36);
+}
+
 pub(super) async fn leftover_work_wakes_the_next_taker(store: &Store) {
     let world = store.world().await;
     world.push_numbers(3).await;

@@ -66,8 +66,10 @@ impl Script {
         let queue = self.random.below(QUEUES);
         let mut call = words(&format!("EVALSHA {} 2 stream{queue} wake{queue}", self.digests[0]));
         call.push(self.random.pick(&["ids", "ids", "ids", "count", "neither"]).to_owned());
-        let count = self.random.below(5);
-        call.extend((0..count).map(|number| format!("envelope {number}")));
+        let count = if self.random.one_in(20) { 40 } else { self.random.below(5) };
+        // Some are so large that a taking stops before it has its count.
+        let filling = if self.random.one_in(60) { "x".repeat(150_000) } else { String::new() };
+        call.extend((0..count).map(|number| format!("envelope {number}{filling}")));
         if self.random.one_in(40) {
             call.truncate(5);
             call[2] = "1".to_owned();
@@ -127,7 +129,7 @@ impl Script {
         }
         let mut call = vec!["EVALSHA".to_owned(), self.digests[1].clone(), keys.len().to_string()];
         call.extend(keys);
-        let take = self.random.pick(&["0", "1", "2", "3", "5", "5", "20"]);
+        let take = self.random.pick(&["0", "1", "2", "3", "5", "5", "20", "90"]);
         let suspect = self.random.pick(&["0", "1", "1"]);
         let woken = self.random.below(QUEUES + 1);
         let count = ended.len();

@@ -4,10 +4,9 @@ use std::net::SocketAddr;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use hmac::{Hmac, KeyInit, Mac};
+use hmac_sha256::HMAC;
 use reqwest::{Url, redirect};
 use serde::{Deserialize, Serialize};
-use sha2::Sha256;
 use windlass::{Context, Failure, Job, Outcome};
 
 use crate::guard::Guard;
@@ -47,9 +46,7 @@ pub fn secret() -> String {
 
 /// The signature of a body.
 pub fn sign(secret: &str, body: &[u8]) -> String {
-    let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).expect("a key of any length will do");
-    mac.update(body);
-    mac.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect()
+    HMAC::mac(body, secret).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// An answer on its way to the one who asked.

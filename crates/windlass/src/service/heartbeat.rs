@@ -1,5 +1,6 @@
 //! The heartbeat renews leases and shows that the worker lives. Three times in a lease.
 
+use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -14,6 +15,10 @@ use crate::worker::{Duty, HoldKey};
 /// How many beats a lease has room for.
 const BEATS_PER_LEASE: u32 = 3;
 
+/// How long a renewal may take that begins too late because this process stood still. A store in the process stood still
+/// with it and extends the leases; another one says by its answer which of them are lost.
+const GRACE: Duration = Duration::from_secs(1);
+
 /// How long the description of a worker outlives its last beat, in leases.
 const DESCRIPTION_LEASES: u32 = 10;
 
@@ -23,10 +28,12 @@ pub(crate) async fn renew_all(duty: Rc<Duty>) {
         // No jitter here: a lease must not be cut short.
         tokio::time::sleep(duty.config.lease / BEATS_PER_LEASE).await;
         let began_at = Instant::now();
-        let lapse = renewed_at + duty.config.lease;
-        if timeout_at(lapse, duty.shared.until_answered(|| renew(&duty))).await.is_err() {
+        let is_late = began_at - renewed_at > 2 * duty.config.lease / BEATS_PER_LEASE;
+        let lapse = if is_late { began_at + GRACE } else { renewed_at + duty.config.lease };
+        let mut renewing = pin!(duty.shared.until_answered(|| renew(&duty)));
+        if timeout_at(lapse, &mut renewing).await.is_err() {
             give_up(&duty);
-            duty.shared.until_answered(|| renew(&duty)).await;
+            renewing.await;
         }
         renewed_at = began_at;
     }

@@ -169,7 +169,7 @@ impl Shared {
         if !locks.is_empty()
             && let Err(error) = self.broker.release_unique(&locks).await
         {
-            self.note_store(Some(&error));
+            self.note_failure(&error);
         }
     }
 

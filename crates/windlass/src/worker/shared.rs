@@ -1,6 +1,6 @@
 //! What the executors and the worker's own thread share.
 
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -41,7 +41,8 @@ pub(crate) struct Shared {
     pub(super) settled: Notify,
     hand: Mutex<Hand>,
     summary: Mutex<Summary>,
-    is_store_lost: AtomicBool,
+    /// How many calls the store does not answer at present.
+    outages: AtomicUsize,
     /// The store's clock less this machine's, in milliseconds.
     clock_offset_ms: AtomicI64,
 }
@@ -80,7 +81,7 @@ impl Shared {
             threads: blocking::Threads::new(concurrency),
             wants_mark: Notify::new(),
             settled: Notify::new(),
-            is_store_lost: AtomicBool::new(false),
+            outages: AtomicUsize::new(0),
             clock_offset_ms: AtomicI64::new(0),
         }
     }
@@ -143,14 +144,12 @@ impl Shared {
         F: Future<Output = Result<T>>,
     {
         let mut backoff = BACKOFF.0;
+        let mut outage = None;
         loop {
             match call().await {
-                Ok(answer) => {
-                    self.note_store(None);
-                    return answer;
-                }
+                Ok(answer) => return answer,
                 Err(error) => {
-                    self.note_store(Some(&error));
+                    outage.get_or_insert_with(|| Outage::begin(self, &error));
                     tokio::time::sleep(backoff).await;
                     backoff = (backoff * 2).min(BACKOFF.1);
                 }
@@ -158,17 +157,29 @@ impl Shared {
         }
     }
 
-    /// Tells of a store that is lost or back, once per change.
-    pub(crate) fn note_store(&self, error: Option<&Error>) {
-        let is_lost = error.is_some();
-        if self.is_store_lost.load(Ordering::Relaxed) == is_lost
-            || self.is_store_lost.swap(is_lost, Ordering::Relaxed) == is_lost
-        {
-            return;
+    /// Tells of a call that failed and is not made again.
+    pub(crate) fn note_failure(&self, error: &Error) {
+        drop(Outage::begin(self, error));
+    }
+}
+
+/// A call that the store does not answer, from its first failure to its answer. The store is lost with the first such
+/// call and back when there is none any more: a full one or one that only reads answers some calls all the time.
+struct Outage<'a>(&'a Shared);
+
+impl<'a> Outage<'a> {
+    fn begin(shared: &'a Shared, error: &Error) -> Self {
+        if shared.outages.fetch_add(1, Ordering::Relaxed) == 0 {
+            shared.events.emit(Event::StoreLost { message: error.to_string() });
         }
-        self.events.emit(match error {
-            Some(error) => Event::StoreLost { message: error.to_string() },
-            None => Event::StoreBack,
-        });
+        Self(shared)
+    }
+}
+
+impl Drop for Outage<'_> {
+    fn drop(&mut self) {
+        if self.0.outages.fetch_sub(1, Ordering::Relaxed) == 1 {
+            self.0.events.emit(Event::StoreBack);
+        }
     }
 }

@@ -39,7 +39,7 @@ pub(super) async fn wait_all(shared: Arc<Shared>, broker: Broker) {
     for queue in queues {
         if let Err(error) = shared.broker.mark(queue).await {
             // Another worker then finds the job when its own wait ends.
-            shared.note_store(Some(&error));
+            shared.note_failure(&error);
         }
     }
 }

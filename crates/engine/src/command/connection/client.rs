@@ -2,66 +2,146 @@
 
 use windlass_resp::{Protocol, Value};
 
+use super::GROUP;
+use crate::acl::Users;
 use crate::args::Args;
 use crate::blob::Blob;
-use crate::command::Answer;
-use crate::command::container::{Subcommand, dispatch};
+use crate::command::{Answer, Command, Keys};
 use crate::engine::Message;
 use crate::error::{Error, Result};
-use crate::session::{Session, SessionId};
+use crate::pubsub::Kind as Subscription;
+use crate::session::{Session, SessionId, Silence};
 use crate::state::Call;
 
-const SUBCOMMANDS: &[Subcommand] = &[
-    Subcommand { name: "getname", arity: 2, usage: "", summary: "The connection's name.", run: getname },
-    Subcommand { name: "id", arity: 2, usage: "", summary: "The connection's number.", run: id },
-    Subcommand {
-        name: "info",
-        arity: 2,
-        usage: "",
-        summary: "What LIST shows of this connection.",
-        run: info,
-    },
-    Subcommand {
-        name: "kill",
-        arity: -3,
-        usage: "<ip:port> | [ID <id>] [ADDR <ip:port>] [TYPE <type>] [USER <name>] [SKIPME yes|no]",
-        summary: "Close connections.",
-        run: kill,
-    },
-    Subcommand {
-        name: "list",
-        arity: -2,
-        usage: "[TYPE normal|pubsub|master|replica | ID <id> [<id> ...]]",
-        summary: "A line for each connection.",
-        run: list,
-    },
-    Subcommand {
-        name: "no-evict",
-        arity: 3,
-        usage: "ON|OFF",
-        summary: "Accepted; no connection is ever closed for memory.",
-        run: no_evict,
-    },
-    Subcommand {
-        name: "setinfo",
-        arity: 4,
-        usage: "LIB-NAME|LIB-VER <text>",
-        summary: "Tell which library the client uses.",
-        run: setinfo,
-    },
-    Subcommand { name: "setname", arity: 3, usage: "<name>", summary: "Name the connection.", run: setname },
-    Subcommand {
-        name: "unblock",
-        arity: -3,
-        usage: "<id> [TIMEOUT|ERROR]",
-        summary: "End another connection's wait.",
-        run: unblock,
-    },
+pub const SUBCOMMANDS: &[Command] = &[
+    GROUP.sub(
+        "client|getname",
+        2,
+        flags![NO_SCRIPT, LOADING, STALE],
+        Keys::None,
+        "",
+        "The connection's name.",
+        getname,
+    ),
+    GROUP.help("client|help"),
+    GROUP.sub(
+        "client|id",
+        2,
+        flags![NO_SCRIPT, LOADING, STALE],
+        Keys::None,
+        "",
+        "The connection's number.",
+        id,
+    ),
+    GROUP.sub(
+        "client|info",
+        2,
+        flags![NO_SCRIPT, LOADING, STALE],
+        Keys::None,
+        "",
+        "What LIST shows of this connection.",
+        info,
+    ),
+    GROUP.sub(
+        "client|kill",
+        -3,
+        flags![ADMIN, NO_SCRIPT, LOADING, STALE],
+        Keys::None,
+        "<ip:port> | [ID <id>] [ADDR <ip:port>] [TYPE <type>] [USER <name>] [SKIPME yes|no]",
+        "Close connections.",
+        kill,
+    ),
+    GROUP.sub(
+        "client|list",
+        -2,
+        flags![ADMIN, NO_SCRIPT, LOADING, STALE],
+        Keys::None,
+        "[TYPE normal|pubsub|master|replica | ID <id> [<id> ...]]",
+        "A line for each connection.",
+        list,
+    ),
+    GROUP.sub(
+        "client|no-evict",
+        3,
+        flags![ADMIN, NO_SCRIPT, LOADING, STALE],
+        Keys::None,
+        "ON|OFF",
+        "Accepted; no connection is ever closed for memory.",
+        no_evict,
+    ),
+    GROUP.sub(
+        "client|setinfo",
+        4,
+        flags![NO_SCRIPT, LOADING, STALE],
+        Keys::None,
+        "LIB-NAME|LIB-VER <text>",
+        "Tell which library the client uses.",
+        setinfo,
+    ),
+    GROUP.sub(
+        "client|setname",
+        3,
+        flags![NO_SCRIPT, LOADING, STALE],
+        Keys::None,
+        "<name>",
+        "Name the connection.",
+        setname,
+    ),
+    GROUP.sub(
+        "client|unblock",
+        -3,
+        flags![ADMIN, NO_SCRIPT, LOADING, STALE],
+        Keys::None,
+        "<id> [TIMEOUT|ERROR]",
+        "End another connection's wait.",
+        unblock,
+    ),
+    GROUP.sub(
+        "client|getredir",
+        2,
+        flags![NO_SCRIPT, LOADING, STALE],
+        Keys::None,
+        "",
+        "Where invalidations go: nowhere, there is no tracking.",
+        getredir,
+    ),
+    GROUP.sub(
+        "client|pause",
+        -3,
+        flags![ADMIN, NO_SCRIPT, LOADING, STALE],
+        Keys::None,
+        "<milliseconds> [WRITE|ALL]",
+        "Put off the commands of all clients, or those that write.",
+        pause,
+    ),
+    GROUP.sub(
+        "client|reply",
+        3,
+        flags![NO_SCRIPT, LOADING, STALE],
+        Keys::None,
+        "ON|OFF|SKIP",
+        "Which replies to send.",
+        reply,
+    ),
+    GROUP.sub(
+        "client|trackinginfo",
+        2,
+        flags![NO_SCRIPT, LOADING, STALE],
+        Keys::None,
+        "",
+        "How reads are tracked: not at all.",
+        trackinginfo,
+    ),
+    GROUP.sub(
+        "client|unpause",
+        2,
+        flags![ADMIN, NO_SCRIPT, LOADING, STALE],
+        Keys::None,
+        "",
+        "End the pause.",
+        unpause,
+    ),
 ];
-
-pub fn client(call: &mut Call<'_>) -> Answer {
-    dispatch(call, SUBCOMMANDS)
-}
 
 /// A name that fits in a line of CLIENT LIST.
 pub fn check_name(name: &[u8]) -> Result<&[u8]> {
@@ -183,17 +263,18 @@ fn line(call: &Call<'_>, session: &Session) -> String {
     }
     format!(
         "id={} addr={} name={} age={} idle={} flags={flags} db={} sub={} psub={} ssub=0 multi={} cmd={} \
-         user=default resp={} lib-name={} lib-ver={}\n",
+         user={} redir=-1 resp={} lib-name={} lib-ver={}\n",
         session.id.0,
         session.address,
         session.name.escape_ascii(),
         seconds_since(session.opened),
         seconds_since(session.last_used),
         session.db,
-        session.channels.len(),
-        session.patterns.len(),
+        session.subscriptions(Subscription::Channel).len(),
+        session.subscriptions(Subscription::Pattern).len(),
         session.transaction.as_ref().map_or(-1, |transaction| transaction.queue.len() as i64),
-        session.last_command,
+        session.last_command.map_or("NULL", |command| command.name),
+        session.user.escape_ascii(),
         if session.protocol == Protocol::Resp3 { 3 } else { 2 },
         session.library.escape_ascii(),
         session.library_version.escape_ascii(),
@@ -205,12 +286,13 @@ struct Filter<'a> {
     id: Option<SessionId>,
     address: Option<&'a [u8]>,
     kind: Option<Kind>,
+    user: Option<&'a [u8]>,
     skips_caller: bool,
 }
 
 impl<'a> Filter<'a> {
-    fn parse(args: Args<'a>) -> Result<Self> {
-        let mut filter = Self { id: None, address: None, kind: None, skips_caller: true };
+    fn parse(args: Args<'a>, users: &Users) -> Result<Self> {
+        let mut filter = Self { id: None, address: None, kind: None, user: None, skips_caller: true };
         let mut at = 2;
         while at < args.len() {
             let value = args.expect(at + 1)?;
@@ -224,7 +306,7 @@ impl<'a> Filter<'a> {
                 }
                 "ADDR" => filter.address = Some(value),
                 "TYPE" => filter.kind = Some(Kind::parse(args, at + 1)?),
-                "USER" if value == b"default" => {}
+                "USER" if users.get(value).is_some() => filter.user = Some(value),
                 "USER" => {
                     let shown = String::from_utf8_lossy(value);
                     return Err(Error::new(format!("ERR No such user '{shown}'")));
@@ -242,6 +324,7 @@ impl<'a> Filter<'a> {
         self.id.is_none_or(|id| session.id == id)
             && self.address.is_none_or(|address| session.address.as_bytes() == address)
             && self.kind.is_none_or(|kind| Kind::of(session) == kind)
+            && self.user.is_none_or(|user| *session.user == *user)
             && !(self.skips_caller && session.id == caller)
     }
 }
@@ -249,9 +332,9 @@ impl<'a> Filter<'a> {
 fn kill(call: &mut Call<'_>) -> Answer {
     let is_old_form = call.args.len() == 3;
     let filter = if is_old_form {
-        Filter { id: None, address: Some(call.args[2]), kind: None, skips_caller: false }
+        Filter { id: None, address: Some(call.args[2]), kind: None, user: None, skips_caller: false }
     } else {
-        Filter::parse(call.args)?
+        Filter::parse(call.args, &call.state.users)?
     };
     let caller = call.session.id;
     let selected = sessions(call).into_iter().filter(|session| filter.selects(session, caller));
@@ -266,6 +349,50 @@ fn kill(call: &mut Call<'_>) -> Answer {
         (true, false) => Ok(Value::OK),
         (false, _) => Ok(Value::from(selected.len())),
     }
+}
+
+fn pause(call: &mut Call<'_>) -> Answer {
+    let args = call.args;
+    let is_for_all = match args.word(3).as_str() {
+        "" | "ALL" if args.len() <= 4 => true,
+        "WRITE" if args.len() == 4 => false,
+        _ => return Err(Error::new("ERR CLIENT PAUSE mode must be WRITE or ALL")),
+    };
+    let millis = args.integer(2).map_err(|_| Error::new("ERR timeout is not an integer or out of range"))?;
+    let millis = u64::try_from(millis).map_err(|_| Error::TIMEOUT_NEGATIVE)?;
+    let until_ms = call.now.millis().saturating_add(millis);
+    call.state.pause.start(call.now, until_ms, is_for_all);
+    Ok(Value::OK)
+}
+
+fn unpause(call: &mut Call<'_>) -> Answer {
+    call.state.pause.stop();
+    Ok(Value::OK)
+}
+
+fn reply(call: &mut Call<'_>) -> Answer {
+    call.session.silence = match call.args.word(2).as_str() {
+        "ON" => Silence::None,
+        "OFF" => Silence::All,
+        // While nothing is answered, there is nothing to skip.
+        "SKIP" if call.session.silence == Silence::All => Silence::All,
+        "SKIP" => Silence::Next,
+        _ => return Err(Error::SYNTAX),
+    };
+    Ok(Value::OK)
+}
+
+fn getredir(_: &mut Call<'_>) -> Answer {
+    Ok(Value::Integer(-1))
+}
+
+fn trackinginfo(_: &mut Call<'_>) -> Answer {
+    let fact = |name: &str, value: Value| (Value::from(name), value);
+    Ok(Value::Map(vec![
+        fact("flags", Value::Set(vec![Value::from("off")])),
+        fact("redirect", Value::Integer(-1)),
+        fact("prefixes", Value::Array(Vec::new())),
+    ]))
 }
 
 fn unblock(call: &mut Call<'_>) -> Answer {

@@ -3,40 +3,33 @@
 use windlass_resp::{Protocol, Value};
 
 use super::client::check_name;
+use crate::acl::DEFAULT;
 use crate::blob::Blob;
 use crate::command::Answer;
 use crate::command::server::REDIS_VERSION;
 use crate::error::{Error, Result};
 use crate::state::Call;
 
-/// The one user there is.
-const USER: &[u8] = b"default";
-
 pub fn auth(call: &mut Call<'_>) -> Answer {
     let args = call.args;
     match args.len() {
-        2 if call.state.config.password.is_empty() => Err(Error::new(
+        2 if call.state.users.get(DEFAULT).is_some_and(|user| user.needs_no_password) => Err(Error::new(
             "ERR AUTH <password> called without any password configured for the default user. Are you sure your \
              configuration is correct?",
         )),
-        2 => authenticate(call, USER, args[1]).map(|()| Value::OK),
+        2 => authenticate(call, DEFAULT, args[1]).map(|()| Value::OK),
         3 => authenticate(call, args[1], args[2]).map(|()| Value::OK),
         _ => Err(Error::SYNTAX),
     }
 }
 
 fn authenticate(call: &mut Call<'_>, user: &[u8], password: &[u8]) -> Result<()> {
-    let expected = call.state.config.password.as_bytes();
-    if user != USER || !expected.is_empty() && !is_same(expected, password) {
+    if !call.state.users.get(user).is_some_and(|user| user.accepts(password)) {
         return Err(Error::WRONG_PASS);
     }
     call.session.is_authenticated = true;
+    call.session.user = Blob::from(user);
     Ok(())
-}
-
-/// Compares in a time that does not tell how much of a guess is right.
-fn is_same(a: &[u8], b: &[u8]) -> bool {
-    a.len() == b.len() && a.iter().zip(b).fold(0, |difference, (a, b)| difference | a ^ b) == 0
 }
 
 pub fn hello(call: &mut Call<'_>) -> Answer {

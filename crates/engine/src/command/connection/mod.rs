@@ -3,47 +3,44 @@
 
 use windlass_resp::{Protocol, Value};
 
-use super::{Answer, Command, Flags, Keys, Run, pubsub};
+use super::{Answer, Command, Flags, Group, Keys};
+use crate::acl::DEFAULT;
 use crate::blob::Blob;
 use crate::engine::Message;
 use crate::error::Error;
+use crate::session::Silence;
 use crate::state::Call;
 
 mod client;
 mod hello;
 
+const NONE: Keys = Keys::None;
 /// Allowed before the password was given.
-const OPEN: Flags = Flags::NO_AUTH.and(Flags::NO_SCRIPT).and(Flags::FAST);
+const OPEN: Flags = flags![NO_SCRIPT, LOADING, STALE, FAST, NO_AUTH, ALLOW_BUSY];
 /// Allowed everywhere and at once.
-const ALWAYS: Flags = OPEN.and(Flags::IMMEDIATE).and(Flags::SUBSCRIBED);
-const PLAIN: Flags = Flags::FAST;
+const ALWAYS: Flags = OPEN.and(flags![IMMEDIATE, SUBSCRIBED]);
+const PLAIN: Flags = flags![LOADING, STALE, FAST];
 
 pub const COMMANDS: &[Command] = &[
-    row("auth", -2, OPEN, "Give the password", hello::auth),
-    row("client", -2, Flags::NO_SCRIPT, "Look at and control the clients' connections", client::client),
-    row("echo", 2, PLAIN, "Answer the given text", echo),
-    row(
+    GROUP.row("auth", -2, OPEN, NONE, "Give the password", hello::auth),
+    GROUP.container("client", "Look at and control the clients' connections", client::SUBCOMMANDS),
+    GROUP.row("echo", 2, PLAIN, NONE, "Answer the given text", echo),
+    GROUP.row(
         "hello",
         -1,
         OPEN,
+        NONE,
         "Choose the protocol, give password and name, get to know the server",
         hello::hello,
     ),
-    row("ping", -1, PLAIN.and(Flags::SUBSCRIBED), "Answer PONG, or the given text", ping),
-    row("quit", -1, ALWAYS, "Close the connection", quit),
-    row("reset", 1, ALWAYS, "Make the connection as it was when it was opened", reset),
-    row("select", 2, PLAIN, "Choose the database that the connection works on", select),
+    GROUP.row("ping", -1, flags![FAST, SUBSCRIBED], NONE, "Answer PONG, or the given text", ping),
+    GROUP.row("quit", -1, ALWAYS, NONE, "Close the connection", quit),
+    GROUP.row("reset", 1, ALWAYS, NONE, "Make the connection as it was when it was opened", reset),
+    GROUP.row("select", 2, PLAIN, NONE, "Choose the database that the connection works on", select),
 ];
 
-const fn row(
-    name: &'static str,
-    arity: i8,
-    flags: Flags,
-    summary: &'static str,
-    run: fn(&mut Call<'_>) -> Answer,
-) -> Command {
-    Command { name, arity, flags, keys: Keys::None, group: "connection", summary, run: Run::Call(run) }
-}
+/// What makes the rows of this family.
+const GROUP: Group = Group("connection");
 
 fn ping(call: &mut Call<'_>) -> Answer {
     let text = call.args.get(1);
@@ -76,13 +73,17 @@ fn quit(call: &mut Call<'_>) -> Answer {
 }
 
 fn reset(call: &mut Call<'_>) -> Answer {
-    pubsub::unsubscribe_all(&mut call.state.pubsub, call.session);
+    call.state.pubsub.unsubscribe_all(call.session);
     call.state.unwatch(call.session);
+    call.state.monitors.retain(|id| *id != call.session.id);
     let session = &mut *call.session;
     session.transaction = None;
+    session.silence = Silence::None;
+    session.is_monitor = false;
     session.db = 0;
     session.protocol = Protocol::Resp2;
     session.name = Blob::default();
-    session.is_authenticated = call.state.config.password.is_empty();
+    session.is_authenticated = call.state.users.is_default_free();
+    session.user = Blob::from(DEFAULT);
     Ok(Value::Simple("RESET".into()))
 }

@@ -2,46 +2,51 @@
 
 use windlass_resp::Value;
 
-use crate::command::Answer;
-use crate::command::container::{Subcommand, dispatch};
+use super::GROUP;
+use crate::command::{Answer, Command, Keys};
 use crate::error::Error;
 use crate::keyspace::Entry;
 use crate::state::Call;
 
-const SUBCOMMANDS: &[Subcommand] = &[
-    Subcommand {
-        name: "encoding",
-        arity: 3,
-        usage: "<key>",
-        summary: "The name of its form.",
-        run: encoding,
-    },
-    Subcommand {
-        name: "freq",
-        arity: 3,
-        usage: "<key>",
-        summary: "How often it is used; only known where eviction counts that.",
-        run: freq,
-    },
-    Subcommand {
-        name: "idletime",
-        arity: 3,
-        usage: "<key>",
-        summary: "Seconds since its last use; uses are not recorded, so always 0.",
-        run: idletime,
-    },
-    Subcommand {
-        name: "refcount",
-        arity: 3,
-        usage: "<key>",
-        summary: "How many keys share the value; always 1.",
-        run: refcount,
-    },
+pub const SUBCOMMANDS: &[Command] = &[
+    GROUP.sub(
+        "object|encoding",
+        3,
+        flags![READONLY],
+        Keys::Range(2, 2, 1),
+        "<key>",
+        "The name of its form.",
+        encoding,
+    ),
+    GROUP.sub(
+        "object|freq",
+        3,
+        flags![READONLY],
+        Keys::Range(2, 2, 1),
+        "<key>",
+        "How often it is used; only known where eviction counts that.",
+        freq,
+    ),
+    GROUP.help("object|help"),
+    GROUP.sub(
+        "object|idletime",
+        3,
+        flags![READONLY],
+        Keys::Range(2, 2, 1),
+        "<key>",
+        "Seconds since its last use; uses are not recorded, so always 0.",
+        idletime,
+    ),
+    GROUP.sub(
+        "object|refcount",
+        3,
+        flags![READONLY],
+        Keys::Range(2, 2, 1),
+        "<key>",
+        "How many keys share the value; always 1.",
+        refcount,
+    ),
 ];
-
-pub fn object(call: &mut Call<'_>) -> Answer {
-    dispatch(call, SUBCOMMANDS)
-}
 
 fn look(call: &mut Call<'_>, describe: impl FnOnce(&Entry) -> Value) -> Answer {
     Ok(call.entry(call.args[2]).map_or(Value::Nil, describe))

@@ -55,7 +55,9 @@ pub fn renamenx(call: &mut Call<'_>) -> Answer {
 
 fn rename_existing(call: &mut Call<'_>, from: &[u8], to: &[u8]) {
     let Entry { value, expires_ms, .. } = call.db().remove(from).expect("the caller saw the key");
+    call.does("rename_from");
     call.changed(from);
+    call.does("rename_to");
     call.set(to, value, expires_ms);
     call.log();
 }
@@ -115,7 +117,9 @@ pub fn move_to_db(call: &mut Call<'_>) -> Answer {
         return Ok(Value::from(false));
     }
     let Entry { value, expires_ms, .. } = call.db().remove(key).expect("the key was just seen");
+    call.does("move_from");
     call.changed(key);
+    call.does("move_to");
     in_database(call, target, |call| call.set(key, value, expires_ms));
     call.log();
     Ok(Value::from(true))

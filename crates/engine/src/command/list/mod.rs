@@ -7,20 +7,10 @@ mod position;
 mod push;
 mod read;
 
-use super::{Command, Flags, Group, Keys};
+use super::{Command, Group, Keys};
 use crate::args::Args;
 use crate::error::{Error, Result};
 use crate::types::End;
-
-const READ: Flags = Flags::READONLY;
-const READ_FAST: Flags = Flags::READONLY.and(Flags::FAST);
-const WRITE: Flags = Flags::WRITE;
-const WRITE_FAST: Flags = Flags::WRITE.and(Flags::FAST);
-const ADD: Flags = Flags::WRITE.and(Flags::DENY_OOM);
-const ADD_FAST: Flags = ADD.and(Flags::FAST);
-const WAIT: Flags = Flags::WRITE.and(Flags::BLOCKING).and(Flags::NO_SCRIPT);
-const WAIT_ADD: Flags = WAIT.and(Flags::DENY_OOM);
-const WAIT_COUNTED: Flags = Flags::WRITE.and(Flags::BLOCKING);
 
 const FIRST: Keys = Keys::Range(1, 1, 1);
 const FIRST_TWO: Keys = Keys::Range(1, 2, 1);
@@ -30,7 +20,7 @@ pub const COMMANDS: &[Command] = &[
     GROUP.row(
         "blmove",
         6,
-        WAIT_ADD,
+        flags![WRITE, DENY_OOM, NO_SCRIPT, BLOCKING],
         FIRST_TWO,
         "Move an item between lists, waiting for one",
         blocking::blmove,
@@ -38,7 +28,7 @@ pub const COMMANDS: &[Command] = &[
     GROUP.row(
         "blmpop",
         -5,
-        WAIT_COUNTED,
+        flags![WRITE, BLOCKING],
         Keys::Counted(2),
         "Pop items of the first list that has any, waiting",
         blocking::blmpop,
@@ -46,7 +36,7 @@ pub const COMMANDS: &[Command] = &[
     GROUP.row(
         "blpop",
         -3,
-        WAIT,
+        flags![WRITE, NO_SCRIPT, BLOCKING],
         BUT_LAST,
         "Pop the head of the first list that has one, waiting",
         blocking::blpop,
@@ -54,7 +44,7 @@ pub const COMMANDS: &[Command] = &[
     GROUP.row(
         "brpop",
         -3,
-        WAIT,
+        flags![WRITE, NO_SCRIPT, BLOCKING],
         BUT_LAST,
         "Pop the tail of the first list that has one, waiting",
         blocking::brpop,
@@ -62,42 +52,70 @@ pub const COMMANDS: &[Command] = &[
     GROUP.row(
         "brpoplpush",
         4,
-        WAIT_ADD,
+        flags![WRITE, DENY_OOM, NO_SCRIPT, BLOCKING],
         FIRST_TWO,
         "Move a tail to the head of a list, waiting for one",
         blocking::brpoplpush,
     ),
-    GROUP.row("lindex", 3, READ, FIRST, "Get the item at an index", read::lindex),
-    GROUP.row("linsert", 5, ADD, FIRST, "Insert an item before or after another", edit::linsert),
-    GROUP.row("llen", 2, READ_FAST, FIRST, "Get the length of a list", read::llen),
+    GROUP.row("lindex", 3, flags![READONLY], FIRST, "Get the item at an index", read::lindex),
+    GROUP.row(
+        "linsert",
+        5,
+        flags![WRITE, DENY_OOM],
+        FIRST,
+        "Insert an item before or after another",
+        edit::linsert,
+    ),
+    GROUP.row("llen", 2, flags![READONLY, FAST], FIRST, "Get the length of a list", read::llen),
     GROUP.row(
         "lmove",
         5,
-        ADD,
+        flags![WRITE, DENY_OOM],
         FIRST_TWO,
         "Move an item from one end of a list to an end of another",
         pop::lmove,
     ),
-    GROUP.row("lmpop", -4, WRITE, Keys::Counted(1), "Pop items of the first list that has any", pop::lmpop),
-    GROUP.row("lpop", -2, WRITE_FAST, FIRST, "Remove and get items at the head", pop::lpop),
-    GROUP.row("lpos", -3, READ, FIRST, "Get the index of an item", position::lpos),
-    GROUP.row("lpush", -3, ADD_FAST, FIRST, "Add items at the head", push::lpush),
-    GROUP.row("lpushx", -3, ADD_FAST, FIRST, "Add items at the head of a list that exists", push::lpushx),
-    GROUP.row("lrange", 4, READ, FIRST, "Get the items between two indices", read::lrange),
-    GROUP.row("lrem", 4, WRITE, FIRST, "Remove items that equal a value", edit::lrem),
-    GROUP.row("lset", 4, ADD, FIRST, "Replace the item at an index", edit::lset),
-    GROUP.row("ltrim", 4, WRITE, FIRST, "Keep only the items between two indices", edit::ltrim),
-    GROUP.row("rpop", -2, WRITE_FAST, FIRST, "Remove and get items at the tail", pop::rpop),
+    GROUP.row(
+        "lmpop",
+        -4,
+        flags![WRITE],
+        Keys::Counted(1),
+        "Pop items of the first list that has any",
+        pop::lmpop,
+    ),
+    GROUP.row("lpop", -2, flags![WRITE, FAST], FIRST, "Remove and get items at the head", pop::lpop),
+    GROUP.row("lpos", -3, flags![READONLY], FIRST, "Get the index of an item", position::lpos),
+    GROUP.row("lpush", -3, flags![WRITE, DENY_OOM, FAST], FIRST, "Add items at the head", push::lpush),
+    GROUP.row(
+        "lpushx",
+        -3,
+        flags![WRITE, DENY_OOM, FAST],
+        FIRST,
+        "Add items at the head of a list that exists",
+        push::lpushx,
+    ),
+    GROUP.row("lrange", 4, flags![READONLY], FIRST, "Get the items between two indices", read::lrange),
+    GROUP.row("lrem", 4, flags![WRITE], FIRST, "Remove items that equal a value", edit::lrem),
+    GROUP.row("lset", 4, flags![WRITE, DENY_OOM], FIRST, "Replace the item at an index", edit::lset),
+    GROUP.row("ltrim", 4, flags![WRITE], FIRST, "Keep only the items between two indices", edit::ltrim),
+    GROUP.row("rpop", -2, flags![WRITE, FAST], FIRST, "Remove and get items at the tail", pop::rpop),
     GROUP.row(
         "rpoplpush",
         3,
-        ADD,
+        flags![WRITE, DENY_OOM],
         FIRST_TWO,
         "Move the tail of a list to the head of another",
         pop::rpoplpush,
     ),
-    GROUP.row("rpush", -3, ADD_FAST, FIRST, "Add items at the tail", push::rpush),
-    GROUP.row("rpushx", -3, ADD_FAST, FIRST, "Add items at the tail of a list that exists", push::rpushx),
+    GROUP.row("rpush", -3, flags![WRITE, DENY_OOM, FAST], FIRST, "Add items at the tail", push::rpush),
+    GROUP.row(
+        "rpushx",
+        -3,
+        flags![WRITE, DENY_OOM, FAST],
+        FIRST,
+        "Add items at the tail of a list that exists",
+        push::rpushx,
+    ),
 ];
 
 /// What makes the rows of this family.

@@ -77,6 +77,7 @@ pub fn take(call: &mut Call<'_>, key: &[u8], from: End, count: usize) -> Result<
     let items: Vec<Blob> = (0..count.min(list.len())).filter_map(|_| list.pop(from)).collect();
     drop(list);
     if !items.is_empty() {
+        call.does(popped(from));
         call.changed(key);
     }
     Ok(Some(items))
@@ -94,14 +95,28 @@ pub fn shift(call: &mut Call<'_>, source: &[u8], target: &[u8], from: End, to: E
     if source == target {
         list.push(to, item.clone());
         drop(list);
+        call.notify_as(pushed(to), source);
+        call.does(popped(from));
         call.changed(source);
         return Ok(Some(item));
     }
     drop(list);
-    call.changed(source);
     call.make::<List>(target)?.push(to, item.clone());
+    call.does(pushed(to));
     call.changed(target);
+    call.does(popped(from));
+    call.changed(source);
     Ok(Some(item))
+}
+
+/// What taking from an end is called.
+fn popped(from: End) -> &'static str {
+    if from == End::Left { "lpop" } else { "rpop" }
+}
+
+/// What adding to an end is called.
+fn pushed(to: End) -> &'static str {
+    if to == End::Left { "lpush" } else { "rpush" }
 }
 
 /// The arguments of LMPOP and BLMPOP.

@@ -2,43 +2,66 @@
 
 use windlass_resp::Value;
 
-use crate::command::container::{Subcommand, dispatch};
+use super::GROUP;
+use crate::args::Args;
+use crate::command::category::categories;
 use crate::command::{Answer, Command, Flags, Keys, all, find};
-use crate::error::Error;
+use crate::error::{Error, Result};
 use crate::pattern;
 use crate::state::Call;
 
-const SUBCOMMANDS: &[Subcommand] = &[
-    Subcommand { name: "count", arity: 2, usage: "", summary: "How many commands there are.", run: count },
-    Subcommand { name: "docs", arity: -2, usage: "[<command> ...]", summary: "What commands do.", run: docs },
-    Subcommand {
-        name: "getkeys",
-        arity: -4,
-        usage: "<command> [<arg> ...]",
-        summary: "The keys of a whole command.",
-        run: getkeys,
-    },
-    Subcommand {
-        name: "info",
-        arity: -2,
-        usage: "[<command> ...]",
-        summary: "How commands behave.",
-        run: info,
-    },
-    Subcommand {
-        name: "list",
-        arity: -2,
-        usage: "[FILTERBY (MODULE <name> | ACLCAT <category> | PATTERN <pattern>)]",
-        summary: "The names of commands.",
-        run: list,
-    },
+pub const SUBCOMMANDS: &[Command] = &[
+    GROUP.sub(
+        "command|count",
+        2,
+        flags![LOADING, STALE],
+        Keys::None,
+        "",
+        "How many commands there are.",
+        count,
+    ),
+    GROUP.sub(
+        "command|docs",
+        -2,
+        flags![LOADING, STALE],
+        Keys::None,
+        "[<command> ...]",
+        "What commands do.",
+        docs,
+    ),
+    GROUP.sub(
+        "command|getkeys",
+        -4,
+        flags![LOADING, STALE],
+        Keys::None,
+        "<command> [<arg> ...]",
+        "The keys of a whole command.",
+        getkeys,
+    ),
+    GROUP.help("command|help"),
+    GROUP.sub(
+        "command|info",
+        -2,
+        flags![LOADING, STALE],
+        Keys::None,
+        "[<command> ...]",
+        "How commands behave.",
+        info,
+    ),
+    GROUP.sub(
+        "command|list",
+        -2,
+        flags![LOADING, STALE],
+        Keys::None,
+        "[FILTERBY (MODULE <name> | ACLCAT <category> | PATTERN <pattern>)]",
+        "The names of commands.",
+        list,
+    ),
 ];
 
+/// COMMAND without more is COMMAND INFO of all.
 pub fn command(call: &mut Call<'_>) -> Answer {
-    if call.args.len() == 1 {
-        return Ok(Value::Array(all().map(describe).collect()));
-    }
-    dispatch(call, SUBCOMMANDS)
+    info(call)
 }
 
 fn count(_: &mut Call<'_>) -> Answer {
@@ -46,74 +69,104 @@ fn count(_: &mut Call<'_>) -> Answer {
 }
 
 fn info(call: &mut Call<'_>) -> Answer {
-    if call.args.len() == 2 {
+    if call.args.len() <= 2 {
         return Ok(Value::Array(all().map(describe).collect()));
     }
-    let named = call.args.from(2).iter().map(|name| find(name).map_or(Value::Nil, describe));
+    let named = call.args.from(2).iter().map(|name| find_full(name).map_or(Value::Nil, describe));
     Ok(Value::Array(named.collect()))
+}
+
+/// The command of this name; that of a subcommand begins with the container's and a bar.
+fn find_full(name: &[u8]) -> Option<&'static Command> {
+    match name.iter().position(|byte| *byte == b'|') {
+        Some(bar) => {
+            let (container, subcommand) = (&name[..bar], &name[bar + 1..]);
+            find(container)?.descend(Args(&[container, subcommand])).ok()
+        }
+        None => find(name),
+    }
 }
 
 fn docs(call: &mut Call<'_>) -> Answer {
     let commands: Vec<&Command> = if call.args.len() == 2 {
         all().collect()
     } else {
-        call.args.from(2).iter().filter_map(|name| find(name)).collect()
-    };
-    let doc = |command: &Command| {
-        let fields = [("summary", command.summary), ("group", command.group)]
-            .map(|(k, v)| (Value::from(k), Value::from(v)));
-        (Value::from(command.name), Value::Map(fields.into()))
+        call.args.from(2).iter().filter_map(|name| find_full(name)).collect()
     };
     Ok(Value::Map(commands.into_iter().map(doc).collect()))
 }
 
+fn doc(command: &Command) -> (Value, Value) {
+    let fact = |name: &str, value: Value| (Value::from(name), value);
+    let mut facts =
+        vec![fact("summary", Value::from(command.summary)), fact("group", Value::from(command.group))];
+    if !command.usage.is_empty() {
+        facts.push(fact("usage", Value::from(command.usage)));
+    }
+    if !command.subcommands.is_empty() {
+        facts.push(fact("subcommands", Value::Map(command.subcommands.iter().map(doc).collect())));
+    }
+    (Value::from(command.name), Value::Map(facts))
+}
+
 fn getkeys(call: &mut Call<'_>) -> Answer {
-    let args = call.args.from(2);
-    let command = find(args[0]).ok_or_else(|| Error::new("ERR Invalid command specified"))?;
+    let args = Args(call.args.from(2));
+    let command = find(args[0]).and_then(|command| command.descend(args).ok());
+    let command = command.ok_or_else(|| Error::new("ERR Invalid command specified"))?;
     if command.keys == Keys::None {
         return Err(Error::new("ERR The command has no key arguments"));
     }
     if !command.accepts(args.len()) {
         return Err(Error::new("ERR Invalid number of arguments specified for command"));
     }
-    let keys = command.keys(args).map_err(|_| Error::new("ERR Invalid arguments specified for command"))?;
+    let keys = command.keys(args.0).map_err(|_| Error::new("ERR Invalid arguments specified for command"))?;
+    if keys.is_empty() && command.flags.has(Flags::NO_MANDATORY_KEYS) {
+        return Err(Error::new("ERR The command has no key arguments"));
+    }
     Ok(Value::Array(keys.into_iter().map(Value::bulk).collect()))
 }
 
 fn list(call: &mut Call<'_>) -> Answer {
     let args = call.args;
-    let is_listed: Box<dyn Fn(&Command) -> bool> = match (args.len(), args.is(2, "FILTERBY")) {
+    let is_listed: Filter<'_> = match (args.len(), args.is(2, "FILTERBY")) {
         (2, _) => Box::new(|_| true),
-        (5, true) => {
-            let wanted = args[4];
-            match args.word(3).as_str() {
-                "PATTERN" => Box::new(move |command| pattern::matches(wanted, command.name.as_bytes())),
-                "ACLCAT" => {
-                    let category = format!("@{}", String::from_utf8_lossy(wanted).to_ascii_lowercase());
-                    Box::new(move |command| categories(command).contains(&category.as_str()))
-                }
-                // There are no modules.
-                "MODULE" => Box::new(|_| false),
-                _ => return Err(Error::SYNTAX),
-            }
-        }
+        (5, true) => filter(args)?,
         _ => return Err(Error::SYNTAX),
     };
-    let names = all().filter(|command| is_listed(command)).map(|command| Value::from(command.name));
+    let with_subcommands = all().flat_map(|command| [command].into_iter().chain(command.subcommands));
+    let names =
+        with_subcommands.filter(|command| is_listed(command)).map(|command| Value::from(command.name));
     Ok(Value::Array(names.collect()))
 }
 
-/// Name, arity, flags, first key, last key, step, categories; hints, key specifications and subcommands are not told.
+/// Tells which commands are let through.
+type Filter<'a> = Box<dyn Fn(&Command) -> bool + 'a>;
+
+/// What FILTERBY lets through.
+fn filter(args: Args<'_>) -> Result<Filter<'_>> {
+    let wanted = args[4];
+    Ok(match args.word(3).as_str() {
+        "PATTERN" => {
+            Box::new(move |command| pattern::matches(&wanted.to_ascii_lowercase(), command.name.as_bytes()))
+        }
+        "ACLCAT" => Box::new(move |command| {
+            categories(command).iter().any(|category| wanted.eq_ignore_ascii_case(category.as_bytes()))
+        }),
+        // There are no modules.
+        "MODULE" => Box::new(|_| false),
+        _ => return Err(Error::SYNTAX),
+    })
+}
+
+/// Name, arity, flags, first key, last key, step, categories and subcommands; hints and key specifications are not told.
 fn describe(command: &'static Command) -> Value {
     let (first, last, step) = match command.keys {
         Keys::Range(first, last, step) => (first, last, step),
-        Keys::StoreCounted(_) => (1, 1, 1),
+        Keys::StoreCounted(_) | Keys::Sort => (1, 1, 1),
         Keys::None | Keys::Counted(_) | Keys::Streams => (0, 0, 0),
     };
     let number = |number: i8| Value::Integer(number.into());
-    let words = |words: Vec<&'static str>| {
-        Value::Set(words.into_iter().map(|word| Value::Simple(word.into())).collect())
-    };
+    let word = |word: &str| Value::Simple(word.to_owned().into());
     let mut flags = command.flags.names();
     if !matches!(command.keys, Keys::None | Keys::Range(..)) {
         flags.push("movablekeys");
@@ -121,45 +174,13 @@ fn describe(command: &'static Command) -> Value {
     Value::Array(vec![
         Value::from(command.name),
         number(command.arity),
-        words(flags),
+        Value::Set(flags.into_iter().map(word).collect()),
         number(first),
         number(last),
         number(step),
-        words(categories(command)),
+        Value::Set(categories(command).into_iter().map(|name| word(&format!("@{name}"))).collect()),
         Value::Array(Vec::new()),
         Value::Array(Vec::new()),
-        Value::Array(Vec::new()),
+        Value::Array(command.subcommands.iter().map(describe).collect()),
     ])
-}
-
-/// The access-control categories that a command is in.
-fn categories(command: &Command) -> Vec<&'static str> {
-    let by_flag = [
-        (Flags::WRITE, "@write"),
-        (Flags::READONLY, "@read"),
-        (Flags::FAST, "@fast"),
-        (Flags::BLOCKING, "@blocking"),
-        (Flags::ADMIN, "@admin"),
-        (Flags::ADMIN, "@dangerous"),
-    ];
-    let mut found: Vec<&'static str> =
-        by_flag.iter().filter(|(flag, _)| command.flags.has(*flag)).map(|(_, name)| *name).collect();
-    if !command.flags.has(Flags::FAST) {
-        found.push("@slow");
-    }
-    found.extend(match command.group {
-        "generic" => Some("@keyspace"),
-        "string" => Some("@string"),
-        "list" => Some("@list"),
-        "set" => Some("@set"),
-        "hash" => Some("@hash"),
-        "sorted-set" => Some("@sortedset"),
-        "stream" => Some("@stream"),
-        "pubsub" => Some("@pubsub"),
-        "transactions" => Some("@transaction"),
-        "connection" => Some("@connection"),
-        "scripting" => Some("@scripting"),
-        _ => None,
-    });
-    found
 }

@@ -2,38 +2,169 @@
 
 use windlass_resp::Value;
 
-use crate::command::Answer;
-use crate::command::container::{Subcommand, dispatch};
+use super::GROUP;
+use crate::command::hyperloglog::SPARSE_MAX;
 use crate::command::string::STRING_MAX;
+use crate::command::{Answer, Command, Keys};
+use crate::config::{Config, DebugCommand};
 use crate::error::{Error, Result};
 use crate::limits;
+use crate::notify::Classes;
 use crate::pattern;
+use crate::settings::Settings;
 use crate::state::{Call, State, Stats};
 
-const SUBCOMMANDS: &[Subcommand] = &[
-    Subcommand {
-        name: "get",
-        arity: -3,
-        usage: "<pattern> [<pattern> ...]",
-        summary: "The settings that match.",
-        run: get,
-    },
-    Subcommand {
-        name: "resetstat",
-        arity: 2,
-        usage: "",
-        summary: "Let INFO count from 0 again.",
-        run: resetstat,
-    },
-    Subcommand { name: "rewrite", arity: 2, usage: "", summary: "Refused: there is no file.", run: rewrite },
-    Subcommand {
-        name: "set",
-        arity: -4,
-        usage: "<name> <value> [<name> <value> ...]",
-        summary: "Change maxmemory or requirepass until the end of the process.",
-        run: set,
-    },
+pub const SUBCOMMANDS: &[Command] = &[
+    GROUP.sub(
+        "config|get",
+        -3,
+        flags![ADMIN, NO_SCRIPT, LOADING, STALE],
+        Keys::None,
+        "<pattern> [<pattern> ...]",
+        "The settings that match.",
+        get,
+    ),
+    GROUP.help("config|help"),
+    GROUP.sub(
+        "config|resetstat",
+        2,
+        flags![ADMIN, NO_SCRIPT, LOADING, STALE],
+        Keys::None,
+        "",
+        "Let INFO count from 0 again.",
+        resetstat,
+    ),
+    GROUP.sub(
+        "config|rewrite",
+        2,
+        flags![ADMIN, NO_SCRIPT, LOADING, STALE],
+        Keys::None,
+        "",
+        "Refused: there is no file.",
+        rewrite,
+    ),
+    GROUP.sub(
+        "config|set",
+        -4,
+        flags![ADMIN, NO_SCRIPT, LOADING, STALE],
+        Keys::None,
+        "<name> <value> [<name> <value> ...]",
+        "Change maxmemory or requirepass until the end of the process.",
+        set,
+    ),
 ];
+
+/// What a setting that can be changed is changed in: all of them, or none.
+struct Draft {
+    config: Config,
+    settings: Settings,
+}
+
+/// Takes a value; the error says why not.
+type Change = fn(&mut Draft, &str) -> std::result::Result<(), String>;
+
+/// A setting that the engine has: its name, how it is now, and how it is changed.
+type Setting = (&'static str, fn(&State) -> String, Option<Change>);
+
+const OWN: &[Setting] = &[
+    (
+        "busy-reply-threshold",
+        |state| limits::shown(&state.config, "busy-reply-threshold"),
+        Some(|draft, value| limits::set(&mut draft.config, "busy-reply-threshold", value)),
+    ),
+    (
+        "client-output-buffer-limit",
+        |state| limits::shown(&state.config, "client-output-buffer-limit"),
+        Some(|draft, value| limits::set(&mut draft.config, "client-output-buffer-limit", value)),
+    ),
+    ("databases", |state| state.config.databases.to_string(), None),
+    (
+        "enable-debug-command",
+        |state| match state.config.debug_command {
+            DebugCommand::No => "no".into(),
+            DebugCommand::Yes => "yes".into(),
+            DebugCommand::Local => "local".into(),
+        },
+        None,
+    ),
+    (
+        "latency-monitor-threshold",
+        |state| state.settings.latency_min_ms.to_string(),
+        Some(|draft, value| number(value, 0).map(|min| draft.settings.latency_min_ms = min.unsigned_abs())),
+    ),
+    (
+        "lua-time-limit",
+        |state| limits::shown(&state.config, "lua-time-limit"),
+        Some(|draft, value| limits::set(&mut draft.config, "lua-time-limit", value)),
+    ),
+    (
+        "maxclients",
+        |state| limits::shown(&state.config, "maxclients"),
+        Some(|draft, value| limits::set(&mut draft.config, "maxclients", value)),
+    ),
+    (
+        "maxmemory",
+        |state| state.config.memory_max.to_string(),
+        Some(|draft, value| {
+            draft.config.memory_max = limits::bytes(value).ok_or("argument must be a memory value")?;
+            Ok(())
+        }),
+    ),
+    (
+        "notify-keyspace-events",
+        |state| state.settings.notify.letters(),
+        Some(|draft, value| {
+            draft.settings.notify =
+                Classes::parse(value).ok_or("Invalid event class character. Use 'Ag$lshzxeKEtmdn'.")?;
+            Ok(())
+        }),
+    ),
+    (
+        "protected-mode",
+        |state| limits::shown(&state.config, "protected-mode"),
+        Some(|draft, value| limits::set(&mut draft.config, "protected-mode", value)),
+    ),
+    (
+        "requirepass",
+        |state| state.config.password.clone(),
+        Some(|draft, value| {
+            value.clone_into(&mut draft.config.password);
+            Ok(())
+        }),
+    ),
+    (
+        "slowlog-log-slower-than",
+        |state| state.settings.slow_min_us.to_string(),
+        Some(|draft, value| number(value, -1).map(|min| draft.settings.slow_min_us = min)),
+    ),
+    (
+        "slowlog-max-len",
+        |state| state.settings.slow_len_max.to_string(),
+        Some(|draft, value| {
+            number(value, 0)
+                .map(|max| draft.settings.slow_len_max = usize::try_from(max).unwrap_or(usize::MAX))
+        }),
+    ),
+    (
+        "tcp-keepalive",
+        |state| limits::shown(&state.config, "tcp-keepalive"),
+        Some(|draft, value| limits::set(&mut draft.config, "tcp-keepalive", value)),
+    ),
+    (
+        "timeout",
+        |state| limits::shown(&state.config, "timeout"),
+        Some(|draft, value| limits::set(&mut draft.config, "timeout", value)),
+    ),
+];
+
+/// A number that is at least `min`.
+fn number(text: &str, min: i64) -> std::result::Result<i64, String> {
+    let number: i64 = text.parse().map_err(|_| "argument couldn't be parsed into an integer")?;
+    if number < min {
+        return Err(format!("argument must be between {min} and {} inclusive", i64::MAX));
+    }
+    Ok(number)
+}
 
 /// Settings that never change, and their values.
 const FIXED: &[(&str, &str)] = &[
@@ -47,38 +178,29 @@ const FIXED: &[(&str, &str)] = &[
     ("dir", ""),
     ("hash-max-listpack-entries", "512"),
     ("hash-max-listpack-value", "64"),
+    ("hll-sparse-max-bytes", "3000"),
     ("io-threads", "1"),
     ("lazyfree-lazy-user-del", "yes"),
     ("lazyfree-lazy-user-flush", "yes"),
     ("list-max-listpack-size", "-2"),
     ("maxmemory-policy", "noeviction"),
-    ("notify-keyspace-events", ""),
     ("port", "0"),
     ("proto-max-bulk-len", "536870912"),
     ("replica-read-only", "yes"),
     ("save", ""),
     ("set-max-intset-entries", "512"),
-    ("slowlog-max-len", "0"),
     ("stop-writes-on-bgsave-error", "yes"),
     ("stream-node-max-entries", "100"),
     ("zset-max-listpack-entries", "128"),
     ("zset-max-listpack-value", "64"),
 ];
 const _: () = assert!(STRING_MAX == 536_870_912, "proto-max-bulk-len says what holds");
-
-pub fn config(call: &mut Call<'_>) -> Answer {
-    dispatch(call, SUBCOMMANDS)
-}
+const _: () = assert!(SPARSE_MAX == 3000, "hll-sparse-max-bytes says what holds");
 
 /// Every setting with its value: those of the engine, then what its owner told, then what is fixed.
 fn settings(state: &State) -> Vec<(String, String)> {
-    let config = &state.config;
-    let mut all: Vec<(String, String)> = vec![
-        ("databases".into(), config.databases.to_string()),
-        ("maxmemory".into(), config.memory_max.to_string()),
-        ("requirepass".into(), config.password.clone()),
-    ];
-    all.extend(limits::shown(config).into_iter().map(|(name, value)| (name.to_owned(), value)));
+    let own = OWN.iter().map(|(name, value, _)| ((*name).to_owned(), value(state)));
+    let mut all: Vec<(String, String)> = own.collect();
     let told = state.facts.get("config").into_iter().flatten().cloned();
     let fixed = FIXED.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
     for (name, value) in told.chain(fixed) {
@@ -109,7 +231,7 @@ fn set(call: &mut Call<'_>) -> Answer {
         return Err(Error::arity("config|set"));
     }
     let known = settings(call.state);
-    let mut changed = call.state.config.clone();
+    let mut draft = Draft { config: call.state.config.clone(), settings: call.state.settings.clone() };
     let mut seen: Vec<String> = Vec::new();
     for pair in pairs.chunks_exact(2) {
         let name = String::from_utf8_lossy(pair[0]).to_ascii_lowercase();
@@ -126,15 +248,8 @@ fn set(call: &mut Call<'_>) -> Answer {
         if seen.contains(&name) {
             return Err(refused("duplicate parameter"));
         }
-        match name.as_str() {
-            "maxmemory" => {
-                changed.memory_max =
-                    limits::bytes(&value).ok_or_else(|| refused("argument must be a memory value"))?;
-            }
-            _ if limits::is_limit(&name) => {
-                limits::set(&mut changed, &name, &value).map_err(|why| refused(&why))?;
-            }
-            "requirepass" => changed.password = value.into_owned(),
+        match OWN.iter().find(|(own, ..)| *own == name) {
+            Some((_, _, Some(change))) => change(&mut draft, &value).map_err(|why| refused(&why))?,
             // Tools set what they need without looking; that it is so already is no failure.
             _ if value.eq_ignore_ascii_case(before) => {}
             _ => return Err(refused("can't set immutable config")),
@@ -142,7 +257,11 @@ fn set(call: &mut Call<'_>) -> Answer {
         seen.push(name);
     }
     // All or nothing, as in Redis.
-    call.state.config = changed;
+    if draft.config.password != call.state.config.password || seen.iter().any(|name| name == "requirepass") {
+        call.state.users.set_default_password(&draft.config.password);
+    }
+    call.state.config = draft.config;
+    call.state.settings = draft.settings;
     Ok(Value::OK)
 }
 

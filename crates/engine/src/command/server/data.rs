@@ -2,8 +2,8 @@
 
 use windlass_resp::Value;
 
-use crate::command::Answer;
-use crate::command::container::{Subcommand, dispatch};
+use super::GROUP;
+use crate::command::{Answer, Command, Keys};
 use crate::error::{Error, Result};
 use crate::keyspace::Keyspace;
 use crate::state::Call;
@@ -90,16 +90,50 @@ pub fn swapdb(call: &mut Call<'_>) -> Answer {
     Ok(Value::OK)
 }
 
-const MEMORY: &[Subcommand] = &[Subcommand {
-    name: "usage",
-    arity: -3,
-    usage: "<key> [SAMPLES <count>]",
-    summary: "About how many bytes a key takes; SAMPLES is accepted, the count is kept all the time.",
-    run: usage,
-}];
+pub const MEMORY: &[Command] = &[
+    GROUP.sub("memory|doctor", 2, flags![], Keys::None, "", "What is wrong with the use of memory.", |_| {
+        Ok(Value::Verbatim("txt", "Nothing to report: MEMORY STATS shows what the data takes.\n".into()))
+    }),
+    GROUP.help("memory|help"),
+    GROUP.sub(
+        "memory|malloc-stats",
+        2,
+        flags![],
+        Keys::None,
+        "",
+        "What the allocator tells: nothing.",
+        |_| Ok(Value::from("Stats not supported for the current allocator")),
+    ),
+    GROUP.sub("memory|purge", 2, flags![], Keys::None, "", "Accepted; memory goes back by itself.", |_| {
+        Ok(Value::OK)
+    }),
+    GROUP.sub("memory|stats", 2, flags![], Keys::None, "", "What the data takes.", stats),
+    GROUP.sub(
+        "memory|usage",
+        -3,
+        flags![READONLY],
+        Keys::Range(2, 2, 1),
+        "<key> [SAMPLES <count>]",
+        "About how many bytes a key takes; SAMPLES is accepted, the count is kept all the time.",
+        usage,
+    ),
+];
 
-pub fn memory(call: &mut Call<'_>) -> Answer {
-    dispatch(call, MEMORY)
+fn stats(call: &mut Call<'_>) -> Answer {
+    call.state.note_memory();
+    let (bytes, peak) = (call.state.bytes(), call.state.stats.memory_peak);
+    let keys: usize = call.state.databases.iter().map(Keyspace::len).sum();
+    let share = |part: usize, whole: usize| if whole == 0 { 0.0 } else { part as f64 * 100.0 / whole as f64 };
+    let fact = |name: &str, value: Value| (Value::from(name), value);
+    Ok(Value::Map(vec![
+        fact("peak.allocated", Value::from(peak)),
+        fact("total.allocated", Value::from(bytes)),
+        fact("keys.count", Value::from(keys)),
+        fact("keys.bytes-per-key", Value::from(bytes.checked_div(keys).unwrap_or(0))),
+        fact("dataset.bytes", Value::from(bytes)),
+        fact("dataset.percentage", Value::Double(share(bytes, bytes))),
+        fact("peak.percentage", Value::Double(share(bytes, peak))),
+    ]))
 }
 
 fn usage(call: &mut Call<'_>) -> Answer {

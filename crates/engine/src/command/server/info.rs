@@ -4,7 +4,9 @@ use windlass_resp::Value;
 
 use super::REDIS_VERSION;
 use crate::command::Answer;
+use crate::pubsub::Kind;
 use crate::state::{Call, State};
+use crate::tally::Count;
 use crate::time::Time;
 
 /// Lines of name and value.
@@ -22,18 +24,27 @@ const SECTIONS: &[(&str, Describe)] = &[
     ("Stats", stats),
     ("Replication", replication),
     ("CPU", |_, _| Vec::new()),
+    ("Modules", |_, _| Vec::new()),
+    ("Commandstats", |_, _| Vec::new()),
+    ("Errorstats", |_, _| Vec::new()),
+    ("Latencystats", |_, _| Vec::new()),
     ("Cluster", |_, _| vec![("cluster_enabled", "0".into())]),
     ("Keyspace", |_, _| Vec::new()),
 ];
+
+/// Sections that are long and so are not among the usual ones.
+const EXTRA: [&str; 2] = ["Commandstats", "Latencystats"];
 
 pub fn info(call: &mut Call<'_>) -> Answer {
     let wanted: Vec<String> =
         call.args.from(1).iter().map(|arg| String::from_utf8_lossy(arg).to_ascii_lowercase()).collect();
     let is_all = wanted.is_empty()
         || wanted.iter().any(|word| matches!(word.as_str(), "all" | "everything" | "default"));
+    let is_everything = wanted.iter().any(|word| matches!(word.as_str(), "all" | "everything"));
     let mut text = String::new();
     let mut section = |title: &str, lines: &mut dyn Iterator<Item = (&str, &str)>| {
-        if !is_all && !wanted.contains(&title.to_ascii_lowercase()) {
+        let is_extra = EXTRA.contains(&title);
+        if !(is_all && (is_everything || !is_extra)) && !wanted.contains(&title.to_ascii_lowercase()) {
             return;
         }
         if !text.is_empty() {
@@ -50,8 +61,12 @@ pub fn info(call: &mut Call<'_>) -> Answer {
         let facts = state.facts.get(&title.to_ascii_lowercase()).map_or(&[][..], Vec::as_slice);
         let mut lines: Vec<(String, String)> =
             lines(state, call.now).into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
-        if *title == "Keyspace" {
-            lines = keyspace(state);
+        match *title {
+            "Keyspace" => lines = keyspace(state),
+            "Commandstats" => lines = command_stats(state),
+            "Errorstats" => lines = error_stats(state),
+            "Latencystats" => lines = latency_stats(state),
+            _ => {}
         }
         for (name, value) in facts {
             match lines.iter_mut().find(|(other, _)| other == name) {
@@ -89,7 +104,7 @@ fn server(state: &State, now: Time) -> Lines {
 fn clients(state: &State, _: Time) -> Lines {
     vec![
         ("connected_clients", state.sessions.len().to_string()),
-        ("blocked_clients", state.waits.len().to_string()),
+        ("blocked_clients", (state.waits.len() - state.pause.len().min(state.waits.len())).to_string()),
         ("cluster_connections", "0".into()),
     ]
 }
@@ -142,9 +157,11 @@ fn stats(state: &State, _: Time) -> Lines {
         ("expired_keys", stats.expired_keys.to_string()),
         ("evicted_keys", "0".into()),
         ("keyspace_hits", stats.keyspace_hits.to_string()),
+        ("total_error_replies", stats.tally.errors().to_string()),
         ("keyspace_misses", stats.keyspace_misses.to_string()),
-        ("pubsub_channels", state.pubsub.channels.len().to_string()),
-        ("pubsub_patterns", state.pubsub.patterns.len().to_string()),
+        ("pubsub_channels", state.pubsub.of(Kind::Channel).len().to_string()),
+        ("pubsub_patterns", state.pubsub.of(Kind::Pattern).len().to_string()),
+        ("pubsubshard_channels", state.pubsub.of(Kind::Shard).len().to_string()),
     ]
 }
 
@@ -159,4 +176,32 @@ fn keyspace(state: &State) -> Vec<(String, String)> {
         (format!("db{db}"), line)
     })
     .collect()
+}
+
+fn command_stats(state: &State) -> Vec<(String, String)> {
+    let line = |count: &Count| {
+        let per_call = if count.calls == 0 { 0.0 } else { count.took_us as f64 / count.calls as f64 };
+        let value = format!(
+            "calls={},usec={},usec_per_call={per_call:.2},rejected_calls={},failed_calls={}",
+            count.calls, count.took_us, count.rejected, count.failed
+        );
+        (format!("cmdstat_{}", count.name), value)
+    };
+    state.stats.tally.commands().into_iter().map(line).collect()
+}
+
+fn error_stats(state: &State) -> Vec<(String, String)> {
+    let codes = state.stats.tally.codes().iter();
+    codes.map(|(code, count)| (format!("errorstat_{code}"), format!("count={count}"))).collect()
+}
+
+fn latency_stats(state: &State) -> Vec<(String, String)> {
+    let counts = state.stats.tally.commands().into_iter().filter(|count| count.is_timed());
+    counts
+        .map(|count| {
+            let [p50, p99, p999] = [50.0, 99.0, 99.9].map(|percent| count.percentile(percent));
+            let value = format!("p50={p50}.000,p99={p99}.000,p99.9={p999}.000");
+            (format!("latency_percentiles_usec_{}", count.name), value)
+        })
+        .collect()
 }

@@ -41,7 +41,9 @@ pub fn smove(call: &mut Call<'_>) -> Answer {
     let mut set = call.get_mut::<Set>(source)?.expect("the member was there");
     set.remove(member);
     drop(set);
+    call.does("srem");
     call.changed(source);
+    call.does("sadd");
     call.make::<Set>(target)?.add(member);
     call.changed(target);
     call.log();

@@ -61,6 +61,9 @@ pub fn xadd(call: &mut Call<'_>) -> Answer {
     let len = stream.len();
     drop(stream);
     call.grew(key);
+    if trimmed > 0 {
+        call.notify_as("xtrim", key);
+    }
     let (id_text, mut len_text) = (id.text(), itoa::Buffer::new());
     let mut effect: Vec<&[u8]> = Vec::with_capacity(fields.len() + 6);
     effect.extend([b"XADD", key]);

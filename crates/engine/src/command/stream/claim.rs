@@ -3,6 +3,7 @@
 use windlass_resp::Value;
 
 use super::effect::{Delivered, Progress, Target};
+use super::read::NEW_CONSUMER;
 use super::{entry_value, id, id_value, no_key_or_group};
 use crate::args::Args;
 use crate::command::Answer;
@@ -34,6 +35,8 @@ struct Claimed {
     taken: Vec<Delivered>,
     /// Those that are no longer in the stream: they are no longer pending, either.
     dropped: Vec<Id>,
+    /// True when the consumer was not there before.
+    has_made_consumer: bool,
 }
 
 pub fn xclaim(call: &mut Call<'_>) -> Answer {
@@ -62,7 +65,8 @@ pub fn xclaim(call: &mut Call<'_>) -> Answer {
                 Some(pending) if is_too_fresh(pending, &options, now) => {}
                 pending => {
                     // A consumer is made only by what it takes, so the XCLAIM of the log makes it, too.
-                    let (index, _) = group.see_consumer(consumer, now.millis());
+                    let (index, is_new) = group.see_consumer(consumer, now.millis());
+                    claimed.has_made_consumer |= is_new;
                     let pending = options.claim(pending, index, now);
                     group.assign(id, pending);
                     claimed.taken.push(delivered(id, pending));
@@ -123,7 +127,8 @@ pub fn xautoclaim(call: &mut Call<'_>) -> Answer {
             group.ack(*id);
         }
         for (id, pending) in assigned {
-            let (index, _) = group.see_consumer(consumer, now.millis());
+            let (index, is_new) = group.see_consumer(consumer, now.millis());
+            claimed.has_made_consumer |= is_new;
             let pending = options.claim(Some(pending), index, now);
             group.assign(id, pending);
             claimed.taken.push(delivered(id, pending));
@@ -166,6 +171,9 @@ impl Claimed {
     }
 
     fn log(&self, call: &mut Call<'_>, target: Target<'_>, consumer: &[u8]) {
+        if self.has_made_consumer {
+            call.notify_as(NEW_CONSUMER, target.key);
+        }
         target.log_delivered(call, consumer, &self.taken);
         target.log_dropped(call, &self.dropped);
     }

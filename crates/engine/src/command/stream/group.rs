@@ -11,40 +11,6 @@ use crate::types::{Group, Id, Stream};
 const NO_STREAM: &str = "ERR The XGROUP subcommand requires the key to exist. Note that for CREATE you may want to use \
      the MKSTREAM option to create an empty stream automatically.";
 
-const HELP: &[&str] = &[
-    "XGROUP <subcommand> [<arg> ...]. Subcommands are:",
-    "CREATE <key> <group> <id|$> [MKSTREAM] [ENTRIESREAD <count>]",
-    "    Make a group that reads what comes after the id, or after the last entry.",
-    "CREATECONSUMER <key> <group> <consumer>",
-    "    Make a consumer.",
-    "DELCONSUMER <key> <group> <consumer>",
-    "    Remove a consumer and forget what is pending under it.",
-    "DESTROY <key> <group>",
-    "    Remove a group.",
-    "SETID <key> <group> <id|$> [ENTRIESREAD <count>]",
-    "    Set the last id that a group has seen.",
-    "HELP",
-    "    Print this help.",
-];
-
-pub fn xgroup(call: &mut Call<'_>) -> Answer {
-    let len = call.args.len();
-    match call.args.word(1).as_str() {
-        "CREATE" if len >= 5 => create(call),
-        "SETID" if len >= 5 => set_id(call),
-        "DESTROY" if len == 4 => destroy(call),
-        "CREATECONSUMER" if len == 5 => create_consumer(call),
-        "DELCONSUMER" if len == 5 => remove_consumer(call),
-        "HELP" if len == 2 => {
-            Ok(Value::Array(HELP.iter().map(|line| Value::Simple((*line).into())).collect()))
-        }
-        word @ ("CREATE" | "SETID" | "DESTROY" | "CREATECONSUMER" | "DELCONSUMER" | "HELP") => {
-            Err(Error::arity(&format!("xgroup|{word}")))
-        }
-        _ => Err(Error::unknown_subcommand("xgroup", call.args[1])),
-    }
-}
-
 /// The options of CREATE and SETID.
 #[derive(Default)]
 struct Options {
@@ -52,7 +18,7 @@ struct Options {
     entries_read: Option<u64>,
 }
 
-fn create(call: &mut Call<'_>) -> Answer {
+pub fn create(call: &mut Call<'_>) -> Answer {
     let options = options(call)?;
     let (key, group, text) = (call.args[2], call.args[3], call.args[4]);
     let stream = call.get::<Stream>(key)?;
@@ -70,12 +36,14 @@ fn create(call: &mut Call<'_>) -> Answer {
     }
     if is_new {
         call.changed(key);
+    } else {
+        call.notify(call.event(), key);
     }
     call.log();
     Ok(Value::OK)
 }
 
-fn set_id(call: &mut Call<'_>) -> Answer {
+pub fn set_id(call: &mut Call<'_>) -> Answer {
     let options = options(call)?;
     let (key, group, text) = (call.args[2], call.args[3], call.args[4]);
     let last_id = existing_group(call)?.last_id();
@@ -89,11 +57,12 @@ fn set_id(call: &mut Call<'_>) -> Answer {
         group.entries_read = options.entries_read;
     });
     drop(stream);
+    call.notify(call.event(), key);
     call.log();
     Ok(Value::OK)
 }
 
-fn destroy(call: &mut Call<'_>) -> Answer {
+pub fn destroy(call: &mut Call<'_>) -> Answer {
     let (key, group) = (call.args[2], call.args[3]);
     let Some(mut stream) = call.get_mut::<Stream>(key)? else { return Err(Error::new(NO_STREAM)) };
     let is_removed = stream.remove_group(group);
@@ -106,7 +75,7 @@ fn destroy(call: &mut Call<'_>) -> Answer {
     Ok(Value::from(is_removed))
 }
 
-fn create_consumer(call: &mut Call<'_>) -> Answer {
+pub fn create_consumer(call: &mut Call<'_>) -> Answer {
     let (key, group, name) = (call.args[2], call.args[3], call.args[4]);
     if existing_group(call)?.group(group).is_some_and(|group| group.find_consumer(name).is_some()) {
         return Ok(Value::Integer(0));
@@ -115,17 +84,19 @@ fn create_consumer(call: &mut Call<'_>) -> Answer {
     let mut stream = call.get_mut::<Stream>(key)?.expect("checked above");
     stream.edit_group(group, |group| group.see_consumer(name, now_ms));
     drop(stream);
+    call.notify(call.event(), key);
     call.log();
     Ok(Value::Integer(1))
 }
 
-fn remove_consumer(call: &mut Call<'_>) -> Answer {
+pub fn remove_consumer(call: &mut Call<'_>) -> Answer {
     let (key, group, name) = (call.args[2], call.args[3], call.args[4]);
     existing_group(call)?;
     let mut stream = call.get_mut::<Stream>(key)?.expect("checked above");
     let pending = stream.edit_group(group, |group| group.remove_consumer(name)).flatten();
     drop(stream);
     if pending.is_some() {
+        call.notify(call.event(), key);
         call.log();
     }
     Ok(Value::from(pending.unwrap_or(0)))

@@ -12,39 +12,19 @@ use crate::types::{Consumer, Group, Id, Stream};
 /// How many entries and pending entries XINFO STREAM FULL shows of each when COUNT does not say.
 const FULL_COUNT: usize = 10;
 
-const HELP: &[&str] = &[
-    "XINFO <subcommand> [<arg> ...]. Subcommands are:",
-    "CONSUMERS <key> <group>",
-    "    Show the consumers of a group.",
-    "GROUPS <key>",
-    "    Show the groups of a stream.",
-    "STREAM <key> [FULL [COUNT <count>]]",
-    "    Show a stream; in full with its groups and what is pending.",
-    "HELP",
-    "    Print this help.",
-];
-
-pub fn xinfo(call: &mut Call<'_>) -> Answer {
-    let len = call.args.len();
-    match call.args.word(1).as_str() {
-        "STREAM" if len >= 3 => match full_count(call)? {
-            None => existing(call).map(summary),
-            Some(count) => existing(call).map(|stream| full(stream, count)),
-        },
-        "GROUPS" if len == 3 => {
-            let stream = existing(call)?;
-            Ok(Value::Array(stream.groups().map(|(name, group)| group_value(stream, name, group)).collect()))
-        }
-        "CONSUMERS" if len == 4 => consumers(call),
-        "HELP" if len == 2 => {
-            Ok(Value::Array(HELP.iter().map(|line| Value::Simple((*line).into())).collect()))
-        }
-        word @ ("STREAM" | "GROUPS" | "CONSUMERS" | "HELP") => Err(Error::arity(&format!("xinfo|{word}"))),
-        _ => Err(Error::unknown_subcommand("xinfo", call.args[1])),
+pub fn stream(call: &mut Call<'_>) -> Answer {
+    match full_count(call)? {
+        None => existing(call).map(summary),
+        Some(count) => existing(call).map(|stream| full(stream, count)),
     }
 }
 
-fn consumers(call: &mut Call<'_>) -> Answer {
+pub fn groups(call: &mut Call<'_>) -> Answer {
+    let stream = existing(call)?;
+    Ok(Value::Array(stream.groups().map(|(name, group)| group_value(stream, name, group)).collect()))
+}
+
+pub fn consumers(call: &mut Call<'_>) -> Answer {
     let (key, name) = (call.args[2], call.args[3]);
     // When a consumer was last seen is not logged: one who was not seen since the start counts as seen then.
     let (now_ms, started_ms) = (call.now.millis(), call.state.started.millis());

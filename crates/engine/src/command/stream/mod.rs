@@ -13,14 +13,10 @@ mod remove;
 
 use windlass_resp::Value;
 
-use super::{Command, Flags, Group, Keys};
+use super::{Command, Group, Keys};
 use crate::error::Error;
 use crate::types::{Fields, Id};
 
-const READ: Flags = Flags::READONLY;
-const WRITE: Flags = Flags::WRITE;
-const FAST: Flags = Flags::FAST;
-const GROW: Flags = Flags::WRITE.and(Flags::DENY_OOM);
 /// The key is the first argument.
 const FIRST: Keys = Keys::Range(1, 1, 1);
 /// The key comes after a subcommand.
@@ -30,27 +26,27 @@ pub const COMMANDS: &[Command] = &[
     GROUP.row(
         "xadd",
         -5,
-        GROW.and(FAST),
+        flags![WRITE, DENY_OOM, FAST],
         FIRST,
         "Add an entry to a stream, which is made if there is none",
         add::xadd,
     ),
-    GROUP.row("xtrim", -4, WRITE, FIRST, "Delete the oldest entries of a stream", add::xtrim),
-    GROUP.row("xdel", -3, WRITE.and(FAST), FIRST, "Delete entries by their ids", remove::xdel),
+    GROUP.row("xtrim", -4, flags![WRITE], FIRST, "Delete the oldest entries of a stream", add::xtrim),
+    GROUP.row("xdel", -3, flags![WRITE, FAST], FIRST, "Delete entries by their ids", remove::xdel),
     GROUP.row(
         "xsetid",
         -3,
-        GROW.and(FAST),
+        flags![WRITE, DENY_OOM, FAST],
         FIRST,
         "Set the last id of a stream; for replication",
         remove::xsetid,
     ),
-    GROUP.row("xlen", 2, READ.and(FAST), FIRST, "Count the entries of a stream", range::xlen),
-    GROUP.row("xrange", -4, READ, FIRST, "Get the entries of an interval of ids", range::xrange),
+    GROUP.row("xlen", 2, flags![READONLY, FAST], FIRST, "Count the entries of a stream", range::xlen),
+    GROUP.row("xrange", -4, flags![READONLY], FIRST, "Get the entries of an interval of ids", range::xrange),
     GROUP.row(
         "xrevrange",
         -4,
-        READ,
+        flags![READONLY],
         FIRST,
         "Get the entries of an interval of ids, the newest first",
         range::xrevrange,
@@ -58,7 +54,7 @@ pub const COMMANDS: &[Command] = &[
     GROUP.row(
         "xread",
         -4,
-        READ.and(Flags::BLOCKING),
+        flags![READONLY, BLOCKING],
         Keys::Streams,
         "Get entries after given ids, or wait",
         read::xread,
@@ -66,42 +62,121 @@ pub const COMMANDS: &[Command] = &[
     GROUP.row(
         "xreadgroup",
         -7,
-        WRITE.and(Flags::BLOCKING),
+        flags![WRITE, BLOCKING],
         Keys::Streams,
         "Get entries for a consumer of a group: new ones, or those pending under it",
         read::xreadgroup,
     ),
+    GROUP.container("xgroup", "Make, move and remove consumer groups and consumers", GROUPS),
     GROUP.row(
-        "xgroup",
-        -2,
-        GROW,
-        SECOND,
-        "Make, move and remove consumer groups and consumers",
-        group::xgroup,
+        "xack",
+        -4,
+        flags![WRITE, FAST],
+        FIRST,
+        "Acknowledge entries delivered to a group",
+        remove::xack,
     ),
-    GROUP.row("xack", -4, WRITE.and(FAST), FIRST, "Acknowledge entries delivered to a group", remove::xack),
     GROUP.row(
         "xpending",
         -3,
-        READ,
+        flags![READONLY],
         FIRST,
         "Show what was delivered and is not acknowledged",
         pending::xpending,
     ),
-    GROUP.row("xclaim", -6, WRITE.and(FAST), FIRST, "Take over pending entries by their ids", claim::xclaim),
+    GROUP.row(
+        "xclaim",
+        -6,
+        flags![WRITE, FAST],
+        FIRST,
+        "Take over pending entries by their ids",
+        claim::xclaim,
+    ),
     GROUP.row(
         "xautoclaim",
         -6,
-        WRITE.and(FAST),
+        flags![WRITE, FAST],
         FIRST,
         "Take over entries pending for long",
         claim::xautoclaim,
     ),
-    GROUP.row("xinfo", -2, READ, SECOND, "Show a stream, its groups or a group's consumers", info::xinfo),
+    GROUP.container("xinfo", "Show a stream, its groups or a group's consumers", INFO),
 ];
 
 /// What makes the rows of this family.
 const GROUP: Group = Group("stream");
+
+const GROUPS: &[Command] = &[
+    GROUP.sub(
+        "xgroup|create",
+        -5,
+        flags![WRITE, DENY_OOM],
+        SECOND,
+        "<key> <group> <id|$> [MKSTREAM] [ENTRIESREAD <count>]",
+        "Make a group that reads what comes after the id, or after the last entry.",
+        group::create,
+    ),
+    GROUP.sub(
+        "xgroup|createconsumer",
+        5,
+        flags![WRITE, DENY_OOM],
+        SECOND,
+        "<key> <group> <consumer>",
+        "Make a consumer.",
+        group::create_consumer,
+    ),
+    GROUP.sub(
+        "xgroup|delconsumer",
+        5,
+        flags![WRITE],
+        SECOND,
+        "<key> <group> <consumer>",
+        "Remove a consumer and forget what is pending under it.",
+        group::remove_consumer,
+    ),
+    GROUP.sub("xgroup|destroy", 4, flags![WRITE], SECOND, "<key> <group>", "Remove a group.", group::destroy),
+    GROUP.help("xgroup|help"),
+    GROUP.sub(
+        "xgroup|setid",
+        -5,
+        flags![WRITE],
+        SECOND,
+        "<key> <group> <id|$> [ENTRIESREAD <count>]",
+        "Set the last id that a group has seen.",
+        group::set_id,
+    ),
+];
+
+const INFO: &[Command] = &[
+    GROUP.sub(
+        "xinfo|consumers",
+        4,
+        flags![READONLY],
+        SECOND,
+        "<key> <group>",
+        "Show the consumers of a group.",
+        info::consumers,
+    ),
+    GROUP.sub(
+        "xinfo|groups",
+        3,
+        flags![READONLY],
+        SECOND,
+        "<key>",
+        "Show the groups of a stream.",
+        info::groups,
+    ),
+    GROUP.help("xinfo|help"),
+    GROUP.sub(
+        "xinfo|stream",
+        -3,
+        flags![READONLY],
+        SECOND,
+        "<key> [FULL [COUNT <count>]]",
+        "Show a stream; in full with its groups and what is pending.",
+        info::stream,
+    ),
+];
 
 /// An id as a reply.
 pub fn id_value(id: Id) -> Value {

@@ -131,6 +131,9 @@ pub struct Reader<'a> {
     pub consumer: &'a [u8],
 }
 
+/// What it is called that a consumer was made.
+pub const NEW_CONSUMER: &str = "xgroup-createconsumer";
+
 impl Reader<'_> {
     /// Takes entries that the group has not seen and makes them pending; none when there are no such entries.
     pub fn take(self, call: &mut Call<'_>, count: usize) -> Result<Option<Vec<Value>>> {
@@ -140,7 +143,7 @@ impl Reader<'_> {
             return Ok(None);
         };
         let seen = stream.edit_group(group, |group| group.see_consumer(self.consumer, delivered_ms));
-        let (consumer, _) = seen.expect("a group with new entries exists");
+        let (consumer, is_new) = seen.expect("a group with new entries exists");
         // The stream may be long and the count without a limit: what is new is not known yet.
         let expected = count.min(stream.len()).min(EXPECTED_MAX);
         let (mut entries, mut ids) = (Vec::with_capacity(expected), Vec::with_capacity(expected));
@@ -152,6 +155,9 @@ impl Reader<'_> {
         });
         let progress = progress(&stream, group);
         drop(stream);
+        if is_new {
+            call.notify_as(NEW_CONSUMER, key);
+        }
         self.target.log_delivered_alike(call, self.consumer, &ids, (delivered_ms, 1));
         self.target.log_progress(call, progress);
         Ok(Some(entries))
@@ -213,6 +219,7 @@ impl Reader<'_> {
         let seen = stream.edit_group(self.target.group, |group| group.see_consumer(self.consumer, now_ms));
         drop(stream);
         if let Some((_, true)) = seen {
+            call.notify_as(NEW_CONSUMER, self.target.key);
             self.target.log_consumer(call, self.consumer);
         }
         Ok(())

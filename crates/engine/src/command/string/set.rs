@@ -7,6 +7,7 @@ use crate::blob::Blob;
 use crate::command::Answer;
 use crate::command::expiry::Unit;
 use crate::error::{Error, Result};
+use crate::notify::{Classes, Event};
 use crate::object::Object;
 use crate::state::Call;
 use crate::time::Time;
@@ -95,6 +96,9 @@ pub fn set(call: &mut Call<'_>) -> Answer {
 /// Sets a value with its expiry, and logs that.
 fn store(call: &mut Call<'_>, key: &[u8], value: &[u8], expires_ms: Option<u64>) {
     call.set(key, Object::String(Blob::from(value)), expires_ms);
+    if expires_ms.is_some() {
+        call.notify(Event::EXPIRE, key);
+    }
     match expires_ms {
         Some(at) => {
             call.log_as(&[b"SET", key, value, b"PXAT", itoa::Buffer::new().format(at).as_bytes()]);
@@ -166,6 +170,7 @@ pub fn getex(call: &mut Call<'_>) -> Answer {
         }
         None => {
             if call.db().set_expiry(key, None).is_some() {
+                call.event = Some(Event(Classes::GENERIC, "persist"));
                 call.changed(key);
                 call.log_as(&[b"PERSIST", key]);
             }

@@ -2,7 +2,7 @@
 
 use windlass_resp::Value;
 
-use super::{Answer, Command, FIRST, GROUP, GROW_FAST};
+use super::{Answer, Command, FIRST, GROUP};
 use crate::args::Args;
 use crate::error::{Error, Result};
 use crate::number::parse_float;
@@ -10,8 +10,8 @@ use crate::state::Call;
 use crate::types::SortedSet;
 
 pub const COMMANDS: &[Command] = &[
-    GROUP.row("zadd", -4, GROW_FAST, FIRST, "Add members, or change their scores", zadd),
-    GROUP.row("zincrby", 4, GROW_FAST, FIRST, "Add to the score of a member", zincrby),
+    GROUP.row("zadd", -4, flags![WRITE, DENY_OOM, FAST], FIRST, "Add members, or change their scores", zadd),
+    GROUP.row("zincrby", 4, flags![WRITE, DENY_OOM, FAST], FIRST, "Add to the score of a member", zincrby),
 ];
 
 /// What ZADD may do, and what it answers.
@@ -70,7 +70,8 @@ impl Options {
     fn parse(args: Args<'_>) -> Result<(Self, &[&[u8]])> {
         let mut options = Self::default();
         let mut at = 2;
-        loop {
+        // A score mostly begins with no letter, and is told by that at once.
+        while args.get(at).is_some_and(|word| word.first().is_some_and(u8::is_ascii_alphabetic)) {
             match args.word(at).as_str() {
                 "NX" => options.only_new = true,
                 "XX" => options.only_existing = true,
@@ -154,6 +155,9 @@ fn add<'p>(call: &mut Call<'_>, options: Options, pairs: impl Iterator<Item = (f
     };
     let changed = tally.added + tally.updated;
     if changed > 0 {
+        if options.is_increment {
+            call.does("zincr");
+        }
         call.grew(key);
         call.log();
     }

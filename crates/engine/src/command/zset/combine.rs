@@ -3,7 +3,7 @@
 use windlass_resp::Value;
 
 use super::source::{self, Source};
-use super::{Answer, Command, GROUP, GROW, READ, Scores, store};
+use super::{Answer, Command, GROUP, Scores, store};
 use crate::args::Args;
 use crate::command::Keys;
 use crate::error::{Error, Result};
@@ -15,35 +15,52 @@ const SOURCES: Keys = Keys::Counted(1);
 const STORE: Keys = Keys::StoreCounted(2);
 
 pub const COMMANDS: &[Command] = &[
-    GROUP.row("zunion", -3, READ, SOURCES, "Get the members of any of several sets", |call| {
+    GROUP.row("zunion", -3, flags![READONLY], SOURCES, "Get the members of any of several sets", |call| {
         read(call, Operation::Union)
     }),
-    GROUP.row("zinter", -3, READ, SOURCES, "Get the members that several sets share", |call| {
+    GROUP.row("zinter", -3, flags![READONLY], SOURCES, "Get the members that several sets share", |call| {
         read(call, Operation::Intersection)
     }),
     GROUP.row(
         "zdiff",
         -3,
-        READ,
+        flags![READONLY],
         SOURCES,
         "Get the members that only the first of several sets has",
         |call| read(call, Operation::Difference),
     ),
-    GROUP.row("zunionstore", -4, GROW, STORE, "Store the members of any of several sets", |call| {
-        write(call, Operation::Union)
-    }),
-    GROUP.row("zinterstore", -4, GROW, STORE, "Store the members that several sets share", |call| {
-        write(call, Operation::Intersection)
-    }),
+    GROUP.row(
+        "zunionstore",
+        -4,
+        flags![WRITE, DENY_OOM],
+        STORE,
+        "Store the members of any of several sets",
+        |call| write(call, Operation::Union),
+    ),
+    GROUP.row(
+        "zinterstore",
+        -4,
+        flags![WRITE, DENY_OOM],
+        STORE,
+        "Store the members that several sets share",
+        |call| write(call, Operation::Intersection),
+    ),
     GROUP.row(
         "zdiffstore",
         -4,
-        GROW,
+        flags![WRITE, DENY_OOM],
         STORE,
         "Store the members that only the first of several sets has",
         |call| write(call, Operation::Difference),
     ),
-    GROUP.row("zintercard", -3, READ, SOURCES, "Count the members that several sets share", zintercard),
+    GROUP.row(
+        "zintercard",
+        -3,
+        flags![READONLY],
+        SOURCES,
+        "Count the members that several sets share",
+        zintercard,
+    ),
 ];
 
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -13,17 +13,10 @@ mod span;
 
 use windlass_resp::{Protocol, Value};
 
-use super::{Answer, Command, Flags, Group, Keys};
+use super::{Answer, Command, Group, Keys};
 use crate::object::Kind;
 use crate::state::Call;
 use crate::types::SortedSet;
-
-const READ: Flags = Flags::READONLY;
-const READ_FAST: Flags = Flags::READONLY.and(Flags::FAST);
-const WRITE: Flags = Flags::WRITE;
-const WRITE_FAST: Flags = Flags::WRITE.and(Flags::FAST);
-const GROW: Flags = Flags::WRITE.and(Flags::DENY_OOM);
-const GROW_FAST: Flags = GROW.and(Flags::FAST);
 
 const FIRST: Keys = Keys::Range(1, 1, 1);
 

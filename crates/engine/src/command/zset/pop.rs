@@ -2,36 +2,49 @@
 
 use windlass_resp::{Protocol, Value};
 
-use super::{Answer, Command, FIRST, GROUP, Scores, WRITE, WRITE_FAST};
+use super::{Answer, Command, FIRST, GROUP, Scores};
 use crate::args::Args;
 use crate::blob::Blob;
-use crate::command::{Flags, Keys};
+use crate::command::Keys;
 use crate::error::{Error, Result};
 use crate::number::parse_integer;
 use crate::state::Call;
 use crate::types::SortedSet;
 
-const BLOCK: Flags = Flags::WRITE.and(Flags::BLOCKING);
-const BLOCK_FAST: Flags = BLOCK.and(Flags::NO_SCRIPT).and(Flags::FAST);
 const ALL_BUT_LAST: Keys = Keys::Range(1, -2, 1);
 
 pub const COMMANDS: &[Command] = &[
-    GROUP.row("zpopmin", -2, WRITE_FAST, FIRST, "Take the members with the lowest scores", |call| {
+    GROUP.row("zpopmin", -2, flags![WRITE, FAST], FIRST, "Take the members with the lowest scores", |call| {
         zpop(call, End::Min)
     }),
-    GROUP.row("zpopmax", -2, WRITE_FAST, FIRST, "Take the members with the highest scores", |call| {
-        zpop(call, End::Max)
-    }),
-    GROUP.row("bzpopmin", -3, BLOCK_FAST, ALL_BUT_LAST, "Take the lowest member, waiting for one", |call| {
-        bzpop(call, End::Min)
-    }),
-    GROUP.row("bzpopmax", -3, BLOCK_FAST, ALL_BUT_LAST, "Take the highest member, waiting for one", |call| {
-        bzpop(call, End::Max)
-    }),
+    GROUP.row(
+        "zpopmax",
+        -2,
+        flags![WRITE, FAST],
+        FIRST,
+        "Take the members with the highest scores",
+        |call| zpop(call, End::Max),
+    ),
+    GROUP.row(
+        "bzpopmin",
+        -3,
+        flags![WRITE, NO_SCRIPT, BLOCKING, FAST],
+        ALL_BUT_LAST,
+        "Take the lowest member, waiting for one",
+        |call| bzpop(call, End::Min),
+    ),
+    GROUP.row(
+        "bzpopmax",
+        -3,
+        flags![WRITE, NO_SCRIPT, BLOCKING, FAST],
+        ALL_BUT_LAST,
+        "Take the highest member, waiting for one",
+        |call| bzpop(call, End::Max),
+    ),
     GROUP.row(
         "zmpop",
         -4,
-        WRITE,
+        flags![WRITE],
         Keys::Counted(1),
         "Take members from the first of several sets that has any",
         zmpop,
@@ -39,7 +52,7 @@ pub const COMMANDS: &[Command] = &[
     GROUP.row(
         "bzmpop",
         -5,
-        BLOCK,
+        flags![WRITE, BLOCKING],
         Keys::Counted(2),
         "Take members from the first of several sets, waiting",
         bzmpop,
@@ -162,6 +175,7 @@ fn pop(call: &mut Call<'_>, key: &[u8], end: End, count: usize) -> Result<Option
     }
     drop(set);
     if !popped.is_empty() {
+        call.does(if matches!(end, End::Min) { "zpopmin" } else { "zpopmax" });
         call.changed(key);
         for chunk in popped.chunks(LOGGED_MAX) {
             let mut record: Vec<&[u8]> = vec![b"ZREM", key];

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use windlass_resp::Value;
 
-use super::{Answer, Command, FIRST, GROUP, READ, Scores};
+use super::{Answer, Command, FIRST, GROUP, Scores};
 use crate::args::Args;
 use crate::command::random::{self, Count};
 use crate::error::{Error, Result};
@@ -13,7 +13,7 @@ use crate::state::Call;
 use crate::types::SortedSet;
 
 pub const COMMANDS: &[Command] =
-    &[GROUP.row("zrandmember", -2, READ, FIRST, "Get members chosen at random", zrandmember)];
+    &[GROUP.row("zrandmember", -2, flags![READONLY], FIRST, "Get members chosen at random", zrandmember)];
 
 fn zrandmember(call: &mut Call<'_>) -> Answer {
     let (args, key) = (call.args, call.args[1]);

@@ -5,42 +5,59 @@ use std::ops::Range;
 use windlass_resp::Value;
 
 use super::span::{By, Span};
-use super::{Answer, Command, FIRST, GROUP, GROW, READ, Scores, store};
+use super::{Answer, Command, FIRST, GROUP, Scores, store};
 use crate::command::Keys;
 use crate::error::{Error, Result};
 use crate::state::Call;
 use crate::types::SortedSet;
 
 pub const COMMANDS: &[Command] = &[
-    GROUP.row("zrange", -4, READ, FIRST, "Get the members in a range of ranks, scores or members", |call| {
-        read(call, None, None)
-    }),
-    GROUP.row("zrevrange", -4, READ, FIRST, "Get the members in a range of ranks, highest first", |call| {
-        read(call, Some(By::Rank), Some(Direction::Down))
-    }),
-    GROUP.row("zrangebyscore", -4, READ, FIRST, "Get the members in a range of scores", |call| {
+    GROUP.row(
+        "zrange",
+        -4,
+        flags![READONLY],
+        FIRST,
+        "Get the members in a range of ranks, scores or members",
+        |call| read(call, None, None),
+    ),
+    GROUP.row(
+        "zrevrange",
+        -4,
+        flags![READONLY],
+        FIRST,
+        "Get the members in a range of ranks, highest first",
+        |call| read(call, Some(By::Rank), Some(Direction::Down)),
+    ),
+    GROUP.row("zrangebyscore", -4, flags![READONLY], FIRST, "Get the members in a range of scores", |call| {
         read(call, Some(By::Score), Some(Direction::Up))
     }),
     GROUP.row(
         "zrevrangebyscore",
         -4,
-        READ,
+        flags![READONLY],
         FIRST,
         "Get the members in a range of scores, highest first",
         |call| read(call, Some(By::Score), Some(Direction::Down)),
     ),
-    GROUP.row("zrangebylex", -4, READ, FIRST, "Get the members in a range of members", |call| {
+    GROUP.row("zrangebylex", -4, flags![READONLY], FIRST, "Get the members in a range of members", |call| {
         read(call, Some(By::Lex), Some(Direction::Up))
     }),
     GROUP.row(
         "zrevrangebylex",
         -4,
-        READ,
+        flags![READONLY],
         FIRST,
         "Get the members in a range of members, last first",
         |call| read(call, Some(By::Lex), Some(Direction::Down)),
     ),
-    GROUP.row("zrangestore", -5, GROW, Keys::Range(1, 2, 1), "Store the members in a range", zrangestore),
+    GROUP.row(
+        "zrangestore",
+        -5,
+        flags![WRITE, DENY_OOM],
+        Keys::Range(1, 2, 1),
+        "Store the members in a range",
+        zrangestore,
+    ),
 ];
 
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -3,25 +3,34 @@
 use windlass_resp::Value;
 
 use super::span::{By, Span};
-use super::{Answer, Command, FIRST, GROUP, READ, READ_FAST};
+use super::{Answer, Command, FIRST, GROUP};
 use crate::command::scan::{self, Scan};
 use crate::number::format_float;
 use crate::state::Call;
 use crate::types::SortedSet;
 
 pub const COMMANDS: &[Command] = &[
-    GROUP.row("zcard", 2, READ_FAST, FIRST, "Count the members", zcard),
-    GROUP.row("zscore", 3, READ_FAST, FIRST, "Get the score of a member", zscore),
-    GROUP.row("zmscore", -3, READ_FAST, FIRST, "Get the scores of members", zmscore),
-    GROUP.row("zrank", 3, READ_FAST, FIRST, "Count the members before a member", |call| rank(call, false)),
-    GROUP.row("zrevrank", 3, READ_FAST, FIRST, "Count the members after a member", |call| rank(call, true)),
-    GROUP.row("zcount", 4, READ_FAST, FIRST, "Count the members in a range of scores", |call| {
+    GROUP.row("zcard", 2, flags![READONLY, FAST], FIRST, "Count the members", zcard),
+    GROUP.row("zscore", 3, flags![READONLY, FAST], FIRST, "Get the score of a member", zscore),
+    GROUP.row("zmscore", -3, flags![READONLY, FAST], FIRST, "Get the scores of members", zmscore),
+    GROUP.row("zrank", 3, flags![READONLY, FAST], FIRST, "Count the members before a member", |call| {
+        rank(call, false)
+    }),
+    GROUP.row("zrevrank", 3, flags![READONLY, FAST], FIRST, "Count the members after a member", |call| {
+        rank(call, true)
+    }),
+    GROUP.row("zcount", 4, flags![READONLY, FAST], FIRST, "Count the members in a range of scores", |call| {
         count(call, By::Score)
     }),
-    GROUP.row("zlexcount", 4, READ_FAST, FIRST, "Count the members in a range of members", |call| {
-        count(call, By::Lex)
-    }),
-    GROUP.row("zscan", -3, READ, FIRST, "Walk through members and scores", zscan),
+    GROUP.row(
+        "zlexcount",
+        4,
+        flags![READONLY, FAST],
+        FIRST,
+        "Count the members in a range of members",
+        |call| count(call, By::Lex),
+    ),
+    GROUP.row("zscan", -3, flags![READONLY], FIRST, "Walk through members and scores", zscan),
 ];
 
 fn zcard(call: &mut Call<'_>) -> Answer {

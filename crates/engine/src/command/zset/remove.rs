@@ -3,21 +3,31 @@
 use windlass_resp::Value;
 
 use super::span::{By, Span};
-use super::{Answer, Command, FIRST, GROUP, WRITE, WRITE_FAST};
+use super::{Answer, Command, FIRST, GROUP};
 use crate::state::Call;
 use crate::types::SortedSet;
 
 pub const COMMANDS: &[Command] = &[
-    GROUP.row("zrem", -3, WRITE_FAST, FIRST, "Remove members", zrem),
-    GROUP.row("zremrangebyrank", 4, WRITE, FIRST, "Remove the members in a range of ranks", |call| {
+    GROUP.row("zrem", -3, flags![WRITE, FAST], FIRST, "Remove members", zrem),
+    GROUP.row("zremrangebyrank", 4, flags![WRITE], FIRST, "Remove the members in a range of ranks", |call| {
         remove_range(call, By::Rank)
     }),
-    GROUP.row("zremrangebyscore", 4, WRITE, FIRST, "Remove the members in a range of scores", |call| {
-        remove_range(call, By::Score)
-    }),
-    GROUP.row("zremrangebylex", 4, WRITE, FIRST, "Remove the members in a range of members", |call| {
-        remove_range(call, By::Lex)
-    }),
+    GROUP.row(
+        "zremrangebyscore",
+        4,
+        flags![WRITE],
+        FIRST,
+        "Remove the members in a range of scores",
+        |call| remove_range(call, By::Score),
+    ),
+    GROUP.row(
+        "zremrangebylex",
+        4,
+        flags![WRITE],
+        FIRST,
+        "Remove the members in a range of members",
+        |call| remove_range(call, By::Lex),
+    ),
 ];
 
 fn zrem(call: &mut Call<'_>) -> Answer {
@@ -44,6 +54,7 @@ fn remove_range(call: &mut Call<'_>, by: By) -> Answer {
     drop(set);
     if is_whole {
         // As a value that is deleted it is freed at once or piece by piece, whichever the keyspace does.
+        call.notify(call.event(), key);
         call.remove(key);
         call.log();
     } else if removed > 0 {

@@ -12,59 +12,110 @@ use super::error::{Error, Result};
 use super::format::{MARK, VERSION_CHECKSUM, VERSION_DIGITS, VERSION_READ_MAX, kind, opcode};
 use super::input::Input;
 use super::{Loaded, packed};
+use crate::blob::Blob;
 use crate::engine::Engine;
 use crate::object::{Kind, Object};
 
 /// Takes a whole file into an engine.
 pub fn file(engine: &mut Engine, source: &mut dyn BufRead) -> Result<Loaded> {
-    let mut input = Input::new(source);
-    let version = version(&mut input)?;
-    let mut loaded = Loaded { version, ..Loaded::default() };
-    let (mut db, mut expires_ms) = (0, None);
-    loop {
-        let offset = input.offset();
-        match input.byte()? {
-            opcode::EOF => break,
-            opcode::SELECT_DB => db = select(engine, &mut input)?,
-            opcode::RESIZE_DB => {
-                input.length()?;
-                input.length()?;
-            }
-            opcode::AUX => {
-                input.string()?;
-                input.string()?;
-            }
-            opcode::EXPIRE_TIME => {
-                expires_ms = Some(past(i64::from(i32::from_le_bytes(input.array()?)) * 1000));
-            }
-            opcode::EXPIRE_TIME_MS => expires_ms = Some(past(i64::from_le_bytes(input.array()?))),
-            // How often a key is used is not kept.
-            opcode::IDLE => drop(input.length()?),
-            opcode::FREQ => drop(input.byte()?),
-            opcode::FUNCTION | opcode::FUNCTION_PRE_GA => {
-                return Err(unsupported(offset, "a library of functions"));
-            }
-            opcode::MODULE_AUX => {
-                let what = format!("data of the module `{}`", module_name(input.length()?));
-                return Err(unsupported(offset, what));
-            }
-            kind => {
-                let key = input.blob()?;
-                let expires_ms = expires_ms.take();
-                let keyspace = &mut engine.state.databases[db];
-                let seed = engine.state.config.seed;
-                // Redis leaves a collection without members out as well: a fault of old versions wrote some.
-                let Some(value) = value(&mut input, kind, offset, seed)? else { continue };
-                if keyspace.insert(key, value, expires_ms).is_some() {
-                    return Err(malformed(offset, "a key is there twice"));
+    let databases = engine.state.databases.len() as u64;
+    let mut entries = Entries::open(source, engine.state.config.seed, databases)?;
+    let mut loaded = Loaded { version: entries.version, ..Loaded::default() };
+    while let Some(entry) = entries.next_entry()? {
+        let keyspace = &mut engine.state.databases[entry.db as usize];
+        if keyspace.insert(entry.key, entry.value, entry.expires_ms).is_some() {
+            return Err(malformed(entry.offset, "a key is there twice"));
+        }
+        loaded.keys += 1;
+    }
+    loaded.bytes = entries.input.offset();
+    Ok(loaded)
+}
+
+/// The keys of a file, one after the other.
+pub struct Entries<'a> {
+    input: Input<'a>,
+    version: u32,
+    seed: u64,
+    /// How many databases there are.
+    databases: u64,
+    db: u64,
+    is_over: bool,
+}
+
+/// A key of a file. `offset` is the place of its type.
+pub struct Entry {
+    pub offset: u64,
+    pub db: u64,
+    pub key: Blob,
+    pub value: Object,
+    pub expires_ms: Option<u64>,
+}
+
+impl<'a> Entries<'a> {
+    pub fn open(source: &'a mut dyn BufRead, seed: u64, databases: u64) -> Result<Self> {
+        let mut input = Input::new(source);
+        let version = version(&mut input)?;
+        Ok(Self { input, version, seed, databases, db: 0, is_over: false })
+    }
+
+    /// The bytes that were read.
+    pub fn bytes(&self) -> u64 {
+        self.input.offset()
+    }
+
+    /// The next key; none at the end, where the checksum was right.
+    pub fn next_entry(&mut self) -> Result<Option<Entry>> {
+        let input = &mut self.input;
+        let mut expires_ms = None;
+        while !self.is_over {
+            let offset = input.offset();
+            match input.byte()? {
+                opcode::EOF => {
+                    check(input, self.version)?;
+                    self.is_over = true;
                 }
-                loaded.keys += 1;
+                opcode::SELECT_DB => {
+                    let offset = input.offset();
+                    self.db = input.length()?;
+                    if self.db >= self.databases {
+                        let what = format!("the database {}, and there are only {}", self.db, self.databases);
+                        return Err(unsupported(offset, what));
+                    }
+                }
+                opcode::RESIZE_DB => {
+                    input.length()?;
+                    input.length()?;
+                }
+                opcode::AUX => {
+                    input.string()?;
+                    input.string()?;
+                }
+                opcode::EXPIRE_TIME => {
+                    expires_ms = Some(past(i64::from(i32::from_le_bytes(input.array()?)) * 1000));
+                }
+                opcode::EXPIRE_TIME_MS => expires_ms = Some(past(i64::from_le_bytes(input.array()?))),
+                // How often a key is used is not kept.
+                opcode::IDLE => drop(input.length()?),
+                opcode::FREQ => drop(input.byte()?),
+                opcode::FUNCTION | opcode::FUNCTION_PRE_GA => {
+                    return Err(unsupported(offset, "a library of functions"));
+                }
+                opcode::MODULE_AUX => {
+                    let what = format!("data of the module `{}`", module_name(input.length()?));
+                    return Err(unsupported(offset, what));
+                }
+                kind => {
+                    let key = input.blob()?;
+                    let expires_ms = expires_ms.take();
+                    // Redis leaves a collection without members out as well: a fault of old versions wrote some.
+                    let Some(value) = value(input, kind, offset, self.seed)? else { continue };
+                    return Ok(Some(Entry { offset, db: self.db, key, value, expires_ms }));
+                }
             }
         }
+        Ok(None)
     }
-    check(&mut input, version)?;
-    loaded.bytes = input.offset();
-    Ok(loaded)
 }
 
 /// Reads the value of a type; none for a collection without members. `offset` is the type's place.
@@ -110,15 +161,6 @@ pub fn version(input: &mut Input<'_>) -> Result<u32> {
 /// Keeps the failure of the input itself, and takes `other` for what is wrong with its content.
 fn only_input(error: Error, other: Error) -> Error {
     if matches!(error, Error::Input(_)) { error } else { other }
-}
-
-fn select(engine: &Engine, input: &mut Input<'_>) -> Result<usize> {
-    let offset = input.offset();
-    let (number, count) = (input.length()?, engine.state.databases.len());
-    usize::try_from(number)
-        .ok()
-        .filter(|db| *db < count)
-        .ok_or_else(|| unsupported(offset, format!("the database {number}, and there are only {count}")))
 }
 
 fn check(input: &mut Input<'_>, version: u32) -> Result<()> {

@@ -8,33 +8,61 @@ use std::io::{self, Write};
 
 use super::format::{MARK, VERSION_WRITTEN, kind, opcode};
 use super::output::Output;
-use crate::engine::Engine;
 use crate::keyspace::Entry;
 use crate::object::Object;
+use crate::types::table::Table;
 
-/// Writes everything.
-pub fn file(engine: &Engine, sink: &mut dyn Write) -> io::Result<u64> {
+/// Writes everything, until `may_go_on` says no to the bytes so far; none then. `expiring` tells for each database how
+/// many of its keys end.
+pub fn file(
+    databases: &[Table<Entry>],
+    expiring: &[usize],
+    sink: &mut dyn Write,
+    mut may_go_on: impl FnMut(u64) -> bool,
+) -> io::Result<Option<u64>> {
     let mut output = Output::new(sink);
-    output.bytes(MARK);
-    output.bytes(format!("{VERSION_WRITTEN:04}").as_bytes());
-    aux(&mut output, b"windlass-ver", env!("CARGO_PKG_VERSION").as_bytes());
-    aux(&mut output, b"redis-bits", b"64");
-    for (db, keyspace) in engine.state.databases.iter().enumerate() {
-        if keyspace.len() == 0 {
+    begin(&mut output);
+    let mut told = 0;
+    for (number, (table, expiring)) in databases.iter().zip(expiring).enumerate() {
+        if table.is_empty() {
             continue;
         }
-        output.bytes(&[opcode::SELECT_DB]);
-        output.length(db as u64);
+        select(&mut output, number as u64);
         output.bytes(&[opcode::RESIZE_DB]);
-        output.length(keyspace.len() as u64);
-        output.length(keyspace.expiring() as u64);
-        for entry in keyspace.iter() {
+        output.length(table.len() as u64);
+        output.length(*expiring as u64);
+        for entry in table.iter() {
             write_entry(&mut output, entry);
             if output.has_failed() {
                 break;
             }
+            if output.passed() > told {
+                told = output.passed();
+                if !may_go_on(told) {
+                    return Ok(None);
+                }
+            }
         }
     }
+    end(output).map(Some)
+}
+
+/// The head of a file.
+pub fn begin(output: &mut Output<'_>) {
+    output.bytes(MARK);
+    output.bytes(format!("{VERSION_WRITTEN:04}").as_bytes());
+    aux(output, b"windlass-ver", env!("CARGO_PKG_VERSION").as_bytes());
+    aux(output, b"redis-bits", b"64");
+}
+
+/// What follows belongs to this database.
+pub fn select(output: &mut Output<'_>, db: u64) {
+    output.bytes(&[opcode::SELECT_DB]);
+    output.length(db);
+}
+
+/// The end of a file, and how many bytes it has.
+pub fn end(mut output: Output<'_>) -> io::Result<u64> {
     output.bytes(&[opcode::EOF]);
     let checksum = output.checksum();
     output.bytes(&checksum.to_le_bytes());
@@ -85,11 +113,16 @@ fn content(output: &mut Output<'_>, value: &Object) {
     }
 }
 
-fn write_entry(output: &mut Output<'_>, entry: &Entry) {
-    if let Some(at) = entry.expires_ms {
+/// When the next key ends.
+pub fn expiry(output: &mut Output<'_>, expires_ms: Option<u64>) {
+    if let Some(at) = expires_ms {
         output.bytes(&[opcode::EXPIRE_TIME_MS]);
         output.bytes(&at.to_le_bytes());
     }
+}
+
+fn write_entry(output: &mut Output<'_>, entry: &Entry) {
+    expiry(output, entry.expires_ms);
     output.bytes(&[kind_of(&entry.value)]);
     output.string(&entry.key);
     content(output, &entry.value);

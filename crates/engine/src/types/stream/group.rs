@@ -174,6 +174,18 @@ impl Group {
         self.consumer_mut(pending.consumer).pending.insert(id);
     }
 
+    /// When the latest delivery of a pending entry was.
+    pub fn last_delivery(&self) -> Option<u64> {
+        self.pel.values().map(|pending| pending.delivered_ms).max()
+    }
+
+    /// Moves the time of every delivery.
+    pub fn shift_deliveries(&mut self, by_ms: i64) {
+        for pending in self.pel.values_mut() {
+            pending.delivered_ms = pending.delivered_ms.saturating_add_signed(by_ms);
+        }
+    }
+
     /// Acknowledges an entry; true when it was pending.
     pub fn ack(&mut self, id: Id) -> bool {
         let Some(pending) = self.pel.remove(&id) else { return false };

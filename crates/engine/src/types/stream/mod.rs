@@ -211,6 +211,11 @@ impl Stream {
         Some(result)
     }
 
+    /// Every group, for changes that leave its memory as it is.
+    pub fn groups_mut(&mut self) -> impl Iterator<Item = &mut Group> {
+        self.groups.values_mut()
+    }
+
     /// True when there are entries that the group of this name has not seen.
     pub fn has_new(&self, name: &[u8]) -> bool {
         self.groups.get(name).is_some_and(|group| self.last_entry() > Some(group.last_id))

@@ -44,7 +44,7 @@ pub(super) async fn when_told(duty: &Rc<Duty>, waiting: JoinHandle<()>) {
     idle.into_iter().for_each(std::task::Waker::wake);
     give_back(duty).await;
     match timeout(TELL_MAX, leave(duty)).await {
-        Ok(Err(error)) => duty.shared.note_store(Some(&error)),
+        Ok(Err(error)) => duty.shared.note_failure(&error),
         // The lists clear themselves in time.
         Err(_) => tracing::warn!(target: "windlass", "the store did not let the worker leave in time"),
         Ok(Ok(())) => {}
@@ -93,7 +93,7 @@ async fn release(duty: &Duty, queue: usize, held: &[Held]) {
         let call = duty.broker.release(name, &duty.shared.worker, some);
         match timeout(TELL_MAX, call).await {
             Ok(Ok(count)) => duty.shared.summary().released += count as u64,
-            Ok(Err(error)) => duty.shared.note_store(Some(&error)),
+            Ok(Err(error)) => duty.shared.note_failure(&error),
             // The lease gives them back.
             Err(_) => tracing::warn!(target: "windlass", "the store did not take jobs back in time"),
         }

@@ -1,0 +1,126 @@
+//! `windlass bench store`: the store beside a redis-server, in one run and by one load, so that the ratios mean something.
+//!
+//! Each part is a table of its own: `commands` (throughput, and the server's processor time), `memory`, `durable` (what
+//! syncs cost), `rewrite` (what a push waits for while the log is rewritten), `log` (its bytes for the same jobs).
+
+mod commands;
+mod durable;
+mod jobs;
+mod load;
+mod memory;
+mod rewrite;
+mod server;
+
+use anyhow::ensure;
+use clap::ValueEnum;
+use serde::Serialize;
+
+use super::machine::Machine;
+use crate::args::{BenchStoreArgs, BenchTable};
+use crate::exit::Result;
+use crate::output;
+use server::{Kind, Log};
+
+/// One line of a table: a figure of ours beside that of redis-server.
+#[derive(Debug, Serialize)]
+struct Row {
+    table: &'static str,
+    what: String,
+    unit: &'static str,
+    windlass: f64,
+    redis: f64,
+    /// Ours to theirs.
+    ratio: f64,
+}
+
+impl Row {
+    fn new(
+        table: &'static str,
+        what: impl Into<String>,
+        unit: &'static str,
+        windlass: f64,
+        redis: f64,
+    ) -> Self {
+        Self { table, what: what.into(), unit, windlass, redis, ratio: windlass / redis }
+    }
+}
+
+#[derive(Debug, Serialize)]
+struct Report {
+    windlass: &'static str,
+    redis: String,
+    machine: Machine,
+    rounds: u32,
+    rows: Vec<Row>,
+}
+
+/// Measures and prints.
+pub async fn run(args: &BenchStoreArgs, is_json: bool) -> Result<()> {
+    let redis = server::version(args)?;
+    let mut rows = Vec::new();
+    for table in BenchTable::value_variants() {
+        if !args.only.is_empty() && !args.only.contains(table) {
+            continue;
+        }
+        output::progress(&format!("{table:?}").to_lowercase());
+        rows.extend(match table {
+            BenchTable::Commands => commands::measure(args).await?,
+            BenchTable::Memory => memory::measure(args).await?,
+            BenchTable::Durable => durable::measure(args).await?,
+            BenchTable::Rewrite => rewrite::measure(args).await?,
+            BenchTable::Log => jobs::measure(args).await?,
+        });
+    }
+    let report = Report {
+        windlass: env!("CARGO_PKG_VERSION"),
+        redis,
+        machine: Machine::look(),
+        rounds: args.rounds,
+        rows,
+    };
+    if is_json {
+        return output::json(&report);
+    }
+    report.print();
+    Ok(())
+}
+
+impl Report {
+    fn print(&self) {
+        let Machine { cpu, cores, memory_gb, system } = &self.machine;
+        println!("windlass {}, {}, medians of {} rounds", self.windlass, self.redis, self.rounds);
+        println!("{cpu}, {cores} cores, {memory_gb} GB, {system}");
+        let mut last = "";
+        for Row { table, what, unit, windlass, redis, ratio } in &self.rows {
+            if *table != last {
+                println!("\n{:<44} {:>14} {:>14} {:>8}", table, "windlass", "redis", "ratio");
+                last = table;
+            }
+            println!("{:<44} {windlass:>14.2} {redis:>14.2} {ratio:>7.2}x", format!("{what}, {unit}"));
+        }
+    }
+}
+
+/// The middle one of some figures.
+fn median(mut figures: Vec<f64>) -> f64 {
+    figures.sort_by(f64::total_cmp);
+    figures.get(figures.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+/// Measures ours and theirs in turn, as often as there are rounds, and answers the median of each.
+async fn beside(
+    args: &BenchStoreArgs,
+    log: Log,
+    mut measure: impl AsyncFnMut(&server::Server) -> anyhow::Result<f64>,
+) -> anyhow::Result<(f64, f64)> {
+    let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+    for _ in 0..args.rounds {
+        for (kind, figures) in [(Kind::Windlass, &mut ours), (Kind::Redis, &mut theirs)] {
+            let server = server::Server::start(args, kind, log).await?;
+            let figure = measure(&server).await?;
+            ensure!(figure.is_finite(), "nothing was measured");
+            figures.push(figure);
+        }
+    }
+    Ok((median(ours), median(theirs)))
+}

@@ -1,0 +1,141 @@
+//! The servers that are measured: our own binary and a redis-server, each in a folder of its own that goes with it.
+
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+
+use crate::args::BenchStoreArgs;
+
+/// How long a server may take to answer at first.
+const START_MAX: Duration = Duration::from_secs(10);
+/// The clock ticks of `/proc/PID/stat` are hundredths of a second on every Linux.
+const TICKS_PER_SECOND: f64 = 100.0;
+
+/// Whose server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Windlass,
+    Redis,
+}
+
+/// What it does with its log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Log {
+    /// It has none.
+    Memory,
+    Everysec,
+    Always,
+}
+
+/// A running server; dropping it ends the process and removes its folder.
+pub struct Server {
+    child: Child,
+    address: SocketAddr,
+    directory: PathBuf,
+}
+
+/// What the redis-server says of its version.
+pub fn version(args: &BenchStoreArgs) -> anyhow::Result<String> {
+    let program = &args.redis_server;
+    let output = Command::new(program).arg("--version").output().with_context(|| {
+        format!("cannot run {}; install it, or name another with --redis-server", program.display())
+    })?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    Ok(text.split_whitespace().take(3).collect::<Vec<_>>().join(" "))
+}
+
+impl Server {
+    /// Starts a server on a free port.
+    pub async fn start(args: &BenchStoreArgs, kind: Kind, log: Log) -> anyhow::Result<Self> {
+        let address = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
+        let directory = args.dir.join(format!("windlass-bench-{}-{}", std::process::id(), address.port()));
+        std::fs::create_dir_all(&directory)
+            .with_context(|| format!("cannot make the folder {}", directory.display()))?;
+        let mut command = match kind {
+            Kind::Windlass => Command::new(std::env::current_exe()?),
+            Kind::Redis => Command::new(&args.redis_server),
+        };
+        match kind {
+            Kind::Windlass => {
+                command.args(["serve", "--bind", &address.to_string()]);
+                match log {
+                    Log::Memory => command.arg("--memory"),
+                    Log::Everysec => command.args(["--durability", "everysec", "--dir"]).arg(&directory),
+                    Log::Always => command.args(["--durability", "always", "--dir"]).arg(&directory),
+                };
+            }
+            Kind::Redis => {
+                command.args(["--port", &address.port().to_string(), "--bind", "127.0.0.1", "--save", ""]);
+                command.args(["--appendonly", if log == Log::Memory { "no" } else { "yes" }]);
+                command.args(["--appendfsync", if log == Log::Always { "always" } else { "everysec" }]);
+                command.arg("--dir").arg(&directory);
+            }
+        }
+        let quiet = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let child = quiet.spawn().context("cannot start a server")?;
+        let server = Self { child, address, directory };
+        let started = std::time::Instant::now();
+        loop {
+            match server.connection().await {
+                Ok(_) => return Ok(server),
+                Err(error) if started.elapsed() > START_MAX => bail!("{kind:?} does not answer: {error}"),
+                Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
+            }
+        }
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    pub fn url(&self) -> String {
+        format!("redis://{}/", self.address)
+    }
+
+    /// A connection for what is not measured.
+    pub async fn connection(&self) -> redis::RedisResult<redis::aio::MultiplexedConnection> {
+        let config = redis::AsyncConnectionConfig::new().set_response_timeout(None);
+        redis::Client::open(self.url())?.get_multiplexed_async_connection_with_config(&config).await
+    }
+
+    /// A figure of its INFO.
+    pub async fn info(&self, name: &str) -> anyhow::Result<f64> {
+        let text: String =
+            redis::cmd("INFO").arg("everything").query_async(&mut self.connection().await?).await?;
+        let line = text.lines().find(|line| line.split(':').next() == Some(name));
+        let value =
+            line.and_then(|line| line.split_once(':')).with_context(|| format!("INFO has no {name}"))?.1;
+        value.trim().parse().with_context(|| format!("INFO's {name} is no number"))
+    }
+
+    /// Seconds of processor time that it has used.
+    pub fn cpu_seconds(&self) -> anyhow::Result<f64> {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
+        // The name of the program may hold spaces; fields are counted after its closing parenthesis.
+        let fields: Vec<&str> = stat.rsplit(") ").next().unwrap_or_default().split(' ').collect();
+        let ticks = |at: usize| fields.get(at).and_then(|text| text.parse::<f64>().ok()).unwrap_or_default();
+        Ok((ticks(11) + ticks(12)) / TICKS_PER_SECOND)
+    }
+
+    /// Bytes of the files of its log.
+    pub fn log_bytes(&self) -> anyhow::Result<f64> {
+        let folder = self.directory.join("appendonlydir");
+        let mut bytes = 0;
+        for file in std::fs::read_dir(&folder)? {
+            bytes += file?.metadata()?.len();
+        }
+        Ok(bytes as f64)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // Each fails only when there is nothing left to do.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        let _ = std::fs::remove_dir_all(&self.directory);
+    }
+}

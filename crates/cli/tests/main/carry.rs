@@ -1,0 +1,194 @@
+//! Exporting to files and importing them.
+
+use std::fs;
+use std::path::Path;
+
+use redis::Commands;
+use windlass_test::redis_server::RedisServer;
+
+use super::{Serving, code, stderr, stdout, succeed, windlass};
+
+/// A moment that is not over when the tests run.
+const LATER_MS: u64 = 4_000_000_000_000;
+
+/// Fills the store at `url` with keys of every type, in two databases: bytes that are no text, ends, streams with
+/// groups, pending entries and deleted ones.
+pub fn fill(url: &str) {
+    let mut connection = redis::Client::open(url).expect("a URL").get_connection().expect("a connection");
+    let mut run = |line: &str| {
+        let mut words = line.split(' ');
+        let mut cmd = redis::cmd(words.next().expect("a name"));
+        for word in words {
+            cmd.arg(word);
+        }
+        cmd.query::<redis::Value>(&mut connection).unwrap_or_else(|error| panic!("{line}: {error}"));
+    };
+    run("SET text hello");
+    run(&format!("SET ending soon PXAT {LATER_MS}"));
+    run("RPUSH list a b c a");
+    run("SADD set x y z");
+    run("SADD numbers 1 2 3");
+    run("HSET hash f v g w");
+    run("ZADD zset 0.1 a 1e300 b -inf c");
+    for n in 1..=300 {
+        run(&format!("RPUSH long item-{n}"));
+        run(&format!("ZADD scores {n}.5 member-{n}"));
+        run(&format!("XADD stream {n}-1 n {n}"));
+    }
+    run("XGROUP CREATE stream workers 0");
+    run("XGROUP CREATECONSUMER stream workers idle");
+    run("XREADGROUP GROUP workers one COUNT 5 STREAMS stream >");
+    run("XREADGROUP GROUP workers two COUNT 3 STREAMS stream >");
+    run("XACK stream workers 2-1");
+    run("XDEL stream 3-1 300-1");
+    run("XADD emptied 5-5 f v");
+    run("XDEL emptied 5-5");
+    run("SELECT 3");
+    run("SET text elsewhere");
+    let _: () = connection.set(&b"raw\xff\x00"[..], &b"\x00\x9f\xff"[..]).expect("it is set");
+}
+
+pub fn keys(url: &str) -> u64 {
+    let mut connection = redis::Client::open(url).expect("a URL").get_connection().expect("a connection");
+    let info: String = redis::cmd("INFO").arg("keyspace").query(&mut connection).expect("an answer");
+    info.lines().filter_map(|line| line.split_once("keys=")?.1.split(',').next()?.parse::<u64>().ok()).sum()
+}
+
+/// The digest of a whole store, by an export of it.
+pub fn digest(folder: &Path, url: &str) -> String {
+    let said = succeed(folder, &["--store", url, "--json", "export", "digest.jsonl", "--force"]);
+    let said: serde_json::Value = serde_json::from_str(&said).expect("JSON");
+    said["digest"].as_str().expect("a digest").to_owned()
+}
+
+#[test]
+fn every_type_goes_to_a_file_of_either_form_and_back() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let serving = Serving::start(folder.path(), &["--dir", "data"]);
+    fill(&serving.url());
+    let digest = digest(folder.path(), &serving.url());
+    for file in ["all.jsonl", "all.rdb"] {
+        let said = succeed(folder.path(), &["--store", &serving.url(), "export", file]);
+        assert!(said.contains("13 keys in") && said.contains(&digest), "{file}: {said}");
+        let store = format!("{file}-store");
+        let said = succeed(folder.path(), &["--store", &store, "import", file]);
+        assert!(said.contains("13 put, 0 there already") && said.contains(&digest), "{file}: {said}");
+        assert_eq!(self::digest(folder.path(), &store), digest, "{file}");
+        // What is there already is left as it is.
+        let again = succeed(folder.path(), &["--store", &store, "import", file]);
+        assert!(again.contains("0 put, 13 there already"), "{file}: {again}");
+    }
+    let lines = fs::read_to_string(folder.path().join("all.jsonl")).expect("a file");
+    assert!(lines.starts_with(r#"{"format":1,"#), "{lines}");
+    assert!(
+        lines.contains(r#""key":{"base64":"cmF3/wA="},"type":"string","value":{"base64":"AJ//"}"#),
+        "{lines}"
+    );
+    assert!(lines.contains(&format!(r#""expires_ms":{LATER_MS}"#)), "{lines}");
+}
+
+#[test]
+fn a_real_redis_starts_on_an_export_and_what_it_writes_is_imported() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let serving = Serving::start(folder.path(), &["--dir", "data"]);
+    fill(&serving.url());
+    succeed(folder.path(), &["--store", &serving.url(), "export", "ours.rdb"]);
+    let may_skip = std::env::var_os("WINDLASS_TEST_NO_REDIS").is_some();
+    let path = folder.path().to_string_lossy().into_owned();
+    let Some(redis) = RedisServer::start_or_skip(&["--dir", &path, "--dbfilename", "ours.rdb"], may_skip)
+    else {
+        return;
+    };
+    let digest = digest(folder.path(), &serving.url());
+    assert_eq!(self::digest(folder.path(), &redis.url()), digest);
+    let mut connection =
+        redis::Client::open(redis.url()).expect("a URL").get_connection().expect("a connection");
+    fs::remove_file(folder.path().join("ours.rdb")).expect("it was there");
+    redis::cmd("SAVE").exec(&mut connection).expect("it saves");
+    succeed(folder.path(), &["--store", "copy", "import", "ours.rdb"]);
+    assert_eq!(self::digest(folder.path(), "copy"), digest);
+    // By the commands of the types, for stores that know neither DUMP nor RESTORE.
+    succeed(folder.path(), &["--store", &redis.url(), "export", "typed.jsonl", "--by-type"]);
+    redis::cmd("FLUSHALL").exec(&mut connection).expect("it is emptied");
+    succeed(folder.path(), &["--store", &redis.url(), "import", "typed.jsonl", "--by-type"]);
+    assert_eq!(self::digest(folder.path(), &redis.url()), digest);
+}
+
+#[test]
+fn an_import_overwrites_nothing_unless_told_to() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let serving = Serving::start(folder.path(), &["--dir", "data"]);
+    let url = serving.url();
+    fill(&url);
+    succeed(folder.path(), &["--store", &url, "export", "all.jsonl"]);
+    let digest = digest(folder.path(), &url);
+    let mut connection =
+        redis::Client::open(url.clone()).expect("a URL").get_connection().expect("a connection");
+    redis::cmd("SET").arg("text").arg("changed").exec(&mut connection).expect("it is set");
+    redis::cmd("DEL").arg("list").exec(&mut connection).expect("it is gone");
+    let refused = windlass(folder.path(), &["--store", &url, "import", "all.jsonl"]);
+    assert_eq!(code(&refused), 1);
+    let said = stderr(&refused);
+    assert!(
+        said.contains("1 key of all.jsonl has another value in")
+            && said.contains("`text`. Nothing was imported"),
+        "{said}"
+    );
+    assert_eq!(keys(&url), 12, "not even what was missing was imported");
+    let said = succeed(folder.path(), &["--store", &url, "import", "all.jsonl", "--replace"]);
+    assert!(said.contains("2 put, 11 there already"), "{said}");
+    assert_eq!(self::digest(folder.path(), &url), digest);
+}
+
+#[test]
+fn a_file_that_is_not_whole_is_refused_before_anything_is_imported() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let serving = Serving::start(folder.path(), &["--dir", "data"]);
+    fill(&serving.url());
+    for file in ["all.jsonl", "all.rdb"] {
+        succeed(folder.path(), &["--store", &serving.url(), "export", file]);
+        let path = folder.path().join(file);
+        let bytes = fs::read(&path).expect("a file");
+        for (name, damaged) in [
+            ("cut", bytes[..bytes.len() - 120].to_vec()),
+            ("changed", {
+                let mut changed = bytes.clone();
+                let at = changed.windows(5).position(|window| window == b"hello").expect("a value");
+                changed[at] ^= 1;
+                changed
+            }),
+        ] {
+            fs::write(&path, damaged).expect("a file");
+            let output = windlass(folder.path(), &["--store", "other", "import", file]);
+            assert_eq!(code(&output), 1, "{file} {name}: {}", stdout(&output));
+            assert!(
+                stderr(&output).contains(&format!("{file} cannot be read")),
+                "{name}: {}",
+                stderr(&output)
+            );
+            let said = succeed(folder.path(), &["--store", "other", "export", "none.jsonl", "--force"]);
+            assert!(said.starts_with("0 keys"), "{file} {name}: {said}");
+        }
+    }
+}
+
+#[test]
+fn an_export_is_narrowed_and_replaces_nothing() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let export = |args: &[&str]| windlass(folder.path(), &[&["--store", "data", "export"], args].concat());
+    succeed(folder.path(), &["--store", "data", "job", "push", "mail"]);
+    succeed(folder.path(), &["--store", "data", "--namespace", "other", "job", "push", "mail"]);
+    assert!(stdout(&export(&["all.jsonl"])).contains("keys in all.jsonl"));
+    let refused = export(&["all.jsonl"]);
+    assert_eq!(code(&refused), 4);
+    assert!(stderr(&refused).contains("is there already; --force replaces it"), "{}", stderr(&refused));
+    assert_eq!(code(&export(&["all.json"])), 2);
+    assert_eq!(code(&export(&["x.rdb", "--match", "a*", "--namespace", "b"])), 2);
+    assert_eq!(code(&export(&["other.jsonl", "--namespace", "other"])), 0);
+    let lines = fs::read_to_string(folder.path().join("other.jsonl")).expect("a file");
+    assert!(lines.contains(r#""key":"wl:{other}:"#) && !lines.contains("wl:{default}"), "{lines}");
+    // The job can be worked on where it was carried.
+    succeed(folder.path(), &["--store", "carried", "import", "other.jsonl"]);
+    let listed = succeed(folder.path(), &["--store", "carried", "--namespace", "other", "job", "ls"]);
+    assert!(listed.contains("mail"), "{listed}");
+}

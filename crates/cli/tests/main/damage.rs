@@ -1,0 +1,108 @@
+//! Damage as its finder meets it: what start, check and repair say, and the codes that they end with.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::{Serving, code, stderr, stdout, succeed, windlass};
+
+/// A directory `data` with some jobs, and its log.
+fn written(folder: &Path) -> PathBuf {
+    for kind in ["one", "two", "three"] {
+        succeed(folder, &["--store", "data", "job", "push", kind]);
+    }
+    folder.join("data/appendonlydir/appendonly.aof.1.incr.aof")
+}
+
+/// Changes the log where the job `two` is.
+fn damage(log: &Path) {
+    let mut bytes = fs::read(log).expect("a log");
+    let at = bytes.windows(3).position(|window| window == b"two").expect("the job");
+    bytes[at] = b'T';
+    fs::write(log, bytes).expect("a file");
+}
+
+#[test]
+fn a_whole_directory_is_checked_with_0() {
+    let folder = tempfile::tempdir().expect("a folder");
+    written(folder.path());
+    let said = succeed(folder.path(), &["check", "data"]);
+    assert!(said.contains("appendonlydir/appendonly.aof.1.incr.aof") && said.contains("whole: "), "{said}");
+    let json: serde_json::Value =
+        serde_json::from_str(&succeed(folder.path(), &["check", "data", "--json"])).expect("JSON");
+    assert_eq!((&json["whole"], &json["open"]), (&true.into(), &false.into()));
+    assert!(json["records"].as_u64().is_some_and(|records| records > 3), "{json}");
+    assert_eq!(succeed(folder.path(), &["repair", "data"]), "data is whole, there is nothing to repair");
+}
+
+#[test]
+fn a_check_says_when_a_process_has_the_directory_open() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let serving = Serving::start(folder.path(), &["--dir", "data"]);
+    succeed(folder.path(), &["--store", &serving.url(), "job", "push", "mail"]);
+    let said = succeed(folder.path(), &["check", "data", "--quick"]);
+    assert!(said.contains(&format!("a process has it open (pid {})", serving.0.id())), "{said}");
+}
+
+#[test]
+fn damage_stops_the_start_and_a_repair_is_shown_before_it_is_done() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let log = written(folder.path());
+    damage(&log);
+    let bytes = fs::read(&log).expect("a log");
+
+    let refused = windlass(folder.path(), &["serve", "--dir", "data", "--bind", "127.0.0.1:0"]);
+    assert_eq!(code(&refused), 4);
+    let said = stderr(&refused);
+    for text in [
+        "appendonly.aof.1.incr.aof",
+        "at byte",
+        "windlass check",
+        "windlass repair",
+        "Nothing of it was loaded",
+    ] {
+        assert!(said.contains(text), "{text}: {said}");
+    }
+    let checked = windlass(folder.path(), &["check", "data"]);
+    assert_eq!(code(&checked), 1);
+    assert!(stdout(&checked).contains("damaged: data/appendonlydir/"), "{}", stdout(&checked));
+    assert!(stderr(&checked).contains("`windlass repair data`"), "{}", stderr(&checked));
+
+    let shown = succeed(folder.path(), &["repair", "data"]);
+    assert!(shown.contains("would be kept") && shown.contains("nothing was changed"), "{shown}");
+    assert_eq!(fs::read(&log).expect("a log"), bytes);
+
+    let done = succeed(folder.path(), &["repair", "data", "--yes"]);
+    assert!(done.contains("repaired: "), "{done}");
+    let aside = fs::read_dir(folder.path().join("data"))
+        .expect("a folder")
+        .map(|entry| entry.expect("an entry").path());
+    let aside =
+        aside.into_iter().find(|path| path.to_string_lossy().contains("damaged-2")).expect("kept aside");
+    assert_eq!(fs::read(aside.join("appendonly.aof.1.incr.aof")).expect("the old log"), bytes);
+    let listed = succeed(folder.path(), &["--store", "data", "job", "ls"]);
+    assert!(listed.contains("one") && !listed.contains("three"), "{listed}");
+}
+
+#[test]
+fn what_is_no_directory_of_ours_is_said_so() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for command in ["check", "repair"] {
+        let output = windlass(folder.path(), &[command, "absent"]);
+        assert_eq!(code(&output), 4);
+        assert!(stderr(&output).contains("absent is not a Windlass directory"), "{}", stderr(&output));
+    }
+}
+
+#[test]
+fn a_backup_of_a_running_server_is_started_on() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let serving = Serving::start(folder.path(), &["--dir", "data"]);
+    let id = succeed(folder.path(), &["--store", &serving.url(), "job", "push", "mail"]);
+    let said = succeed(folder.path(), &["backup", "data", "--to", "copy"]);
+    assert!(said.contains("copy is a copy of data: "), "{said}");
+    let copy = Serving::start(folder.path(), &["--dir", "copy"]);
+    assert!(succeed(folder.path(), &["--store", &copy.url(), "job", "ls"]).contains(&id));
+    let again = windlass(folder.path(), &["backup", "data", "--to", "copy"]);
+    assert_eq!(code(&again), 1);
+    assert!(stderr(&again).contains("copy is there already"), "{}", stderr(&again));
+}

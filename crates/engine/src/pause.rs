@@ -1,0 +1,89 @@
+//! CLIENT PAUSE: commands that come meanwhile are put off, in the order in which they came.
+
+use std::collections::VecDeque;
+
+use windlass_resp::Value;
+
+use crate::args::Args;
+use crate::blob::Blob;
+use crate::command::{self, Command, Flags};
+use crate::session::{Session, SessionId};
+use crate::state::State;
+use crate::time::Time;
+use crate::wait::Wait;
+
+/// What is paused, until when, and who was put off.
+#[derive(Debug, Default)]
+pub struct Pause {
+    until_ms: u64,
+    is_for_all: bool,
+    /// They wait without a key; the deadline of each is the end of the pause at which it was put off.
+    put_off: VecDeque<SessionId>,
+}
+
+impl Pause {
+    /// Pauses writes, or all commands, until a moment. A pause that is under way can only become longer and stricter.
+    pub fn start(&mut self, now: Time, until_ms: u64, is_for_all: bool) {
+        let is_under_way = self.until_ms > now.millis();
+        self.until_ms = if is_under_way { self.until_ms.max(until_ms) } else { until_ms };
+        self.is_for_all = is_for_all || is_under_way && self.is_for_all;
+    }
+
+    /// Ends the pause.
+    pub fn stop(&mut self) {
+        self.until_ms = 0;
+    }
+
+    /// The next session that was put off and may go on.
+    pub fn next(&mut self, now: Time) -> Option<SessionId> {
+        if self.until_ms > now.millis() { None } else { self.put_off.pop_front() }
+    }
+
+    /// When it ends.
+    pub fn until_ms(&self) -> u64 {
+        self.until_ms
+    }
+
+    /// How many sessions were put off.
+    pub fn len(&self) -> usize {
+        self.put_off.len()
+    }
+
+    /// True when somebody may be put off at all.
+    pub fn is_on(&self, now: Time) -> bool {
+        self.until_ms > now.millis()
+    }
+}
+
+impl State {
+    /// Puts a command off if a pause is on that concerns it; true when it did.
+    pub fn put_off(&mut self, session: &Session, command: &Command, args: Args<'_>, now: Time) -> bool {
+        if !self.pause.is_on(now) || !(self.pause.is_for_all || is_write(session, command)) {
+            return false;
+        }
+        let wait = Wait {
+            db: session.db,
+            keys: Vec::new(),
+            deadline_ms: Some(self.pause.until_ms),
+            args: args.0.iter().map(|arg| Blob::from(*arg)).collect(),
+            timeout_reply: Value::Nil,
+            is_put_off: true,
+        };
+        self.pause.put_off.push_back(session.id);
+        self.waits.insert(session.id, wait);
+        true
+    }
+}
+
+/// Whether a command, or a transaction that is to be executed, may have an effect beyond its reply.
+fn is_write(session: &Session, command: &Command) -> bool {
+    let is_write =
+        |command: &Command| command.flags.has(Flags::WRITE) || command.flags.has(Flags::MAY_REPLICATE);
+    match &session.transaction {
+        Some(transaction) if command.name == "exec" => transaction.queue.iter().any(|queued| {
+            let args: Vec<&[u8]> = queued.iter().map(|arg| &**arg).collect();
+            command::resolve(Args(&args)).is_ok_and(is_write)
+        }),
+        _ => is_write(command),
+    }
+}

@@ -1,0 +1,30 @@
+//! What CONFIG SET can change while the engine runs, beside the memory limit and the password.
+
+use crate::notify::Classes;
+
+/// Settings with the values of a Redis that was not configured.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// `notify-keyspace-events`.
+    pub notify: Classes,
+    /// `slowlog-log-slower-than`: from how many microseconds on a call is noted; negative for never.
+    pub slow_min_us: i64,
+    /// `slowlog-max-len`: how many calls are kept.
+    pub slow_len_max: usize,
+    /// Whether keys that end go by themselves; DEBUG SET-ACTIVE-EXPIRE changes it.
+    pub expires_actively: bool,
+    /// `latency-monitor-threshold`: from how many milliseconds on a call counts as an event; 0 for never.
+    pub latency_min_ms: u64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            notify: Classes::default(),
+            slow_min_us: 10_000,
+            slow_len_max: 128,
+            expires_actively: true,
+            latency_min_ms: 0,
+        }
+    }
+}

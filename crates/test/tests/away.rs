@@ -1,0 +1,169 @@
+//! A store that is away for a while, in each of the ways in which Redis can be: a worker goes on by itself as soon as it
+//! is back, and says once that it was gone.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+use windlass::{Client, Config, Connection, Event, Push, Retry, Worker};
+use windlass_test::redis_server::RedisServer;
+
+/// A worker goes on so long after the store is back, at most.
+const RESUMED_MAX: Duration = Duration::from_secs(5);
+/// How long the store is away: long enough for every service to notice.
+const AWAY: Duration = Duration::from_millis(2500);
+
+/// A worker on a Redis, and what it told.
+struct Scene {
+    server: RedisServer,
+    client: Client,
+    ran: mpsc::UnboundedReceiver<String>,
+    lost: Arc<AtomicUsize>,
+    back: mpsc::UnboundedReceiver<()>,
+    control: windlass::Control,
+    working: tokio::task::JoinHandle<windlass::Result<windlass::Summary>>,
+}
+
+impl Scene {
+    async fn start() -> Option<Self> {
+        let may_skip = std::env::var_os("WINDLASS_TEST_NO_REDIS").is_some();
+        let args = ["--appendonly", "yes", "--appendfsync", "always", "--enable-debug-command", "yes"];
+        let server = RedisServer::start_or_skip(&args, may_skip)?;
+        let connection = Connection::open(&server.url()).await.expect("it answers");
+        let config = Config { lease: Duration::from_secs(1), ..Config::default() };
+        let client = Client::with_config(connection, config).await.expect("the store is fit");
+        let (tell, ran) = mpsc::unbounded_channel();
+        let (say_back, back) = mpsc::unbounded_channel();
+        let lost = Arc::new(AtomicUsize::new(0));
+        let count = lost.clone();
+        let worker = Worker::new(&client)
+            .concurrency(4)
+            .register_raw("note", Retry::Never, move |args, _| {
+                tell.send(args.get().to_owned()).ok();
+                async move { Ok(args) }
+            })
+            .on_event(move |event| match event {
+                Event::StoreLost { .. } => {
+                    count.fetch_add(1, Ordering::Relaxed);
+                }
+                Event::StoreBack => {
+                    say_back.send(()).ok();
+                }
+                _ => {}
+            });
+        let control = worker.control();
+        let working = tokio::spawn(worker.run());
+        let mut scene = Self { server, client, ran, lost, back, control, working };
+        scene.push("1").await;
+        assert_eq!(scene.ran.recv().await.as_deref(), Some("1"));
+        Some(scene)
+    }
+
+    /// Pushes a job as soon as the store lets it: a killed script or a load may end a moment after it was said.
+    async fn push(&self, number: &str) {
+        let args = serde_json::value::RawValue::from_string(number.to_owned()).expect("a number is JSON");
+        while self.client.push_raw("note", &args, Push::new()).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Asks the store on a connection of its own.
+    async fn ask(&self, line: &str) -> redis::RedisResult<redis::Value> {
+        let client = redis::Client::open(self.server.url()).expect("a URL");
+        let mut connection = client.get_multiplexed_async_connection().await?;
+        let mut words = line.split(' ');
+        let mut command = redis::cmd(words.next().expect("a command"));
+        words.for_each(|word| {
+            command.arg(word);
+        });
+        command.query_async(&mut connection).await
+    }
+
+    /// The store is back: what is pushed now runs in time, and the outage was told of once.
+    async fn goes_on(mut self, how: &str) {
+        timeout(AWAY, self.push("2")).await.unwrap_or_else(|_| panic!("{how}: the store does not come back"));
+        let next = async { while self.ran.recv().await.expect("the worker runs") != "2" {} };
+        timeout(RESUMED_MAX, next).await.unwrap_or_else(|_| panic!("{how}: the worker does not go on"));
+        timeout(RESUMED_MAX, self.back.recv())
+            .await
+            .unwrap_or_else(|_| panic!("{how}: nobody said it is back"));
+        assert_eq!(self.lost.load(Ordering::Relaxed), 1, "{how}: told of once");
+        self.control.stop();
+        self.working.await.expect("no panic").expect("the worker ends well");
+        assert!(self.back.try_recv().is_err(), "{how}: it came back once");
+    }
+}
+
+fn with_scene(run: impl AsyncFnOnce(Scene)) {
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    runtime.block_on(async {
+        if let Some(scene) = Scene::start().await {
+            run(scene).await;
+        }
+    });
+}
+
+#[test]
+fn a_store_that_restarts() {
+    with_scene(async |mut scene| {
+        scene.server.kill();
+        tokio::time::sleep(AWAY).await;
+        scene.server.start_again().expect("it starts again");
+        scene.goes_on("restart").await;
+    });
+}
+
+#[test]
+fn a_store_that_is_a_replica_for_a_while() {
+    with_scene(async |scene| {
+        scene.ask("REPLICAOF 127.0.0.1 1").await.expect("it follows");
+        tokio::time::sleep(AWAY).await;
+        scene.ask("REPLICAOF NO ONE").await.expect("it leads");
+        scene.goes_on("READONLY").await;
+    });
+}
+
+#[test]
+fn a_store_that_is_full_for_a_while() {
+    with_scene(async |scene| {
+        scene.ask("CONFIG SET maxmemory 1").await.expect("it is full");
+        tokio::time::sleep(AWAY).await;
+        scene.ask("CONFIG SET maxmemory 0").await.expect("it has room");
+        scene.goes_on("OOM").await;
+    });
+}
+
+#[test]
+fn a_store_that_is_busy_with_a_script() {
+    with_scene(async |scene| {
+        scene.ask("CONFIG SET busy-reply-threshold 50").await.expect("a setting");
+        let url = scene.server.url();
+        let busy = tokio::spawn(async move {
+            let client = redis::Client::open(url).expect("a URL");
+            let mut connection = client.get_multiplexed_async_connection().await.expect("it answers");
+            let endless =
+                redis::cmd("EVAL").arg("while true do end").arg(0).query_async(&mut connection).await;
+            endless.map(|_: redis::Value| ())
+        });
+        tokio::time::sleep(AWAY).await;
+        scene.ask("SCRIPT KILL").await.expect("it ends");
+        assert!(busy.await.expect("no panic").is_err());
+        scene.goes_on("BUSY").await;
+    });
+}
+
+#[test]
+fn a_store_that_loads() {
+    with_scene(async |scene| {
+        for _ in 0..4 {
+            scene.ask("DEBUG POPULATE 1000 filler 1024").await.expect("keys");
+        }
+        // Ten microseconds of waiting for each key would be too short to be noticed; this takes about two seconds.
+        scene.ask("CONFIG SET key-load-delay 2000").await.expect("a setting");
+        scene.ask("CONFIG SET loading-process-events-interval-bytes 1024").await.expect("a setting");
+        let _ = scene.ask("DEBUG RELOAD").await;
+        scene.goes_on("LOADING").await;
+    });
+}
