@@ -1,10 +1,14 @@
 //! The command line.
 
+mod serve;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use windlass::Unique;
+
+pub use serve::ServeArgs;
 
 /// Durable background jobs with no server to install.
 #[derive(Debug, Parser)]
@@ -44,6 +48,9 @@ pub enum Command {
     /// Look at queues, pause and resume them
     #[command(subcommand)]
     Queue(QueueCommand),
+    /// Set caps, rates, weights and order of queues, kinds and groups
+    #[command(subcommand)]
+    Limit(LimitCommand),
     /// Push jobs at times of the calendar
     #[command(subcommand)]
     Cron(CronCommand),
@@ -62,6 +69,9 @@ pub enum Command {
     /// Measure a store
     #[command(subcommand)]
     Bench(BenchCommand),
+    /// Prove that nothing acknowledged is lost: kills, torn files, failing disks, power cuts
+    #[cfg(feature = "torture")]
+    Torture(TortureArgs),
     /// Print a completion script for a shell
     Completion {
         /// The shell to complete in
@@ -69,68 +79,16 @@ pub enum Command {
     },
 }
 
-#[derive(Clone, Debug, clap::Args)]
-pub struct ServeArgs {
-    /// The directory of the data; created if absent [default: windlass-data]
-    #[arg(long)]
-    pub dir: Option<PathBuf>,
-    /// An address to listen on, such as 0.0.0.0:6380 or [::1]:6380; may be given several times
-    /// [default: 127.0.0.1:6380]
-    #[arg(long, value_name = "ADDRESS:PORT")]
-    pub bind: Vec<String>,
-    /// A unix socket to listen on as well
-    #[arg(long, value_name = "PATH")]
-    pub unixsocket: Option<PathBuf>,
-    /// Who may open the unix socket, as permission bits such as 770 [default: 600]
-    #[arg(long, value_name = "BITS")]
-    pub unixsocketperm: Option<String>,
-    /// Listen with TLS on this port of each address as well
-    #[arg(long, value_name = "PORT")]
-    pub tls_port: Option<u16>,
-    /// Listen with TLS only
-    #[arg(long, requires = "tls_port")]
-    pub tls_only: bool,
-    /// The server's certificate in PEM form, with those between it and an authority behind it
-    #[arg(long, value_name = "FILE")]
-    pub tls_cert_file: Option<PathBuf>,
-    /// The key of the certificate in PEM form
-    #[arg(long, value_name = "FILE")]
-    pub tls_key_file: Option<PathBuf>,
-    /// The authorities whose clients are let in, in PEM form
-    #[arg(long, value_name = "FILE")]
-    pub tls_ca_cert_file: Option<PathBuf>,
-    /// Whether clients must show a certificate [default: yes]
-    #[arg(long, value_name = "yes|no|optional")]
-    pub tls_auth_clients: Option<String>,
-    /// Without a password, serve clients of this machine only [default: yes]
-    #[arg(long, value_name = "yes|no")]
-    pub protected_mode: Option<String>,
-    /// The most clients at one time [default: 10000]
-    #[arg(long, value_name = "COUNT")]
-    pub maxclients: Option<String>,
-    /// Disconnect clients that say nothing for so many seconds; 0 for never [default: 0]
-    #[arg(long, value_name = "SECONDS")]
-    pub timeout: Option<String>,
-    /// Ask whether a client is still there after so many seconds without a word; 0 for never [default: 300]
-    #[arg(long, value_name = "SECONDS")]
-    pub tcp_keepalive: Option<String>,
-    /// How much may lie unread of replies and of messages: class, hard limit, soft limit and its seconds, repeated
-    /// [default: "normal 0 0 0 pubsub 32mb 8mb 60"]
-    #[arg(long, value_name = "LIMITS")]
-    pub client_output_buffer_limit: Option<String>,
-    /// Answer others that the server is busy once a script has run for so many milliseconds; 0 for never
-    /// [default: 5000]
-    #[arg(long, value_name = "MS")]
-    pub busy_reply_threshold: Option<String>,
-    /// When a write is acknowledged: after the sync to disk, or with a sync each second, or none at all [default: always]
-    #[arg(long, value_name = "always|everysec|none")]
-    pub durability: Option<String>,
-    /// A file whose first line is the password that clients must give
-    #[arg(long, value_name = "FILE")]
-    pub requirepass_file: Option<PathBuf>,
-    /// The most memory that data may take, such as 512mb or 2gb; then writes are refused [default: no limit]
-    #[arg(long, value_name = "SIZE")]
-    pub maxmemory: Option<String>,
+impl Command {
+    /// What is logged unless the environment says otherwise.
+    pub fn log_level(&self) -> &'static str {
+        match self {
+            // The trouble that it makes is not worth a warning.
+            #[cfg(feature = "torture")]
+            Self::Torture(_) => "off",
+            _ => "warn",
+        }
+    }
 }
 
 #[derive(Clone, Debug, clap::Args)]
@@ -245,6 +203,15 @@ pub enum JobCommand {
         /// Discard the job if it has not begun within this time
         #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
         expires_in: Option<Duration>,
+        /// Before jobs of a greater number and behind those of a smaller one: 0 comes first, 128 is what others have
+        #[arg(long)]
+        priority: Option<u8>,
+        /// Before every other job of the queue
+        #[arg(long, conflicts_with = "priority")]
+        front: bool,
+        /// The group that the job takes its turn with, such as a tenant
+        #[arg(long, value_name = "KEY")]
+        group: Option<String>,
     },
     /// Show one job
     Show {
@@ -334,6 +301,87 @@ pub enum QueueCommand {
 }
 
 #[derive(Debug, Subcommand)]
+pub enum LimitCommand {
+    /// List the rules
+    Ls,
+    /// Set a rule in place of the one that was there
+    Set(LimitSetArgs),
+    /// Remove a rule
+    Rm {
+        /// queue:QUEUE, kind:KIND, key:QUEUE or key:QUEUE/KEY
+        target: String,
+    },
+    /// Let no job of a kind be taken
+    Pause {
+        /// The kind
+        kind: String,
+    },
+    /// Let jobs of a kind be taken again
+    Resume {
+        /// The kind
+        kind: String,
+    },
+}
+
+#[derive(Clone, Debug, clap::Args)]
+pub struct LimitSetArgs {
+    /// What it is for: queue:QUEUE, kind:KIND, key:QUEUE for each group of a queue, or key:QUEUE/KEY for one
+    pub target: String,
+    /// How many jobs may be active at once, over all workers
+    #[arg(long, value_name = "JOBS")]
+    pub cap: Option<u64>,
+    /// How many may begin in a time, such as 100/1m
+    #[arg(long, value_name = "JOBS/DURATION", value_parser = parse_rate)]
+    pub rate: Option<(u64, Duration)>,
+    /// How the rate counts: in windows, in sliding windows, or by a bucket that fills evenly
+    #[arg(long, value_name = "window|sliding|bucket", default_value = "window", requires = "rate")]
+    pub form: RateForm,
+    /// How many a bucket holds at most
+    #[arg(long, value_name = "JOBS", requires = "rate")]
+    pub burst: Option<u64>,
+    /// How many turns a group has where others have one
+    #[arg(long)]
+    pub weight: Option<f64>,
+    /// Run a group's jobs one after the other: the next one waits for a failed one, or skips it
+    #[arg(long, value_name = "wait|skip")]
+    pub order: Option<KeyOrder>,
+    /// Stop a kind after so many failures within the window, for the cooldown
+    #[arg(long, value_name = "FAILURES", requires = "window", requires = "cooldown")]
+    pub breaker: Option<u64>,
+    /// The window of the breaker
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration, requires = "breaker")]
+    pub window: Option<Duration>,
+    /// How long the breaker stops the kind
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration, requires = "breaker")]
+    pub cooldown: Option<Duration>,
+    /// How many jobs a queue may have for a push to be let in
+    #[arg(long, value_name = "JOBS")]
+    pub max_jobs: Option<u64>,
+}
+
+/// How a rate counts.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+pub enum RateForm {
+    Window,
+    Sliding,
+    Bucket,
+}
+
+/// What becomes of the order of a group when a job of it fails.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+pub enum KeyOrder {
+    Wait,
+    Skip,
+}
+
+/// Reads a number of jobs and a time, as in `100/1m`.
+fn parse_rate(text: &str) -> Result<(u64, Duration), String> {
+    let (jobs, time) = text.split_once('/').ok_or_else(|| format!("`{text}` is not like 100/1m"))?;
+    let jobs = jobs.parse().map_err(|_| format!("`{jobs}` is not a number of jobs"))?;
+    Ok((jobs, parse_duration(time)?))
+}
+
+#[derive(Debug, Subcommand)]
 pub enum CronCommand {
     /// List entries with their next times
     Ls,
@@ -394,6 +442,41 @@ pub struct CronAddArgs {
 pub enum BenchCommand {
     /// Push and drain no-op jobs, and measure the way from push to start
     Jobs(BenchJobsArgs),
+    /// Measure the store of this program beside a redis-server
+    Store(BenchStoreArgs),
+}
+
+#[derive(Clone, Debug, clap::Args)]
+pub struct BenchStoreArgs {
+    /// The redis-server to measure beside
+    #[arg(long, value_name = "PROGRAM", default_value = "redis-server")]
+    pub redis_server: PathBuf,
+    /// Only these tables
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "TABLE,...")]
+    pub only: Vec<BenchTable>,
+    /// How often each figure is measured; the median counts
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=99))]
+    pub rounds: u32,
+    /// How long each load lasts, in seconds
+    #[arg(long, default_value_t = 1.0)]
+    pub seconds: f64,
+    /// Where the servers' folders are made, and removed again
+    #[arg(long, value_name = "FOLDER", default_value = ".")]
+    pub dir: PathBuf,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum BenchTable {
+    /// Commands per second, and the server's processor time
+    Commands,
+    /// Bytes of a million items
+    Memory,
+    /// What it costs to be safe
+    Durable,
+    /// What a push waits for while the log is rewritten
+    Rewrite,
+    /// Bytes of the log for the same jobs
+    Log,
 }
 
 #[derive(Clone, Debug, clap::Args)]
@@ -410,6 +493,34 @@ pub struct BenchJobsArgs {
     /// When a directory acknowledges a write
     #[arg(long, value_name = "always|everysec|none", default_value = "always")]
     pub durability: String,
+}
+
+#[cfg(feature = "torture")]
+#[derive(Clone, Debug, clap::Args)]
+pub struct TortureArgs {
+    /// The stages to run, as --list names them [default: all]
+    pub stages: Vec<String>,
+    /// The seed of everything that is left to chance [default: drawn, and printed]
+    #[arg(long)]
+    pub seed: Option<u64>,
+    /// How many processes a stage kills, in place of its own figure
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub kills: Option<u32>,
+    /// The large figures: hours in place of minutes
+    #[arg(long)]
+    pub full: bool,
+    /// A folder for the processes' files, on the disk that is to be tried [default: a new one in the temporary folder]
+    #[arg(long, value_name = "DIRECTORY")]
+    pub dir: Option<PathBuf>,
+    /// Print the stages and end
+    #[arg(long)]
+    pub list: bool,
+    /// Take one guard out, as --list names them; a stage must notice
+    #[arg(long, value_name = "GUARD")]
+    pub without: Option<String>,
+    /// Be a worker on the store, and note what runs in this file: for the stage that kills workers
+    #[arg(long, hide = true, value_name = "FILE")]
+    pub work: Option<PathBuf>,
 }
 
 /// For how long a job is unique.

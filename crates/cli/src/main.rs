@@ -11,6 +11,8 @@ mod command;
 mod exit;
 mod output;
 mod settings;
+#[cfg(feature = "torture")]
+mod torture;
 
 // A queue that was drained gives its pages back to the system, which the system allocator does not promise.
 #[global_allocator]

@@ -85,6 +85,15 @@ fn a_wrong_command_line_says_what_to_do() {
         (&["job", "edit", "default/1-1", "--args", "{oops"], 2, "--args is no JSON"),
         (&["job", "reschedule", "default/1-1", "--in", "1h"], 1, "no job default/1-1"),
         (&["job", "cancel", "default/1-1"], 1, "no job default/1-1"),
+        (
+            &["limit", "set", "mail", "--cap", "2"],
+            2,
+            "use queue:QUEUE, kind:KIND, key:QUEUE or key:QUEUE/KEY",
+        ),
+        (&["limit", "set", "kind:mail"], 2, "a rule says something"),
+        (&["limit", "set", "kind:mail", "--rate", "5"], 2, "100/1m"),
+        (&["limit", "set", "kind:mail", "--weight", "2"], 1, "the rule of kind:mail: weight is for keys"),
+        (&["limit", "set", "kind:mail", "--breaker", "3"], 2, "--window"),
         (&["job", "show", "no id"], 2, "is not the id of a job"),
         (&["job", "show", "default/1-1"], 1, "no job default/1-1"),
         (&["job", "push", "two words"], 1, "the kind `two words`"),
@@ -216,6 +225,33 @@ fn a_job_is_pushed_looked_at_moved_and_removed() {
     assert!(run(&["queue", "ls"]).contains("paused"));
     run(&["queue", "resume", "letters"]);
     assert!(!run(&["queue", "ls"]).contains("paused"));
+}
+
+#[test]
+fn a_limit_is_set_shown_and_removed() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let run = |args: &[&str]| succeed(folder.path(), args);
+    assert_eq!(run(&["limit", "ls"]), "no rules in the namespace default of windlass-data");
+    assert_eq!(run(&["limit", "set", "kind:mail", "--cap", "2"]), "kind:mail has a rule now");
+    let rate = ["limit", "set", "key:default/acme", "--rate", "100/1m", "--form", "bucket", "--burst", "10"];
+    assert_eq!(run(&rate), "key:default/acme has a rule now");
+    assert_eq!(run(&["limit", "pause", "mail"]), "mail is paused: no job of it is taken");
+    let rules = run(&["limit", "ls", "--json"]);
+    let rules: Vec<serde_json::Value> =
+        rules.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    let rate = serde_json::json!({ "form": "bucket", "n": 100, "per_ms": 60_000, "burst": 10 });
+    assert_eq!(rules[0]["rule"], serde_json::json!({ "cap": 2, "paused": true }));
+    assert_eq!(rules[1], serde_json::json!({ "target": "key:default/acme", "rule": { "rate": rate } }));
+    let id = run(&["job", "push", "mail", "--priority", "3", "--group", "acme"]);
+    let shown = run(&["job", "show", &id]);
+    assert!(shown.contains("lane      default/004//acme\nwaits for its turn"), "{shown}");
+    let queues = run(&["queue", "ls", "--json"]);
+    let queue: serde_json::Value = serde_json::from_str(&queues).expect("JSON");
+    assert_eq!((&queue["enqueued"], &queue["in_lanes"]), (&1.into(), &1.into()));
+    assert!(run(&["job", "ls"]).contains(&id));
+    assert_eq!(run(&["limit", "resume", "mail"]), "mail goes on");
+    assert_eq!(run(&["limit", "rm", "kind:mail"]), "kind:mail has no rule now");
+    assert_eq!(run(&["limit", "rm", "kind:mail"]), "kind:mail had no rule");
 }
 
 #[test]

@@ -64,7 +64,8 @@ struct Base<'a> {
 impl Base<'_> {
     fn write_group(&mut self) -> std::io::Result<()> {
         self.sequence += 1;
-        let start = put_annotation(&mut self.buffer, self.sequence);
+        // A base counts as a whole or not at all: what of it was synced is nobody's concern.
+        let start = put_annotation(&mut self.buffer, self.sequence, 0);
         self.file.write(&self.buffer[start..])?;
         self.bytes += (self.buffer.len() - start) as u64;
         self.buffer.truncate(HEAD_BYTES);

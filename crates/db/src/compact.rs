@@ -7,6 +7,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use windlass_engine::Frozen;
@@ -66,7 +67,9 @@ impl Store {
         let cut = self.with_writer(log, |writer| {
             let content = self.flush_and_freeze(writer)?;
             let cut = Cut { content, incremental: number, bytes: writer.incremental_bytes };
-            self.switch(writer, manifest.with(part), file).map(|()| cut)
+            self.switch(writer, manifest.with(part), file)?;
+            log.synced.store(0, Ordering::Relaxed);
+            Ok(cut)
         });
         drop(turn);
         // Whoever found the turn taken relies on its holder.
@@ -178,6 +181,7 @@ impl Store {
             writer.file = file;
             writer.end = Position(end);
             writer.sequence = 1;
+            log.synced.store(0, Ordering::Relaxed);
             writer.base_bytes = base_bytes;
             writer.incremental_bytes = 0;
             writer.compact_bytes_next = 0;
@@ -203,9 +207,15 @@ impl Store {
         let (base, incremental) = manifest.next_sequences();
         let (base, incremental) = (Part::base(base), Part::incremental(incremental));
         let base_bytes = self.write_base(log, folder, &base, content, || None)?;
-        let (_, file) = self.make_file(folder, &incremental)?;
+        let base_path = folder.join(&base.name);
+        // What is given up is removed at once: the disk may be full of it.
+        let (path, file) = self.make_file(folder, &incremental).inspect_err(|_| self.remove(&base_path))?;
         let fresh = manifest.replaced_by(base, incremental);
-        fresh.write_aside(&*self.disk, folder)?;
+        if let Err(error) = fresh.write_aside(&*self.disk, folder) {
+            self.remove(&path);
+            self.remove(&base_path);
+            return Err(error);
+        }
         if let Err(error) = fresh.put_in_force(&*self.disk, folder) {
             // It may be the one in force, so that a later try must not write to its files.
             self.with_writer(log, |writer| writer.manifest = fresh);
@@ -240,7 +250,10 @@ impl Store {
     fn make_file(&self, folder: &Path, part: &Part) -> Result<(PathBuf, Arc<dyn DiskFile>)> {
         let path = folder.join(&part.name);
         let file = self.disk.create(&path).map_err(Error::io("make", &path))?;
-        self.disk.sync_folder(folder).map_err(Error::io("sync", folder))?;
+        if let Err(error) = self.disk.sync_folder(folder) {
+            self.remove(&path);
+            return Err(Error::io("sync", folder)(error));
+        }
         Ok((path, file))
     }
 

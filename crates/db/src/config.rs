@@ -33,6 +33,9 @@ pub struct Config {
     /// The most bytes per second that a rewrite of the log writes to the new base; 0 is no limit. A rewrite holds nobody
     /// up, but it shares the disk with the log's syncs: set it where those become slow meanwhile.
     pub rewrite_bytes_per_s: u64,
+    /// After the log failed, a fresh one with all the data is tried this often, and at most half of the time is spent on
+    /// it; 0 leaves it to [`Database::compact`](crate::Database::compact) and BGREWRITEAOF.
+    pub log_retry_ms: u64,
     /// The log is compacted at the opening when it consists of more files than this.
     pub compact_files_max: usize,
 }
@@ -47,6 +50,7 @@ impl Default for Config {
             compact_bytes_min: 64 << 20,
             compact_ratio: 2,
             rewrite_bytes_per_s: 0,
+            log_retry_ms: 250,
             compact_files_max: 8,
         }
     }

@@ -117,7 +117,7 @@ impl Database {
 
     /// Takes the directory, if this process has it not open already; true when it is to be replayed.
     fn take(path: &Path, config: Config, clock: Arc<dyn Clock>, disk: Arc<dyn Disk>) -> Result<(Self, bool)> {
-        let entry = match registry::enter(Directory::prepare(path)?) {
+        let entry = match registry::enter(Directory::prepare(path, &*disk)?) {
             Entered::Open(owner) => return Ok((Self { owner }, false)),
             Entered::Reserved(entry) => entry,
         };

@@ -1,11 +1,12 @@
 //! The directory of a database: who owns it, what it may hold, where its socket is.
 
-use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use crate::disk::{Disk, SystemDisk};
 use crate::error::{Error, Result};
 use crate::log;
 
@@ -23,7 +24,6 @@ const SOCKET_NAME: &str = "windlass.sock";
 const SOCKET_PATH_NAME: &str = "windlass.sock.path";
 /// The longest path of a socket; systems differ, none allows less.
 const SOCKET_PATH_BYTES_MAX: usize = 100;
-const FOLDER_MODE: u32 = 0o700;
 const FILE_MODE: u32 = 0o600;
 /// More is not read from a file that holds a line.
 const LINE_BYTES_MAX: u64 = 4096;
@@ -44,12 +44,8 @@ impl Directory {
     ///
     /// # Errors
     /// [`Error::Foreign`] when it is no directory or holds something else.
-    pub fn prepare(path: &Path) -> Result<Identity> {
-        if !path.exists() {
-            let mut builder = DirBuilder::new();
-            builder.recursive(true).mode(FOLDER_MODE);
-            builder.create(path).map_err(Error::io("make the directory", path))?;
-        }
+    pub fn prepare(path: &Path, disk: &dyn Disk) -> Result<Identity> {
+        make_folders(path, disk)?;
         let metadata = fs::metadata(path).map_err(Error::io("look at", path))?;
         let foreign = |reason: &str| Error::Foreign { directory: path.to_owned(), reason: reason.into() };
         if !metadata.is_dir() {
@@ -172,14 +168,44 @@ pub fn inheritance(directory: &Path) -> Result<Option<PathBuf>> {
     }
 }
 
-/// Makes the folder of the log.
-pub fn make_log_folder(folder: &Path) -> Result<()> {
-    match DirBuilder::new().mode(FOLDER_MODE).create(folder) {
+/// Makes a folder in one that is there, unless it is there.
+pub fn make_folder(folder: &Path, disk: &dyn Disk) -> Result<()> {
+    match disk.make_folder(folder) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
             Err(Error::io("make the directory", folder)(error))
         }
         _ => Ok(()),
     }
+}
+
+/// Makes a folder and those above it that are not there, and makes their names safe.
+fn make_folders(path: &Path, disk: &dyn Disk) -> Result<()> {
+    let mut missing: Vec<&Path> = path.ancestors().take_while(|folder| !folder.exists()).collect();
+    while let Some(folder) = missing.pop() {
+        make_folder(folder, disk)?;
+        if let Some(parent) = folder.parent() {
+            disk.sync_folder(parent).map_err(Error::io("sync", parent))?;
+        }
+    }
+    Ok(())
+}
+
+/// Makes the names of a folder and of those above it safe: a process that was killed may have made them and no more.
+/// Those above may be other people's, who do not let us open them; then we have not made what is in them.
+pub fn sync_names(path: &Path, disk: &dyn Disk) -> Result<()> {
+    for parent in path.ancestors().skip(1) {
+        match disk.sync_folder(parent) {
+            Err(error) if !is_not_ours(error.kind()) => return Err(Error::io("sync", parent)(error)),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// True when a folder cannot be synced because of what it is, rather than because the disk fails.
+fn is_not_ours(kind: io::ErrorKind) -> bool {
+    use io::ErrorKind::{InvalidInput, PermissionDenied, ReadOnlyFilesystem, Unsupported};
+    matches!(kind, InvalidInput | PermissionDenied | ReadOnlyFilesystem | Unsupported)
 }
 
 /// The socket's path: in the directory or, where that would be too long for a socket, in a private folder under the
@@ -199,7 +225,7 @@ fn choose_socket(directory: &Path) -> Result<PathBuf> {
     if folder.join(SOCKET_NAME).as_os_str().as_bytes().len() > SOCKET_PATH_BYTES_MAX {
         folder = Path::new("/tmp").join(&name);
     }
-    make_log_folder(&folder)?;
+    make_folder(&folder, &SystemDisk)?;
     // Others may write to the temporary folder: what is there by this name must be ours alone.
     let found = fs::symlink_metadata(&folder).map_err(Error::io("look at", &folder))?;
     if !found.is_dir() || found.mode() & 0o077 != 0 || found.uid() != own_user(&folder)? {

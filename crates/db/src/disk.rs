@@ -1,13 +1,15 @@
 //! The file operations of the log, behind a seam where tests put faults.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, ErrorKind, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::Arc;
 
 /// Only the owner may read what jobs carry.
 const FILE_MODE: u32 = 0o600;
+/// The same for folders.
+const FOLDER_MODE: u32 = 0o700;
 
 /// Makes and changes files. Every method is as the system's of that name; none retries.
 pub trait Disk: Send + Sync + 'static {
@@ -35,6 +37,12 @@ pub trait Disk: Send + Sync + 'static {
     /// The system's.
     fn remove(&self, path: &Path) -> io::Result<()>;
 
+    /// Makes a folder, whose parent is there.
+    ///
+    /// # Errors
+    /// The system's; there may be something of that name.
+    fn make_folder(&self, path: &Path) -> io::Result<()>;
+
     /// Makes the names in a folder safe from a power cut.
     ///
     /// # Errors
@@ -44,11 +52,28 @@ pub trait Disk: Send + Sync + 'static {
 
 /// An open file that grows at its end.
 pub trait DiskFile: Send + Sync {
+    /// Writes the first of `bytes` at the end, and answers how many it took: as the system's `write`.
+    ///
+    /// # Errors
+    /// The system's; nothing was written.
+    fn write_some(&self, bytes: &[u8]) -> io::Result<usize>;
+
     /// Writes all of `bytes` at the end.
     ///
     /// # Errors
     /// The system's; a part may have been written.
-    fn write(&self, bytes: &[u8]) -> io::Result<()>;
+    fn write(&self, mut bytes: &[u8]) -> io::Result<()> {
+        while !bytes.is_empty() {
+            match self.write_some(bytes) {
+                Ok(0) => return Err(ErrorKind::WriteZero.into()),
+                Ok(count) => bytes = &bytes[count..],
+                // A signal came first; nothing was written.
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
 
     /// Makes the content safe from a power cut.
     ///
@@ -87,15 +112,19 @@ impl Disk for SystemDisk {
         fs::remove_file(path)
     }
 
+    fn make_folder(&self, path: &Path) -> io::Result<()> {
+        DirBuilder::new().mode(FOLDER_MODE).create(path)
+    }
+
     fn sync_folder(&self, path: &Path) -> io::Result<()> {
         File::open(path)?.sync_all()
     }
 }
 
 impl DiskFile for File {
-    fn write(&self, bytes: &[u8]) -> io::Result<()> {
+    fn write_some(&self, bytes: &[u8]) -> io::Result<usize> {
         let mut file = self;
-        file.write_all(bytes)
+        Write::write(&mut file, bytes)
     }
 
     fn sync(&self) -> io::Result<()> {

@@ -15,7 +15,7 @@ pub enum Error {
     /// The command ran, but its record may or may not be on the disk.
     #[error(
         "the outcome of the command is unknown: it ran, but the log failed before its record was safe ({reason}); \
-         reads go on, writes are refused until the database is opened again"
+         reads go on, writes are refused until a fresh log could be written"
     )]
     OutcomeUnknown {
         /// What failed.

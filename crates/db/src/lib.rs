@@ -23,6 +23,7 @@
 //! `directory` and `registry` see to it that there is one owner. `serve` is the session loop, with `client`, `input`,
 //! `output`, `foreign` and `quick`. [`check`] looks whether a directory is whole, [`repair`] makes one that opens from
 //! what of it is, [`backup`] copies one that is in use, and [`carry`] has keys in the forms in which they travel.
+//! `faults`, a feature, is what tests put beneath a database.
 
 pub mod backup;
 mod base;
@@ -38,6 +39,8 @@ mod directory;
 mod disk;
 mod error;
 mod facts;
+#[cfg(feature = "faults")]
+pub mod faults;
 mod foreign;
 mod input;
 mod limits;

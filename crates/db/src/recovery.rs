@@ -8,7 +8,7 @@ use windlass_engine::{Engine, SessionId, Time};
 
 use crate::base;
 use crate::check::take;
-use crate::directory::{LOG_FOLDER, inheritance, make_log_folder};
+use crate::directory::{LOG_FOLDER, inheritance, make_folder, sync_names};
 use crate::disk::Disk;
 use crate::error::{Error, Result};
 use crate::loading::Loaded;
@@ -105,6 +105,9 @@ pub fn recover(
         }
         None => begin(engine, folder, disk, &mut recovery)?,
     };
+    // A process that was killed may have put the manifest in force without a sync; what it does without may only go
+    // when no power cut brings the older manifest back.
+    disk.sync_folder(folder).map_err(Error::io("sync", folder))?;
     let manifest = clean(folder, manifest, disk)?;
     let (manifest, file, sequence) = open_last(folder, manifest, &last, disk)?;
     let mut writer = Writer::new(folder.to_owned(), manifest, file, sequence);
@@ -165,8 +168,9 @@ fn begin(
         // A crash tears the end of a log; a snapshot gets its name when it is whole.
         replay(engine, path, true, recovery)?;
     }
-    make_log_folder(folder)?;
+    make_folder(folder, disk)?;
     disk.sync_folder(parent).map_err(Error::io("sync", parent))?;
+    sync_names(parent, disk)?;
     // An opening that a crash interrupted leaves empty files, or a base of what still is beside them; others are somebody's data without its manifest.
     for entry in fs::read_dir(folder).map_err(Error::io("list", folder))? {
         let entry = entry.map_err(Error::io("list", folder))?;
@@ -204,6 +208,8 @@ fn begin(
 fn create_parts(folder: &Path, manifest: &Manifest, disk: &dyn Disk) -> Result<()> {
     let path = folder.join(&manifest.last().expect("it was just added").name);
     disk.create(&path).map_err(Error::io("make", &path))?;
+    // The file's name is safe before a manifest that names it may be.
+    disk.sync_folder(folder).map_err(Error::io("sync", folder))?;
     manifest.store(disk, folder)
 }
 
@@ -287,7 +293,9 @@ fn open_last(folder: &Path, manifest: Manifest, content: &Content, disk: &dyn Di
     let path = folder.join(&manifest.last().expect("seen or just added").name);
     let file = disk.append(&path).map_err(Error::io("open", &path))?;
     if content.end < content.length {
-        file.truncate(content.end).and_then(|()| file.sync()).map_err(Error::io("cut", &path))?;
+        file.truncate(content.end).map_err(Error::io("cut", &path))?;
     }
+    // A process that was killed may have written without a sync. Whoever sees it now may rely on it.
+    file.sync().map_err(Error::io("sync", &path))?;
     Ok((manifest, file, sequence))
 }

@@ -12,7 +12,7 @@ use windlass_engine::{Config as EngineConfig, Engine};
 
 use crate::base;
 use crate::check::{Check, Depth, Files, Later, Walk, check};
-use crate::directory::{Directory, make_log_folder};
+use crate::directory::{Directory, make_folder};
 use crate::disk::{Disk, SystemDisk};
 use crate::error::{Error, Result};
 use crate::manifest::{Manifest, Part};
@@ -171,8 +171,8 @@ fn put_aside(directory: &Path, folder: &Path, stamp: &str) -> Result<PathBuf> {
         let error = io::ErrorKind::AlreadyExists.into();
         return Err(Error::io("make the directory", &aside)(error));
     }
-    make_log_folder(&aside)?;
-    make_log_folder(folder)?;
+    make_folder(&aside, &SystemDisk)?;
+    make_folder(folder, &SystemDisk)?;
     for entry in fs::read_dir(folder).map_err(Error::io("list", folder))? {
         let entry = entry.map_err(Error::io("list", folder))?;
         let (from, to) = (entry.path(), aside.join(entry.file_name()));

@@ -24,6 +24,8 @@ pub struct Rewrites {
     /// Set by who asks for one; the log's thread sees to it.
     is_wanted: AtomicBool,
     has_failed: AtomicBool,
+    /// When a failed log is next tried to be replaced; none while it is sound.
+    retry_at: Mutex<Option<Instant>>,
     pub saves: Saves,
     bytes_done: AtomicU64,
     bytes_total: AtomicU64,
@@ -153,15 +155,48 @@ impl Store {
         if is_to_rewrite {
             rewrites.is_wanted.store(false, Ordering::Release);
         }
-        rewrites.is_started.store(true, Ordering::Relaxed);
-        let store = self.clone();
-        let started = std::thread::Builder::new().name("windlass-rewrite".into()).spawn(move || {
-            let log = store.log.get().expect("only a store with a log rewrites it");
+        self.spawn_rewrite(log, move |store, log| {
             if is_to_save {
                 store.save_or_warn(log);
             } else {
                 store.rewrite_or_put_off(log);
             }
+        });
+    }
+
+    /// Starts to replace a log that failed, on a thread of its own, if it is time for another try; answers when to look
+    /// again. For the log's thread alone.
+    pub fn start_retry(self: &Arc<Self>, log: &Log) -> Option<Duration> {
+        let pause = Duration::from_millis(self.config.log_retry_ms);
+        let rewrites = &log.rewrites;
+        if pause.is_zero() || self.progress.failure().is_none() {
+            *rewrites.retry_at.lock() = None;
+            return None;
+        }
+        let now = Instant::now();
+        let at = *rewrites.retry_at.lock().get_or_insert(now + pause);
+        if now < at || rewrites.is_busy() || rewrites.is_stopped() {
+            return Some(at.saturating_duration_since(now).max(pause / 8));
+        }
+        self.spawn_rewrite(log, move |store, log| {
+            let started = Instant::now();
+            match store.rewrite(log) {
+                Ok(()) => tracing::info!("the log that failed was replaced by a fresh one"),
+                Err(error) => tracing::debug!(%error, "the log that failed could not be replaced yet"),
+            }
+            // A disk that is full for long is not to be kept busy with what does not fit.
+            *log.rewrites.retry_at.lock() = Some(Instant::now() + pause.max(started.elapsed()));
+        });
+        Some(pause)
+    }
+
+    fn spawn_rewrite(self: &Arc<Self>, log: &Log, act: impl FnOnce(&Self, &Log) + Send + 'static) {
+        let rewrites = &log.rewrites;
+        rewrites.is_started.store(true, Ordering::Relaxed);
+        let store = self.clone();
+        let started = std::thread::Builder::new().name("windlass-rewrite".into()).spawn(move || {
+            let log = store.log.get().expect("only a store with a log rewrites it");
+            act(&store, log);
             log.rewrites.is_started.store(false, Ordering::Relaxed);
             // What was asked for meanwhile is still to do.
             log.thread.want();

@@ -204,11 +204,6 @@ impl Engine {
         self.state.waits.next_deadline().into_iter().chain(expiries).min().map(Time::from_millis)
     }
 
-    /// True for a session that may receive messages of channels.
-    pub fn is_subscribed(&self, id: SessionId) -> bool {
-        self.session(id).is_some_and(Session::is_subscribed)
-    }
-
     /// What calls changed, to be logged.
     pub fn effects(&mut self) -> &mut Effects {
         &mut self.state.effects
@@ -223,15 +218,6 @@ impl Engine {
     /// no more. A transaction with such a command is refused as a whole.
     pub fn refuse_writes(&mut self, reason: Option<Error>) {
         self.state.write_refusal = reason;
-    }
-
-    /// Makes the transaction of a session fail, if it is in one: a command that belongs to it never reached the engine.
-    pub fn fail_transaction(&mut self, id: SessionId) {
-        if let Some(Some(session)) = self.state.sessions.get_mut(&id)
-            && let Some(transaction) = &mut session.transaction
-        {
-            transaction.has_failed = true;
-        }
     }
 
     /// Answers commands that concern data with LOADING from now on, or no more: the owner reads the data meanwhile.
@@ -290,7 +276,7 @@ impl Engine {
         self.state.facts.insert(section.to_owned(), lines);
     }
 
-    fn session(&self, id: SessionId) -> Option<&Session> {
+    pub(crate) fn session(&self, id: SessionId) -> Option<&Session> {
         self.state.sessions.get(&id)?.as_deref()
     }
 

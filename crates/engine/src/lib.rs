@@ -39,6 +39,7 @@ mod native;
 mod notify;
 mod number;
 mod object;
+mod outside;
 mod pattern;
 mod pause;
 mod pubsub;

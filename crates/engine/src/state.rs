@@ -343,6 +343,11 @@ impl<'a> Call<'a> {
         self.notify(self.event(), key);
     }
 
+    /// Has who waits for the key look at it again, where nothing changed that a watch is for.
+    pub fn wake(&mut self, key: &[u8]) {
+        self.state.wake_waiters(self.session.db, key);
+    }
+
     /// Breaks who watches the key, and tells nobody of it.
     pub fn touched(&mut self, key: &[u8]) {
         self.break_own_watch(key);

@@ -45,7 +45,7 @@ end
 local answer = { 1 }
 local added = #ARGV - first + 1
 if added > 0 then
-  redis.call('SADD', KEYS[2], queue)
+  queue_add(queue)
   local at = due ~= '' and tonumber(string.sub(due, 2))
   if at and string.sub(due, 1, 1) == '+' then at = at + flow_now() end
   for i = first, #ARGV do
@@ -55,7 +55,8 @@ if added > 0 then
       redis.call('HSET', KEYS[7], job, ARGV[4] .. '\n' .. ARGV[i])
       answer[#answer + 1] = job
     else
-      answer[#answer + 1] = queue .. '/' .. redis.call('XADD', KEYS[3], '*', 'j', ARGV[i])
+      answer[#answer + 1] = lane_push(queue, ARGV[i])
+        or queue .. '/' .. redis.call('XADD', KEYS[3], '*', 'j', ARGV[i])
     end
   end
   if not at then redis.call('ZADD', KEYS[4], 0, 'w') end

@@ -39,7 +39,8 @@ if ARGV[8] ~= '-' then
 end
 if answer[1] == 1 then
   for i = 10, #ARGV do
-    answer[#answer + 1] = ARGV[6] .. '/' .. redis.call('XADD', KEYS[3], '*', 'j', ARGV[i])
+    answer[#answer + 1] = lane_push(ARGV[6], ARGV[i])
+      or ARGV[6] .. '/' .. redis.call('XADD', KEYS[3], '*', 'j', ARGV[i])
   end
   if #answer > 1 then
     redis.call('ZADD', KEYS[4], 0, 'w')

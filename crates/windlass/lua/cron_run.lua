@@ -8,7 +8,7 @@ if not record then return '' end
 local cut = string.find(record, '\n', 1, true)
 local state = cjson.decode(string.sub(record, 1, cut - 1))
 if state.rev ~= tonumber(ARGV[2]) then return '' end
-local id = ARGV[3] .. '/' .. redis.call('XADD', KEYS[2], '*', 'j', ARGV[4])
+local id = lane_push(ARGV[3], ARGV[4]) or ARGV[3] .. '/' .. redis.call('XADD', KEYS[2], '*', 'j', ARGV[4])
 redis.call('ZADD', KEYS[3], 0, 'w')
 state.last_id = id
 redis.call('HSET', KEYS[1], ARGV[1], cjson.encode(state) .. string.sub(record, cut))

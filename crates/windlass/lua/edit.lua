@@ -9,7 +9,12 @@
 local job = find(ARGV[1])
 if job.place == 'none' or job.place == 'active' then return job.place end
 if job.envelope ~= ARGV[2] then return 'changed' end
-if job.place == 'stored' and ARGV[4] ~= '1' then
+local is_in_lane = job.place == 'stored' and not job.set
+-- In a lane it keeps its place, unless it is to go to another one.
+local rank, key = lane_asked(ARGV[3])
+local old_rank, old_key = lane_asked(job.envelope)
+local keeps_lane = rank == old_rank and key == old_key and kind_of(ARGV[3]) == kind_of(job.envelope)
+if is_in_lane and keeps_lane or job.place == 'stored' and not is_in_lane and ARGV[4] ~= '1' then
   redis.call('HSET', KEYS[1], job.id, job.history .. '\n' .. ARGV[3])
   return 'edited'
 end
@@ -18,4 +23,4 @@ if job.place == 'stored' then flow_back(job.history .. '\n' .. job.envelope) end
 take_out(job)
 redis.call('HSET', KEYS[1], job.id, history .. '\n' .. ARGV[3])
 enqueue(job.id, queue_of(job.id), KEYS[1], KEYS[2], KEYS[3], KEYS[11])
-return job.place == 'stored' and 'enqueued' or 'repushed'
+return job.place == 'stored' and not is_in_lane and 'enqueued' or 'repushed'

@@ -3,19 +3,23 @@
 --       then for each queue to take from in turn: gate, stream, wake, suspect;
 --       then the result stream of each extra
 -- ARGV: 1 consumer, 2 how many jobs ended, 3 how many to take at most,
---       4 "1" when the asker runs no suspect besides those that it ends here,
+--       4 "1" when the asker runs no suspect besides those that it ends here, otherwise "0"; and when the parts for
+--         lanes and rules are in front, "r" and how many jobs the asker can begin at once,
 --       5 number of the queue whose wake mark the asker has just consumed, or "0",
 --       then (entry, delivery count) of each ended job, sorted by entry,
 --       then extras in turn: entry, id when the job has a redirect or "", life of its result in ms or "0", result JSON
 -- Answer: {now in ms, refused entries, part...}; a part is {queue number, entries} for entries delivered for the
---         first time, or {queue number, entries, delivery counts, "1" for a suspect} for recovered ones.
+--         first time, or {queue number, entries, delivery counts, "1" for a suspect} for recovered ones. A queue
+--         with lanes or rules gives the part {queue number, "ruled"}, and without the parts for these nothing else;
+--         with them the last part is {0, ms until something that waits may go on by itself, or -1}.
 -- Guarantee: a job that is held ends once, with its result; one that the consumer does not hold any more is refused
 --         and not touched. No more than ARGV 3 are taken, none from a paused queue, each now pending under the
 --         consumer with a count that nobody else holds. Entries are taken in pieces of PIECE_JOBS until they make
 --         up TAKEN_BYTES, so that large jobs do not fill the memory. Whoever leaves work behind wakes the next.
 local PIECE_JOBS, TAKEN_BYTES = 32, 4 * 1024 * 1024
 local consumer, ended = ARGV[1], tonumber(ARGV[2])
-local left, may_suspect, woken = tonumber(ARGV[3]), ARGV[4] == '1', tonumber(ARGV[5])
+local left, woken = tonumber(ARGV[3]), tonumber(ARGV[5])
+local may_suspect, free = string.sub(ARGV[4], 1, 1) == '1', tonumber(string.match(ARGV[4], 'r(%d+)$'))
 local first_extra = 6 + 2 * ended
 local last_queue = #KEYS - (#ARGV + 1 - first_extra) / 4
 local bytes = 0
@@ -29,6 +33,7 @@ local function count_taken(entries)
     for j = 1, #fields do bytes = bytes + #fields[j] end
   end
   left = bytes < TAKEN_BYTES and left - #entries or 0
+  if free then free = math.max(0, free - #entries) end
 end
 
 local function finish()
@@ -39,21 +44,31 @@ local function finish()
   redis.call('XACK', stream, 'w', unpack(held))
   redis.call('XDEL', stream, unpack(held))
   redis.call('HINCRBY', KEYS[4], 'completed', #held)
-  if not ARGV[first_extra] then return end
+  -- What is called `rules_…` is there only with its parts in front, and so is `free`.
+  if not ARGV[first_extra] then return free and rules_ended_in(stream, {}, left) end
   local is_held = {}
   for i = 1, #held do is_held[held[i]] = true end
-  local result = last_queue
+  local result, entries, moved_ids = last_queue, {}, {}
   for i = first_extra, #ARGV, 4 do
     result = result + 1
     if is_held[ARGV[i]] then
-      redis.call('HDEL', suspect, ARGV[i])
-      if ARGV[i + 1] ~= '' then redis.call('HDEL', moved, ARGV[i + 1]) end
+      -- With rules nearly every job has a redirect, so there they go together.
+      if free then
+        entries[#entries + 1] = ARGV[i]
+        if ARGV[i + 1] ~= '' then moved_ids[#moved_ids + 1] = ARGV[i + 1] end
+      else
+        redis.call('HDEL', suspect, ARGV[i])
+        if ARGV[i + 1] ~= '' then redis.call('HDEL', moved, ARGV[i + 1]) end
+      end
       if ARGV[i + 2] ~= '0' then
         redis.call('XADD', KEYS[result], '*', 'state', 'completed', 'v', ARGV[i + 3])
         redis.call('PEXPIRE', KEYS[result], ARGV[i + 2])
       end
     end
   end
+  if #entries > 0 then redis.call('HDEL', suspect, unpack(entries)) end
+  if #moved_ids > 0 then redis.call('HDEL', moved, unpack(moved_ids)) end
+  if free then rules_ended_in(stream, moved_ids, left) end
 end
 
 -- Claims listed pending entries; those whose data is gone are dropped from the pending list.
@@ -85,6 +100,7 @@ local function pass_gate(queue, gate, stream, wake, suspect)
   if may_suspect and redis.call('HEXISTS', gate, 'suspect') == 1 then
     local pending = redis.call('XPENDING', stream, 'w', '-', '+', 2, '~suspect')
     local more = table.remove(pending, 2)
+    if free and #pending > 0 then pending, more = rules_suspect(stream) end
     if claim(queue, stream, pending, '1') == 1 then
       may_suspect = false
       local id = pending[1][1]
@@ -100,9 +116,25 @@ local function pass_gate(queue, gate, stream, wake, suspect)
     local pending = redis.call('XPENDING', stream, 'w', '-', '+', wanted, '~recovered')
     has_recovered = #pending == wanted
     if not has_recovered then redis.call('HDEL', gate, 'recovered') end
-    claim(queue, stream, pending, '0')
+    claim(queue, stream, free and rules_recovered(stream, pending) or pending, '0')
   end
   return true
+end
+
+-- The same from a queue with lanes or rules.
+local function take_ruled(queue, gate, stream, wake, suspect)
+  answer[#answer + 1] = { queue, 'ruled' }
+  if not free then return end
+  local room = math.min(left, rules_room(stream))
+  local spare = left - room
+  left = room
+  if left > 0 and pass_gate(queue, gate, stream, wake, suspect) and left > 0 then
+    local entries = rules_take(stream, wake, consumer, left, free, TAKEN_BYTES - bytes)
+    if #entries > 0 then answer[#answer + 1] = { queue, entries } end
+    count_taken(entries)
+  end
+  if bytes < TAKEN_BYTES then left = left + spare end
+  if left <= 0 then redis.call('ZADD', wake, 0, 'w') end
 end
 
 local function take(queue, gate, stream, wake, suspect)
@@ -111,7 +143,10 @@ local function take(queue, gate, stream, wake, suspect)
     if woken == queue then redis.call('ZADD', wake, 0, 'w') end
     return
   end
-  if redis.call('EXISTS', gate) == 1 and not pass_gate(queue, gate, stream, wake, suspect) then return end
+  if redis.call('EXISTS', gate) == 1 then
+    if redis.call('HEXISTS', gate, 'ruled') == 1 then return take_ruled(queue, gate, stream, wake, suspect) end
+    if not pass_gate(queue, gate, stream, wake, suspect) then return end
+  end
   while left > 0 do
     local wanted = math.min(left, PIECE_JOBS)
     local got = redis.pcall('XREADGROUP', 'GROUP', 'w', consumer, 'COUNT', wanted, 'STREAMS', stream, '>')
@@ -130,7 +165,9 @@ local function take(queue, gate, stream, wake, suspect)
 end
 
 if ended > 0 then finish() end
-for base = 5, last_queue, 4 do
-  take((base - 1) / 4, KEYS[base], KEYS[base + 1], KEYS[base + 2], KEYS[base + 3])
+if free then limits_wake() end
+for at = 5, last_queue, 4 do
+  take((at - 1) / 4, KEYS[at], KEYS[at + 1], KEYS[at + 2], KEYS[at + 3])
 end
+if free then answer[#answer + 1] = { 0, rules_next() } end
 return answer

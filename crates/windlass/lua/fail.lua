@@ -3,7 +3,8 @@
 -- ARGV: 1 consumer, 2 entry, 3 delivery count, 4 id, 5 state JSON, 6 ms from now (the score in the set),
 --       7 how many the set may hold or "0" for any, 8 greatest age in ms, 9 counter to raise,
 --       10 life of the result in ms or "0", 11 state, 12 error JSON,
---       and for a job of a chain or a batch that ends: 13 its flow as JSON, 14 the failure as JSON
+--       and for a job of a chain or a batch that ends: 13 its flow as JSON, 14 the failure as JSON, or "" for both,
+--       and for a job that came from a lane: 15 its queue
 -- Answer: 1, or 0 when the consumer does not hold the job any more.
 -- Guarantee: the job is in exactly one place afterwards, with its data and its history.
 if #fence(KEYS[1], ARGV[1], 2, 1) == 0 then return 0 end
@@ -29,5 +30,7 @@ if ARGV[10] ~= '0' then
   redis.call('PEXPIRE', KEYS[7], ARGV[10])
 end
 -- Only the script that is called with a flow has the hooks in front; other jobs pay nothing for them.
-if ARGV[13] then flow_failed(cjson.decode(ARGV[13]), ARGV[11], ARGV[14]) end
+if ARGV[13] and ARGV[13] ~= '' then flow_failed(cjson.decode(ARGV[13]), ARGV[11], ARGV[14]) end
+-- And only the one that is called with a queue has the rules.
+if ARGV[15] then rules_failed(ARGV[15], ARGV[4], ARGV[11]) end
 return 1

@@ -1,7 +1,8 @@
 -- Part of scripts that move jobs by their ids: where one is, and how it is taken out of there.
 -- KEYS: 1 jobs, 2 moved, 3 stream, 4 suspect, 5 to 10 the sets in which it may wait, in the order of the states
 
--- Answers a table: place is 'stored', 'queued', 'active' or 'none'; then id, history, envelope, and set or entry.
+-- Answers a table: place is 'stored', 'queued', 'active' or 'none'; then id, history, envelope, and set or entry. One
+-- that is stored and in no set waits in a lane.
 local function find(id)
   local record = redis.call('HGET', KEYS[1], id)
   if record then
@@ -38,7 +39,12 @@ end
 -- Takes a job out of its set or its queue; it is nowhere then, so that the caller puts it somewhere.
 local function take_out(job)
   if job.place == 'stored' then
-    if job.set then redis.call('ZREM', job.set, job.id) end
+    if job.set then
+      redis.call('ZREM', job.set, job.id)
+    else
+      lane_leave(string.match(job.id, '^[^/]*'), job.id, job.envelope)
+    end
+    permits_release(string.match(job.id, '^[^/]*'), { job.id })
     redis.call('HDEL', KEYS[1], job.id)
     return
   end
@@ -46,6 +52,7 @@ local function take_out(job)
   redis.call('XDEL', KEYS[3], job.entry)
   redis.call('HDEL', KEYS[4], job.entry)
   redis.call('HDEL', KEYS[2], job.id)
+  permits_release(string.match(job.id, '^[^/]*'), { job.id })
 end
 
 -- The history of a job that goes to another state.

@@ -20,9 +20,11 @@ end
 -- Pushes a job, with `prev` put in as the last field of its envelope, as one more job of `batch` if there is one.
 local function flow_push(queue, envelope, prev, batch)
   if prev then envelope = string.sub(envelope, 1, -2) .. ',"prev":' .. prev .. '}' end
-  redis.call('SADD', prefix .. 'queues', queue)
-  redis.call('XADD', prefix .. 'q:' .. queue, '*', 'j', envelope)
-  redis.call('ZADD', prefix .. 'wake:' .. queue, 0, 'w')
+  queue_add(queue)
+  if not lane_push(queue, envelope) then
+    redis.call('XADD', prefix .. 'q:' .. queue, '*', 'j', envelope)
+    redis.call('ZADD', prefix .. 'wake:' .. queue, 0, 'w')
+  end
   if batch and batch_exists(batch) then
     redis.call('HINCRBY', batch_key(batch), 'total', 1)
     batch_grow(batch, 1)

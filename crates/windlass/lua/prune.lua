@@ -18,6 +18,7 @@ for _, id in ipairs(late) do
     flow_lost(envelope, id, 'dead', 'Parked', ARGV[5], state)
     redis.call('HSET', KEYS[1], id, cjson.encode(state) .. '\n' .. envelope)
     redis.call('ZADD', KEYS[2], string.format('%.0f', now), id)
+    permits_release(string.match(id, '^[^/]*'), { id })
     redis.call('HINCRBY', KEYS[7], 'dead', 1)
   end
 end

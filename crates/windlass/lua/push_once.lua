@@ -5,7 +5,7 @@
 -- Guarantee: within the life of the key one job exists for it, however often the push is repeated.
 local known = redis.call('GET', KEYS[3])
 if known then return { 0, known } end
-local id = ARGV[2] .. '/' .. redis.call('XADD', KEYS[1], '*', 'j', ARGV[1])
+local id = lane_push(ARGV[2], ARGV[1]) or ARGV[2] .. '/' .. redis.call('XADD', KEYS[1], '*', 'j', ARGV[1])
 redis.call('SET', KEYS[3], id, 'PX', ARGV[3])
 redis.call('ZADD', KEYS[2], 0, 'w')
 return { 1, id }

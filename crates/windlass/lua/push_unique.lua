@@ -28,7 +28,8 @@ local function blocks(job)
 end
 
 local function is_waiting(job)
-  return job.place == 'queued' or job.set == KEYS[5] or job.set == KEYS[6] or job.set == KEYS[7]
+  local is_in_lane = job.place == 'stored' and not job.set
+  return is_in_lane or job.place == 'queued' or job.set == KEYS[5] or job.set == KEYS[6] or job.set == KEYS[7]
 end
 
 local function hold(lock, id)
@@ -51,7 +52,7 @@ local function add(envelope)
     return id
   end
   redis.call('ZADD', KEYS[11], 0, 'w')
-  return queue .. '/' .. redis.call('XADD', KEYS[3], '*', 'j', envelope)
+  return lane_push(queue, envelope) or queue .. '/' .. redis.call('XADD', KEYS[3], '*', 'j', envelope)
 end
 
 -- The job keeps its id, so that whoever has it still finds the job.

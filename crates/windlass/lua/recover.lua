@@ -36,6 +36,7 @@ local function kill(item, crashes)
   state.reason = ARGV[6]
   flow_lost(fields.j or '', id, 'dead', 'Crash', ARGV[6], state)
   redis.call('HDEL', KEYS[8], id)
+  permits_release(ARGV[5], { id })
   redis.call('HSET', KEYS[6], id, cjson.encode(state) .. '\n' .. (fields.j or ''))
   redis.call('ZADD', KEYS[7], string.format('%.0f', now), id)
   redis.call('HINCRBY', KEYS[9], 'dead', 1)

@@ -13,8 +13,12 @@ if redirect then entry = string.match(redirect, '/(.*)$') end
 local record = redis.call('HGET', KEYS[1], ARGV[1])
 if record then
   redis.call('HDEL', KEYS[1], ARGV[1])
-  for i = 5, #KEYS do redis.call('ZREM', KEYS[i], ARGV[1]) end
+  local count = 0
+  for i = 5, #KEYS do count = count + redis.call('ZREM', KEYS[i], ARGV[1]) end
   local history, envelope = record_parts(record)
+  local queue = string.match(ARGV[1], '^[^/]*')
+  if count == 0 then lane_leave(queue, ARGV[1], envelope) end
+  permits_release(queue, { ARGV[1] })
   if not has_ended(history) then lost(envelope, history) end
   return 1
 end
@@ -25,6 +29,7 @@ if holder and string.sub(holder, 1, 1) ~= '~' then return -1 end
 if holder then redis.call('XACK', KEYS[3], 'w', entry) end
 redis.call('HDEL', KEYS[2], ARGV[1])
 redis.call('HDEL', KEYS[4], entry)
+permits_release(string.match(ARGV[1], '^[^/]*'), { ARGV[1] })
 local found = redis.call('XRANGE', KEYS[3], entry, entry)[1]
 if not found then return 0 end
 redis.call('XDEL', KEYS[3], entry)

@@ -2,7 +2,8 @@
 -- KEYS: 1 stream, 2 suspect, 3 moved, 4 stats, 5 result stream
 -- ARGV: 1 consumer, 2 entry, 3 delivery count, 4 id when the job has a redirect or "",
 --       5 life of the result in ms or "0", 6 result JSON, 7 batch or "", 8 place in a group or "", 9 its item there,
---       10 queue of the next job of the chain or "", 11 envelope of that job
+--       10 queue of the next job of the chain or "", 11 envelope of that job,
+--       and for a job that came from a lane: 12 its queue
 -- Answer: 1, or 0 when the consumer does not hold the job any more.
 -- Guarantee: the end, the next job of the chain, the count of the batch and the callbacks that are due with it
 --       happen together, once.
@@ -20,4 +21,6 @@ local batch = ARGV[7] ~= '' and ARGV[7]
 -- The next job is counted before this one has ended, so that the batch of both does not end between them.
 if ARGV[10] ~= '' then flow_push(ARGV[10], ARGV[11], nil, batch) end
 flow_ended(batch, tonumber(ARGV[8]), 'succeeded', ARGV[9])
+-- Only the script that is called with a queue has the rules in front.
+if ARGV[12] then rules_ended(ARGV[12], { ARGV[4] }) end
 return 1

@@ -8,6 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
 use crate::flow::Flow;
+use crate::limit::Lane;
 
 /// Version of the envelope.
 pub const ENVELOPE_VERSION: u8 = 1;
@@ -60,6 +61,9 @@ pub struct Envelope<'a, A = &'a RawValue> {
     /// The lock that is of no use any more once the job has ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unique: Option<String>,
+    /// Where in its queue it waits, when that is not simply at its end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lane: Option<Box<Lane>>,
     /// What the job before it answered, for one that follows.
     #[serde(borrow, default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     pub prev: Option<Raw<'a>>,
@@ -118,6 +122,7 @@ impl<'a, A> Envelope<'a, A> {
             result: None,
             key: None,
             unique: None,
+            lane: None,
             prev: None,
             flow: None,
         }
@@ -173,6 +178,7 @@ mod tests {
         (envelope.reply, envelope.trace, envelope.key) =
             (Some("r".into()), Some("t".into()), Some("k".into()));
         envelope.unique = Some("u".into());
+        envelope.lane = Some(Box::new(Lane { p: Some(0), front: true, key: Some("g".into()) }));
         envelope.meta = Some([("a".to_owned(), 1.into())].into_iter().collect());
         let nothing = RawValue::from_string("null".into()).unwrap();
         envelope.prev = Some(Raw(&nothing));
@@ -199,6 +205,7 @@ mod tests {
             result: read.result,
             key: read.key.clone(),
             unique: read.unique.clone(),
+            lane: read.lane.clone(),
             prev: read.prev,
             flow: read.flow.clone(),
         }

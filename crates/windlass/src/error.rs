@@ -72,6 +72,16 @@ pub enum Error {
     /// An equal job is there already, and the push was to be refused then.
     #[error("an equal job is there already: {0}")]
     Duplicate(JobId),
+    /// The queue has as many jobs as its rule allows; the push may be tried again later.
+    #[error("the queue `{queue}` has {actual} jobs, its max_jobs is {limit}")]
+    QueueFull {
+        /// The queue.
+        queue: String,
+        /// How many jobs it may have, waiting and active.
+        limit: u64,
+        /// How many it has.
+        actual: u64,
+    },
     /// The job ended without success.
     #[error("the job {id} ended as {state}: {message}")]
     Ended {

@@ -149,6 +149,61 @@ impl Keys {
         self.with("stats", "")
     }
 
+    /// Rules by their names. The scripts build this key and those that follow by themselves, too.
+    pub fn rules(&self) -> String {
+        self.with("rules", "")
+    }
+
+    /// A lane: ids of jobs that wait.
+    pub fn lane(&self, lane: &str) -> String {
+        self.with("lane:", lane)
+    }
+
+    /// The lanes of a queue that may go on, by their turns.
+    pub fn turns(&self, queue: &str) -> String {
+        self.with("turns:", queue)
+    }
+
+    /// The lanes of a queue that wait for something, with what it is.
+    pub fn waits(&self, queue: &str) -> String {
+        self.with("waits:", queue)
+    }
+
+    /// How far the turns of a queue are.
+    pub fn pace(&self, queue: &str) -> String {
+        self.with("pace:", queue)
+    }
+
+    /// What jobs of a queue hold of limits.
+    pub fn permits(&self, queue: &str) -> String {
+        self.with("permits:", queue)
+    }
+
+    /// How much is held of each limit.
+    pub fn caps(&self) -> String {
+        self.with("caps", "")
+    }
+
+    /// The lanes that wait for a limit, limit by limit.
+    pub fn blocked(&self) -> String {
+        self.with("blocked", "")
+    }
+
+    /// Limits that open by themselves, by when.
+    pub fn asleep(&self) -> String {
+        self.with("asleep", "")
+    }
+
+    /// What a rate has counted.
+    pub fn rate(&self, limit: &str) -> String {
+        self.with("rate:", limit)
+    }
+
+    /// What a breaker has counted.
+    pub fn breaker(&self, limit: &str) -> String {
+        self.with("breaker:", limit)
+    }
+
     /// A batch.
     pub fn batch(&self, id: &str) -> String {
         self.with("batch:", id)
@@ -197,6 +252,17 @@ mod tests {
             keys.workers(),
             keys.worker("w"),
             keys.stats(),
+            keys.rules(),
+            keys.lane("mail/001//{other}"),
+            keys.turns("mail"),
+            keys.waits("mail"),
+            keys.pace("mail"),
+            keys.permits("mail"),
+            keys.caps(),
+            keys.blocked(),
+            keys.asleep(),
+            keys.rate("key:mail/{other}"),
+            keys.breaker("kind:k"),
             keys.batch("b"),
             keys.batch_items("b"),
         ];

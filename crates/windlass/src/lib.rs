@@ -58,6 +58,7 @@ mod id;
 mod inspector;
 mod job;
 mod keys;
+mod limit;
 mod name;
 mod progress;
 mod random;
@@ -70,7 +71,7 @@ mod worker;
 pub use windlass_conn::Connection;
 
 pub use broker::{Edited, Ending, Filter, Rescheduled};
-pub use client::{Client, Handle, KEY_LEN_MAX, Push};
+pub use client::{Client, Handle, KEY_LEN_MAX, Push, QUEUE_RULES_AGE_MAX};
 pub use config::{Config, LEASE_MIN, PAYLOAD_LIMIT_MAX};
 pub use context::Context;
 #[cfg(feature = "cron")]
@@ -87,6 +88,9 @@ pub use id::JobId;
 pub use inspector::{Details, Inspector, Page, QueueInfo, Stats, WorkerInfo};
 pub use job::{Async, Blocking, BlockingJob, Job, Pushable};
 pub use keys::{GROUP, Keys, SCHEMA_VERSION};
+pub use limit::{
+    Breaker, Form, GROUP_KEY_LEN_MAX, Lane, Limits, Order, PERIOD_MAX, PRIORITY_DEFAULT, Rate, Rule, Target,
+};
 pub use name::{NAME_LEN_MAX, check_name};
 pub use progress::{LOG_LINE_MAX, LogLine, PROGRESS_MESSAGE_MAX, PROGRESS_NOTES_MAX, PROGRESS_TTL, Progress};
 pub use retry::{Function, Retry};

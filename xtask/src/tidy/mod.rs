@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 mod dead;
+mod fixtures;
 mod keys;
 mod layers;
 mod paths;
@@ -16,8 +17,8 @@ type Rule = fn(&Path, &[File]) -> Vec<String>;
 /// Every problem found under `root`, one sentence each, with the file.
 pub fn check(root: &Path) -> Vec<String> {
     let files = files_under(root);
-    const RULES: [Rule; 6] =
-        [layers::check, purity::check, keys::check, dead::check, size::check, paths::check];
+    const RULES: [Rule; 7] =
+        [layers::check, purity::check, keys::check, dead::check, size::check, paths::check, fixtures::check];
     RULES.iter().flat_map(|rule| rule(root, &files)).collect()
 }
 

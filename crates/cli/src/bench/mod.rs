@@ -4,3 +4,4 @@ mod disk;
 pub mod jobs;
 mod machine;
 mod process;
+pub mod store;

@@ -13,7 +13,20 @@ use crate::settings::Store;
 
 pub async fn run(command: JobCommand, store: &Store) -> Result<()> {
     match command {
-        JobCommand::Push { kind, queue, args, delay, key, unique, unique_key, replace, expires_in } => {
+        JobCommand::Push {
+            kind,
+            queue,
+            args,
+            delay,
+            key,
+            unique,
+            unique_key,
+            replace,
+            expires_in,
+            priority,
+            front,
+            group,
+        } => {
             let args = parse_args(args)?;
             let mut options = Push::new().queue(queue);
             if let Some(delay) = delay {
@@ -30,6 +43,15 @@ pub async fn run(command: JobCommand, store: &Store) -> Result<()> {
             }
             if let Some(time) = expires_in {
                 options = options.expires_in(time);
+            }
+            if let Some(priority) = priority {
+                options = options.priority(priority);
+            }
+            if front {
+                options = options.front();
+            }
+            if let Some(group) = group {
+                options = options.group_key(group);
             }
             let id = client(store).await?.push_raw(&kind, &args, options).await?;
             done(store, id.as_str(), &json!({ "id": id.as_str() }))
@@ -186,6 +208,10 @@ fn show(job: &Details, progress: Option<&Progress>, store: &Store) -> Result<()>
     if job.at_ms.is_some() {
         println!("at        {}", time(job.at_ms));
     }
+    if let Some(lane) = &job.lane {
+        println!("lane      {lane}");
+        println!("waits for {}", job.waits_for.as_deref().unwrap_or("its turn"));
+    }
     if let Some(reason) = &job.history.reason {
         println!("reason    {reason}");
     }
@@ -223,6 +249,8 @@ fn describe(job: &Details) -> serde_json::Value {
         "attempts": job.attempts,
         "worker": job.worker,
         "at_ms": job.at_ms,
+        "lane": job.lane,
+        "waits_for": job.waits_for,
         "history": job.history,
         "result": job.result.as_ref().map(|result| read(result.as_bytes())),
         "envelope": envelope,

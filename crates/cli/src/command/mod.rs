@@ -14,6 +14,7 @@ mod check;
 mod cron;
 mod export;
 mod job;
+mod limit;
 mod queue;
 mod serve;
 mod transfer;
@@ -22,7 +23,8 @@ mod transfer;
 pub fn run(args: Args) -> Result<()> {
     tracing_subscriber::fmt()
         .with_env_filter(
-            tracing_subscriber::EnvFilter::try_from_env("WINDLASS_LOG").unwrap_or_else(|_| "warn".into()),
+            tracing_subscriber::EnvFilter::try_from_env("WINDLASS_LOG")
+                .unwrap_or_else(|_| args.command.log_level().into()),
         )
         .with_writer(std::io::stderr)
         .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
@@ -33,6 +35,7 @@ pub fn run(args: Args) -> Result<()> {
             Command::Serve(serve) => serve::run(settings::serve(serve)?).await,
             Command::Job(command) => job::run(command, &settings::store(&args.store)?).await,
             Command::Queue(command) => queue::run(command, &settings::store(&args.store)?).await,
+            Command::Limit(command) => limit::run(command, &settings::store(&args.store)?).await,
             Command::Cron(command) => cron::run(command, &settings::store(&args.store)?).await,
             Command::Backup(command) => backup::run(command, args.store.json).await,
             Command::Check(command) => check::check(command, args.store.json).await,
@@ -49,6 +52,9 @@ pub fn run(args: Args) -> Result<()> {
             Command::Bench(BenchCommand::Jobs(bench)) => {
                 bench::jobs::run(&bench, &settings::store(&args.store)?).await
             }
+            Command::Bench(BenchCommand::Store(bench)) => bench::store::run(&bench, args.store.json).await,
+            #[cfg(feature = "torture")]
+            Command::Torture(torture) => crate::torture::run(torture, &args.store).await,
             Command::Completion { shell } => {
                 let mut command = <Args as clap::CommandFactory>::command();
                 clap_complete::generate(shell, &mut command, "windlass", &mut std::io::stdout());

@@ -16,7 +16,7 @@ pub async fn run(command: QueueCommand, store: &Store) -> Result<()> {
             if store.json {
                 for queue in &queues {
                     output::json(&json!({
-                        "name": queue.name, "enqueued": queue.enqueued, "active": queue.active,
+                        "name": queue.name, "enqueued": queue.enqueued, "in_lanes": queue.in_lanes, "active": queue.active,
                         "paused": queue.is_paused, "oldest_ms": queue.oldest_ms,
                     }))?;
                 }
@@ -30,10 +30,13 @@ pub async fn run(command: QueueCommand, store: &Store) -> Result<()> {
                 .iter()
                 .map(|queue| {
                     let paused = if queue.is_paused { "paused" } else { "" };
-                    [queue.name.clone(), queue.enqueued.to_string(), queue.active.to_string(), paused.into()]
+                    let counts =
+                        [queue.enqueued, queue.in_lanes, queue.active].map(|count| count.to_string());
+                    let [enqueued, in_lanes, active] = counts;
+                    [queue.name.clone(), enqueued, in_lanes, active, paused.into()]
                 })
                 .collect();
-            output::table(["queue", "enqueued", "active", ""], &rows);
+            output::table(["queue", "enqueued", "in lanes", "active", ""], &rows);
             Ok(())
         }
         QueueCommand::Pause { queue } => {

@@ -1,6 +1,7 @@
 //! Group commit: takes what is pending, makes it safe, and says so.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::{Wake, Waker};
 use std::thread::Thread;
 
@@ -82,11 +83,15 @@ impl Store {
         let written = self.with_writer(log, |writer| {
             self.flush(writer);
             let is_due = self.config.durability == Durability::Always && !writer.has_failed;
-            (is_due && std::mem::take(&mut writer.is_unsynced)).then(|| (writer.file.clone(), writer.end))
+            (is_due && std::mem::take(&mut writer.is_unsynced))
+                .then(|| (writer.file.clone(), writer.end, writer.sequence - 1))
         });
-        if let Some((file, end)) = written {
+        if let Some((file, end, sequence)) = written {
             match file.sync() {
-                Ok(()) => awake.extend(self.progress.reach(end)),
+                Ok(()) => {
+                    log.synced.store(sequence, Ordering::Relaxed);
+                    awake.extend(self.progress.reach(end));
+                }
                 Err(error) => self.fail_sync(log, &file, &error),
             }
         }
@@ -153,7 +158,8 @@ impl Store {
     }
 
     fn write_group(&self, writer: &mut Writer, mut buffer: Vec<u8>, end: u64) {
-        let written = writer.write(&mut buffer);
+        let synced = self.log.get().map_or(0, |log| log.synced.load(Ordering::Relaxed));
+        let written = writer.write(&mut buffer, synced);
         writer.keep_spare(buffer);
         match written {
             Ok(()) => {
@@ -178,12 +184,13 @@ impl Store {
         let turn = log.turn.lock();
         let unsynced = self.with_writer(log, |writer| {
             let is_due = !writer.has_failed && std::mem::take(&mut writer.is_unsynced);
-            is_due.then(|| writer.file.clone())
+            is_due.then(|| (writer.file.clone(), writer.sequence - 1))
         });
-        if let Some(file) = unsynced
-            && let Err(error) = file.sync()
-        {
-            self.fail_sync(log, &file, &error);
+        if let Some((file, sequence)) = unsynced {
+            match file.sync() {
+                Ok(()) => log.synced.store(sequence, Ordering::Relaxed),
+                Err(error) => self.fail_sync(log, &file, &error),
+            }
         }
         drop(turn);
     }
@@ -211,6 +218,10 @@ impl Store {
         core.pending.buffer = Vec::new();
         // Before the lock goes: a later read must not find the log whole but its position out of reach.
         writer.awake.extend(self.progress.fail(reason));
+        if let Some(log) = self.log.get() {
+            // To try a fresh one in time.
+            log.thread.want();
+        }
     }
 }
 

@@ -15,6 +15,8 @@ mod source;
 mod thread;
 mod writer;
 
+use std::sync::atomic::AtomicU64;
+
 use parking_lot::Mutex;
 
 use crate::facts::Gauges;
@@ -57,6 +59,8 @@ pub struct Log {
     pub writer: Mutex<Writer>,
     /// Whoever has it commits: a second sync beside a failing one might succeed. It is locked before the writer.
     pub turn: Mutex<()>,
+    /// The last group of the writer's file that is known to be synced. It is changed by who has the turn.
+    pub synced: AtomicU64,
     /// The thread that commits when nobody else does.
     pub thread: Thread,
     /// The writer's sizes.
@@ -71,6 +75,8 @@ impl Log {
         let gauges = Gauges::default();
         gauges.show(&writer);
         let (turn, thread, rewrites) = Default::default();
-        Self { writer: Mutex::new(writer), turn, thread, gauges, rewrites }
+        // An opening syncs what it found.
+        let synced = AtomicU64::new(writer.sequence - 1);
+        Self { writer: Mutex::new(writer), turn, synced, thread, gauges, rewrites }
     }
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::annotation::{Annotation, LENGTH_MAX, MARK};
 use super::record::{Parsed, parse};
-use super::search::{Place, find_group};
+use super::search::{Place, find_group_after};
 use super::source::{READ_BYTES, Source};
 use crate::error::{Error, Result};
 
@@ -142,7 +142,8 @@ impl Reader<'_> {
             return Ok(Some(Stop::Broken(Broken {
                 offset,
                 reason: "a group does not match its checksum",
-                search_from: offset + whole as u64,
+                // Not from the group's end: the length may be what is wrong.
+                search_from: offset + line_length as u64,
                 is_short: false,
             })));
         }
@@ -265,15 +266,22 @@ impl Reader<'_> {
 
     /// Decides whether what is broken at `offset` is the file's torn end.
     ///
-    /// A write that a crash interrupts leaves a part of itself, or zeros, or pages in any order; but nothing was
-    /// written after it. So what is followed by a whole later group is damage, and so is malformed text among
-    /// Redis's own records, where nothing but the end can be missing.
+    /// A write that a crash interrupts leaves a part of itself, or zeros, or pages in any order, and of several writes
+    /// that were not synced any may be whole. So what is followed by a whole later group that says that this one was
+    /// synced is damage, and so is malformed text among Redis's own records, where nothing but the end can be missing.
     fn check_torn(&mut self, may_be_torn: bool, broken: &Broken) -> Result<()> {
         let damaged = self.damaged(0, broken.reason);
-        if !may_be_torn || find_group(&self.path, broken.search_from, self.sequence)?.is_some() {
+        if !may_be_torn || self.was_synced(broken.search_from)? {
             return Err(damaged);
         }
         if self.is_ours || broken.is_short || self.is_zero_from_here()? { Ok(()) } else { Err(damaged) }
+    }
+
+    /// True when a whole group begins at or after `from` that was written when the next one here was synced; what Redis
+    /// wrote was synced before any group of ours.
+    fn was_synced(&self, from: u64) -> Result<bool> {
+        let synced_min = if self.is_ours { self.sequence } else { 0 };
+        Ok(find_group_after(&self.path, from, self.sequence, synced_min)?.is_some())
     }
 
     fn is_zero_from_here(&mut self) -> Result<bool> {

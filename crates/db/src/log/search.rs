@@ -25,6 +25,11 @@ impl Place {
 /// The first whole group that begins at or after `from` and whose sequence comes after `sequence`, if there is one.
 /// A sequence that no group of a file of this length can have is taken for data.
 pub fn find_group(path: &Path, from: u64, sequence: u64) -> Result<Option<Place>> {
+    find_group_after(path, from, sequence, 0)
+}
+
+/// The same of a group that was written when the group `synced_min` was known to be synced.
+pub fn find_group_after(path: &Path, from: u64, sequence: u64, synced_min: u64) -> Result<Option<Place>> {
     let mut source = Source::open(path, from).map_err(Error::io("read", path))?;
     let length = source.length().map_err(Error::io("look at", path))?;
     let last = sequence.saturating_add(length.saturating_sub(from) / GROUP_BYTES_MIN + 1);
@@ -48,6 +53,7 @@ pub fn find_group(path: &Path, from: u64, sequence: u64) -> Result<Option<Place>
         if let (Some(end), Some(annotation)) = (end, annotation)
             && annotation.sequence > sequence
             && annotation.sequence <= last
+            && annotation.synced >= synced_min
             && annotation.length <= length
         {
             let whole = end + 1 + annotation.length as usize;

@@ -77,14 +77,18 @@ fn run(store: &Arc<Store>) {
         }
         // After a look at what is wanted, and never while the thread holds anything.
         store.start_rewrite(log, false);
+        let retry = store.start_retry(log);
         if log.thread.is_wanted.load(Ordering::Acquire) {
             continue;
         }
-        if log.thread.is_idle.load(Ordering::Acquire) {
-            std::thread::park();
+        let is_idle = log.thread.is_idle.load(Ordering::Acquire);
+        let tick = (!is_idle).then(|| next_tick.saturating_duration_since(now));
+        match tick.into_iter().chain(retry).min() {
+            Some(wait) => std::thread::park_timeout(wait),
+            None => std::thread::park(),
+        }
+        if is_idle {
             next_tick = Instant::now() + TICK;
-        } else {
-            std::thread::park_timeout(next_tick.saturating_duration_since(now));
         }
     }
     store.commit(log);

@@ -78,13 +78,14 @@ impl Writer {
         }
     }
 
-    /// Writes one group, which begins after [`HEAD_BYTES`] of room in `buffer`.
+    /// Writes one group, which begins after [`HEAD_BYTES`] of room in `buffer`. The groups up to `synced` are known to be
+    /// synced.
     ///
     /// # Errors
     /// The system's; the file is then done for.
-    pub fn write(&mut self, buffer: &mut [u8]) -> std::io::Result<()> {
+    pub fn write(&mut self, buffer: &mut [u8], synced: u64) -> std::io::Result<()> {
         assert!(!self.has_failed, "a file whose write or sync failed takes no more");
-        let start = put_annotation(buffer, self.sequence);
+        let start = put_annotation(buffer, self.sequence, synced);
         let written = self.file.write(&buffer[start..]);
         self.has_failed = written.is_err();
         written?;
@@ -96,9 +97,9 @@ impl Writer {
 }
 
 /// Puts the annotation of the group at the end of the room before it; answers where it begins.
-pub fn put_annotation(buffer: &mut [u8], sequence: u64) -> usize {
+pub fn put_annotation(buffer: &mut [u8], sequence: u64, synced: u64) -> usize {
     let (head, group) = buffer.split_at_mut(HEAD_BYTES);
-    let annotation = Annotation::of(sequence, group).encode();
+    let annotation = Annotation::of(sequence, group, synced).encode();
     let start = HEAD_BYTES - annotation.len();
     head[start..].copy_from_slice(annotation.as_bytes());
     start

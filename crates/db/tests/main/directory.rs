@@ -170,6 +170,10 @@ impl windlass_db::Disk for FullDisk {
         Ok(())
     }
 
+    fn make_folder(&self, _: &std::path::Path) -> std::io::Result<()> {
+        Err(std::io::ErrorKind::StorageFull.into())
+    }
+
     fn sync_folder(&self, _: &std::path::Path) -> std::io::Result<()> {
         Ok(())
     }

@@ -185,8 +185,8 @@ fn what_expires_while_a_failed_log_is_replaced_stays_gone() {
     let directory = tempdir().unwrap();
     let (disk, start) = (TestDisk::default(), 1_700_000_000_000);
     let clock = ManualClock::new(Time::from_millis(start));
-    let (database, _) =
-        Database::open_with(directory.path(), Config::default(), clock.clone(), disk.clone()).unwrap();
+    let config = Config { log_retry_ms: 0, ..Config::default() };
+    let (database, _) = Database::open_with(directory.path(), config, clock.clone(), disk.clone()).unwrap();
     fill(&database);
     let session = database.session("test");
     ok(&session, "SET brief 1 PX 50");

@@ -10,8 +10,9 @@ use crate::fault::TestDisk;
 
 pub type Content = BTreeMap<String, Value>;
 
-/// Opens `directory` on a test's disk, with a clock that stands.
+/// Opens `directory` on a test's disk, with a clock that stands. A log that failed stays so until the test says.
 pub fn open_on(directory: &Path, disk: &TestDisk, config: Config) -> (Database, Recovery) {
+    let config = Config { log_retry_ms: 0, ..config };
     let clock = ManualClock::new(Time::from_millis(1_700_000_000_000));
     Database::open_with(directory, config, clock, disk.clone()).unwrap()
 }

@@ -33,7 +33,7 @@ pub type Body = fn(&mut Scene, &[&[u8]], &[&[u8]]) -> Option<Value>;
 /// The scripts that have a body, by the digests of their texts.
 const BODIES: [(&str, Body); 2] = [
     ("dcdfbb6d252501362393cf9d156f083df390f1d3", push::push),
-    ("4b378fb965d14d9f9b80a9b325a409929bdafde4", exchange::exchange),
+    ("99640c4c8f25e3cfb07e040c99ee029ee48465ba", exchange::exchange),
 ];
 
 /// The consumer group of every ready stream.

@@ -11,13 +11,16 @@ mod control;
 mod count;
 mod cron;
 mod group;
+mod lane;
 mod lease;
+mod limit;
 mod moves;
 mod nesting;
 mod order;
 mod outcomes;
 mod process;
 mod progress;
+mod rate;
 mod recovery;
 mod results;
 mod retries;
@@ -70,6 +73,29 @@ pub const CASES: &[Case] = cases! {
         leftover_work_wakes_the_next_taker
         a_fetch_without_room_leaves_the_mark_that_brought_it
         a_store_that_forgot_the_scripts_is_told_them;
+    lane:
+        jobs_come_by_priority_and_then_by_their_pushes
+        a_job_in_a_lane_is_found_by_its_id
+        a_job_goes_back_to_its_lane_from_everywhere
+        a_taken_job_of_a_lane_is_recovered
+        groups_take_turns
+        leaving_and_coming_back_gains_nothing
+        a_thousand_groups_are_served_in_turn;
+    limit:
+        a_queue_is_capped_over_all_workers
+        a_kind_is_capped_in_all_queues
+        each_group_has_its_own_cap
+        a_changed_cap_holds_for_what_waits
+        a_paused_kind_is_not_taken
+        the_next_of_a_group_waits_for_a_retry
+        others_of_a_group_go_on_when_told_so
+        weights_share_out_the_turns
+        what_is_limited_is_not_taken_ahead
+        a_full_queue_refuses_by_name
+        rules_that_cannot_be_meant_are_refused
+        jobs_of_chains_and_batches_wait_in_lanes
+        workers_keep_a_cap_and_run_everything
+        an_idle_worker_comes_when_a_rate_allows;
     recovery:
         a_job_that_had_not_begun_gets_its_count_back
         suspects_run_one_at_a_time
@@ -215,6 +241,13 @@ pub const TIME_CASES: &[Case] = cases! {
         jitter_is_waited_for
         an_unusable_entry_holds_nothing_up
         an_entry_in_code_survives_its_worker;
+    rate:
+        a_window_lets_in_so_many
+        a_sliding_window_remembers_the_last_one
+        a_bucket_fills_evenly
+        a_changed_rate_holds_at_once
+        a_breaker_stops_a_failing_kind
+        a_breaker_whose_try_is_taken_away_tries_another;
     time:
         a_delayed_job_is_due_by_the_stores_clock
         a_retry_waits_for_its_time

@@ -39,6 +39,8 @@ pub enum Place {
     Record(Vec<u8>, i64),
     /// In its queue: its fields, and its holder with the delivery count when somebody has it.
     Entry(Vec<(Vec<u8>, Vec<u8>)>, Option<(String, u32)>),
+    /// In a lane of its queue: its record, the lane, and the limit that the lane waits for.
+    Lane(Vec<u8>, String, Option<String>),
     /// Ended, with a result: its fields.
     Result(Vec<(Vec<u8>, Vec<u8>)>),
     /// Ended and forgotten, or never there.
@@ -151,7 +153,17 @@ impl Broker {
         let mut answer = array(self.run(&SHOW, &call).await?)?.into_iter();
         let mut next = || answer.next().ok_or(Error::Answer("show left something out"));
         match text(next()?)?.as_str() {
-            "record" => Ok(Place::Record(bytes(next()?)?, int(&next()?)?)),
+            "record" => {
+                let (record, at) = (bytes(next()?)?, int(&next()?)?);
+                match (answer.next(), answer.next()) {
+                    (Some(lane), Some(limit)) => Ok(Place::Lane(
+                        record,
+                        text(lane)?,
+                        Some(text(limit)?).filter(|limit| !limit.is_empty()),
+                    )),
+                    _ => Ok(Place::Record(record, at)),
+                }
+            }
             "result" => Ok(Place::Result(pairs(next()?)?)),
             "entry" => {
                 next()?;

@@ -1,12 +1,13 @@
 //! Ending jobs that succeeded and taking new ones, in one move; and waiting for some to take.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use redis::Value;
 
 use super::lease::{Held, add_pairs, read_entries};
 use super::push::ms;
-use super::script::EXCHANGE;
+use super::script::{EXCHANGE, EXCHANGE_RULED};
 use super::{Broker, array, bytes, int};
 use crate::error::{Error, Result};
 use crate::id::{EntryId, JobId};
@@ -40,6 +41,8 @@ pub struct Taken {
     pub id: Option<String>,
     /// Its history as JSON, when it has one.
     pub history: Option<Vec<u8>>,
+    /// Whether it came from a lane: its end is told with the rules.
+    pub is_laned: bool,
 }
 
 impl Taken {
@@ -69,6 +72,8 @@ pub struct Extra {
     pub id: JobId,
     /// Whether its id has a redirect.
     pub is_moved: bool,
+    /// Whether it came from a lane.
+    pub(crate) is_laned: bool,
     /// Its result as JSON, and how long it is kept.
     pub result: Option<(Vec<u8>, Duration)>,
     /// The lock that is not needed any more.
@@ -78,7 +83,8 @@ pub struct Extra {
 impl Extra {
     /// What a success of `taken`, the job `id`, has beside its entry.
     pub fn of(taken: &Taken, id: JobId, result: Option<(Vec<u8>, Duration)>) -> Self {
-        Self { entry: taken.entry, id, is_moved: taken.id.is_some(), result, lock: None }
+        let (is_moved, is_laned) = (taken.id.is_some(), taken.is_laned);
+        Self { entry: taken.entry, id, is_moved, is_laned, result, lock: None }
     }
 
     /// The same of a job that is unique until it has ended.
@@ -96,6 +102,8 @@ pub struct Exchanged {
     pub refused: Vec<Held>,
     /// What was taken.
     pub taken: Vec<Taken>,
+    /// How long until a job that waits for a limit may be taken, though nobody does anything.
+    pub next: Option<Duration>,
 }
 
 impl Broker {
@@ -110,6 +118,52 @@ impl Broker {
         queues: &[&str],
         request: Request<'_>,
     ) -> Result<Exchanged> {
+        self.exchange_with(ended, queues, request, request.count).await
+    }
+
+    /// The same for a worker that can begin `free` jobs at once: it gets no more than these of what is limited.
+    ///
+    /// # Errors
+    /// As [`exchange`](Self::exchange).
+    pub async fn exchange_with(
+        &self,
+        ended: Option<Ended<'_>>,
+        queues: &[&str],
+        request: Request<'_>,
+        free: usize,
+    ) -> Result<Exchanged> {
+        let ends_laned = ended.is_some_and(|ended| ended.extras.iter().any(|extra| extra.is_laned));
+        if ends_laned || self.is_ruled.load(Ordering::Relaxed) {
+            return Ok(self.exchange_once(ended, queues, request, Some(free)).await?.0);
+        }
+        let (mut exchanged, is_ruled) = self.exchange_once(ended, queues, request, None).await?;
+        let got = exchanged.taken.len();
+        if is_ruled && got < request.count {
+            // What ended has ended, and is told once.
+            let may_suspect = request.may_suspect && !exchanged.taken.iter().any(|job| job.is_suspect);
+            let rest = Request { count: request.count - got, may_suspect, woken: None, ..request };
+            let free = free.saturating_sub(got);
+            match self.exchange_once(None, queues, rest, Some(free)).await {
+                Ok((more, _)) => {
+                    exchanged.taken.extend(more.taken);
+                    exchanged.next = more.next;
+                }
+                // What was taken before must not be lost for that.
+                Err(error) if got == 0 && ended.is_none() => return Err(error),
+                Err(_) => {}
+            }
+        }
+        Ok(exchanged)
+    }
+
+    /// One call, with the rules if `free` is given. Answers also whether a queue has lanes or rules.
+    async fn exchange_once(
+        &self,
+        ended: Option<Ended<'_>>,
+        queues: &[&str],
+        request: Request<'_>,
+        free: Option<usize>,
+    ) -> Result<(Exchanged, bool)> {
         let Ended { queue, held, extras } = ended.unwrap_or(Ended {
             queue: queues.first().copied().unwrap_or_default(),
             held: &[],
@@ -127,8 +181,14 @@ impl Broker {
             keys.extend([self.keys.gate(queue), self.keys.stream(queue), self.keys.wake(queue), suspect]);
         }
         keys.extend(extras.iter().map(|extra| self.keys.result(&extra.id)));
-        let mut call = EXCHANGE.call(&keys);
-        call.arg(request.consumer).arg(held.len()).arg(request.count).arg(u8::from(request.may_suspect));
+        let script = if free.is_some() { &EXCHANGE_RULED } else { &EXCHANGE };
+        let mut call = script.call(&keys);
+        call.arg(request.consumer).arg(held.len()).arg(request.count);
+        let may_suspect = u8::from(request.may_suspect);
+        match free {
+            Some(free) => call.arg(format!("{may_suspect}r{free}")),
+            None => call.arg(may_suspect),
+        };
         call.arg(request.woken.map_or(0, |queue| queue + 1));
         add_pairs(&mut call, held);
         for extra in extras {
@@ -140,14 +200,24 @@ impl Broker {
             };
         }
         let wrong = || Error::Answer("an exchange tells the time and what it refused");
-        let mut parts = array(self.run(&EXCHANGE, &call).await?)?.into_iter();
+        let mut parts = array(self.run(script, &call).await?)?.into_iter();
         let now_ms = int(&parts.next().ok_or_else(wrong)?)?.unsigned_abs();
         let refused = read_entries(parts.next().ok_or_else(wrong)?, held)?;
-        let mut taken = Vec::with_capacity(request.count.min(super::BATCH_JOBS_MAX));
+        let mut exchanged = Exchanged {
+            now_ms,
+            refused,
+            taken: Vec::with_capacity(request.count.min(super::BATCH_JOBS_MAX)),
+            next: None,
+        };
+        let mut is_ruled = false;
         for part in parts {
-            read_part(part, &mut taken)?;
+            is_ruled |= read_part(part, &mut exchanged)?;
         }
-        Ok(Exchanged { now_ms, refused, taken })
+        // One that had no room did not look at all queues.
+        if request.count > 0 && (is_ruled || exchanged.taken.len() < request.count) {
+            self.is_ruled.store(is_ruled, Ordering::Relaxed);
+        }
+        Ok((exchanged, is_ruled))
     }
 
     /// Takes jobs from `queues` in that order.
@@ -190,20 +260,28 @@ impl Broker {
     }
 }
 
-/// Reads `{queue, entries}` or `{queue, entries, counts, suspect}`.
-fn read_part(part: Value, taken: &mut Vec<Taken>) -> Result<()> {
+/// Reads `{queue, entries}`, `{queue, entries, counts, suspect}`, `{queue, "ruled"}` or `{0, ms}`. Answers whether the
+/// part says that a queue has lanes or rules.
+fn read_part(part: Value, exchanged: &mut Exchanged) -> Result<bool> {
     let wrong = || Error::Answer("an exchange gave a part without entries");
     let mut part = array(part)?.into_iter();
     let queue = int(&part.next().ok_or_else(wrong)?)? as usize;
+    let entries = match part.next().ok_or_else(wrong)? {
+        Value::Int(next) if queue == 0 => {
+            exchanged.next = u64::try_from(next).ok().map(Duration::from_millis);
+            return Ok(false);
+        }
+        Value::Array(entries) => entries,
+        word => return if bytes(word)? == b"ruled" { Ok(true) } else { Err(wrong()) },
+    };
     let queue = queue.checked_sub(1).ok_or_else(wrong)?;
-    let entries = array(part.next().ok_or_else(wrong)?)?;
     let counts = part.next().map(array).transpose()?.unwrap_or_default();
     let is_suspect = matches!(part.next(), Some(Value::BulkString(flag)) if flag == b"1");
     for (i, entry) in entries.into_iter().enumerate() {
         let count = counts.get(i).map(int).transpose()?.unwrap_or(1) as u32;
-        taken.push(read_entry(queue, entry, count, is_suspect)?);
+        exchanged.taken.push(read_entry(queue, entry, count, is_suspect)?);
     }
-    Ok(())
+    Ok(false)
 }
 
 fn read_entry(queue: usize, entry: Value, count: u32, is_suspect: bool) -> Result<Taken> {
@@ -211,7 +289,8 @@ fn read_entry(queue: usize, entry: Value, count: u32, is_suspect: bool) -> Resul
     let mut parts = array(entry)?.into_iter();
     let id = bytes(parts.next().ok_or_else(wrong)?)?;
     let entry = std::str::from_utf8(&id).ok().and_then(EntryId::parse).ok_or_else(wrong)?;
-    let mut taken = Taken { queue, entry, count, is_suspect, envelope: Vec::new(), id: None, history: None };
+    let (envelope, id, history, is_laned) = (Vec::new(), None, None, false);
+    let mut taken = Taken { queue, entry, count, is_suspect, envelope, id, history, is_laned };
     let mut fields = array(parts.next().ok_or_else(wrong)?)?.into_iter();
     while let (Some(name), Some(value)) = (fields.next(), fields.next()) {
         let value = bytes(value)?;
@@ -219,6 +298,7 @@ fn read_entry(queue: usize, entry: Value, count: u32, is_suspect: bool) -> Resul
             b"j" => taken.envelope = value,
             b"i" => taken.id = String::from_utf8(value).ok(),
             b"s" => taken.history = Some(value),
+            b"l" => taken.is_laned = true,
             _ => {}
         }
     }

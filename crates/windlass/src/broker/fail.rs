@@ -6,9 +6,10 @@ use redis::Cmd;
 
 use super::lease::Held;
 use super::push::ms;
-use super::script::{FAIL, Script};
+use super::script::{FAIL, FAIL_RULED, Script};
 use super::{Broker, int};
 use crate::error::Result;
+use crate::flow::{Flow, JobError};
 use crate::id::JobId;
 use crate::state::State;
 
@@ -46,6 +47,28 @@ impl Broker {
     ) -> Result<bool> {
         let call = self.fail_call(&FAIL, queue, consumer, fail, ended_max, ended_age);
         Ok(int(&self.run(&FAIL, &call).await?)? == 1)
+    }
+
+    /// The same for a job that came from a lane, with what follows from its end: what it held of limits is free in the
+    /// same step.
+    ///
+    /// # Errors
+    /// When the store fails; repeating the call is safe.
+    pub async fn fail_laned(
+        &self,
+        queue: &str,
+        consumer: &str,
+        fail: &Fail,
+        (ended_max, ended_age): (u64, Duration),
+        flow: Option<(&Flow, &JobError)>,
+    ) -> Result<bool> {
+        let mut call = self.fail_call(&FAIL_RULED, queue, consumer, fail, ended_max, ended_age);
+        match flow {
+            Some((flow, error)) => call.arg(serde_json::to_vec(flow)?).arg(serde_json::to_vec(error)?),
+            None => call.arg("").arg(""),
+        };
+        call.arg(queue);
+        Ok(int(&self.run(&FAIL_RULED, &call).await?)? == 1)
     }
 
     /// The call, to which [`fail_flow`](Self::fail_flow) adds.

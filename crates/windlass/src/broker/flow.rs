@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use redis::Value;
+use redis::{Cmd, Value};
 
 use super::fail::Fail;
 use super::lease::Held;
 use super::push::{Due, due_arg, ms, scheduled_history};
-use super::script::{BATCH_CANCEL, BATCH_LOOK, BATCH_PUSH, FAIL_FLOW, SETTLE};
+use super::script::{BATCH_CANCEL, BATCH_LOOK, BATCH_PUSH, FAIL_FLOW, SETTLE, SETTLE_RULED, Script};
 use super::{BATCH_JOBS_MAX, Broker, array, bytes, int, text};
 use crate::error::{Error, Result};
 use crate::flow::{BATCH_DEPTH_MAX, BatchStatus, Flow, JobError, Step};
@@ -54,6 +54,21 @@ impl Broker {
     /// # Errors
     /// When the store fails; repeating the call is safe.
     pub async fn settle(&self, queue: &str, consumer: &str, settle: &Settle) -> Result<bool> {
+        let call = self.settle_call(&SETTLE, queue, consumer, settle);
+        Ok(int(&self.run(&SETTLE, &call).await?)? == 1)
+    }
+
+    /// The same for a job that came from a lane: what it held of limits is free in the same step.
+    ///
+    /// # Errors
+    /// When the store fails; repeating the call is safe.
+    pub async fn settle_laned(&self, queue: &str, consumer: &str, settle: &Settle) -> Result<bool> {
+        let mut call = self.settle_call(&SETTLE_RULED, queue, consumer, settle);
+        call.arg(queue);
+        Ok(int(&self.run(&SETTLE_RULED, &call).await?)? == 1)
+    }
+
+    fn settle_call(&self, script: &Script, queue: &str, consumer: &str, settle: &Settle) -> Cmd {
         let keys = [
             self.keys.stream(queue),
             self.keys.suspect(queue),
@@ -61,7 +76,7 @@ impl Broker {
             self.keys.stats(),
             self.keys.result(&settle.id),
         ];
-        let mut call = SETTLE.call(&keys);
+        let mut call = script.call(&keys);
         call.arg(consumer).arg(settle.held.entry.to_string()).arg(settle.held.count);
         call.arg(if settle.is_moved { settle.id.as_str() } else { "" });
         match &settle.result {
@@ -77,7 +92,7 @@ impl Broker {
             Some(next) => call.arg(&next.queue).arg(&next.job),
             None => call.arg("").arg(""),
         };
-        Ok(int(&self.run(&SETTLE, &call).await?)? == 1)
+        call
     }
 
     /// Moves a job that ended without success, and pushes what follows from its `flow`. Otherwise as

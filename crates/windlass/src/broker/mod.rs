@@ -8,6 +8,7 @@ mod cron;
 mod exchange;
 mod fail;
 mod flow;
+mod lane;
 mod lease;
 mod manage;
 mod progress;
@@ -15,6 +16,9 @@ mod push;
 mod reply;
 mod script;
 mod unique;
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use redis::aio::ConnectionLike;
 use redis::{Cmd, Value};
@@ -30,6 +34,7 @@ pub use exchange::{Ended, Exchanged, Extra, Request, Taken};
 pub use fail::Fail;
 pub(crate) use flow::BatchPush;
 pub use flow::Settle;
+pub use lane::Limited;
 pub use lease::{Held, Recovered};
 pub(crate) use manage::{CANCEL_STANDS, CANCELS_MAX};
 pub use manage::{Edited, Ending, Filter, Rescheduled};
@@ -46,6 +51,8 @@ pub use unique::{Rule, Single};
 pub struct Broker {
     connection: Connection,
     keys: Keys,
+    /// Whether a queue with lanes or rules was met when jobs were last taken, so that the next taking heeds them at once.
+    is_ruled: Arc<AtomicBool>,
 }
 
 impl Broker {
@@ -54,7 +61,7 @@ impl Broker {
     /// # Errors
     /// When the namespace is not fit for keys.
     pub fn new(connection: Connection, config: &Config) -> Result<Self> {
-        Ok(Self { connection, keys: Keys::new(&config.namespace)? })
+        Ok(Self { connection, keys: Keys::new(&config.namespace)?, is_ruled: Arc::default() })
     }
 
     /// The same on another session of the store, fit for commands that block.
@@ -62,7 +69,7 @@ impl Broker {
     /// # Errors
     /// When the store does not answer.
     pub async fn session(&self) -> Result<Self> {
-        Ok(Self { connection: self.connection.session().await?, keys: self.keys.clone() })
+        Ok(Self { connection: self.connection.session().await?, ..self.clone() })
     }
 
     /// The keys of the namespace.

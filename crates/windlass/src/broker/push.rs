@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::script::{PUSH, PUSH_ONCE, SCHEDULE};
+use super::script::{PUSH, PUSH_ONCE, QUEUE_ADD, SCHEDULE};
 use super::{Broker, array, int, text};
 use crate::error::{Error, Result};
 use crate::id::{EntryId, JobId};
@@ -29,7 +29,9 @@ impl Broker {
     /// # Errors
     /// When the store fails.
     pub async fn add_queue(&self, queue: &str) -> Result<()> {
-        self.send(redis::cmd("SADD").arg(self.keys.queues()).arg(queue)).await.map(drop)
+        let mut call = QUEUE_ADD.call(&[self.keys.queues()]);
+        call.arg(queue);
+        self.run(&QUEUE_ADD, &call).await.map(drop)
     }
 
     /// Adds ready jobs to `queue` and answers their ids. The caller keeps within [`BATCH_JOBS_MAX`] and

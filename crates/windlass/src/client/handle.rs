@@ -124,7 +124,7 @@ pub(crate) fn state_of(place: &Place) -> Result<Option<State>> {
     Ok(match place {
         Place::Record(record, _) => Some(split_record(record)?.0.state),
         Place::Entry(_, Some((holder, _))) if !holder.starts_with('~') => Some(State::Active),
-        Place::Entry(..) => Some(State::Enqueued),
+        Place::Entry(..) | Place::Lane(..) => Some(State::Enqueued),
         Place::Result(fields) => fields
             .iter()
             .find(|(name, _)| name == b"state")

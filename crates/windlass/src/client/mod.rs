@@ -20,6 +20,7 @@ use crate::error::{Error, Result};
 use crate::id::JobId;
 use crate::inspector::Inspector;
 use crate::job::Pushable;
+use crate::limit::Limits;
 use crate::name::check_name;
 use crate::unique::Pushed;
 
@@ -27,6 +28,7 @@ pub use handle::Handle;
 pub(crate) use handle::{split_record, state_of};
 pub(crate) use options::epoch_ms;
 pub use options::{KEY_LEN_MAX, Push};
+pub use pusher::QUEUE_RULES_AGE_MAX;
 
 /// Pushes jobs into one namespace of a store. A clone is the same client; pushes of many tasks on one
 /// client travel together.
@@ -207,6 +209,16 @@ impl Client {
         Handle::of(self.clone(), id)
     }
 
+    /// What sets the rules of the namespace: caps, rates, weights, order, pauses of kinds.
+    pub fn limits(&self) -> Limits {
+        Limits::new(self.clone())
+    }
+
+    /// Has the rules of queues read anew before the next push.
+    pub(crate) fn forget_rules(&self) {
+        self.inner.pusher.forget_rules();
+    }
+
     pub(crate) fn broker(&self) -> &Broker {
         &self.inner.broker
     }
@@ -221,6 +233,8 @@ impl Client {
         if options.key.as_ref().is_some_and(|key| key.len() > KEY_LEN_MAX) {
             return Err(Error::Config(vec![format!("the key has more than {KEY_LEN_MAX} bytes")]));
         }
+        // The first job of a chain has it from its step.
+        let lane = envelope.lane.as_deref().cloned();
         let Encoded { bytes, lock } = self.encode(queue, envelope, options)?;
         let Inner { broker, config, pusher, .. } = &*self.inner;
         let ttl = options.key_ttl.unwrap_or(config.key_ttl);
@@ -234,7 +248,7 @@ impl Client {
             };
         }
         match (&options.key, options.due) {
-            (None, None) => Ok((pusher.push(queue, bytes).await?, Pushed::New)),
+            (None, None) => Ok((pusher.push(queue, lane, bytes).await?, Pushed::New)),
             (Some(key), due) => {
                 pusher.know(queue).await?;
                 let answer = match due {
@@ -262,7 +276,7 @@ impl Client {
         if options.key.is_some() {
             return Err(Error::Config(vec!["a key names one job, it cannot be given to many".into()]));
         }
-        self.inner.pusher.know(queue).await?;
+        let is_limited = self.inner.pusher.know(queue).await?;
         let mut jobs = jobs.peekable();
         let mut pushed = 0;
         let mut last = None;
@@ -271,7 +285,7 @@ impl Client {
             let next = if batch.is_empty() {
                 None
             } else {
-                Some(sent(self.push_batch(queue, batch, options)).await)
+                Some(sent(self.push_batch(queue, batch, options, is_limited)).await)
             };
             let is_done = next.is_none();
             if let Some(last) = std::mem::replace(&mut last, next) {
@@ -283,7 +297,13 @@ impl Client {
         }
     }
 
-    async fn push_batch(&self, queue: &str, batch: Vec<Encoded>, options: &Push) -> Result<u64> {
+    async fn push_batch(
+        &self,
+        queue: &str,
+        batch: Vec<Encoded>,
+        options: &Push,
+        is_limited: bool,
+    ) -> Result<u64> {
         let broker = &self.inner.broker;
         if let Some(unique) = &options.unique {
             let jobs: Vec<_> =
@@ -292,6 +312,18 @@ impl Client {
             return Ok(pushed.iter().filter(|(_, pushed)| *pushed != Pushed::Kept).count() as u64);
         }
         match options.due {
+            None if is_limited => {
+                let lane = (!options.lane.is_plain()).then_some(&options.lane);
+                let jobs: Vec<_> = batch.iter().map(|job| (lane, job.as_ref())).collect();
+                let limited = broker.push_limited(queue, &jobs).await?;
+                if limited.ids.len() < batch.len() {
+                    return Err(limited.error(queue));
+                }
+            }
+            None if !options.lane.is_plain() => {
+                let jobs: Vec<_> = batch.iter().map(|job| (&options.lane, job.as_ref())).collect();
+                broker.push_lane_bulk(queue, &jobs).await?;
+            }
             None => broker.push_bulk(queue, &batch).await?,
             Some(due) => {
                 let jobs: Vec<_> = batch.iter().map(|job| (due, job)).collect();
@@ -309,6 +341,7 @@ impl Client {
         options: &Push,
     ) -> Result<Encoded> {
         check_name("kind", &envelope.kind)?;
+        options.lane.check()?;
         let mut lock = String::new();
         if let Some(unique) = &options.unique {
             if options.key.is_some() {

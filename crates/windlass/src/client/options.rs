@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use crate::{broker::Due, envelope::Envelope, unique::Unique};
+use crate::{broker::Due, envelope::Envelope, limit::Lane, unique::Unique};
 
 /// Longest enqueue key, in bytes.
 pub const KEY_LEN_MAX: usize = 256;
@@ -23,6 +23,7 @@ pub struct Push {
     pub(crate) key: Option<String>,
     pub(crate) key_ttl: Option<Duration>,
     pub(crate) unique: Option<Unique>,
+    pub(crate) lane: Lane,
     max_attempts: Option<u32>,
     timeout: Option<Duration>,
     expires: Option<SystemTime>,
@@ -83,6 +84,27 @@ impl Push {
     pub fn debounce(mut self, quiet: Duration) -> Self {
         self.unique = Some(self.unique.unwrap_or_else(Unique::until_started).replace());
         self.due = Some(Due::In(quiet));
+        self
+    }
+
+    /// Before jobs of a greater number and behind those of a smaller one; 0 comes first, and a job without has
+    /// [`PRIORITY_DEFAULT`](crate::PRIORITY_DEFAULT). Jobs of one priority come in the order of their pushes.
+    pub fn priority(mut self, priority: u8) -> Self {
+        self.lane.p = Some(priority);
+        self
+    }
+
+    /// Before every other job of its queue, behind those that were pushed to the front before.
+    pub fn front(mut self) -> Self {
+        self.lane.front = true;
+        self
+    }
+
+    /// The group that the job is one of, such as a tenant (up to [`GROUP_KEY_LEN_MAX`](crate::GROUP_KEY_LEN_MAX) bytes).
+    /// The groups of a queue take turns, however much one of them has; [`Limits`](crate::Limits) sets their weights,
+    /// caps, rates and order.
+    pub fn group_key(mut self, key: impl Into<String>) -> Self {
+        self.lane.key = Some(key.into());
         self
     }
 
@@ -177,6 +199,7 @@ impl Push {
         envelope.trace.clone_from(&self.trace);
         envelope.meta.clone_from(&self.meta);
         envelope.key.clone_from(&self.key);
+        envelope.lane = (!self.lane.is_plain()).then(|| Box::new(self.lane.clone()));
     }
 }
 

@@ -3,16 +3,18 @@
 //! No push waits for company; what has gathered is sent as soon as the last call has ended. A store that answers at
 //! once, as the embedded one does, is called by the pushing task itself; only one that lets wait costs a task.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{Semaphore, oneshot};
 
 use crate::broker::{BATCH_BYTES_MAX, BATCH_JOBS_MAX, Broker};
 use crate::error::{Error, Result};
 use crate::id::JobId;
+use crate::limit::{Lane, Rule, Target};
 
 /// How many pushes may wait to be sent; further ones wait for room.
 const WAITING_MAX: usize = 4096;
@@ -24,11 +26,24 @@ pub(super) struct Pusher {
     inner: Arc<Inner>,
 }
 
+/// How long a client goes by what it has read of a queue's rule: so long after another client has set
+/// [`max_jobs`](crate::Rule::max_jobs) its pushes are still let in.
+pub const QUEUE_RULES_AGE_MAX: Duration = Duration::from_secs(5);
+
 struct Inner {
     broker: Broker,
-    known: Mutex<HashSet<String>>,
+    known: Mutex<HashMap<String, Known>>,
     gathered: Mutex<Gathered>,
     room: Semaphore,
+}
+
+/// What is known of a queue.
+#[derive(Clone, Copy)]
+struct Known {
+    /// Whether its rule lets only so many jobs in.
+    is_limited: bool,
+    /// When that was read.
+    read_at: Instant,
 }
 
 #[derive(Default)]
@@ -40,6 +55,8 @@ struct Gathered {
 
 struct Waiting {
     queue: Arc<str>,
+    lane: Option<Lane>,
+    is_limited: bool,
     envelope: Vec<u8>,
     answer: oneshot::Sender<Result<JobId>>,
 }
@@ -58,28 +75,38 @@ impl Pusher {
     }
 
     /// Makes sure that the store knows the queue's name. Before the first job, so that a crash between
-    /// the two leaves an empty queue and never a job that no service sees.
-    pub(super) async fn know(&self, queue: &str) -> Result<()> {
-        let known = || self.inner.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if known().contains(queue) {
-            return Ok(());
+    /// the two leaves an empty queue and never a job that no service sees. Answers whether the queue has a limit.
+    pub(super) async fn know(&self, queue: &str) -> Result<bool> {
+        let found = self.inner.known().get(queue).copied();
+        if let Some(found) = found.filter(|found| found.read_at.elapsed() < QUEUE_RULES_AGE_MAX) {
+            return Ok(found.is_limited);
         }
-        self.inner.broker.add_queue(queue).await?;
-        let mut known = known();
-        if known.len() < KNOWN_MAX {
-            known.insert(queue.to_owned());
+        if found.is_none() {
+            self.inner.broker.add_queue(queue).await?;
         }
-        Ok(())
+        let rule = self.inner.broker.rule(&Target::queue(queue).to_string()).await?;
+        let rule = rule.map(|rule| serde_json::from_str::<Rule>(&rule)).transpose()?;
+        let is_limited = rule.is_some_and(|rule| rule.max_jobs.is_some());
+        let mut known = self.inner.known();
+        if known.len() < KNOWN_MAX || found.is_some() {
+            known.insert(queue.to_owned(), Known { is_limited, read_at: Instant::now() });
+        }
+        Ok(is_limited)
     }
 
-    /// Pushes one ready job.
-    pub(super) async fn push(&self, queue: &str, envelope: Vec<u8>) -> Result<JobId> {
-        self.know(queue).await?;
+    /// Has the rules of queues read anew.
+    pub(super) fn forget_rules(&self) {
+        self.inner.known().clear();
+    }
+
+    /// Pushes one ready job, to the end of its queue or into its lane.
+    pub(super) async fn push(&self, queue: &str, lane: Option<Lane>, envelope: Vec<u8>) -> Result<JobId> {
+        let is_limited = self.know(queue).await?;
         let _room = self.inner.room.acquire().await.map_err(|_| Error::Stopped("the client"))?;
         let (answer, answered) = oneshot::channel();
         let is_sending = {
             let mut gathered = self.inner.gathered();
-            gathered.waiting.push(Waiting { queue: queue.into(), envelope, answer });
+            gathered.waiting.push(Waiting { queue: queue.into(), lane, is_limited, envelope, answer });
             std::mem::replace(&mut gathered.is_sending, true)
         };
         if !is_sending {
@@ -98,6 +125,10 @@ impl Pusher {
 }
 
 impl Inner {
+    fn known(&self) -> MutexGuard<'_, HashMap<String, Known>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn gathered(&self) -> MutexGuard<'_, Gathered> {
         self.gathered.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -135,23 +166,52 @@ async fn send_all(mut sender: Sender) {
         };
         while !gathered.is_empty() {
             let batch = take_batch(&mut gathered);
-            let pushed = inner.broker.push(&batch[0].queue, &batch).await;
+            if batch[0].is_limited {
+                answer_limited(&inner.broker, batch).await;
+                tokio::task::consume_budget().await;
+                continue;
+            }
+            let pushed = match batch[0].lane {
+                None => inner.broker.push(&batch[0].queue, &batch).await,
+                Some(_) => {
+                    let jobs = batch.iter().filter_map(|job| Some((job.lane.as_ref()?, job.as_ref())));
+                    inner.broker.push_lane(&batch[0].queue, &jobs.collect::<Vec<_>>()).await
+                }
+            };
             answer(batch, pushed);
             tokio::task::consume_budget().await;
         }
     }
 }
 
-/// Takes the first job and those of the same queue that follow within one call's bounds.
+/// Takes the first job and those of the same queue that follow within one call's bounds: all with a lane, or none, or
+/// all to be counted against a limit.
 fn take_batch(gathered: &mut Vec<Waiting>) -> Vec<Waiting> {
-    let queue = gathered[0].queue.clone();
+    let sort = |job: &Waiting| (job.is_limited, !job.is_limited && job.lane.is_some());
+    let (queue, first) = (gathered[0].queue.clone(), sort(&gathered[0]));
     let mut bytes = 0;
     let follows = |job: &&Waiting| {
         bytes += job.envelope.len();
-        job.queue == queue && bytes <= BATCH_BYTES_MAX
+        job.queue == queue && sort(job) == first && bytes <= BATCH_BYTES_MAX
     };
     let count = gathered.iter().take(BATCH_JOBS_MAX).take_while(follows).count().max(1);
     gathered.drain(..count).collect()
+}
+
+/// Sends jobs to a queue that has a limit; those that do not fit are told so.
+async fn answer_limited(broker: &Broker, batch: Vec<Waiting>) {
+    let queue = batch[0].queue.clone();
+    let jobs: Vec<_> = batch.iter().map(|job| (job.lane.as_ref(), job.as_ref())).collect();
+    match broker.push_limited(&queue, &jobs).await {
+        Ok(limited) => {
+            let error = || Err(limited.error(&queue));
+            let mut ids = limited.ids.iter();
+            for job in batch {
+                let _ = job.answer.send(ids.next().map_or_else(error, |id| Ok(id.clone())));
+            }
+        }
+        Err(error) => answer(batch, Err(error)),
+    }
 }
 
 fn answer(batch: Vec<Waiting>, pushed: Result<Vec<JobId>>) {

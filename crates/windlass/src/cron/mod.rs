@@ -198,6 +198,7 @@ impl Cron {
     fn work(mut self, queue: &str, envelope: &Envelope<'_, impl Serialize>, options: &Push) -> Result<Self> {
         check_name("queue", queue)?;
         check_name("kind", &envelope.kind)?;
+        options.lane.check()?;
         if let Some(option) = options.only_of_one_push() {
             return Err(self.wrong("job", option.into(), "is an option of a single push, not of many"));
         }

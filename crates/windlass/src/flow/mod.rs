@@ -129,6 +129,7 @@ impl Step {
         if options.unique.is_some() {
             return problem("cannot be unique, it comes once with them");
         }
+        options.lane.check()?;
         let envelope = envelope_of(job, options);
         check_name("kind", &envelope.kind)?;
         let queue = options.queue.as_deref().unwrap_or(J::QUEUE).to_owned();

@@ -35,8 +35,10 @@ pub struct Inspector {
 pub struct QueueInfo {
     /// Its name.
     pub name: String,
-    /// Jobs that wait for a worker.
+    /// Jobs that wait for a worker, those in lanes included.
     pub enqueued: u64,
+    /// Those of them that wait in a lane: for their turn, or for a limit.
+    pub in_lanes: u64,
     /// Jobs that a worker has.
     pub active: u64,
     /// Whether it is paused.
@@ -65,6 +67,10 @@ pub struct Details {
     pub worker: Option<String>,
     /// Attempts begun.
     pub attempts: u32,
+    /// The lane of its queue that it waits in, as `QUEUE/RANK/KIND/KEY`: rank 0 is the front, each priority one more.
+    pub lane: Option<String>,
+    /// The limit that its lane waits for, such as `kind:resize`; none when the lane waits for its turn.
+    pub waits_for: Option<String>,
     /// What it answered, or the error that ended it, as JSON.
     pub result: Option<String>,
 }
@@ -101,6 +107,9 @@ pub struct Stats {
     pub stored: Vec<(State, u64)>,
 }
 
+/// Begins the name of a page of jobs in lanes.
+const LANES: &str = "lanes:";
+
 /// Longest page.
 const PAGE_MAX: usize = SETS_SCANNED_MAX;
 
@@ -132,6 +141,10 @@ impl Inspector {
         let length = self.number(redis::cmd("XLEN").arg(&stream)).await?;
         let active = self.active_in(&stream).await?;
         let gate = self.keys().gate(name);
+        let in_lanes = match self.number(redis::cmd("HEXISTS").arg(&gate).arg("ruled")).await? {
+            1 => self.client.broker().jobs_in_lanes(name).await?,
+            _ => 0,
+        };
         let is_paused = self.number(redis::cmd("HEXISTS").arg(gate).arg("paused")).await? == 1;
         let first = redis::cmd("XRANGE").arg(&stream).arg("-").arg("+").arg("COUNT").arg(1).to_owned();
         let first = array(self.send(&first).await?)?.into_iter().next();
@@ -139,7 +152,8 @@ impl Inspector {
         let oldest_ms = first.map(text).transpose()?.and_then(|id| id.split_once('-')?.0.parse().ok());
         Ok(QueueInfo {
             name: name.to_owned(),
-            enqueued: length.saturating_sub(active),
+            enqueued: length.saturating_sub(active) + in_lanes,
+            in_lanes,
             active,
             is_paused,
             oldest_ms,
@@ -166,6 +180,11 @@ impl Inspector {
                     details.worker = Some(holder).filter(|holder| !holder.starts_with('~'));
                 }
                 details
+            }
+            Place::Lane(record, lane, waits_for) => {
+                let (history, envelope) = split_record(&record)?;
+                let details = details(id.clone(), state, envelope.to_vec(), history, None);
+                Details { lane: Some(lane), waits_for, ..details }
             }
             Place::Result(fields) => {
                 let value = fields.into_iter().find(|(name, _)| name == b"v" || name == b"e");
@@ -205,6 +224,9 @@ impl Inspector {
             (State::Enqueued | State::Active, None) => Err(config("a queue is needed to list its jobs")),
             (State::Enqueued | State::Active, Some(queue)) => {
                 crate::name::check_name("queue", queue)?;
+                if let Some(skip) = from.and_then(|from| from.strip_prefix(LANES)) {
+                    return self.list_lanes(queue, skip, count).await;
+                }
                 self.list_queue(state, queue, from, count).await
             }
             (state, _) => self.list_set(state, from, count).await,
@@ -284,7 +306,25 @@ impl Inspector {
             last = Some(entry);
             jobs.extend(self.show_entry(queue, entry).await?.filter(|job| job.state == state));
         }
-        Ok(Page { jobs, next: last.filter(|_| seen == count).map(|last| last.to_string()) })
+        let next = match last {
+            Some(last) if seen == count => Some(last.to_string()),
+            _ if state == State::Enqueued && self.client.broker().jobs_in_lanes(queue).await? > 0 => {
+                Some(format!("{LANES}0"))
+            }
+            _ => None,
+        };
+        Ok(Page { jobs, next })
+    }
+
+    /// Jobs in the lanes of a queue, which follow on those in its stream.
+    async fn list_lanes(&self, queue: &str, skip: &str, count: usize) -> Result<Page> {
+        let skip: usize = skip.parse().map_err(|_| config("the page is not a number"))?;
+        let ids = self.client.broker().list_lanes(queue, skip, count).await?;
+        let mut jobs = Vec::with_capacity(ids.len());
+        for id in &ids {
+            jobs.extend(self.show(id).await?.filter(|job| job.state == State::Enqueued));
+        }
+        Ok(Page { jobs, next: (ids.len() == count).then(|| format!("{LANES}{}", skip + count)) })
     }
 
     /// The job that an entry is, under its own id.
@@ -357,5 +397,17 @@ fn entry_parts(fields: Vec<(Vec<u8>, Vec<u8>)>) -> (Vec<u8>, History) {
 fn details(id: JobId, state: State, envelope: Vec<u8>, history: History, at_ms: Option<u64>) -> Details {
     let kind = Envelope::parse(&envelope).map(|envelope| envelope.kind.into_owned()).unwrap_or_default();
     let attempts = history.attempts;
-    Details { id, state, kind, envelope, history, at_ms, worker: None, attempts, result: None }
+    Details {
+        id,
+        state,
+        kind,
+        envelope,
+        history,
+        at_ms,
+        worker: None,
+        attempts,
+        lane: None,
+        waits_for: None,
+        result: None,
+    }
 }

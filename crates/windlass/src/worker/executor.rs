@@ -121,10 +121,13 @@ impl Shared {
             // A store that was away may answer when the worker is about to end.
             let count = if self.control.is_taking() { plan.count } else { 0 };
             let request = Request { consumer: &self.worker, count, may_suspect: plan.may_suspect, woken };
-            self.broker.exchange(ended, &queues, request)
+            self.broker.exchange_with(ended, &queues, request, plan.free)
         };
         let mut exchanged = self.until_answered(exchange).await;
         self.note_clock(exchanged.now_ms);
+        if plan.count > 0 {
+            self.note_next(exchanged.next);
+        }
         for job in &mut exchanged.taken {
             job.queue = order[job.queue];
         }

@@ -31,6 +31,11 @@ pub(super) async fn tell(shared: &Shared, taken: Taken, failed: Failed) {
             let (queue, config) = (&*shared.queues[taken.queue], shared.client.config());
             let (max, age) = (config.ended_max, config.ended_age);
             match &flow {
+                flow if taken.is_laned => {
+                    let flow = flow.as_ref().map(|(flow, error)| (flow, error));
+                    let call = || shared.broker.fail_laned(queue, &shared.worker, &fail, (max, age), flow);
+                    shared.until_answered(call).await
+                }
                 None => {
                     let call = || shared.broker.fail(queue, &shared.worker, &fail, max, age);
                     shared.until_answered(call).await

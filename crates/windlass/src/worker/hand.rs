@@ -53,6 +53,8 @@ pub(super) struct Plan {
     pub(super) finishes: Vec<Finish>,
     /// How many jobs to take at most.
     pub(super) count: usize,
+    /// How many of them can begin at once.
+    pub(super) free: usize,
     pub(super) may_suspect: bool,
     /// The queue whose wake mark was consumed.
     pub(super) mark: Option<usize>,
@@ -172,7 +174,8 @@ impl Hand {
         }
         let ends_suspect = |key: &HoldKey| key.queue == queue && finishes.iter().any(|f| f.held == key.held);
         let may_suspect = self.suspect.as_ref().is_none_or(ends_suspect);
-        Plan { queue, finishes, count, may_suspect, mark: self.mark.take() }
+        let free = self.concurrency.saturating_sub(self.in_hand).min(count);
+        Plan { queue, finishes, count, free, may_suspect, mark: self.mark.take() }
     }
 
     /// How many jobs the next exchange may bring: the free slots, and as a prefetch no more than ended while the last

@@ -9,8 +9,11 @@ use crate::event::Event;
 pub(super) async fn tell(shared: &Shared, taken: Taken, settle: Settle, lock: Option<String>) {
     let key = HoldKey::of(&taken);
     let queue = &*shared.queues[taken.queue];
-    let call = || shared.broker.settle(queue, &shared.worker, &settle);
-    if shared.until_answered(call).await {
+    let was_held = match taken.is_laned {
+        true => shared.until_answered(|| shared.broker.settle_laned(queue, &shared.worker, &settle)).await,
+        false => shared.until_answered(|| shared.broker.settle(queue, &shared.worker, &settle)).await,
+    };
+    if was_held {
         shared.release_locks(lock.iter().map(|lock| (lock.as_str(), &settle.id))).await;
         shared.summary().completed += 1;
     } else {

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
@@ -18,6 +18,9 @@ use crate::id::{EntryId, JobId};
 
 /// The wait before a refused or lost call is made again, doubled from the first to the second.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
+
+/// How much later than the store says the queues are looked at: it tells whole milliseconds.
+const LOOK_MARGIN: Duration = Duration::from_millis(1);
 
 /// A worker at work.
 pub(crate) struct Shared {
@@ -41,6 +44,8 @@ pub(crate) struct Shared {
     pub(super) settled: Notify,
     hand: Mutex<Hand>,
     summary: Mutex<Summary>,
+    /// When something that waits for a limit may be taken, though nobody leaves a mark for it.
+    next_look: Mutex<Option<Instant>>,
     /// How many calls the store does not answer at present.
     outages: AtomicUsize,
     /// The store's clock less this machine's, in milliseconds.
@@ -81,6 +86,7 @@ impl Shared {
             threads: blocking::Threads::new(concurrency),
             wants_mark: Notify::new(),
             settled: Notify::new(),
+            next_look: Mutex::default(),
             outages: AtomicUsize::new(0),
             clock_offset_ms: AtomicI64::new(0),
         }
@@ -125,6 +131,18 @@ impl Shared {
         if self.exits_when_empty {
             self.hand().look_again();
         }
+    }
+
+    /// Learns when the queues are to be looked at unasked.
+    pub(super) fn note_next(&self, next: Option<Duration>) {
+        let at = next.map(|next| Instant::now() + next + LOOK_MARGIN);
+        *self.next_look.lock().unwrap_or_else(PoisonError::into_inner) = at;
+    }
+
+    /// How long to wait for a mark before the queues are looked at unasked, `max` at most.
+    pub(super) fn wait_time(&self, max: Duration) -> Duration {
+        let at = *self.next_look.lock().unwrap_or_else(PoisonError::into_inner);
+        at.map_or(max, |at| at.saturating_duration_since(Instant::now()).clamp(LOOK_MARGIN, max))
     }
 
     /// Learns the store's clock.

@@ -17,7 +17,7 @@ pub(super) async fn wait_all(shared: Arc<Shared>, broker: Broker) {
         loop {
             shared.wants_mark.notified().await;
             while shared.hand().wants_mark() {
-                let mark = shared.until_answered(|| broker.wait(&queues, WAIT_MAX)).await;
+                let mark = shared.until_answered(|| broker.wait(&queues, shared.wait_time(WAIT_MAX))).await;
                 let plan = {
                     let mut hand = shared.hand();
                     hand.add_mark(mark);

@@ -69,7 +69,8 @@ pub fn destroy(call: &mut Call<'_>) -> Answer {
     drop(stream);
     if is_removed {
         // Who waits for new entries of the group is told that it is gone.
-        call.changed(key);
+        call.wake(key);
+        call.notify(call.event(), key);
         call.log();
     }
     Ok(Value::from(is_removed))

@@ -3,7 +3,7 @@
 use windlass_resp::Value;
 
 use super::STRING_MAX;
-use super::range::clip;
+use super::range::{clip, clip_each};
 use crate::blob::Blob;
 use crate::command::Answer;
 use crate::error::{Error, Result};
@@ -112,7 +112,7 @@ pub fn bitpos(call: &mut Call<'_>) -> Answer {
         return Ok(Value::Integer(if wanted { -1 } else { 0 }));
     };
     let length = if in_bits { text.len() * 8 } else { text.len() };
-    let Some((from, to)) = clip(start, end, length) else { return Ok(Value::Integer(-1)) };
+    let Some((from, to)) = clip_each(start, end, length) else { return Ok(Value::Integer(-1)) };
     let (from, to) = if in_bits { (from, to) } else { (from * 8, to * 8 + 7) };
     // Bytes without the wanted bit are passed over as a whole.
     let dull = if wanted { 0x00 } else { 0xff };

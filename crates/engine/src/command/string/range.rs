@@ -39,6 +39,12 @@ pub fn clip(start: i64, end: i64, length: usize) -> Option<(usize, usize)> {
     if start < 0 && end < 0 && start > end {
         return None;
     }
+    clip_each(start, end, length)
+}
+
+/// As [`clip`], but each index by itself, as BITPOS has it: two negative ones in the wrong order may both be clipped to
+/// the first item.
+pub fn clip_each(start: i64, end: i64, length: usize) -> Option<(usize, usize)> {
     let length = length as i64;
     let resolve = |index: i64| if index < 0 { (length.saturating_add(index)).max(0) } else { index };
     let (start, end) = (resolve(start), resolve(end).min(length - 1));

@@ -1,0 +1,89 @@
+//! What the stages rely on the store to do, and how each is taken out: beneath the store or beside it, so that nothing
+//! in the store can be switched off. A stage without one of its guards must find a violation.
+
+/// One thing that keeps acknowledged work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Guard {
+    Sync,
+    SyncFolder,
+    SyncFirst,
+    Write,
+    Error,
+    Annotation,
+    Cut,
+    Replay,
+    Fence,
+    Lease,
+    Due,
+}
+
+impl Guard {
+    pub const ALL: [Self; 11] = [
+        Self::Sync,
+        Self::SyncFolder,
+        Self::SyncFirst,
+        Self::Write,
+        Self::Error,
+        Self::Annotation,
+        Self::Cut,
+        Self::Replay,
+        Self::Fence,
+        Self::Lease,
+        Self::Due,
+    ];
+
+    /// The guard of that name.
+    ///
+    /// # Errors
+    /// What to choose from.
+    pub fn parse(name: &str) -> Result<Self, String> {
+        Self::ALL.into_iter().find(|guard| guard.name() == name).ok_or_else(|| {
+            let all: Vec<_> = Self::ALL.iter().map(|guard| guard.name()).collect();
+            format!("there is no guard `{name}`; choose from {}", all.join(", "))
+        })
+    }
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Sync => "sync",
+            Self::SyncFolder => "sync-folder",
+            Self::SyncFirst => "sync-first",
+            Self::Write => "write",
+            Self::Error => "error",
+            Self::Annotation => "annotation",
+            Self::Cut => "cut",
+            Self::Replay => "replay",
+            Self::Fence => "fence",
+            Self::Lease => "lease",
+            Self::Due => "due",
+        }
+    }
+
+    pub fn about(self) -> &'static str {
+        match self {
+            Self::Sync => "without it a sync does nothing",
+            Self::SyncFolder => "without it a sync of a folder does nothing",
+            Self::SyncFirst => "without it replies leave before the sync",
+            Self::Write => "without it a killed process takes the end of its log with it",
+            Self::Error => "without it a write that failed says that it succeeded",
+            Self::Annotation => "without it groups are read unchecked",
+            Self::Cut => "without it a torn end stays in the file",
+            Self::Replay => "without it the last file of the log is not read",
+            Self::Fence => "without it a job is ended without a look at who holds it",
+            Self::Lease => "without it jobs are taken back from workers that live",
+            Self::Due => "without it jobs are moved before they are due",
+        }
+    }
+
+    /// The stage that notices.
+    pub fn stage(self) -> &'static str {
+        match self {
+            Self::Sync | Self::SyncFolder | Self::SyncFirst => "power",
+            Self::Write | Self::Replay => "kill",
+            Self::Error => "fault",
+            Self::Annotation => "flip",
+            Self::Cut => "cut",
+            Self::Fence | Self::Lease | Self::Due => "simulate",
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! `windlass torture` by its small figures: what clients saw acknowledged holds, and without any one of its guards it
+//! does not.
+
+use std::process::{Command, Output};
+
+/// A run of the command, on a folder that it removes.
+fn torture(args: &[&str]) -> Output {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_windlass"));
+    command.current_dir(folder.path()).arg("torture").args(args).arg("--dir").arg(folder.path());
+    command.env_remove("WINDLASS_URL").env_remove("REDIS_URL").output().expect("the command runs")
+}
+
+fn said(output: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+/// The names under a heading of `--list`, each with what stands in parentheses at the end of its line.
+fn listed(heading: &str) -> Vec<(String, String)> {
+    let output = torture(&["--list"]);
+    let text = said(&output);
+    let lines = text.lines().skip_while(|line| !line.starts_with(heading)).skip(1);
+    let rows = lines.take_while(|line| line.starts_with("  "));
+    let row = |line: &str| {
+        let name = line.split_whitespace().next().expect("a name").to_owned();
+        let last = line.rsplit('(').next().expect("the end").trim_end_matches(')').to_owned();
+        (name, last)
+    };
+    rows.map(row).collect()
+}
+
+#[test]
+fn what_was_acknowledged_holds() {
+    let stages = listed("stages");
+    assert_eq!(stages.len(), 9);
+    // One after the other: their budgets are for a machine of their own.
+    for (stage, _) in stages {
+        let output = torture(&[&stage]);
+        println!("{}", said(&output));
+        assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    }
+}
+
+#[test]
+fn a_guard_that_is_taken_out_is_noticed() {
+    let guards = listed("guards");
+    assert_eq!(guards.len(), 11);
+    for (guard, stage) in guards {
+        let output = torture(&[&stage, "--without", &guard, "--kills", "8", "--seed", "3"]);
+        let said = said(&output);
+        assert_eq!(output.status.code(), Some(1), "without {guard}: {said}");
+        assert!(said.contains("VIOLATION") && said.contains("seed 3"), "without {guard}: {said}");
+    }
+}
+
+#[test]
+fn a_stage_or_guard_that_is_not_there_is_named_with_those_that_are() {
+    for (args, text) in
+        [(&["kil"][..], "there is no stage `kil`"), (&["cut", "--without", "x"], "no guard `x`")]
+    {
+        let output = torture(args);
+        assert_eq!(output.status.code(), Some(2));
+        assert!(said(&output).contains(text), "{}", said(&output));
+    }
+}

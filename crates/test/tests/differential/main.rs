@@ -1,0 +1,59 @@
+//! Whole sequences of commands to the engine and to a real redis-server: every reply is the same, and so is what both
+//! hold in the end, encodings included.
+//!
+//! `table` says which commands are made, `run` sends them. `WINDLASS_TEST_CASES=2000` tries more sequences than the few
+//! that every run does, `WINDLASS_TEST_SEED` others.
+
+mod run;
+mod table;
+
+use windlass_test::redis_server::RedisServer;
+
+/// How many sequences are tried, unless the environment says.
+const CASES: u64 = 150;
+/// How many commands a sequence has.
+const COMMANDS: usize = 150;
+/// How many differences are looked for.
+const SHOWN_MAX: usize = 12;
+/// The first seed, unless the environment says.
+const SEED: u64 = 1;
+
+#[test]
+fn sequences_of_commands_get_the_replies_of_redis() {
+    let may_skip = std::env::var_os("WINDLASS_TEST_NO_REDIS").is_some();
+    let Some(server) = RedisServer::start_or_skip(&[], may_skip) else { return };
+    let number = |name: &str, usual: u64| {
+        std::env::var(name)
+            .map_or(usual, |text| text.parse().unwrap_or_else(|_| panic!("{name} is a number")))
+    };
+    let (seed, cases) = (number("WINDLASS_TEST_SEED", SEED), number("WINDLASS_TEST_CASES", CASES));
+    let mut redis = run::Redis::connect(server.address());
+    let mut found = Vec::new();
+    for seed in seed..seed + cases {
+        let commands = table::sequence(seed, COMMANDS);
+        if run::check(&mut redis, &commands).is_err() {
+            let (commands, difference) = shortest(&mut redis, commands);
+            found.push(format!("WINDLASS_TEST_SEED={seed}: {difference}\nafter {commands:#?}"));
+        }
+        if found.len() == SHOWN_MAX {
+            break;
+        }
+    }
+    assert!(found.is_empty(), "{}", found.join("\n"));
+}
+
+/// Leaves out what a sequence does not need in order to differ; answers it with the difference.
+fn shortest(redis: &mut run::Redis, mut commands: Vec<table::Command>) -> (Vec<String>, String) {
+    let mut size = commands.len();
+    while size > 0 {
+        let mut at = 0;
+        while at < commands.len() {
+            let mut shorter = commands.clone();
+            shorter.drain(at..(at + size).min(commands.len()));
+            if run::check(redis, &shorter).is_err() { commands = shorter } else { at += size }
+        }
+        size /= 2;
+    }
+    let difference = run::check(redis, &commands).expect_err("only what differs was kept");
+    (commands.iter().map(|command| command.join(" ")).collect(), difference)
+}

@@ -1,0 +1,152 @@
+//! Pushes into lanes, and what rules say.
+
+use redis::{Cmd, Value};
+
+use super::control::pairs;
+use super::script::{LANE_LIST, PUSH_LANE, PUSH_LIMITED, RULE_SET};
+use super::{Broker, array, int, text};
+use crate::error::{Error, Result};
+use crate::id::JobId;
+use crate::limit::Lane;
+
+/// How many lanes of a queue a listing looks at, of those that have a turn and of those that wait.
+const LANES_LOOKED_MAX: usize = 10_000;
+
+impl Broker {
+    /// Adds ready jobs to `queue`, each to its lane, and answers their ids. The caller keeps within the bounds of
+    /// [`push`](Self::push).
+    ///
+    /// # Errors
+    /// When the store fails; whether the jobs were added is unknown then.
+    pub async fn push_lane(&self, queue: &str, jobs: &[(&Lane, &[u8])]) -> Result<Vec<JobId>> {
+        let call = self.lane_call(queue, "ids", jobs);
+        let ids = array(self.run(&PUSH_LANE, &call).await?)?;
+        if ids.len() != jobs.len() {
+            return Err(Error::Answer("push_lane gave another number of ids than jobs"));
+        }
+        ids.into_iter().map(|id| JobId::parse(&text(id)?)).collect()
+    }
+
+    /// Adds ready jobs to `queue`, each to its lane, without asking for their ids.
+    ///
+    /// # Errors
+    /// When the store fails; whether the jobs were added is unknown then.
+    pub async fn push_lane_bulk(&self, queue: &str, jobs: &[(&Lane, &[u8])]) -> Result<()> {
+        let call = self.lane_call(queue, "count", jobs);
+        self.run(&PUSH_LANE, &call).await.map(drop)
+    }
+
+    fn lane_call(&self, queue: &str, answer: &str, jobs: &[(&Lane, &[u8])]) -> Cmd {
+        let mut call = PUSH_LANE.call(&[self.keys.seq(), self.keys.jobs(), self.keys.wake(queue)]);
+        call.arg(queue).arg(answer);
+        for (lane, envelope) in jobs {
+            call.arg(lane.rank()).arg(lane.key.as_deref().unwrap_or_default()).arg(envelope);
+        }
+        call
+    }
+
+    /// Sets the rule of that name, or removes it if `rule` is empty; `pause` and `resume` change that of it alone.
+    /// Answers whether there was one.
+    ///
+    /// # Errors
+    /// When the store fails; repeating the call is safe.
+    pub(crate) async fn set_rule(&self, name: &str, rule: &str) -> Result<bool> {
+        let mut call = RULE_SET.call(&[self.keys.rules()]);
+        call.arg(name).arg(rule);
+        Ok(int(&self.run(&RULE_SET, &call).await?)? == 1)
+    }
+
+    /// The rule of that name as JSON.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub(crate) async fn rule(&self, name: &str) -> Result<Option<String>> {
+        match self.send(redis::cmd("HGET").arg(self.keys.rules()).arg(name)).await? {
+            Value::Nil => Ok(None),
+            rule => text(rule).map(Some),
+        }
+    }
+
+    /// A page of the rules by their names, as JSON, and where the next page begins; "0" at the end.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub(crate) async fn rules(&self, cursor: &str) -> Result<(Vec<(String, String)>, String)> {
+        let mut scan = redis::cmd("HSCAN");
+        scan.arg(self.keys.rules()).arg(cursor).arg("COUNT").arg(super::BATCH_JOBS_MAX);
+        let mut answer = array(self.send(&scan).await?)?.into_iter();
+        let (Some(next), Some(page)) = (answer.next(), answer.next()) else {
+            return Err(Error::Answer("HSCAN gave no page"));
+        };
+        let lossy = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+        let page = pairs(page)?.into_iter().map(|(name, rule)| (lossy(name), lossy(rule)));
+        Ok((page.collect(), text(next)?))
+    }
+
+    /// How many jobs wait in the lanes of a queue.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn jobs_in_lanes(&self, queue: &str) -> Result<u64> {
+        match self.send(redis::cmd("HGET").arg(self.keys.pace(queue)).arg("size")).await? {
+            Value::Nil => Ok(0),
+            size => Ok(int(&size)?.unsigned_abs()),
+        }
+    }
+
+    /// Jobs that wait in the lanes of a queue: `count` of them behind the first `skip`, as far as
+    /// [`LANES_LOOKED_MAX`] lanes have them.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub(crate) async fn list_lanes(&self, queue: &str, skip: usize, count: usize) -> Result<Vec<JobId>> {
+        let mut call = LANE_LIST.call(&[self.keys.turns(queue), self.keys.waits(queue)]);
+        call.arg(skip).arg(count).arg(LANES_LOOKED_MAX);
+        let ids = array(self.run(&LANE_LIST, &call).await?)?;
+        ids.into_iter().map(|id| JobId::parse(&text(id)?)).collect()
+    }
+
+    /// Adds ready jobs to a queue that may have a limit, as many as fit; the first of them, in order. The caller keeps
+    /// within the bounds of [`push`](Self::push).
+    ///
+    /// # Errors
+    /// When the store fails; whether the jobs were added is unknown then.
+    pub async fn push_limited(&self, queue: &str, jobs: &[(Option<&Lane>, &[u8])]) -> Result<Limited> {
+        let mut call =
+            PUSH_LIMITED.call(&[self.keys.stream(queue), self.keys.wake(queue), self.keys.rules()]);
+        call.arg(queue);
+        for (lane, envelope) in jobs {
+            match lane {
+                Some(lane) => call.arg(lane.rank()).arg(lane.key.as_deref().unwrap_or_default()),
+                None => call.arg("").arg(""),
+            };
+            call.arg(envelope);
+        }
+        let mut answer = array(self.run(&PUSH_LIMITED, &call).await?)?.into_iter();
+        let (Some(limit), Some(size)) = (answer.next(), answer.next()) else {
+            return Err(Error::Answer("push_limited gave no numbers"));
+        };
+        let ids = answer.map(|id| JobId::parse(&text(id)?)).collect::<Result<_>>()?;
+        let limit = u64::try_from(int(&limit)?).unwrap_or(u64::MAX);
+        Ok(Limited { ids, limit, size: int(&size)?.unsigned_abs() })
+    }
+}
+
+/// What became of a push to a queue with a limit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Limited {
+    /// The jobs that were added: the first of those that were to be.
+    pub ids: Vec<JobId>,
+    /// How many jobs the queue may have.
+    pub limit: u64,
+    /// How many it has.
+    pub size: u64,
+}
+
+impl Limited {
+    /// Why the next one was not added.
+    pub(crate) fn error(&self, queue: &str) -> Error {
+        Error::QueueFull { queue: queue.to_owned(), limit: self.limit, actual: self.size }
+    }
+}
