@@ -1,6 +1,7 @@
 //! The command line.
 
 mod bench;
+mod serve;
 #[cfg(feature = "torture")]
 mod torture;
 
@@ -11,6 +12,7 @@ use clap::{Parser, Subcommand};
 use windlass::Unique;
 
 pub use self::bench::{BenchCommand, BenchJobsArgs, BenchStoreArgs, BenchTable};
+pub use self::serve::ServeArgs;
 #[cfg(feature = "torture")]
 pub use self::torture::TortureArgs;
 
@@ -93,28 +95,6 @@ impl Command {
             _ => "warn",
         }
     }
-}
-
-#[derive(Clone, Debug, clap::Args)]
-pub struct ServeArgs {
-    /// The directory of the data; created if absent [default: windlass-data]
-    #[arg(long)]
-    pub dir: Option<PathBuf>,
-    /// The address to listen on [default: 127.0.0.1:6380]
-    #[arg(long, value_name = "ADDRESS:PORT")]
-    pub bind: Option<String>,
-    /// A unix socket to listen on as well
-    #[arg(long, value_name = "PATH")]
-    pub unixsocket: Option<PathBuf>,
-    /// When a write is acknowledged: after the sync to disk, or with a sync each second, or none at all [default: always]
-    #[arg(long, value_name = "always|everysec|none")]
-    pub durability: Option<String>,
-    /// A file whose first line is the password that clients must give
-    #[arg(long, value_name = "FILE")]
-    pub requirepass_file: Option<PathBuf>,
-    /// The most memory that data may take, such as 512mb or 2gb; then writes are refused [default: no limit]
-    #[arg(long, value_name = "SIZE")]
-    pub maxmemory: Option<String>,
 }
 
 #[derive(Clone, Debug, clap::Args)]

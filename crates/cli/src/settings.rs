@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow};
 use serde::Deserialize;
+use windlass_server::ClientCertificates;
 
 use crate::args::{ServeArgs, StoreArgs};
 use crate::exit::{CONFIGURATION, Failure, Result};
@@ -29,11 +30,33 @@ struct File {
 #[serde(deny_unknown_fields)]
 struct ServeFile {
     dir: Option<PathBuf>,
-    bind: Option<String>,
+    bind: Option<Addresses>,
     unixsocket: Option<PathBuf>,
+    unixsocketperm: Option<String>,
+    tls_port: Option<u16>,
+    #[serde(default)]
+    tls_only: bool,
+    tls_cert_file: Option<PathBuf>,
+    tls_key_file: Option<PathBuf>,
+    tls_ca_cert_file: Option<PathBuf>,
+    tls_auth_clients: Option<String>,
+    protected_mode: Option<String>,
+    maxclients: Option<String>,
+    timeout: Option<String>,
+    tcp_keepalive: Option<String>,
+    client_output_buffer_limit: Option<String>,
+    busy_reply_threshold: Option<String>,
     durability: Option<String>,
     requirepass_file: Option<PathBuf>,
     maxmemory: Option<String>,
+}
+
+/// One address or several.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Addresses {
+    One(String),
+    Many(Vec<String>),
 }
 
 /// The store that a command works on.
@@ -49,11 +72,9 @@ pub struct Store {
 #[derive(Debug)]
 pub struct Serve {
     pub dir: PathBuf,
-    pub bind: String,
-    pub unixsocket: Option<PathBuf>,
+    pub listen: windlass_server::Config,
     pub durability: windlass_db::Durability,
-    pub password: String,
-    pub memory_max: usize,
+    pub engine: windlass_db::EngineConfig,
 }
 
 /// Settles the store from flags, environment, file and defaults.
@@ -69,23 +90,94 @@ pub fn store(args: &StoreArgs) -> Result<Store> {
 /// Settles how to serve from flags, file and defaults.
 pub fn serve(args: ServeArgs) -> Result<Serve> {
     let file = file()?.serve;
-    let durability = args.durability.or(file.durability).unwrap_or_else(|| "always".into());
-    let password = match args.requirepass_file.or(file.requirepass_file) {
-        Some(path) => password(&path).map_err(|error| Failure::new(CONFIGURATION, error))?,
-        None => String::new(),
-    };
-    let memory_max = match args.maxmemory.or(file.maxmemory) {
-        Some(size) => bytes(&size).map_err(|error| Failure::new(CONFIGURATION, error))?,
-        None => 0,
-    };
+    let wrong = |error| Failure::new(CONFIGURATION, error);
+    let durability = args.durability.clone().or(file.durability.clone()).unwrap_or_else(|| "always".into());
+    let listen = self::listen(&args, &file).map_err(wrong)?;
+    let mut engine = windlass_db::EngineConfig::default();
+    if let Some(path) = args.requirepass_file.or(file.requirepass_file) {
+        engine.password = password(&path).map_err(wrong)?;
+    }
+    if let Some(size) = args.maxmemory.or(file.maxmemory) {
+        engine.memory_max = bytes(&size).map_err(wrong)?;
+    }
+    for (name, value) in [
+        ("protected-mode", args.protected_mode.or(file.protected_mode)),
+        ("maxclients", args.maxclients.or(file.maxclients)),
+        ("timeout", args.timeout.or(file.timeout)),
+        ("tcp-keepalive", args.tcp_keepalive.or(file.tcp_keepalive)),
+        ("client-output-buffer-limit", args.client_output_buffer_limit.or(file.client_output_buffer_limit)),
+        ("busy-reply-threshold", args.busy_reply_threshold.or(file.busy_reply_threshold)),
+    ] {
+        if let Some(value) = value {
+            engine.set(name, &value).map_err(|why| wrong(anyhow!("`{value}` is no {name}: {why}")))?;
+        }
+    }
     Ok(Serve {
         dir: args.dir.or(file.dir).unwrap_or_else(|| STORE_DEFAULT.into()),
-        bind: args.bind.or(file.bind).unwrap_or_else(|| BIND_DEFAULT.into()),
-        unixsocket: args.unixsocket.or(file.unixsocket),
+        listen,
         durability: self::durability(&durability)?,
-        password,
-        memory_max,
+        engine,
     })
+}
+
+/// Settles where to listen.
+fn listen(args: &ServeArgs, file: &ServeFile) -> anyhow::Result<windlass_server::Config> {
+    let addresses = match &file.bind {
+        _ if !args.bind.is_empty() => args.bind.clone(),
+        Some(Addresses::One(address)) => vec![address.clone()],
+        Some(Addresses::Many(addresses)) => addresses.clone(),
+        None => vec![BIND_DEFAULT.to_owned()],
+    };
+    let tls_port = args.tls_port.or(file.tls_port);
+    let tls_tcp = match tls_port {
+        Some(port) => {
+            addresses.iter().map(|address| with_port(address, port)).collect::<anyhow::Result<_>>()?
+        }
+        None => Vec::new(),
+    };
+    let mut config = windlass_server::Config {
+        tcp: addresses,
+        tls_tcp,
+        unix: args.unixsocket.clone().or(file.unixsocket.clone()),
+        ..windlass_server::Config::default()
+    };
+    if args.tls_only || file.tls_only {
+        config.tcp.clear();
+    }
+    if tls_port.is_some() {
+        config.tls = Some(tls(args, file)?);
+    }
+    if let Some(bits) = args.unixsocketperm.as_ref().or(file.unixsocketperm.as_ref()) {
+        config.unix_mode = u32::from_str_radix(bits, 8)
+            .map_err(|_| anyhow!("`{bits}` is no unixsocketperm: write permission bits such as 770"))?;
+    }
+    Ok(config)
+}
+
+/// Settles who the server is to clients of its TLS port.
+fn tls(args: &ServeArgs, file: &ServeFile) -> anyhow::Result<windlass_server::Tls> {
+    let needed = |of: &Option<PathBuf>, or: &Option<PathBuf>, name: &str| {
+        of.clone().or(or.clone()).ok_or_else(|| anyhow!("--tls-port needs {name}"))
+    };
+    let clients = args.tls_auth_clients.as_deref().or(file.tls_auth_clients.as_deref()).unwrap_or("yes");
+    Ok(windlass_server::Tls {
+        cert_file: needed(&args.tls_cert_file, &file.tls_cert_file, "--tls-cert-file")?,
+        key_file: needed(&args.tls_key_file, &file.tls_key_file, "--tls-key-file")?,
+        ca_file: args.tls_ca_cert_file.clone().or(file.tls_ca_cert_file.clone()),
+        clients: match clients {
+            "yes" => ClientCertificates::Required,
+            "optional" => ClientCertificates::Optional,
+            "no" => ClientCertificates::Unasked,
+            other => return Err(anyhow!("unknown tls-auth-clients `{other}`; it is yes, no or optional")),
+        },
+    })
+}
+
+/// An address with another port.
+fn with_port(address: &str, port: u16) -> anyhow::Result<String> {
+    let (host, _) =
+        address.rsplit_once(':').with_context(|| format!("`{address}` is no address; write HOST:PORT"))?;
+    Ok(format!("{host}:{port}"))
 }
 
 /// The mode of this name.

@@ -1,5 +1,9 @@
 //! The command as its users meet it: what it prints, and the codes that it ends with.
 
+#[cfg(target_os = "linux")]
+mod idle;
+mod shutdown;
+
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
 use std::path::Path;
@@ -54,6 +58,22 @@ fn a_wrong_command_line_says_what_to_do() {
     let cases: &[(&[&str], i32, &str)] = &[
         (&[], 2, "Usage"),
         (&["job"], 2, "Usage"),
+        (&["serve", "--maxclients", "0"], 4, "`0` is no maxclients: argument must be between 1 and"),
+        (&["serve", "--timeout", "soon"], 4, "`soon` is no timeout: argument couldn't be parsed"),
+        (&["serve", "--protected-mode", "on"], 4, "argument must be 'yes' or 'no'"),
+        (
+            &["serve", "--client-output-buffer-limit", "pubsub 1"],
+            4,
+            "Wrong number of arguments in buffer limit",
+        ),
+        (&["serve", "--unixsocketperm", "rwx"], 4, "`rwx` is no unixsocketperm"),
+        (&["serve", "--tls-port", "0"], 4, "--tls-port needs --tls-cert-file"),
+        (&["serve", "--tls-only"], 2, "--tls-port"),
+        (
+            &["serve", "--tls-port", "0", "--tls-cert-file", "no.crt", "--tls-key-file", "no.key"],
+            4,
+            "`tls.ca_file` must say whose clients are let in",
+        ),
         (&["queue", "ls", "--stroe", "x"], 2, "--store"),
         (&["job", "push", "mail", "--args", "{oops"], 2, "--args is no JSON"),
         (&["job", "push", "mail", "--in", "5"], 2, "5m"),

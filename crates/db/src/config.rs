@@ -24,8 +24,6 @@ pub struct Config {
     pub durability: Durability,
     /// The most waits and the most keys of each database that are ended while the lock is held once.
     pub tick_budget: usize,
-    /// The most bytes of messages that one session may leave unread before it is closed.
-    pub mailbox_bytes_max: usize,
     /// The most bytes that wait to be written to the log; beyond that writing commands are refused before execution.
     pub log_pending_bytes_max: usize,
     /// The log is compacted when its part after the base is larger than this...
@@ -51,7 +49,6 @@ impl Default for Config {
             engine: windlass_engine::Config::default(),
             durability: Durability::default(),
             tick_budget: 200,
-            mailbox_bytes_max: 32 << 20,
             log_pending_bytes_max: 64 << 20,
             compact_bytes_min: 64 << 20,
             compact_ratio: 2,
@@ -82,7 +79,7 @@ impl Config {
         };
         check(self.engine.databases > 0, "engine.databases");
         check(self.tick_budget > 0, "tick_budget");
-        check(self.mailbox_bytes_max > 0, "mailbox_bytes_max");
+        check(self.engine.clients.count_max > 0, "engine.clients.count_max");
         check(self.log_pending_bytes_max > 0, "log_pending_bytes_max");
         check(self.compact_ratio > 0, "compact_ratio");
         check(self.compact_files_max > 0, "compact_files_max");

@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock, Weak};
 use std::thread::JoinHandle;
 
 use parking_lot::Mutex;
-use windlass_engine::Engine;
+use windlass_engine::{ClientLimits, Engine};
 
 use crate::clock::{Clock, SystemClock, Tick};
 use crate::config::Config;
@@ -172,6 +172,32 @@ impl Database {
     /// Where the owner of the directory is to serve other processes; none in memory.
     pub fn socket_path(&self) -> Option<&Path> {
         self.owner.socket.as_deref()
+    }
+
+    /// How whoever serves clients is to treat them; CONFIG SET may change it.
+    pub fn client_limits(&self) -> ClientLimits {
+        self.store().limits.get().clients
+    }
+
+    /// True when a session has to give a password before anything else; CONFIG SET may change it.
+    pub fn needs_password(&self) -> bool {
+        self.store().limits.get().needs_password
+    }
+
+    /// Has `run` called when a script turns slow, on the thread that runs it and goes on running it afterwards. For who
+    /// serves other sessions on that thread and can hand them to another. The first who says so counts.
+    pub fn on_slow_script(&self, run: fn()) {
+        self.store().busy.on_slow(run);
+    }
+
+    /// True while a script runs that is slow: calls are answered that the database is busy.
+    pub fn is_busy(&self) -> bool {
+        self.store().busy.is_slow()
+    }
+
+    /// True once a client has asked that the process end.
+    pub fn is_shutdown_asked(&self) -> bool {
+        *self.store().shutdown.borrow()
     }
 
     /// Becomes ready when a client asks for the end of the process with SHUTDOWN. Who calls it promises to bring that

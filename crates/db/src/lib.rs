@@ -18,16 +18,19 @@
 //! ```
 //!
 //! In reading order: `database` is the handle, `store` runs a call under the one lock, `session` and `mailbox` are a
-//! client's side, `progress` says how far the log is safe, `log` writes and reads its files, which `manifest` lists,
-//! `recovery` replays and `compact` replaces, as `rewrite` says; `directory` and `registry` see to it that there is one owner.
-//! [`check`] looks whether a directory is whole, [`repair`] makes one that opens from what of it is,
-//! [`backup`] copies one that is in use, and [`carry`] has keys in the forms in which they travel.
+//! client's side, `busy` and `refused` answer while a slow script has the lock, `progress` says how far the log is safe,
+//! `log` writes and reads its files, which `manifest` lists, `recovery` replays and `compact` replaces, as `rewrite` says;
+//! `directory` and `registry` see to it that there is one owner. `serve` is the session loop, with `client`, `input`,
+//! `output`, `foreign` and `quick`. [`check`] looks whether a directory is whole, [`repair`] makes one that opens from
+//! what of it is, [`backup`] copies one that is in use, and [`carry`] has keys in the forms in which they travel.
 //! `faults`, a feature, is what tests put beneath a database.
 
 pub mod backup;
 mod base;
+mod busy;
 pub mod carry;
 pub mod check;
+mod client;
 mod clock;
 mod compact;
 mod config;
@@ -38,12 +41,18 @@ mod error;
 mod facts;
 #[cfg(feature = "faults")]
 pub mod faults;
+mod foreign;
+mod input;
+mod limits;
 mod loading;
 mod log;
 mod mailbox;
 mod manifest;
+mod output;
 mod progress;
+mod quick;
 mod recovery;
+mod refused;
 mod registry;
 pub mod repair;
 mod rewrite;
@@ -64,4 +73,4 @@ pub use progress::{Durable, Position};
 pub use recovery::{Cut, Recovery};
 pub use serve::serve;
 pub use session::{Called, NextDelivery, Session};
-pub use windlass_engine::{Config as EngineConfig, Message, SessionId, Time};
+pub use windlass_engine::{ClientLimits, Config as EngineConfig, Message, OutputLimit, SessionId, Time};

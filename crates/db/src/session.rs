@@ -2,9 +2,11 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 
+use parking_lot::Mutex;
 use windlass_engine::{Message, SessionId};
 use windlass_resp::{Protocol, Value};
 
@@ -12,6 +14,8 @@ use crate::database::Database;
 use crate::error::Result;
 use crate::mailbox::{Mailbox, Taken};
 use crate::progress::{Durable, Position};
+use crate::refused::Missed;
+use crate::store::{Caller, Core, Store};
 
 /// How a call was answered.
 #[derive(Debug, PartialEq)]
@@ -31,19 +35,55 @@ pub enum Called {
 /// with an error.
 pub struct Session {
     database: Database,
-    id: SessionId,
+    /// Given when the engine is first free: a session may begin while a slow script has it.
+    id: OnceLock<SessionId>,
+    /// Kept until then.
+    address: Mutex<Option<Box<str>>>,
     mailbox: Arc<Mailbox>,
+    missed: Missed,
+    /// What was last seen of [`is_authenticated`](Self::is_authenticated).
+    was_authenticated: AtomicBool,
 }
 
 impl Session {
     pub(crate) fn new(database: Database, address: &str) -> Self {
-        let (id, mailbox) = database.store().open_session(address);
-        Self { database, id, mailbox }
+        let session = Self {
+            id: OnceLock::new(),
+            address: Mutex::new(Some(address.into())),
+            mailbox: Arc::default(),
+            missed: Missed::default(),
+            was_authenticated: AtomicBool::new(!database.store().limits.get().needs_password),
+            database,
+        };
+        if let Some(mut core) = session.store().lock() {
+            session.open(&mut core);
+        }
+        session
     }
 
-    /// Executes one command, whose name is the first of `args`, on the caller's thread.
+    fn store(&self) -> &Store {
+        self.database.store()
+    }
+
+    /// The number of the session, which is opened if it is not yet.
+    fn open(&self, core: &mut Core) -> SessionId {
+        *self.id.get_or_init(|| {
+            let address = self.address.lock().take().unwrap_or_default();
+            self.store().open_session(core, &address, &self.mailbox)
+        })
+    }
+
+    /// Executes one command, whose name is the first of `args`, on the caller's thread. While a script runs for too
+    /// long, the answer is an error that begins with BUSY, and nothing was executed.
     pub fn call(&self, args: &[&[u8]]) -> Called {
-        self.database.store().call(self.id, args)
+        let store = self.store();
+        match store.lock() {
+            Some(mut core) => {
+                let caller = Caller { id: self.open(&mut core), missed: &self.missed };
+                store.call(core, &caller, args)
+            }
+            None => store.refuse(args, &self.missed, self.was_authenticated.load(Ordering::Relaxed)),
+        }
     }
 
     /// The next message, once the log is safe up to the position at which it arose. Dropping the future loses
@@ -74,22 +114,31 @@ impl Session {
     /// Gives up the wait of a blocking command; true if it waited. When it is false although a command waited, its
     /// reply is among the deliveries.
     pub fn stop_waiting(&self) -> bool {
-        self.database.store().stop_waiting(self.id)
+        self.id.get().is_some_and(|id| self.store().stop_waiting(*id))
     }
 
     /// The protocol that the session has chosen.
     pub fn protocol(&self) -> Protocol {
-        self.database.store().protocol(self.id)
+        self.id.get().map_or_else(Protocol::default, |id| self.store().protocol(*id))
     }
 
     /// True when the session has given the password, or when none is needed.
     pub fn is_authenticated(&self) -> bool {
-        self.database.store().is_authenticated(self.id)
+        if let Some(id) = self.id.get() {
+            self.was_authenticated.store(self.store().is_authenticated(*id), Ordering::Relaxed);
+        }
+        self.was_authenticated.load(Ordering::Relaxed)
+    }
+
+    /// True when it may receive messages of channels.
+    pub(crate) fn is_subscribed(&self) -> bool {
+        let core = self.store().lock();
+        core.zip(self.id.get()).is_some_and(|(core, id)| core.engine.is_subscribed(*id))
     }
 
     /// Its number, which no other session of this database has or will have while it is open.
     pub fn id(&self) -> SessionId {
-        self.id
+        self.id.get().copied().unwrap_or_else(|| self.open(&mut self.store().core.lock()))
     }
 
     /// The database that it belongs to.
@@ -100,7 +149,9 @@ impl Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
-        self.database.store().close_session(self.id);
+        if let Some(id) = self.id.get() {
+            self.store().close_session(*id);
+        }
     }
 }
 

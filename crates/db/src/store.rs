@@ -4,21 +4,27 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::Read;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::Waker;
+use std::time::Duration;
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::watch;
 use windlass_engine::{Delivery, Engine, Message, SessionId, Time};
 use windlass_resp::{Protocol, Value};
 
+use crate::busy::Busy;
 use crate::clock::{Clock, Tick};
 use crate::config::Config;
 use crate::disk::Disk;
+use crate::limits::SharedLimits;
 use crate::loading::Loading;
 use crate::log::{Log, Pending};
 use crate::mailbox::Mailbox;
 use crate::progress::{Position, Progress};
+use crate::quick::QuickScripts;
+use crate::refused::{Missed, Refusal};
 use crate::session::Called;
 use crate::timer::Timer;
 
@@ -26,6 +32,8 @@ use crate::timer::Timer;
 /// later", and memory it is: that of the records which wait for the disk.
 const TOO_MUCH_PENDING: &str = "OOM command not allowed while too many bytes wait to be written to the log";
 
+/// Who waits for the lock looks so often whether a slow script has it.
+const BUSY_LOOK: Duration = Duration::from_millis(50);
 /// The commands whose answers hold what only the store knows.
 const TOLD: [&[u8]; 6] = [b"SHUTDOWN", b"INFO", b"CONFIG", b"BGREWRITEAOF", b"BGSAVE", b"LASTSAVE"];
 
@@ -45,8 +53,20 @@ pub(crate) struct Store {
     pub log: OnceLock<Log>,
     /// What is told of the replay while it goes on.
     pub loading: Loading,
+    pub busy: Arc<Busy>,
+    pub quick: QuickScripts,
+    /// Sessions that ended while a slow script had the lock.
+    closed: Mutex<Vec<SessionId>>,
+    has_closed: AtomicBool,
+    pub limits: SharedLimits,
     /// True once a client has asked for the end of the process; whoever can end it listens.
     pub shutdown: watch::Sender<bool>,
+}
+
+/// A session's own part of its calls.
+pub(crate) struct Caller<'a> {
+    pub id: SessionId,
+    pub missed: &'a Missed,
 }
 
 /// What the lock guards.
@@ -67,7 +87,7 @@ impl Store {
     /// A store around an engine that holds what `log` holds.
     pub fn new(config: Config, clock: Arc<dyn Clock>, disk: Arc<dyn Disk>, mut engine: Engine) -> Self {
         engine.effects().set_recording(false);
-        let core = Core {
+        let mut core = Core {
             engine,
             mailboxes: HashMap::new(),
             pending: Pending::default(),
@@ -77,9 +97,39 @@ impl Store {
             seen_at: clock.now(),
         };
         let (progress, timer) = (Progress::default(), Timer::default());
-        let (log, loading) = Default::default();
-        let shutdown = watch::Sender::new(false);
-        Self { core: Mutex::new(core), clock, config, progress, timer, disk, log, loading, shutdown }
+        let busy = Arc::new(Busy::new(clock.clone(), config.engine.script_time_max_ms));
+        core.engine.guard_scripts(busy.clone());
+        let limits = SharedLimits::new(core.engine.config(), core.engine.needs_password());
+        Self {
+            core: Mutex::new(core),
+            clock,
+            config,
+            progress,
+            timer,
+            disk,
+            log: OnceLock::new(),
+            loading: Loading::default(),
+            busy,
+            quick: QuickScripts::default(),
+            closed: Mutex::default(),
+            has_closed: AtomicBool::new(false),
+            limits,
+            shutdown: watch::Sender::new(false),
+        }
+    }
+
+    /// The lock, unless a slow script has it.
+    pub fn lock(&self) -> Option<MutexGuard<'_, Core>> {
+        let mut core = self.core.try_lock();
+        while core.is_none() && !self.busy.is_slow() {
+            core = self.core.try_lock_for(BUSY_LOOK);
+        }
+        let mut core = core?;
+        if self.has_closed.load(Ordering::Acquire) {
+            self.has_closed.store(false, Ordering::Relaxed);
+            self.closed.lock().drain(..).for_each(|id| core.close_session(id));
+        }
+        Some(core)
     }
 
     /// Takes the place of an empty store's data and goes on in the log that it was read from.
@@ -107,29 +157,56 @@ impl Store {
         }
     }
 
-    pub fn open_session(&self, address: &str) -> (SessionId, Arc<Mailbox>) {
-        let mut core = self.core.lock();
+    /// Opens the session of a mailbox.
+    pub fn open_session(&self, core: &mut Core, address: &str, mailbox: &Arc<Mailbox>) -> SessionId {
         let now = core.look(&*self.clock);
         let id = core.engine.open_session(address, now);
-        let mailbox = Arc::new(Mailbox::default());
         core.mailboxes.insert(id, mailbox.clone());
         if core.is_stopped {
-            mailbox.put(Message::Close, Position::START, self.config.mailbox_bytes_max);
+            mailbox.put(Message::Close, Position::START, usize::MAX);
         }
-        (id, mailbox)
+        id
     }
 
     pub fn close_session(&self, id: SessionId) {
-        let mut core = self.core.lock();
-        core.engine.close_session(id);
-        core.mailboxes.remove(&id);
+        match self.lock() {
+            Some(mut core) => core.close_session(id),
+            None => {
+                self.closed.lock().push(id);
+                self.has_closed.store(true, Ordering::Release);
+            }
+        }
+    }
+
+    /// Takes over what CONFIG may have changed.
+    fn learn_config(&self, core: &Core) {
+        let config = core.engine.config();
+        self.busy.set_limit(config.script_time_max_ms);
+        self.limits.learn(config, core.engine.needs_password());
+    }
+
+    /// Answers a command while a slow script has the lock.
+    pub fn refuse(&self, args: &[&[u8]], missed: &Missed, is_authenticated: bool) -> Called {
+        match missed.refuse(args, &self.busy, is_authenticated) {
+            Refusal::Reply(reply) => Called::Reply(reply, Position::START),
+            Refusal::Shutdown => {
+                self.shutdown.send_replace(true);
+                Called::Delivered
+            }
+        }
     }
 
     /// Runs one command of a session.
-    pub fn call(&self, id: SessionId, args: &[&[u8]]) -> Called {
-        let mut core = self.core.lock();
+    pub fn call(&self, mut core: MutexGuard<'_, Core>, caller: &Caller<'_>, args: &[&[u8]]) -> Called {
+        let id = caller.id;
         if let Some(refusal) = core.refuse(id) {
             return Called::Reply(Value::Error(refusal.into()), Position::START);
+        }
+        if let Some(reply) = caller.missed.after_multi(args) {
+            return Called::Reply(reply, Position::START);
+        }
+        if caller.missed.take_command() {
+            core.engine.fail_transaction(id);
         }
         let asks = |name: &[u8]| args.first().is_some_and(|arg| arg.eq_ignore_ascii_case(name));
         if TOLD.iter().any(|name| asks(name)) {
@@ -142,6 +219,9 @@ impl Store {
         let outcome = core.engine.execute(id, args, now);
         let took_us = self.clock.now().micros().saturating_sub(now.micros());
         core.engine.note_duration(id, args, took_us, now);
+        if asks(b"CONFIG") || asks(b"ACL") || asks(b"EXEC") {
+            self.learn_config(&core);
+        }
         let (promised, position) = self.collect(&mut core, outcome.is_exchange);
         let is_answered_later = outcome
             .deliveries
@@ -174,8 +254,9 @@ impl Store {
         }
     }
 
+    /// While a slow script runs nobody can be taken from the list of those who wait; who ends is taken from it later.
     pub fn stop_waiting(&self, id: SessionId) -> bool {
-        self.core.lock().engine.stop_waiting(id)
+        self.lock().is_some_and(|mut core| core.engine.stop_waiting(id))
     }
 
     pub fn protocol(&self, id: SessionId) -> Protocol {
@@ -188,6 +269,7 @@ impl Store {
 
     /// Refuses every later call, and tells every session to close.
     pub fn stop(&self) {
+        self.busy.stop();
         let mut core = self.core.lock();
         core.is_stopped = true;
         let awake: Vec<Waker> = core
@@ -225,7 +307,8 @@ impl Store {
     }
 
     fn route(&self, core: &Core, deliveries: Vec<Delivery>, position: Position) -> Vec<Waker> {
-        let bytes_max = self.config.mailbox_bytes_max;
+        let bytes_max = core.engine.config().clients.messages.hard;
+        let bytes_max = if bytes_max == 0 { usize::MAX } else { bytes_max };
         deliveries
             .into_iter()
             .filter_map(|d| core.mailboxes.get(&d.session)?.put(d.message, position, bytes_max))
@@ -242,6 +325,11 @@ fn give_entropy(engine: &mut Engine) {
 }
 
 impl Core {
+    fn close_session(&mut self, id: SessionId) {
+        self.engine.close_session(id);
+        self.mailboxes.remove(&id);
+    }
+
     /// The time. When the clock was set or the process stood still since the last look, nobody could renew a lease: all of
     /// them, which are the pending entries of streams, are extended by as much.
     fn look(&mut self, clock: &dyn Clock) -> Time {

@@ -1,6 +1,7 @@
 //! The session loop, seen from a client at the other end of a byte stream.
 
 use std::io;
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::sync::oneshot;
@@ -112,14 +113,81 @@ async fn an_http_request_ends_the_connection_without_an_answer() {
         let database = memory();
         let mut client = Client::connect(&database);
         client.send(request.as_bytes()).await;
-        let refused = if request.starts_with("GET") {
-            "-ERR wrong number of arguments for 'get' command\r\n"
-        } else {
-            ""
-        };
-        client.ended(refused).await.expect("a clean end");
+        client.ended("").await.expect("a clean end");
         Client::connect(&database).check(b"GET k\r\n", "$-1\r\n").await;
     }
+}
+
+#[tokio::test]
+async fn a_misspelt_command_ends_a_connection_only_if_it_is_the_first_line() {
+    let mut client = Client::connect(&memory());
+    client.send(b"STE k v\r\nSET k v\r\n").await;
+    client
+        .ended("-ERR unknown command 'STE', with args beginning with: 'k' 'v' \r\n")
+        .await
+        .expect("a clean end");
+    let mut client = Client::connect(&memory());
+    let answers = "+PONG\r\n-ERR unknown command 'STE', with args beginning with: 'k' 'v' \r\n+OK\r\n";
+    client.check(b"PING\r\nSTE k v\r\nSET k v\r\n", answers).await;
+    // Clients of the database send arrays, and may try what a server knows.
+    let mut client = Client::connect(&memory());
+    let answers = "-ERR unknown command 'STE', with args beginning with: \r\n+PONG\r\n";
+    client.check(b"*1\r\n$3\r\nSTE\r\nPING\r\n", answers).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_silent_client_is_disconnected_after_the_timeout() {
+    let database = memory();
+    let begun = tokio::time::Instant::now();
+    let mut client = Client::connect(&database);
+    client.check(b"CONFIG SET timeout 30\r\n", "+OK\r\n").await;
+    tokio::time::advance(Duration::from_secs(29)).await;
+    client.check(b"PING\r\n", "+PONG\r\n").await;
+    client.ended("").await.expect("a clean end");
+    let took = begun.elapsed();
+    assert!((Duration::from_secs(59)..Duration::from_secs(60)).contains(&took), "{took:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_waits_or_listens_is_not_silent() {
+    let database = memory();
+    let mut client = Client::connect(&database);
+    client.check(b"CONFIG SET timeout 30\r\n", "+OK\r\n").await;
+    let (mut waiting, mut listening) = (Client::connect(&database), Client::connect(&database));
+    waiting.check(b"PING\r\nBLPOP list 0\r\n", "+PONG\r\n").await;
+    listening.check(b"SUBSCRIBE c\r\n", "*3\r\n$9\r\nsubscribe\r\n$1\r\nc\r\n:1\r\n").await;
+    tokio::time::sleep(Duration::from_secs(300)).await;
+    let mut client = Client::connect(&database);
+    client.check(b"RPUSH list a\r\nPUBLISH c hi\r\n", ":1\r\n:1\r\n").await;
+    waiting.receive("*2\r\n$4\r\nlist\r\n$1\r\na\r\n").await;
+    listening.receive("*3\r\n$7\r\nmessage\r\n$1\r\nc\r\n$2\r\nhi\r\n").await;
+}
+
+#[tokio::test]
+async fn a_reply_above_the_limit_of_its_class_ends_the_connection() {
+    let database = memory();
+    let mut client = Client::connect(&database);
+    client.check(b"CONFIG SET client-output-buffer-limit \"normal 1000 0 0\"\r\n", "+OK\r\n").await;
+    let value = "x".repeat(2000);
+    client.check(format!("SET k {value}\r\n").as_bytes(), "+OK\r\n").await;
+    client.send(b"GET k\r\n").await;
+    let error = client.ended("").await.expect_err("it is cut");
+    assert_eq!(error.to_string(), "the client does not read what it is sent");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_listener_that_reads_too_slowly_is_cut_after_the_soft_limit_s_time() {
+    let mut config = Config::default();
+    config.engine.clients.messages.soft = 1000;
+    let database = Database::memory(config).expect("a configuration that can be used");
+    let mut listening = Client::connect_through(&database, 64);
+    listening.check(b"SUBSCRIBE c\r\n", "*3\r\n$9\r\nsubscribe\r\n$1\r\nc\r\n:1\r\n").await;
+    let begun = tokio::time::Instant::now();
+    let mut client = Client::connect(&database);
+    client.check(format!("PUBLISH c {}\r\n", "x".repeat(2000)).as_bytes(), ":1\r\n").await;
+    let error = listening.served.await.expect("no panic").expect_err("it is cut");
+    assert_eq!(error.to_string(), "the client does not read what it is sent");
+    assert_eq!(begun.elapsed().as_secs(), 60);
 }
 
 #[tokio::test]

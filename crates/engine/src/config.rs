@@ -11,9 +11,12 @@ pub struct Config {
     pub memory_max: usize,
     /// The seed of hashing and of the commands that choose at random. Not a secret in tests; a server draws it.
     pub seed: u64,
-    /// What CONFIG GET shows as `lua-time-limit`. The engine has no clock and stops scripts by
+    /// After how many milliseconds of a script the engine's owner answers others that it is busy; 0 for never. The
+    /// engine only keeps it, for CONFIG: it has no clock, and stops scripts by
     /// [`script_instructions_max`](Self::script_instructions_max).
     pub script_time_max_ms: u64,
+    /// How the engine's owner treats its clients. The engine only keeps it, for CONFIG.
+    pub clients: ClientLimits,
     /// How many instructions of Lua a script that has not written may run before it is stopped. The engine has no
     /// clock; the default takes about five seconds.
     pub script_instructions_max: u64,
@@ -24,6 +27,23 @@ pub struct Config {
     pub native_scripts: bool,
 }
 
+impl Config {
+    /// Changes how clients are treated, under Redis's names: `maxclients`, say.
+    ///
+    /// ```
+    /// let mut config = windlass_engine::Config::default();
+    /// config.set("timeout", "60").unwrap();
+    /// assert_eq!(config.clients.idle_s, 60);
+    /// assert!(config.set("timeout", "a minute").is_err());
+    /// ```
+    ///
+    /// # Errors
+    /// What is wrong with the name or the value, in words.
+    pub fn set(&mut self, name: &str, value: &str) -> Result<(), String> {
+        crate::limits::set(self, name, value)
+    }
+}
+
 impl Default for Config {
     fn default() -> Self {
         Self {
@@ -32,11 +52,55 @@ impl Default for Config {
             memory_max: 0,
             seed: 0,
             script_time_max_ms: 5000,
+            clients: ClientLimits::default(),
             script_instructions_max: 500_000_000,
             debug_command: DebugCommand::No,
             native_scripts: true,
         }
     }
+}
+
+/// How whoever serves clients treats them. The names in CONFIG are Redis's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClientLimits {
+    /// `maxclients`: the most at one time.
+    pub count_max: usize,
+    /// `timeout`: a client that says nothing for so many seconds is disconnected, unless it waits or listens; 0 for never.
+    pub idle_s: u64,
+    /// `tcp-keepalive`: after so many seconds without a word the system asks whether a client is still there; 0 for
+    /// never.
+    pub keepalive_s: u64,
+    /// `client-output-buffer-limit normal`: what may lie unread of replies.
+    pub replies: OutputLimit,
+    /// `client-output-buffer-limit pubsub`: what may lie unread of messages.
+    pub messages: OutputLimit,
+    /// `protected-mode`: without a password only clients of this machine are served.
+    pub is_protected: bool,
+}
+
+impl Default for ClientLimits {
+    /// The limits of Redis.
+    fn default() -> Self {
+        Self {
+            count_max: 10_000,
+            idle_s: 0,
+            keepalive_s: 300,
+            replies: OutputLimit::default(),
+            messages: OutputLimit { hard: 32 << 20, soft: 8 << 20, soft_s: 60 },
+            is_protected: true,
+        }
+    }
+}
+
+/// How much of what was sent to a client may lie unread before it is disconnected.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OutputLimit {
+    /// At so many bytes at once; 0 for no limit.
+    pub hard: usize,
+    /// At so many bytes...; 0 for no limit.
+    pub soft: usize,
+    /// ...for so many seconds.
+    pub soft_s: u64,
 }
 
 /// Who may call DEBUG, whose subcommands are for tests.

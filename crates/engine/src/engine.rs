@@ -1,5 +1,7 @@
 //! Runs commands: looks them up, checks what may run, queues transactions, serves who waits.
 
+use std::sync::Arc;
+
 use windlass_resp::{Protocol, Value};
 
 use crate::args::Args;
@@ -10,7 +12,7 @@ use crate::effect::Effects;
 use crate::error::Error;
 use crate::keyspace::Keyspace;
 use crate::object::Kind;
-use crate::script::Scripts;
+use crate::script::{ScriptGuard, Scripts};
 use crate::session::{Session, SessionId, Silence};
 use crate::state::State;
 use crate::time::Time;
@@ -68,6 +70,21 @@ impl Engine {
     pub fn new(config: Config) -> Self {
         let scripts = Scripts::new(config.seed);
         Self { state: Box::new(State::new(config)), scripts, last_session: 0 }
+    }
+
+    /// True when a session has to say who it is before it may run commands.
+    pub fn needs_password(&self) -> bool {
+        !self.state.users.is_default_free()
+    }
+
+    /// The settings as they are now.
+    pub fn config(&self) -> &Config {
+        &self.state.config
+    }
+
+    /// Has a guard look after the scripts that run from now on.
+    pub fn guard_scripts(&mut self, guard: Arc<dyn ScriptGuard>) {
+        self.scripts.set_guard(guard);
     }
 
     /// Opens a session; `address` is what CLIENT LIST shows of the client.
@@ -259,7 +276,7 @@ impl Engine {
         self.state.facts.insert(section.to_owned(), lines);
     }
 
-    fn session(&self, id: SessionId) -> Option<&Session> {
+    pub(crate) fn session(&self, id: SessionId) -> Option<&Session> {
         self.state.sessions.get(&id)?.as_deref()
     }
 

@@ -1,6 +1,9 @@
 //! Scripts from the outside: what stops them, what they cannot reach, and what they leave behind.
 
-use windlass_engine::{Config, Engine, SessionId, Time};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use windlass_engine::{Config, Engine, ScriptGuard, SessionId, Time};
 use windlass_resp::Value;
 
 const NOW: Time = Time::from_millis(1_700_000_000_000);
@@ -284,4 +287,91 @@ fn memory_at_its_limit_refuses_the_first_write_and_no_later_one() {
     assert!(matches!(&undeclared, Value::Error(text) if text.starts_with("OOM ")), "{undeclared:?}");
     let script = "redis.call('del', 'none') return redis.call('set', 'k', ('v'):rep(200))";
     assert_eq!(eval(script), Some(Value::OK));
+}
+
+/// Stops scripts when it was asked so often, and counts what it hears.
+#[derive(Default)]
+struct Guard {
+    patience: u64,
+    begun: AtomicU64,
+    asked: AtomicU64,
+    writes: AtomicU64,
+    ended: AtomicU64,
+}
+
+impl Guard {
+    fn heard(&self) -> (u64, u64, u64) {
+        let [begun, writes, ended] =
+            [&self.begun, &self.writes, &self.ended].map(|count| count.load(Ordering::Relaxed));
+        (begun, writes, ended)
+    }
+
+    fn is_impatient(&self) -> bool {
+        self.asked.load(Ordering::Relaxed) >= self.patience
+    }
+}
+
+impl ScriptGuard for Guard {
+    fn begin(&self) {
+        self.asked.store(0, Ordering::Relaxed);
+        self.begun.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn is_to_stop(&self) -> bool {
+        self.asked.fetch_add(1, Ordering::Relaxed);
+        self.is_impatient()
+    }
+
+    fn may_write(&self) -> bool {
+        self.writes.fetch_add(1, Ordering::Relaxed);
+        !self.is_impatient()
+    }
+
+    fn end(&self) {
+        self.ended.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+fn guarded(patience: u64) -> (Client, Arc<Guard>) {
+    let guard = Arc::new(Guard { patience, ..Guard::default() });
+    let mut client = Client::new();
+    client.engine.guard_scripts(guard.clone());
+    (client, guard)
+}
+
+#[test]
+fn a_guard_stops_a_script_whatever_it_catches() {
+    let (mut client, guard) = guarded(3);
+    for script in [
+        "while true do end",
+        "while true do pcall(function() while true do end end) end",
+        "while true do redis.pcall('get', 'k') end",
+        "local f = coroutine.wrap(function() while true do end end) while true do pcall(f) end",
+    ] {
+        client.fails(script, "Script killed by user with SCRIPT KILL...");
+    }
+    let (begun, writes, ended) = guard.heard();
+    assert_eq!((begun, writes), (ended, 0));
+}
+
+#[test]
+fn a_script_that_has_written_runs_on_against_its_guard() {
+    let (mut client, guard) = guarded(3);
+    let reply = client.eval("redis.call('set', 'k', 1) for i = 1, 1e6 do end return redis.call('incr', 'k')");
+    assert_eq!(reply, Value::Integer(2));
+    assert!(guard.is_impatient());
+    assert_eq!(guard.heard(), (1, 1, 1), "it is asked about the first write only");
+}
+
+#[test]
+fn a_script_that_is_to_stop_does_not_write_any_more() {
+    let (mut client, guard) = guarded(0);
+    client.engine.effects().set_recording(true);
+    client.fails(
+        "redis.pcall('set', 'k', 1) redis.pcall('set', 'k', 2)",
+        "Script killed by user with SCRIPT KILL...",
+    );
+    assert_eq!(client.run(&["EXISTS", "k"]), Value::Integer(0));
+    assert!(client.engine.effects().is_empty());
+    assert_eq!(guard.heard(), (2, 1, 2), "nor is it asked again");
 }

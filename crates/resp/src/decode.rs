@@ -184,6 +184,11 @@ impl Decoder {
         self.args.iter().map(|range| &bytes[range.clone()])
     }
 
+    /// True when the command that [`Decoder::decode`] just found was a line of words.
+    pub fn is_inline(&self) -> bool {
+        self.is_inline
+    }
+
     /// How many bytes the request at the start of the buffer needs before the next call can go on, if known: a caller
     /// can read so much at once.
     pub fn needed(&self) -> Option<usize> {

@@ -1,6 +1,7 @@
 //! Why a server cannot start or go on.
 
 use std::io;
+use std::path::PathBuf;
 
 /// Result of a server's operation.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -22,6 +23,16 @@ pub enum Error {
         address: String,
         /// What the system says.
         source: io::Error,
+    },
+    /// A file for TLS cannot be used.
+    #[error("cannot use {} for TLS ({reason}): {what}", path.display())]
+    Tls {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        reason: String,
+        /// What it must hold.
+        what: &'static str,
     },
     /// A thread cannot be started.
     #[error("cannot start a thread for clients ({0})")]

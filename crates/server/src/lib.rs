@@ -1,7 +1,7 @@
 //! The database over TCP and unix sockets.
 //!
 //! What it is: [`Server`], which listens, limits how many clients there are, spreads them over threads and ends them
-//! in good order. What it is not: it knows no commands and no protocol; each client is served by
+//! in good order, in the clear or by TLS. What it is not: it knows no commands and no protocol; each client is served by
 //! [`windlass_db::serve`].
 //!
 //! ```
@@ -21,8 +21,9 @@ mod config;
 mod error;
 mod listen;
 mod server;
+mod tls;
 mod worker;
 
-pub use config::Config;
+pub use config::{ClientCertificates, Config, Tls};
 pub use error::{Error, Result};
 pub use server::Server;

@@ -9,34 +9,38 @@ use std::time::Duration;
 
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use tokio::net::{TcpListener, UnixListener};
+use tokio_rustls::TlsAcceptor;
 
 use crate::config::Config;
 use crate::error::{Error, Result};
+use crate::tls;
 
 /// A place where clients arrive.
 pub enum Listener {
-    Tcp(std::net::TcpListener),
+    Tcp(std::net::TcpListener, Option<TlsAcceptor>),
     Unix(std::os::unix::net::UnixListener, PathBuf),
 }
 
 /// A client that has just arrived, of no runtime yet.
 pub enum Arrival {
-    Tcp(std::net::TcpStream, SocketAddr),
+    Tcp(std::net::TcpStream, SocketAddr, Option<TlsAcceptor>),
     Unix(StdUnixStream),
 }
 
 /// Opens every place that the configuration names.
 pub fn open(config: &Config) -> Result<Vec<Listener>> {
     let mut listeners = Vec::new();
-    for text in &config.tcp {
+    let acceptor = config.tls.as_ref().map(tls::acceptor).transpose()?;
+    let clear = config.tcp.iter().map(|text| (text, None));
+    for (text, tls) in clear.chain(config.tls_tcp.iter().map(|text| (text, acceptor.clone()))) {
         let at = |source| Error::Listen { address: text.clone(), source };
         for address in text.to_socket_addrs().map_err(at)? {
-            listeners.push(Listener::Tcp(open_tcp(address, config.backlog).map_err(at)?));
+            listeners.push(Listener::Tcp(open_tcp(address, config.backlog).map_err(at)?, tls.clone()));
         }
     }
     if let Some(path) = &config.unix {
         let at = |source| Error::Listen { address: path.display().to_string(), source };
-        listeners.push(Listener::Unix(open_unix(path).map_err(at)?, path.clone()));
+        listeners.push(Listener::Unix(open_unix(path, config.unix_mode).map_err(at)?, path.clone()));
     }
     Ok(listeners)
 }
@@ -54,8 +58,8 @@ fn open_tcp(address: SocketAddr, backlog: i32) -> io::Result<std::net::TcpListen
     Ok(socket.into())
 }
 
-/// Opens a unix socket for this user alone, in place of one that nobody serves any more.
-fn open_unix(path: &Path) -> io::Result<std::os::unix::net::UnixListener> {
+/// Opens a unix socket, in place of one that nobody serves any more.
+fn open_unix(path: &Path, mode: u32) -> io::Result<std::os::unix::net::UnixListener> {
     if std::fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket()) {
         if StdUnixStream::connect(path).is_ok() {
             return Err(io::ErrorKind::AddrInUse.into());
@@ -63,7 +67,7 @@ fn open_unix(path: &Path) -> io::Result<std::os::unix::net::UnixListener> {
         std::fs::remove_file(path)?;
     }
     let listener = std::os::unix::net::UnixListener::bind(path)?;
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))?;
     listener.set_nonblocking(true)?;
     Ok(listener)
 }
@@ -72,25 +76,19 @@ impl Listener {
     /// Where clients reach it.
     pub fn address(&self) -> io::Result<String> {
         match self {
-            Self::Tcp(listener) => listener.local_addr().map(|address| address.to_string()),
+            Self::Tcp(listener, _) => listener.local_addr().map(|address| address.to_string()),
             Self::Unix(_, path) => Ok(path.display().to_string()),
         }
     }
 
     /// Hands each client that arrives to `welcome`, until the future is dropped.
-    pub async fn accept_each(self, keepalive: Duration, welcome: impl Fn(Arrival)) -> io::Result<()> {
+    pub async fn accept_each(self, welcome: impl Fn(Arrival)) -> io::Result<()> {
         match self {
-            Self::Tcp(listener) => {
+            Self::Tcp(listener, tls) => {
                 let listener = TcpListener::from_std(listener)?;
                 loop {
                     match listener.accept().await.and_then(|(stream, from)| Ok((stream.into_std()?, from))) {
-                        Ok((stream, from)) => {
-                            if let Err(error) = set_up(&stream, keepalive) {
-                                tracing::debug!(%error, %from, "a client was gone before it was served");
-                                continue;
-                            }
-                            welcome(Arrival::Tcp(stream, from));
-                        }
+                        Ok((stream, from)) => welcome(Arrival::Tcp(stream, from, tls.clone())),
                         Err(error) => rest(&error).await,
                     }
                 }
@@ -109,9 +107,18 @@ impl Listener {
     }
 }
 
-fn set_up(stream: &std::net::TcpStream, keepalive: Duration) -> io::Result<()> {
+/// Sets a client's connection up: nothing is held back to be sent together, and after `keepalive_s` seconds without a
+/// word the system asks whether the client is still there; 0 is never.
+pub fn set_up(stream: &std::net::TcpStream, keepalive_s: u64) -> io::Result<()> {
     stream.set_nodelay(true)?;
-    SockRef::from(stream).set_tcp_keepalive(&TcpKeepalive::new().with_time(keepalive))
+    if keepalive_s == 0 {
+        return Ok(());
+    }
+    // As Redis: three questions within a third of the time each, so that a client is given up after about twice that.
+    let time = Duration::from_secs(keepalive_s);
+    let between = Duration::from_secs((keepalive_s / 3).max(1));
+    let keepalive = TcpKeepalive::new().with_time(time).with_interval(between).with_retries(3);
+    SockRef::from(stream).set_tcp_keepalive(&keepalive)
 }
 
 /// Waits a moment after a failed accept: with no file handles left, the next attempt would fail at once as well.

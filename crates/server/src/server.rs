@@ -1,7 +1,6 @@
 //! The server: from its sockets to its threads, and their end in good order.
 
 use std::future::Future;
-use std::io::Write;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -12,10 +11,7 @@ use windlass_db::Database;
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::listen::{self, Arrival, Listener};
-use crate::worker::{Place, Worker};
-
-/// What a client too many is told, in Redis's words.
-const TOO_MANY: &[u8] = b"-ERR max number of clients reached\r\n";
+use crate::worker::{self, Place, Worker};
 
 /// A database on the network; clients are answered once [`Server::run_until`] runs.
 pub struct Server {
@@ -47,9 +43,9 @@ impl Server {
         &self.addresses
     }
 
-    /// Serves clients until `stop` is ready or a client sends SHUTDOWN. Then nobody is accepted, each client gets the replies to what ran for it,
-    /// and after [`Config::stop_grace`] at the latest the sockets are closed and the threads have ended. The database
-    /// goes on.
+    /// Serves clients until `stop` is ready or a client sends SHUTDOWN. Then nobody is accepted, each client gets the replies
+    /// to what ran for it, and soon after [`Config::stop_grace`] at the latest the sockets are closed and the threads have
+    /// ended, but for one that a script holds. The database goes on.
     ///
     /// # Errors
     /// When a thread cannot be started or a socket fails.
@@ -63,14 +59,14 @@ impl Server {
             workers,
             next: AtomicUsize::new(0),
             taken: Arc::new(AtomicUsize::new(0)),
-            clients_max: config.clients_max,
+            database,
         });
         let mut doors = JoinSet::new();
         for listener in listeners {
             let gate = gate.clone();
-            doors.spawn(listener.accept_each(config.keepalive, move |arrival| gate.welcome(arrival)));
+            doors.spawn(listener.accept_each(move |arrival| gate.welcome(arrival)));
         }
-        let shutdown = database.shutdown_requested();
+        let shutdown = gate.database.shutdown_requested();
         let failed = tokio::select! {
             () = stop => None,
             () = shutdown => None,
@@ -80,8 +76,9 @@ impl Server {
         // A receiver that is gone belongs to a worker that has ended already.
         let _ = stopper.send(true);
         let gate = Arc::into_inner(gate).expect("nobody accepts any more");
-        let join = move || gate.workers.into_iter().for_each(Worker::join);
-        tokio::task::spawn_blocking(join).await.expect("ending the threads does not panic");
+        let ends: JoinSet<()> =
+            gate.workers.into_iter().map(|worker| worker.join(config.stop_grace)).collect();
+        ends.join_all().await;
         match failed {
             Some(source) => Err(Error::Listen { address: addresses.join(", "), source }),
             None => Ok(()),
@@ -94,23 +91,21 @@ struct Gate {
     workers: Vec<Worker>,
     next: AtomicUsize,
     taken: Arc<AtomicUsize>,
-    clients_max: usize,
+    database: Database,
 }
 
 impl Gate {
     fn welcome(&self, arrival: Arrival) {
-        match Place::take(&self.taken, self.clients_max) {
+        match Place::take(&self.taken, self.database.client_limits().count_max) {
             Some(place) => {
-                let turn = self.next.fetch_add(1, Ordering::Relaxed) % self.workers.len();
-                self.workers[turn].welcome(arrival, place);
+                let turn = || self.next.fetch_add(1, Ordering::Relaxed) % self.workers.len();
+                let mut worker = &self.workers[turn()];
+                if self.database.is_busy() && worker.is_held() {
+                    worker = &self.workers[turn()];
+                }
+                worker.welcome(arrival, place);
             }
-            None => {
-                // The buffer of a new socket takes so few bytes at once; whoever is gone misses nothing.
-                let _ = match arrival {
-                    Arrival::Tcp(mut stream, _) => stream.write_all(TOO_MANY),
-                    Arrival::Unix(mut stream) => stream.write_all(TOO_MANY),
-                };
-            }
+            None => worker::turn_away(arrival),
         }
     }
 }

@@ -1,5 +1,10 @@
 //! The server, seen from its sockets.
 
+mod busy;
+mod foreign;
+mod limits;
+mod tls;
+
 use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
@@ -19,13 +24,21 @@ struct Running {
 
 impl Running {
     fn start(config: Config) -> Self {
-        let server = Server::bind(config, memory()).expect("a free port");
+        Self::start_on(config, memory())
+    }
+
+    fn start_on(config: Config, database: Database) -> Self {
+        let server = Server::bind(config, database).expect("a free port");
         let addresses = server.addresses().to_vec();
         let (stop, stopped) = oneshot::channel();
         let task = tokio::spawn(server.run_until(async {
             let _ = stopped.await;
         }));
         Self { addresses, stop, task }
+    }
+
+    fn port(&self) -> u16 {
+        self.addresses[0].rsplit_once(':').expect("a port").1.parse().expect("a number")
     }
 
     async fn connect(&self) -> TcpStream {
@@ -40,6 +53,13 @@ impl Running {
 
 fn memory() -> Database {
     Database::memory(windlass_db::Config::default()).expect("the default configuration is valid")
+}
+
+/// A database in memory with other settings of its engine.
+fn memory_with(set: impl FnOnce(&mut windlass_db::EngineConfig)) -> Database {
+    let mut config = windlass_db::Config::default();
+    set(&mut config.engine);
+    Database::memory(config).expect("a configuration that can be used")
 }
 
 fn any_port() -> Config {
@@ -87,7 +107,7 @@ async fn a_unix_socket_is_for_this_user_and_goes_with_the_server() {
 
 #[tokio::test]
 async fn a_client_too_many_is_told_so() {
-    let server = Running::start(Config { clients_max: 1, ..any_port() });
+    let server = Running::start_on(any_port(), memory_with(|engine| engine.clients.count_max = 1));
     let mut first = server.connect().await;
     check(&mut first, "PING\r\n", "+PONG\r\n").await;
     assert_eq!(rest(server.connect().await).await, "-ERR max number of clients reached\r\n");
@@ -148,12 +168,16 @@ async fn a_socket_that_is_served_or_cannot_be_is_named() {
 
 #[test]
 fn a_configuration_names_every_problem() {
-    let config =
-        Config { clients_max: 0, backlog: 0, threads: 0, keepalive: Duration::ZERO, ..Config::default() };
+    let config = Config { backlog: 0, threads: 0, unix_mode: 0o1000, ..Config::default() };
     assert_eq!(
         config.validate().expect_err("nothing of it works").to_string(),
-        "the configuration is not valid: `tcp` or `unix` must say where to listen; `clients_max` must be at least 1; \
-         `backlog` must be at least 1; `threads` must be at least 1; `keepalive` must be at least a second"
+        "the configuration is not valid: `tcp`, `tls_tcp` or `unix` must say where to listen; `unix_mode` must be \
+         permission bits, such as 0o770; `backlog` must be at least 1; `threads` must be at least 1"
+    );
+    let config = Config { tls_tcp: vec!["127.0.0.1:0".into()], ..Config::default() };
+    assert_eq!(
+        config.validate().expect_err("there is no certificate").to_string(),
+        "the configuration is not valid: `tls` must name the certificate for `tls_tcp`"
     );
 }
 

@@ -21,7 +21,9 @@ const PAYLOAD: usize = 32 << 10;
 const SYSTEM_MAX: usize = 24 << 20;
 
 fn config() -> Config {
-    Config { mailbox_bytes_max: LIMIT, ..Config::default() }
+    let mut config = Config::default();
+    config.engine.clients.messages.hard = LIMIT;
+    config
 }
 
 /// A plain client over TCP.
@@ -105,7 +107,7 @@ async fn what_is_kept_for_a_client_is_bounded_by_the_setting() {
         assert!(published * PAYLOAD < LIMIT + PIPE + 4 * PAYLOAD, "more is kept than was set");
     }
     let error = served.await.expect("no panic").expect_err("it is cut");
-    assert_eq!(error.to_string(), "the client does not read its messages");
+    assert_eq!(error.to_string(), "the client does not read what it is sent");
     assert!(published * PAYLOAD > LIMIT, "it was cut before the limit");
     assert_eq!(publish(&publisher, 0), Value::Integer(0));
 }
@@ -128,7 +130,7 @@ async fn who_is_sent_more_at_once_than_the_limit_is_cut_as_well() {
         assert_eq!(publish(&publisher, number), Value::Integer(1));
     }
     let error = served.await.expect("no panic").expect_err("it is cut");
-    assert_eq!(error.to_string(), "the client does not read its messages");
+    assert_eq!(error.to_string(), "the client does not read what it is sent");
     assert_eq!(publish(&publisher, 0), Value::Integer(0));
 }
 

@@ -4,6 +4,7 @@ use std::io::{IsTerminal, Write};
 use std::time::{Duration, Instant};
 
 use anyhow::anyhow;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 use windlass_conn::Connection;
 use windlass_db::{Database, Loaded, Recovery};
@@ -12,23 +13,24 @@ use windlass_server::Server;
 use crate::exit::{CANNOT_CONNECT, CONFIGURATION, FORCED, Failure, Result};
 use crate::settings::Serve;
 
-pub async fn run(settings: Serve) -> Result<()> {
+/// The files that the process opens besides one for each client.
+const FILES_RESERVED: u64 = 64;
+
+pub async fn run(mut settings: Serve) -> Result<()> {
+    settings.engine.seed = std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), "seed");
+    settings.engine.clients.count_max = allow_clients(settings.engine.clients.count_max);
     let config = windlass_db::Config {
         durability: settings.durability,
-        engine: windlass_engine_config(&settings),
+        engine: settings.engine,
         ..windlass_db::Config::default()
     };
     let (directory, taken) = (settings.dir.clone(), config.clone());
     let begun = tokio::task::spawn_blocking(move || Database::begin(directory, taken)).await?;
     let (database, opening) = begun.map_err(refused)?;
-    let listening = windlass_server::Config {
-        tcp: vec![settings.bind.clone()],
-        unix: settings.unixsocket.clone(),
-        ..windlass_server::Config::default()
-    };
-    let server =
-        Server::bind(listening, database.clone()).map_err(|error| Failure::new(CONFIGURATION, error))?;
+    let server = Server::bind(settings.listen, database.clone())
+        .map_err(|error| Failure::new(CONFIGURATION, error))?;
     let addresses = server.addresses().to_vec();
+    let asked = database.shutdown_requested();
     let (stop, stopped) = tokio::sync::watch::channel(false);
     let mut until = stopped.clone();
     // Clients are let in from here on: they are told that the data is being read.
@@ -39,7 +41,12 @@ pub async fn run(settings: Serve) -> Result<()> {
     let working = async {
         let mut progress = Replaying::default();
         let replay = tokio::task::spawn_blocking(move || opening.finish(|loaded| progress.show(loaded)));
-        let ending = stop_signal();
+        let ending = async {
+            tokio::select! {
+                () = stop_signal() => {}
+                () = asked => {}
+            }
+        };
         tokio::pin!(ending);
         let recovery = tokio::select! {
             replayed = replay => replayed?.map_err(refused)?,
@@ -64,6 +71,12 @@ pub async fn run(settings: Serve) -> Result<()> {
     let (served, worked) = tokio::join!(serving, work);
     worked?;
     served?;
+    if database.is_busy() && database.is_shutdown_asked() {
+        // A client asked not to wait for a script that cannot be stopped. Nothing of it is logged, and what ran before
+        // it was answered only once it was safe.
+        eprintln!("ended by SHUTDOWN NOSAVE in the midst of a script");
+        std::process::exit(0);
+    }
     database.stop()?;
     Ok(())
 }
@@ -122,13 +135,27 @@ impl Drop for Replaying {
     }
 }
 
-fn windlass_engine_config(settings: &Serve) -> windlass_db::EngineConfig {
-    windlass_db::EngineConfig {
-        password: settings.password.clone(),
-        memory_max: settings.memory_max,
-        seed: std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), "seed"),
-        ..windlass_db::EngineConfig::default()
+/// Raises the limit of open files for so many clients, as far as the system lets us; answers how many there can be.
+fn allow_clients(wanted: usize) -> usize {
+    let files = wanted as u64 + FILES_RESERVED;
+    let limit = getrlimit(Resource::Nofile);
+    if limit.current.is_none_or(|current| current >= files) {
+        return wanted;
     }
+    let allowed = limit.maximum.map_or(files, |maximum| files.min(maximum));
+    let raised = Rlimit { current: Some(allowed), maximum: limit.maximum };
+    let files = match setrlimit(Resource::Nofile, raised) {
+        Ok(()) => allowed,
+        Err(_) => limit.current.unwrap_or(files),
+    };
+    let possible =
+        usize::try_from(files.saturating_sub(FILES_RESERVED)).unwrap_or(usize::MAX).clamp(1, wanted);
+    if possible < wanted {
+        eprintln!(
+            "serving at most {possible} clients, not {wanted}: this process may open {files} files (`ulimit -n`)"
+        );
+    }
+    possible
 }
 
 fn report(recovery: &Recovery) {

@@ -1,12 +1,14 @@
 //! Scripts by their digest, and the Lua state that runs them.
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 
 use foldhash::fast::FixedState;
 use mlua::Function;
 use sha1_smol::Sha1;
 use windlass_resp::{Protocol, Value};
 
+use super::guard::ScriptGuard;
 use super::machine::{Machine, Task};
 use super::scene::Scene;
 use super::source::{self, Declaration};
@@ -78,6 +80,8 @@ pub struct Scripts {
     /// Made when first needed, and again when one had to be thrown away.
     machine: Option<Machine>,
     seed: u64,
+    /// Looks after what runs, if the engine's owner wants to.
+    guard: Option<Arc<dyn ScriptGuard>>,
     /// What stands in for the engine's state, and the session of scripts, while none runs.
     spare: Option<(Box<State>, Box<Session>)>,
 }
@@ -90,8 +94,14 @@ impl Scripts {
             evaluated: VecDeque::new(),
             machine: None,
             seed,
+            guard: None,
             spare: None,
         }
+    }
+
+    /// Has a guard look after the scripts that run from now on.
+    pub fn set_guard(&mut self, guard: Arc<dyn ScriptGuard>) {
+        self.guard = Some(guard);
     }
 
     pub fn has(&self, digest: &Digest) -> bool {
@@ -100,7 +110,7 @@ impl Scripts {
 
     /// Forgets all scripts, and with them the Lua state.
     pub fn flush(&mut self) {
-        *self = Self::new(self.seed);
+        *self = Self { guard: self.guard.take(), ..Self::new(self.seed) };
     }
 
     /// Keeps a script that SCRIPT LOAD gave.
@@ -216,7 +226,8 @@ impl Scripts {
             Err(error) => return (scene, Err(error)),
         };
         let instructions_max = scene.state.config.script_instructions_max;
-        let task = Task { function: &function, keys: run.keys, argv: run.argv, instructions_max };
+        let guard = self.guard.as_ref();
+        let task = Task { function: &function, keys: run.keys, argv: run.argv, instructions_max, guard };
         let machine = self.machine.as_ref().expect("the script was compiled in it");
         let done = machine.run(&task, scene);
         if !done.is_sound {

@@ -6,9 +6,12 @@
 //! of Lua that is running, which takes the C interface.
 #![allow(unsafe_code)]
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::sync::Arc;
 
 use mlua::{Lua, ffi};
+
+use super::guard::ScriptGuard;
 
 /// Instructions between two looks at the meter: often enough to stop within microseconds, seldom enough to cost
 /// nothing that could be measured.
@@ -18,8 +21,20 @@ const PERIOD: u32 = 10_000;
 struct Meter {
     spent: Cell<u64>,
     limit: Cell<u64>,
+    /// What was spent when the guard was last asked.
+    asked: Cell<u64>,
     has_written: Cell<bool>,
-    is_stopped: Cell<bool>,
+    stop: Cell<Option<Stop>>,
+    guard: RefCell<Option<Arc<dyn ScriptGuard>>>,
+}
+
+/// Why a script was stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// It spent its budget.
+    Budget,
+    /// The guard said so.
+    Guard,
 }
 
 thread_local! {
@@ -27,8 +42,10 @@ thread_local! {
         Meter {
             spent: Cell::new(0),
             limit: Cell::new(u64::MAX),
+            asked: Cell::new(0),
             has_written: Cell::new(false),
-            is_stopped: Cell::new(false),
+            stop: Cell::new(None),
+            guard: RefCell::new(None),
         }
     };
 }
@@ -44,14 +61,26 @@ pub fn install(lua: &Lua) -> mlua::Result<()> {
     }
 }
 
-/// Begins to count for a new script.
-pub fn start(limit: u64) {
+/// Begins to count for a new script, which the guard looks after if there is one.
+pub fn start(limit: u64, guard: Option<&Arc<dyn ScriptGuard>>) {
     METER.with(|meter| {
         meter.spent.set(0);
         meter.limit.set(limit);
+        meter.asked.set(0);
         meter.has_written.set(false);
-        meter.is_stopped.set(false);
+        meter.stop.set(None);
+        meter.guard.replace(guard.cloned());
     });
+    if let Some(guard) = guard {
+        guard.begin();
+    }
+}
+
+/// Ends what [`start`] began.
+pub fn end() {
+    if let Some(guard) = METER.with(|meter| meter.guard.take()) {
+        guard.end();
+    }
 }
 
 /// Counts work that was not done in Lua, in instructions that would take as long; false when the script must stop.
@@ -59,26 +88,48 @@ pub fn spend(instructions: u64) -> bool {
     METER.with(|meter| !meter.is_over(instructions))
 }
 
-/// Says that the script has written: from now on it may not be stopped, since half a move must not exist.
-pub fn note_write() {
-    METER.with(|meter| meter.has_written.set(true));
+/// Asks before a write: after a true the script may not be stopped, since half a move must not exist; a false says that
+/// it is stopped already.
+pub fn may_write() -> bool {
+    METER.with(|meter| {
+        if !meter.has_written.get() && meter.stop.get().is_none() {
+            let may = meter.guard.borrow().as_ref().is_none_or(|guard| guard.may_write());
+            meter.has_written.set(may);
+            meter.stop.set((!may).then_some(Stop::Guard));
+        }
+        meter.has_written.get()
+    })
 }
 
-/// True once the script has been told to stop.
-pub fn is_stopped() -> bool {
-    METER.with(|meter| meter.is_stopped.get())
+/// Why the script has been told to stop, once it has.
+pub fn stopped() -> Option<Stop> {
+    METER.with(|meter| meter.stop.get())
 }
 
 impl Meter {
     /// Counts; true when the script must stop.
     fn is_over(&self, instructions: u64) -> bool {
         self.spent.set(self.spent.get().saturating_add(instructions));
-        if self.is_stopped.get() {
+        if self.stop.get().is_some() {
             return true;
         }
-        let is_over = self.spent.get() > self.limit.get() && !self.has_written.get();
-        self.is_stopped.set(is_over);
-        is_over
+        // The guard is asked in any case: it has to see that a script which has written goes on.
+        let is_told = self.ask();
+        if !self.has_written.get() {
+            let is_spent = self.spent.get() > self.limit.get();
+            self.stop.set(is_told.then_some(Stop::Guard).or(is_spent.then_some(Stop::Budget)));
+        }
+        self.stop.get().is_some()
+    }
+
+    /// Asks the guard, no more often than each period, whether the script is to stop.
+    fn ask(&self) -> bool {
+        let spent = self.spent.get();
+        if spent - self.asked.get() < u64::from(PERIOD) {
+            return false;
+        }
+        self.asked.set(spent);
+        self.guard.borrow().as_ref().is_some_and(|guard| guard.is_to_stop())
     }
 }
 

@@ -1,10 +1,14 @@
 //! The Lua state, and how a script runs in it.
 
+use std::sync::Arc;
+
 use mlua::{Function, IntoLua, Lua, LuaOptions, LuaString, MultiValue, StdLib, Value as LuaValue};
 use windlass_resp::Value;
 
 use super::cache::Digest;
 use super::convert::Names;
+use super::guard::ScriptGuard;
+use super::hook::Stop;
 use super::scene::{Scene, Stage};
 use super::{hook, library, raise};
 use crate::error::Error;
@@ -35,6 +39,7 @@ pub struct Task<'a> {
     pub keys: &'a [&'a [u8]],
     pub argv: &'a [&'a [u8]],
     pub instructions_max: u64,
+    pub guard: Option<&'a Arc<dyn ScriptGuard>>,
 }
 
 /// What a run leaves behind.
@@ -74,7 +79,7 @@ impl Machine {
     /// In Redis's words, when it is not well-formed.
     pub fn compile(&self, source: &[u8]) -> Result<Function, Error> {
         // The parser allocates as the source says and is bounded by it; a failure could not be told from a bad script.
-        hook::start(u64::MAX);
+        hook::start(u64::MAX, None);
         let answer = self.lua.create_string(source).and_then(|source| {
             self.compile.call::<(Option<Function>, Option<LuaString>)>((source, CHUNK_NAME))
         });
@@ -91,13 +96,13 @@ impl Machine {
         let protocol_of = |scene: &Scene| scene.session.protocol;
         let digest = scene.digest;
         self.stage(Some(scene));
-        hook::start(task.instructions_max);
+        hook::start(task.instructions_max, task.guard);
         let answer = self.call(task);
+        hook::end();
         let scene = self.stage(None).expect("the scene was put on the stage");
         // A script that was told to stop may have got around it to its end: it is stopped all the same.
-        if hook::is_stopped() {
-            let text = "ERR Script killed: it ran for longer than it may, and had not written";
-            return Run { reply: Error::new(text).into(), scene, is_sound: false };
+        if let Some(stop) = hook::stopped() {
+            return Run { reply: killed(stop, &scene).into(), scene, is_sound: false };
         }
         let (reply, is_sound) = match answer {
             Ok((true, result)) => match self.names.reply(&result, protocol_of(&scene)) {
@@ -127,6 +132,18 @@ impl Machine {
     fn stage(&self, scene: Option<Scene>) -> Option<Scene> {
         let mut stage = self.lua.app_data_mut::<Stage>().expect("the stage is built with the machine");
         std::mem::replace(&mut stage.0, scene)
+    }
+}
+
+/// The reply of a script that was stopped. Redis tells the line of a script that somebody killed.
+fn killed(stop: Stop, scene: &Scene) -> Error {
+    match stop {
+        Stop::Budget => Error::new("ERR Script killed: it ran for longer than it may, and had not written"),
+        Stop::Guard => {
+            let failure = scene.failure.as_deref().unwrap_or_default();
+            let place = failure.find(" script: ").map_or("", |at| &failure[at..]);
+            Error::new(format!("{}{place}", raise::KILLED))
+        }
     }
 }
 

@@ -3,12 +3,13 @@
 //! In reading order: `cache` knows scripts by their digest, `machine` holds the Lua state and runs one,
 //! `sandbox.lua` is what the machine shows to scripts, `scene` is what a running script works on, `redis` and
 //! `library` are the functions that scripts call, `convert` carries values between the two worlds, `raise` the
-//! errors, `hook` stops a script that runs for too long. Deliberately absent: a clock (the budget is a number of
-//! instructions), a debugger, and everything through which Lua reaches files or the process.
+//! errors, `hook` stops a script that runs for too long, and `guard` lets others see and stop it. Deliberately absent: a
+//! clock (the budget is a number of instructions), a debugger, and everything through which Lua reaches files or the process.
 
 mod arguments;
 mod cache;
 mod convert;
+mod guard;
 mod hook;
 mod library;
 mod machine;
@@ -18,4 +19,5 @@ mod scene;
 mod source;
 
 pub use cache::{Digest, Invocation, Scripts};
+pub use guard::ScriptGuard;
 pub use scene::Scene;

@@ -16,6 +16,9 @@ pub enum Raised {
     Text(String),
 }
 
+/// How Redis tells that somebody killed a script.
+pub const KILLED: &str = "ERR Script killed by user with SCRIPT KILL...";
+
 /// An error reply; `text` has its prefix.
 pub fn reply(text: impl Into<String>) -> mlua::Error {
     mlua::Error::external(Raised::Reply(text.into()))

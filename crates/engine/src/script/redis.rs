@@ -118,8 +118,10 @@ impl Scene {
     fn execute(&mut self, args: Args<'_>) -> Result<Value> {
         let (command, run) = self.admit(args)?;
         if command.flags.has(Flags::WRITE) {
+            if !hook::may_write() {
+                return Err(Error::new(raise::KILLED));
+            }
             self.has_written = true;
-            hook::note_write();
         }
         self.state.stats.commands += 1;
         // A script never waits: what a command answers where it would wait is its answer here.

@@ -8,6 +8,7 @@ use crate::command::string::STRING_MAX;
 use crate::command::{Answer, Command, Keys};
 use crate::config::{Config, DebugCommand};
 use crate::error::{Error, Result};
+use crate::limits;
 use crate::notify::Classes;
 use crate::pattern;
 use crate::settings::Settings;
@@ -66,7 +67,16 @@ type Change = fn(&mut Draft, &str) -> std::result::Result<(), String>;
 type Setting = (&'static str, fn(&State) -> String, Option<Change>);
 
 const OWN: &[Setting] = &[
-    ("busy-reply-threshold", |state| state.config.script_time_max_ms.to_string(), None),
+    (
+        "busy-reply-threshold",
+        |state| limits::shown(&state.config, "busy-reply-threshold"),
+        Some(|draft, value| limits::set(&mut draft.config, "busy-reply-threshold", value)),
+    ),
+    (
+        "client-output-buffer-limit",
+        |state| limits::shown(&state.config, "client-output-buffer-limit"),
+        Some(|draft, value| limits::set(&mut draft.config, "client-output-buffer-limit", value)),
+    ),
     ("databases", |state| state.config.databases.to_string(), None),
     (
         "enable-debug-command",
@@ -82,12 +92,21 @@ const OWN: &[Setting] = &[
         |state| state.settings.latency_min_ms.to_string(),
         Some(|draft, value| number(value, 0).map(|min| draft.settings.latency_min_ms = min.unsigned_abs())),
     ),
-    ("lua-time-limit", |state| state.config.script_time_max_ms.to_string(), None),
+    (
+        "lua-time-limit",
+        |state| limits::shown(&state.config, "lua-time-limit"),
+        Some(|draft, value| limits::set(&mut draft.config, "lua-time-limit", value)),
+    ),
+    (
+        "maxclients",
+        |state| limits::shown(&state.config, "maxclients"),
+        Some(|draft, value| limits::set(&mut draft.config, "maxclients", value)),
+    ),
     (
         "maxmemory",
         |state| state.config.memory_max.to_string(),
         Some(|draft, value| {
-            draft.config.memory_max = bytes(value).ok_or("argument must be a memory value")?;
+            draft.config.memory_max = limits::bytes(value).ok_or("argument must be a memory value")?;
             Ok(())
         }),
     ),
@@ -99,6 +118,11 @@ const OWN: &[Setting] = &[
                 Classes::parse(value).ok_or("Invalid event class character. Use 'Ag$lshzxeKEtmdn'.")?;
             Ok(())
         }),
+    ),
+    (
+        "protected-mode",
+        |state| limits::shown(&state.config, "protected-mode"),
+        Some(|draft, value| limits::set(&mut draft.config, "protected-mode", value)),
     ),
     (
         "requirepass",
@@ -121,6 +145,16 @@ const OWN: &[Setting] = &[
                 .map(|max| draft.settings.slow_len_max = usize::try_from(max).unwrap_or(usize::MAX))
         }),
     ),
+    (
+        "tcp-keepalive",
+        |state| limits::shown(&state.config, "tcp-keepalive"),
+        Some(|draft, value| limits::set(&mut draft.config, "tcp-keepalive", value)),
+    ),
+    (
+        "timeout",
+        |state| limits::shown(&state.config, "timeout"),
+        Some(|draft, value| limits::set(&mut draft.config, "timeout", value)),
+    ),
 ];
 
 /// A number that is at least `min`.
@@ -140,7 +174,6 @@ const FIXED: &[(&str, &str)] = &[
     ("appendfsync", "always"),
     ("appendonly", "no"),
     ("bind", ""),
-    ("client-output-buffer-limit", "normal 0 0 0 slave 0 0 0 pubsub 0 0 0"),
     ("cluster-enabled", "no"),
     ("dir", ""),
     ("hash-max-listpack-entries", "512"),
@@ -150,7 +183,6 @@ const FIXED: &[(&str, &str)] = &[
     ("lazyfree-lazy-user-del", "yes"),
     ("lazyfree-lazy-user-flush", "yes"),
     ("list-max-listpack-size", "-2"),
-    ("maxclients", "10000"),
     ("maxmemory-policy", "noeviction"),
     ("port", "0"),
     ("proto-max-bulk-len", "536870912"),
@@ -159,8 +191,6 @@ const FIXED: &[(&str, &str)] = &[
     ("set-max-intset-entries", "512"),
     ("stop-writes-on-bgsave-error", "yes"),
     ("stream-node-max-entries", "100"),
-    ("tcp-keepalive", "300"),
-    ("timeout", "0"),
     ("zset-max-listpack-entries", "128"),
     ("zset-max-listpack-value", "64"),
 ];
@@ -233,23 +263,6 @@ fn set(call: &mut Call<'_>) -> Answer {
     call.state.config = draft.config;
     call.state.settings = draft.settings;
     Ok(Value::OK)
-}
-
-/// A number of bytes with a unit such as `1mb`.
-fn bytes(text: &str) -> Option<usize> {
-    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
-    let (number, unit) = text.split_at(digits);
-    let factor = match unit.to_ascii_lowercase().as_str() {
-        "" | "b" => 1,
-        "k" => 1_000,
-        "kb" => 1 << 10,
-        "m" => 1_000_000,
-        "mb" => 1 << 20,
-        "g" => 1_000_000_000,
-        "gb" => 1 << 30,
-        _ => return None,
-    };
-    number.parse::<usize>().ok()?.checked_mul(factor)
 }
 
 fn resetstat(call: &mut Call<'_>) -> Answer {

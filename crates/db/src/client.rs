@@ -1,0 +1,290 @@
+//! One client's side of the session loop: what of its requests may run now, and what it is sent.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::{JoinHandle, spawn_blocking};
+use tokio::time::Instant;
+use windlass_engine::{ClientLimits, Message};
+use windlass_resp::{Decoder, Limits, Protocol, Value};
+
+use crate::foreign::is_foreign;
+use crate::input::give_back;
+use crate::output::Output;
+use crate::progress::Position;
+use crate::quick::{QUICK, Script};
+use crate::session::{Called, Session};
+
+/// The most bytes of requests that are read ahead while none of them may run.
+const AHEAD_BYTES_MAX: usize = 1 << 20;
+/// The longest request in bytes, as Redis's `client-query-buffer-limit`.
+const REQUEST_BYTES_MAX: usize = 1 << 30;
+/// With more bytes of unread replies than this, no further request runs.
+const OUTPUT_PAUSE_BYTES: usize = 1 << 20;
+/// Commands with so many arguments need no memory of their own for the list.
+const ARGS_INLINE: usize = 8;
+
+/// One client's side of the conversation.
+pub(crate) struct Client {
+    pub session: Arc<Session>,
+    decoder: Decoder,
+    /// What was read and is not executed.
+    pub input: Vec<u8>,
+    pub output: Output,
+    protocol: Protocol,
+    limits: Limits,
+    pub state: State,
+    /// A script that runs on a thread of its own, and the requests behind it wait.
+    pub script: Option<JoinHandle<Called>>,
+    /// How the client is treated, and the version of that which was looked at.
+    treatment: ClientLimits,
+    treatment_version: u64,
+    /// When it last said something; kept while silent clients are disconnected.
+    heard: Option<Instant>,
+    has_executed: bool,
+    /// Set when a script was queued that may take long: the transaction then does.
+    has_queued_script: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum State {
+    /// Requests run as they come.
+    Ready,
+    /// A blocking command or a script waits, and with it the requests behind.
+    Waiting,
+    /// Nothing runs any more; the connection ends when the output has left.
+    Closing,
+}
+
+/// Commands after which the client may speak another protocol, or has given the password.
+const SESSION_COMMANDS: [&[u8]; 4] = [b"HELLO", b"AUTH", b"RESET", b"EXEC"];
+/// How the errors begin that answer what is no command.
+const NO_COMMAND: [&str; 2] = ["ERR unknown command", "ERR wrong number of arguments"];
+
+impl Client {
+    pub fn new(session: Session) -> Self {
+        let mut client = Self {
+            session: Arc::new(session),
+            decoder: Decoder::default(),
+            input: Vec::new(),
+            output: Output::default(),
+            protocol: Protocol::default(),
+            limits: Limits::DEFAULT,
+            state: State::Ready,
+            script: None,
+            treatment: ClientLimits::default(),
+            // No version is this one, so that the limits are looked at before anything else.
+            treatment_version: u64::MAX,
+            heard: None,
+            has_executed: false,
+            has_queued_script: false,
+        };
+        client.look_at_session();
+        client.look_at_limits();
+        client
+    }
+
+    fn look_at_session(&mut self) {
+        self.protocol = self.session.protocol();
+        self.limits = if self.session.is_authenticated() { Limits::DEFAULT } else { Limits::BEFORE_AUTH };
+    }
+
+    /// True when more may be read: who does not take his replies, or waits, is not read far ahead.
+    pub fn may_read(&self) -> bool {
+        match self.state {
+            State::Ready if self.output.len() < OUTPUT_PAUSE_BYTES => self.input.len() < REQUEST_BYTES_MAX,
+            State::Ready | State::Waiting => self.input.len() < AHEAD_BYTES_MAX,
+            State::Closing => false,
+        }
+    }
+
+    /// True when nothing is left to be done or sent.
+    pub fn has_ended(&self) -> bool {
+        self.state == State::Closing && self.output.is_empty() && self.script.is_none()
+    }
+
+    /// Takes over what CONFIG SET has changed.
+    fn look_at_limits(&mut self) {
+        let store = self.session.database().store();
+        let version = store.limits.version();
+        if version != self.treatment_version {
+            (self.treatment, self.treatment_version) = (store.limits.get().clients, version);
+            self.note_life();
+        }
+    }
+
+    /// Takes notice that it said something.
+    pub fn note_life(&mut self) {
+        self.heard = (self.treatment.idle_s > 0).then(Instant::now);
+    }
+
+    /// When the client is to be looked at although nothing happens.
+    pub fn deadline(&self) -> Option<Instant> {
+        if self.state == State::Closing {
+            return self.output.excess_deadline();
+        }
+        let idle = self.heard.map(|heard| heard + Duration::from_secs(self.treatment.idle_s));
+        idle.into_iter().chain(self.output.excess_deadline()).min()
+    }
+
+    /// Disconnects a client that has been silent for too long. One that waits or listens has nothing to say.
+    pub fn end_if_idle(&mut self) {
+        let Some(heard) = self.heard else { return };
+        if heard.elapsed() < Duration::from_secs(self.treatment.idle_s) {
+            return;
+        }
+        if self.state == State::Waiting || !self.output.is_empty() || self.session.is_subscribed() {
+            self.note_life();
+        } else {
+            self.close();
+        }
+    }
+
+    /// Executes the requests that are complete, as far as they may run now.
+    pub fn execute_complete(&mut self) -> io::Result<()> {
+        let mut input = std::mem::take(&mut self.input);
+        let mut start = 0;
+        self.take_deliveries();
+        while self.state == State::Ready && self.output.len() < OUTPUT_PAUSE_BYTES {
+            match self.decoder.decode(&input[start..], self.limits) {
+                Ok(Some(length)) => {
+                    let request = &input[start..start + length];
+                    let decoder = std::mem::take(&mut self.decoder);
+                    let line = decoder.is_inline().then_some(request);
+                    with_args(decoder.args(request), |args| self.execute(args, line));
+                    self.decoder = decoder;
+                    start += length;
+                }
+                Ok(None) => break,
+                Err(error) => {
+                    let reply = Value::Error(format!("ERR {error}").into());
+                    self.output.push(&reply, self.protocol, Position::START);
+                    self.close();
+                }
+            }
+        }
+        input.drain(..start);
+        give_back(&mut input);
+        self.input = input;
+        if self.input.len() >= REQUEST_BYTES_MAX {
+            return Err(io::Error::other("the request is too long"));
+        }
+        self.look_at_limits();
+        // Those in whose mailbox more came at once are waited for no longer.
+        let is_overrun = self.state == State::Closing && self.session.is_overrun();
+        if is_overrun || self.output.is_in_excess(&self.treatment) {
+            return Err(io::Error::other("the client does not read what it is sent"));
+        }
+        Ok(())
+    }
+
+    /// Executes one request; `line` is what it was in if it was a line of words.
+    fn execute(&mut self, args: &[&[u8]], line: Option<&[u8]>) {
+        let is = |words: &[&[u8]]| words.iter().any(|word| args[0].eq_ignore_ascii_case(word));
+        let is_first_line = line.is_some() && !self.has_executed;
+        if line.is_some_and(|line| is_foreign(line, args, is_first_line)) {
+            tracing::warn!("a client spoke another protocol and was disconnected");
+            return self.close();
+        }
+        self.has_executed = true;
+        let unknown = self.session.database().store().quick.unknown(args);
+        if unknown.is_some() || (self.has_queued_script && is(&[b"EXEC"])) {
+            return self.run_apart(unknown, args);
+        }
+        match self.session.call(args) {
+            Called::Reply(reply, position) => {
+                // The reply to HELLO is in the new protocol already.
+                if is(&SESSION_COMMANDS) {
+                    self.look_at_session();
+                }
+                self.output.push(&reply, self.protocol, position);
+                // Whoever begins with a line that is no command speaks something else, whose next line may be one.
+                let is_none = |text: &str| NO_COMMAND.iter().any(|start| text.starts_with(start));
+                let is_no_command = matches!(&reply, Value::Error(text) if is_none(text));
+                if (is(&[b"QUIT"]) && !reply.is_error()) || (is_first_line && is_no_command) {
+                    self.close();
+                }
+            }
+            Called::Waiting => self.state = State::Waiting,
+            Called::Delivered => {}
+        }
+        self.take_deliveries();
+    }
+
+    /// Runs a script that may take long, or a transaction that holds one, on a thread of its own: other clients of this
+    /// thread must not wait for it.
+    fn run_apart(&mut self, script: Option<Script>, args: &[&[u8]]) {
+        let session = self.session.clone();
+        let args: Vec<Vec<u8>> = args.iter().map(|arg| arg.to_vec()).collect();
+        self.state = State::Waiting;
+        self.script = Some(spawn_blocking(move || {
+            let args: Vec<&[u8]> = args.iter().map(Vec::as_slice).collect();
+            let begun = Instant::now();
+            let called = session.call(&args);
+            let has_run =
+                matches!(&called, Called::Reply(reply, _) if *reply != Value::QUEUED && !reply.is_error());
+            if let Some(script) = script.filter(|_| has_run && begun.elapsed() < QUICK) {
+                session.database().store().quick.note(script);
+            }
+            called
+        }));
+    }
+
+    pub fn end_script(&mut self, called: Called) {
+        self.script = None;
+        if self.state == State::Waiting && called != Called::Waiting {
+            self.state = State::Ready;
+        }
+        if let Called::Reply(reply, position) = called {
+            // Only a transaction, run apart or not, can end what was queued.
+            self.has_queued_script = reply == Value::QUEUED;
+            self.look_at_session();
+            self.output.push(&reply, self.protocol, position);
+        }
+    }
+
+    /// Sends what has reached the session by now behind the replies before it.
+    fn take_deliveries(&mut self) {
+        // A script that runs apart may turn out to wait, and its reply is not to come before that is known.
+        while self.state != State::Closing
+            && self.script.is_none()
+            && let Some((message, position)) = self.session.take_delivery()
+        {
+            self.deliver(message, position);
+        }
+    }
+
+    pub fn deliver(&mut self, message: Message, position: Position) {
+        match message {
+            Message::Reply(reply) => {
+                self.output.push(&reply, self.protocol, position);
+                self.state = State::Ready;
+            }
+            Message::Push(value) => self.output.push_message(&value, self.protocol, position),
+            Message::Silent => self.state = State::Ready,
+            Message::Close => self.close(),
+        }
+    }
+
+    /// Lets the output leave and nothing else happen.
+    pub fn close(&mut self) {
+        if self.state == State::Waiting && self.script.is_none() {
+            self.session.stop_waiting();
+        }
+        self.state = State::Closing;
+    }
+}
+
+/// Calls `run` with the arguments as a slice, on the stack if there are few.
+fn with_args<'a>(args: impl ExactSizeIterator<Item = &'a [u8]>, run: impl FnOnce(&[&[u8]])) {
+    let count = args.len();
+    if count > ARGS_INLINE {
+        return run(&args.collect::<Vec<_>>());
+    }
+    let mut list: [&[u8]; ARGS_INLINE] = [b""; ARGS_INLINE];
+    for (place, arg) in list.iter_mut().zip(args) {
+        *place = arg;
+    }
+    run(&list[..count]);
+}

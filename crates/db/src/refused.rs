@@ -1,0 +1,85 @@
+//! What a session answers while a slow script holds the engine, and what follows from it later.
+//!
+//! Nothing of the engine can be looked at meanwhile, a session's transaction included. A command that never reached the
+//! engine must not be missing from a transaction that then runs: that is remembered here until the engine is free.
+
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use windlass_resp::Value;
+
+use crate::busy::{BUSY, Busy};
+
+const NOT_AUTHENTICATED: &str = "NOAUTH Authentication required.";
+const ABORTED: &str = "EXECABORT Transaction discarded because of previous errors.";
+const NO_TRANSACTION: &str = "ERR DISCARD without MULTI";
+
+/// What a session missed.
+#[derive(Debug, Default)]
+pub(crate) struct Missed(AtomicU8);
+
+const NOTHING: u8 = 0;
+/// A command, which may belong to a transaction.
+const COMMAND: u8 = 1;
+/// The beginning of a transaction.
+const MULTI: u8 = 2;
+
+/// What is answered without the engine.
+pub(crate) enum Refusal {
+    Reply(Value),
+    /// The database is to end, and no reply is due.
+    Shutdown,
+}
+
+impl Missed {
+    /// The answer to a command while a slow script runs.
+    pub fn refuse(&self, args: &[&[u8]], busy: &Busy, is_authenticated: bool) -> Refusal {
+        let is = |index: usize, word: &str| {
+            args.get(index).is_some_and(|arg| arg.eq_ignore_ascii_case(word.as_bytes()))
+        };
+        if is(0, "QUIT") {
+            return Refusal::Reply(Value::OK);
+        }
+        if !is_authenticated {
+            let text = if is(0, "AUTH") || is(0, "HELLO") { BUSY } else { NOT_AUTHENTICATED };
+            return Refusal::Reply(Value::Error(text.into()));
+        }
+        if args.len() == 2 && is(0, "SHUTDOWN") && is(1, "NOSAVE") {
+            return Refusal::Shutdown;
+        }
+        let answer = if args.len() == 2 && is(0, "SCRIPT") && is(1, "KILL") {
+            busy.kill().map(|()| Value::OK)
+        } else if let Some(reply) = self.after_multi(args) {
+            Ok(reply)
+        } else {
+            let missed = if is(0, "MULTI") { MULTI } else { COMMAND };
+            self.0.fetch_max(missed, Ordering::Relaxed);
+            Err(BUSY)
+        };
+        Refusal::Reply(answer.unwrap_or_else(|text| Value::Error(text.into())))
+    }
+
+    /// The answer to what belongs to a transaction whose MULTI was refused; none for all else.
+    pub fn after_multi(&self, args: &[&[u8]]) -> Option<Value> {
+        if self.0.load(Ordering::Relaxed) != MULTI {
+            return None;
+        }
+        let is = |word: &str| args.first().is_some_and(|name| name.eq_ignore_ascii_case(word.as_bytes()));
+        let text = if is("EXEC") {
+            ABORTED
+        } else if is("DISCARD") {
+            NO_TRANSACTION
+        } else if is("MULTI") || is("RESET") {
+            self.0.store(NOTHING, Ordering::Relaxed);
+            return None;
+        } else {
+            return Some(Value::Error(BUSY.into()));
+        };
+        self.0.store(NOTHING, Ordering::Relaxed);
+        Some(Value::Error(text.into()))
+    }
+
+    /// True, once, when commands were refused that may belong to a transaction.
+    pub fn take_command(&self) -> bool {
+        self.0.load(Ordering::Relaxed) == COMMAND && self.0.swap(NOTHING, Ordering::Relaxed) == COMMAND
+    }
+}
