@@ -137,10 +137,20 @@ fn a_source_that_is_written_to_is_told_so_or_paused() {
 }
 
 #[test]
-fn a_source_that_cannot_pause_is_said_so_before_anything_is_moved() {
+fn a_directory_lets_its_writers_wait_for_the_last_pass() {
     let folder = tempfile::tempdir().expect("a folder");
     succeed(folder.path(), &["--store", "one", "job", "push", "mail"]);
-    let output = windlass(folder.path(), &["move", "--from", "one", "--to", "two", "--pause", "1s"]);
+    let said = carry(folder.path(), "one", "two", &["--pause", "1s"]);
+    assert_eq!(digest(folder.path(), "one"), digest(folder.path(), "two"), "{said}");
+}
+
+#[test]
+fn a_source_that_cannot_pause_is_said_so_before_anything_is_moved() {
+    let Some(redis) = redis() else { return };
+    let folder = tempfile::tempdir().expect("a folder");
+    run(&redis.url(), &["SET", "k", "v"]);
+    run(&redis.url(), &["ACL", "SETUSER", "default", "-client|pause"]);
+    let output = windlass(folder.path(), &["move", "--from", &redis.url(), "--to", "two", "--pause", "1s"]);
     assert_eq!(code(&output), 4);
     assert!(stderr(&output).contains("CLIENT PAUSE"), "{}", stderr(&output));
     assert!(succeed(folder.path(), &["--store", "two", "export", "none.jsonl"]).starts_with("0 keys"));
