@@ -336,16 +336,19 @@ impl Core {
         let now = clock.now();
         let seen_at = std::mem::replace(&mut self.seen_at, now);
         if now.millis().abs_diff(seen_at.millis()) >= GAP_MS_MIN && clock.shows_gaps() {
-            self.engine.shift_deliveries(now.millis().cast_signed() - seen_at.millis().cast_signed());
+            let by = now.millis().cast_signed() - seen_at.millis().cast_signed();
+            self.engine.map_deliveries(|delivered| delivered.saturating_add_signed(by));
         }
         now
     }
 
-    /// The time without an owner counts against no lease: the one that was renewed last is as if it were renewed now.
+    /// The time without an owner counts against no lease: each begins anew. The log has the times of delivery as they
+    /// were before the clock was last set, so that it cannot tell how much of a lease was left. A time that is a moment
+    /// ahead stays, as it does while there is an owner.
     fn forgive_absence(&mut self) {
-        if let Some(last) = self.engine.last_delivery() {
-            self.engine.shift_deliveries(self.seen_at.millis().cast_signed() - last.cast_signed());
-        }
+        let now = self.seen_at.millis();
+        let is_ahead = |delivered: u64| (now..now.saturating_add(GAP_MS_MIN)).contains(&delivered);
+        self.engine.map_deliveries(|delivered| if is_ahead(delivered) { delivered } else { now });
     }
 
     /// Why a session cannot call now.

@@ -239,24 +239,17 @@ impl Engine {
         self.state.waits.get(id).is_some()
     }
 
-    /// When an entry that is still pending was delivered last, in milliseconds since 1970; none when nothing is. O(keys and
-    /// pending entries).
-    pub fn last_delivery(&self) -> Option<u64> {
-        let entries = self.state.databases.iter().flat_map(Keyspace::iter);
-        let streams = entries.filter_map(|entry| Stream::of(&entry.value));
-        streams.flat_map(Stream::groups).filter_map(|(_, group)| group.last_delivery()).max()
-    }
-
-    /// Moves the time of delivery of every pending entry, so that none has become older by a jump or a standstill of the
-    /// clock. Nothing is logged: a replay gives the times as they were. O(keys and pending entries).
-    pub fn shift_deliveries(&mut self, by_ms: i64) {
+    /// Changes the time of delivery of every pending entry, in milliseconds since 1970: so that none has become older by
+    /// a jump or a standstill of the clock. Nothing is logged; a replay gives the times as they were. O(keys and pending
+    /// entries).
+    pub fn map_deliveries(&mut self, change: impl Fn(u64) -> u64) {
         for database in &mut self.state.databases {
             let has_pending = |stream: &Stream| stream.groups().any(|(_, group)| group.pending_len() > 0);
             let pending = database.iter().filter(|entry| Stream::of(&entry.value).is_some_and(has_pending));
             let keys: Vec<Blob> = pending.map(|entry| entry.key.clone()).collect();
             for key in keys {
                 let stream = database.value_mut::<Stream>(&key).expect("it is a stream");
-                stream.expect("it is there").groups_mut().for_each(|group| group.shift_deliveries(by_ms));
+                stream.expect("it is there").groups_mut().for_each(|group| group.map_deliveries(&change));
             }
         }
     }

@@ -174,15 +174,10 @@ impl Group {
         self.consumer_mut(pending.consumer).pending.insert(id);
     }
 
-    /// When the latest delivery of a pending entry was.
-    pub fn last_delivery(&self) -> Option<u64> {
-        self.pel.values().map(|pending| pending.delivered_ms).max()
-    }
-
-    /// Moves the time of every delivery.
-    pub fn shift_deliveries(&mut self, by_ms: i64) {
+    /// Changes the time of every delivery.
+    pub fn map_deliveries(&mut self, change: impl Fn(u64) -> u64) {
         for pending in self.pel.values_mut() {
-            pending.delivered_ms = pending.delivered_ms.saturating_add_signed(by_ms);
+            pending.delivered_ms = change(pending.delivered_ms);
         }
     }
 
