@@ -63,7 +63,7 @@ impl Repair {
     ///
     /// # Errors
     /// [`Error::Unrepairable`] when nothing would be left, or when later groups do not fit; otherwise as
-    /// [`check`](crate::check::check).
+    /// [`check`].
     pub fn plan(directory: &Path, config: &EngineConfig, keep: Keep) -> Result<Option<Self>> {
         let check = check(directory, &Depth::Records(config.clone()))?;
         if check.is_whole() {

@@ -10,7 +10,6 @@ use crate::command::{self, Command, Flags, Run};
 use crate::config::Config;
 use crate::effect::Effects;
 use crate::error::Error;
-use crate::keyspace::Keyspace;
 use crate::object::Kind;
 use crate::script::{ScriptGuard, Scripts};
 use crate::session::{Session, SessionId, Silence};

@@ -7,7 +7,7 @@ pub struct ServeArgs {
     /// The directory of the data; created if absent [default: windlass-data]
     #[arg(long)]
     pub dir: Option<PathBuf>,
-    /// An address to listen on, such as 0.0.0.0:6380 or [::1]:6380; may be given several times
+    /// An address to listen on, such as `0.0.0.0:6380` or `[::1]:6380`; may be given several times
     /// [default: 127.0.0.1:6380]
     #[arg(long, value_name = "ADDRESS:PORT")]
     pub bind: Vec<String>,

@@ -24,8 +24,8 @@ pub enum Kind {
 /// What it does with its log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Log {
-    /// It has none.
-    Memory,
+    /// Redis has none; ours is written and never synced.
+    Unsynced,
     Everysec,
     Always,
 }
@@ -61,15 +61,16 @@ impl Server {
         match kind {
             Kind::Windlass => {
                 command.args(["serve", "--bind", &address.to_string()]);
-                match log {
-                    Log::Memory => command.arg("--memory"),
-                    Log::Everysec => command.args(["--durability", "everysec", "--dir"]).arg(&directory),
-                    Log::Always => command.args(["--durability", "always", "--dir"]).arg(&directory),
+                let durability = match log {
+                    Log::Unsynced => "none",
+                    Log::Everysec => "everysec",
+                    Log::Always => "always",
                 };
+                command.args(["--durability", durability, "--dir"]).arg(&directory);
             }
             Kind::Redis => {
                 command.args(["--port", &address.port().to_string(), "--bind", "127.0.0.1", "--save", ""]);
-                command.args(["--appendonly", if log == Log::Memory { "no" } else { "yes" }]);
+                command.args(["--appendonly", if log == Log::Unsynced { "no" } else { "yes" }]);
                 command.args(["--appendfsync", if log == Log::Always { "always" } else { "everysec" }]);
                 command.arg("--dir").arg(&directory);
             }
