@@ -167,7 +167,8 @@ impl Ledger {
 
     /// Pushes, takes and ends jobs until the server is gone.
     async fn work(&self, broker: &Broker, config: &Config, mut random: Random) -> windlass::Result<()> {
-        let consumer = format!("c{}", self.lives.fetch_add(1, Ordering::Relaxed));
+        // The last part is how many jobs it runs at once: of what it leaves only the first is suspect.
+        let consumer = format!("c{}.1", self.lives.fetch_add(1, Ordering::Relaxed));
         loop {
             let count = 1 + random.below(BATCH_MAX);
             let envelopes: Vec<String> = (0..count)
