@@ -11,7 +11,9 @@ use std::time::Duration;
 use clap::{Parser, Subcommand};
 use windlass::Unique;
 
-pub use self::bench::{BenchCommand, BenchJobsArgs, BenchStoreArgs, BenchTable};
+pub use self::bench::{
+    BenchCommand, BenchFeature, BenchFeaturesArgs, BenchJobsArgs, BenchStoreArgs, BenchTable,
+};
 pub use self::serve::ServeArgs;
 #[cfg(feature = "torture")]
 pub use self::torture::TortureArgs;

@@ -8,6 +8,8 @@ use clap::Subcommand;
 pub enum BenchCommand {
     /// Push and drain no-op jobs, and measure the way from push to start
     Jobs(BenchJobsArgs),
+    /// Measure what priorities, uniqueness, limits, results and groups cost beside plain jobs
+    Features(BenchFeaturesArgs),
     /// Measure the store of this program beside a redis-server
     Store(BenchStoreArgs),
 }
@@ -59,4 +61,46 @@ pub struct BenchJobsArgs {
     /// When a directory acknowledges a write
     #[arg(long, value_name = "always|everysec|none", default_value = "always")]
     pub durability: String,
+}
+
+#[derive(Clone, Debug, clap::Args)]
+pub struct BenchFeaturesArgs {
+    /// Jobs to push and to drain with each feature
+    #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(1_000..=100_000_000))]
+    pub jobs: u64,
+    /// Jobs running at once
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub concurrency: u32,
+    /// Only these features, beside plain jobs
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "FEATURE,...")]
+    pub only: Vec<BenchFeature>,
+    /// How often each figure is measured; the median counts
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=99))]
+    pub rounds: u32,
+    /// When a directory acknowledges a write
+    #[arg(long, value_name = "always|everysec|none", default_value = "always")]
+    pub durability: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum BenchFeature {
+    /// Nothing: what the others are measured by
+    Plain,
+    /// One of ten priorities
+    Priority,
+    /// Unique until it has ended, no two equal
+    Unique,
+    /// A result that is kept
+    Results,
+    /// One of 1,000 groups that take turns
+    Groups,
+    /// A cap of the queue that never binds
+    Cap,
+    /// A rate of the queue that never binds
+    Rate,
+    /// A cap of the kind that never binds
+    KindCap,
+    /// A rate of the kind that never binds
+    KindRate,
 }

@@ -52,6 +52,9 @@ pub fn run(args: Args) -> Result<()> {
             Command::Bench(BenchCommand::Jobs(bench)) => {
                 bench::jobs::run(&bench, &settings::store(&args.store)?).await
             }
+            Command::Bench(BenchCommand::Features(bench)) => {
+                bench::features::run(&bench, &settings::store(&args.store)?).await
+            }
             Command::Bench(BenchCommand::Store(bench)) => bench::store::run(&bench, args.store.json).await,
             #[cfg(feature = "torture")]
             Command::Torture(torture) => crate::torture::run(torture, &args.store).await,

@@ -1,0 +1,141 @@
+//! One feature's figures: its jobs are pushed in bulk and drained, in a namespace of their own.
+
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use anyhow::ensure;
+use serde::Serialize;
+use windlass::{Client, Config, Keys};
+use windlass_conn::Connection;
+
+use super::feature::{RAN, worker};
+use crate::args::{BenchFeature, BenchFeaturesArgs};
+use crate::bench::process::{cpu_seconds, store_info};
+
+/// Keys that are removed at a time.
+const REMOVED_PAGE: usize = 1_000;
+
+/// What was measured. Of an embedded store the processor time is part of this process's.
+#[derive(Debug, Serialize)]
+pub struct Row {
+    pub push_per_s: f64,
+    pub push_cpu_us: f64,
+    pub push_store_cpu_us: Option<f64>,
+    pub drain_per_s: f64,
+    pub worker_cpu_us: f64,
+    pub store_cpu_us: Option<f64>,
+}
+
+impl Row {
+    /// The middle one of each figure.
+    pub fn median(rows: Vec<Self>) -> Self {
+        let of = |figure: fn(&Self) -> f64| {
+            let mut figures: Vec<f64> = rows.iter().map(figure).collect();
+            figures.sort_by(f64::total_cmp);
+            figures[figures.len() / 2]
+        };
+        let time = |figure: fn(&Self) -> Option<f64>| {
+            let mut figures: Vec<f64> = rows.iter().filter_map(figure).collect();
+            figures.sort_by(f64::total_cmp);
+            figures.get(figures.len() / 2).copied()
+        };
+        Self {
+            push_per_s: of(|row| row.push_per_s),
+            push_cpu_us: of(|row| row.push_cpu_us),
+            push_store_cpu_us: time(|row| row.push_store_cpu_us),
+            drain_per_s: of(|row| row.drain_per_s),
+            worker_cpu_us: of(|row| row.worker_cpu_us),
+            store_cpu_us: time(|row| row.store_cpu_us),
+        }
+    }
+}
+
+/// Pushes and drains, and checks that every job ran and none is left.
+pub async fn measure(
+    args: &BenchFeaturesArgs,
+    connection: &Connection,
+    feature: BenchFeature,
+) -> anyhow::Result<Row> {
+    let namespace = format!("bench-{}", std::process::id());
+    let keys = Keys::new(&namespace)?;
+    let client = Client::with_config(connection.clone(), Config { namespace, ..Config::default() }).await?;
+    feature.prepare(&client).await?;
+    let before = Watch::look(connection).await;
+    feature.push(&client, args.jobs).await?;
+    let pushed = before.until_now(connection, args.jobs).await;
+    let ran = RAN.load(Ordering::Relaxed);
+    let before = Watch::look(connection).await;
+    worker(&client, args.concurrency).exit_when_empty().run().await?;
+    let drained = before.until_now(connection, args.jobs).await;
+    let ran = RAN.load(Ordering::Relaxed) - ran;
+    ensure!(ran == args.jobs, "{} jobs were pushed and {ran} ran", args.jobs);
+    for queue in client.inspector().queues().await? {
+        let (enqueued, active, name) = (queue.enqueued, queue.active, queue.name);
+        ensure!(enqueued + active == 0, "{enqueued} jobs are left in {name} and {active} are pending");
+    }
+    remove(connection, &keys).await?;
+    Ok(Row {
+        push_per_s: pushed.per_s,
+        push_cpu_us: pushed.own_us,
+        push_store_cpu_us: pushed.store_us,
+        drain_per_s: drained.per_s,
+        worker_cpu_us: drained.own_us,
+        store_cpu_us: drained.store_us,
+    })
+}
+
+/// Removes everything of the namespace, so that no feature bears what another has left.
+async fn remove(connection: &Connection, keys: &Keys) -> anyhow::Result<()> {
+    let mut connection = connection.clone();
+    let mut cursor = "0".to_owned();
+    loop {
+        let mut scan = redis::cmd("SCAN");
+        scan.arg(&cursor).arg("MATCH").arg(keys.pattern()).arg("COUNT").arg(REMOVED_PAGE);
+        let (next, found): (String, Vec<String>) = scan.query_async(&mut connection).await?;
+        if !found.is_empty() {
+            let _: i64 = redis::cmd("UNLINK").arg(&found).query_async(&mut connection).await?;
+        }
+        if next == "0" {
+            return Ok(());
+        }
+        cursor = next;
+    }
+}
+
+/// When something began, and the processor time until then.
+struct Watch {
+    start: Instant,
+    own: f64,
+    store: Option<f64>,
+}
+
+/// What it took for each job.
+struct Span {
+    per_s: f64,
+    own_us: f64,
+    store_us: Option<f64>,
+}
+
+impl Watch {
+    async fn look(connection: &Connection) -> Self {
+        let store = if connection.is_embedded() { None } else { store_cpu(connection).await };
+        Self { start: Instant::now(), own: cpu_seconds(), store }
+    }
+
+    async fn until_now(&self, connection: &Connection, jobs: u64) -> Span {
+        let seconds = self.start.elapsed().as_secs_f64();
+        let now = Self::look(connection).await;
+        let us = |seconds: f64| seconds * 1e6 / jobs as f64;
+        Span {
+            per_s: jobs as f64 / seconds,
+            own_us: us(now.own - self.own),
+            store_us: now.store.zip(self.store).map(|(now, before)| us(now - before)),
+        }
+    }
+}
+
+async fn store_cpu(connection: &Connection) -> Option<f64> {
+    let user: f64 = store_info(connection, "cpu", "used_cpu_user").await?.parse().ok()?;
+    let system: f64 = store_info(connection, "cpu", "used_cpu_sys").await?.parse().ok()?;
+    Some(user + system)
+}
