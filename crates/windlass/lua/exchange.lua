@@ -52,14 +52,8 @@ local function finish()
   for i = first_extra, #ARGV, 4 do
     result = result + 1
     if is_held[ARGV[i]] then
-      -- With rules nearly every job has a redirect, so there they go together.
-      if free then
-        entries[#entries + 1] = ARGV[i]
-        if ARGV[i + 1] ~= '' then moved_ids[#moved_ids + 1] = ARGV[i + 1] end
-      else
-        redis.call('HDEL', suspect, ARGV[i])
-        if ARGV[i + 1] ~= '' then redis.call('HDEL', moved, ARGV[i + 1]) end
-      end
+      entries[#entries + 1] = ARGV[i]
+      if ARGV[i + 1] ~= '' then moved_ids[#moved_ids + 1] = ARGV[i + 1] end
       if ARGV[i + 2] ~= '0' then
         redis.call('XADD', KEYS[result], '*', 'state', 'completed', 'v', ARGV[i + 3])
         redis.call('PEXPIRE', KEYS[result], ARGV[i + 2])

@@ -9,6 +9,7 @@
 --       only as long as the job that it names is as the second argument says, and that is found out here. So no
 --       crash leaves one behind that keeps others out.
 local queue, scope, life = ARGV[1], ARGV[2], tonumber(ARGV[3])
+local is_woken = false
 local has_window = scope == 'window' or scope == 'ever'
 local due
 if ARGV[5] ~= '' then
@@ -51,7 +52,7 @@ local function add(envelope)
     schedule(id, envelope)
     return id
   end
-  redis.call('ZADD', KEYS[11], 0, 'w')
+  is_woken = true
   return lane_push(queue, envelope) or queue .. '/' .. redis.call('XADD', KEYS[3], '*', 'j', envelope)
 end
 
@@ -66,14 +67,17 @@ local function replace(job, envelope)
   end
 end
 
-local answer = {}
+-- The locks as they were, all at once, and those that are held since.
+local answer, held = {}, {}
+local locks = #KEYS > 12 and redis.call('MGET', unpack(KEYS, 13)) or {}
 for i = 7, #ARGV do
   local lock, envelope = KEYS[i + 6], ARGV[i]
-  local known = redis.call('GET', lock)
+  local known = held[lock] or locks[i - 6]
   local job = known and find(known)
   if not job or not blocks(job) then
     local id = add(envelope)
     hold(lock, id)
+    held[lock] = id
     answer[#answer + 1] = { 1, id }
   elseif ARGV[4] == 'replace' and is_waiting(job) then
     replace(job, envelope)
@@ -83,4 +87,5 @@ for i = 7, #ARGV do
     answer[#answer + 1] = { 0, known }
   end
 end
+if is_woken then redis.call('ZADD', KEYS[11], 0, 'w') end
 return answer

@@ -3,8 +3,10 @@
 -- ARGV: the id of the job that each was for
 -- Answer: how many were forgotten.
 -- Guarantee: a lock that names another job by now is not touched.
-local count = 0
+if #KEYS == 0 then return 0 end
+local found, locks = redis.call('MGET', unpack(KEYS)), {}
 for i = 1, #KEYS do
-  if redis.call('GET', KEYS[i]) == ARGV[i] then count = count + redis.call('DEL', KEYS[i]) end
+  if found[i] == ARGV[i] then locks[#locks + 1] = KEYS[i] end
 end
-return count
+if #locks == 0 then return 0 end
+return redis.call('DEL', unpack(locks))

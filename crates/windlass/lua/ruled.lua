@@ -53,7 +53,7 @@ local function rules_begin(stream, consumer, left, free, bytes)
   local take = {
     queue = queue, stream = stream, consumer = consumer, left = left, free = free, bytes = bytes,
     entries = {}, claimed = {}, moved = {}, permits = {}, dropped = {}, picked = {},
-    heads = {}, changed = {}, gone = {}, lanes = {}, pace = {}, paced = {},
+    heads = {}, changed = {}, lanes_changed = {}, gone = {}, lanes = {}, pace = {}, paced = {}, paces = {},
     visits = 0, sorted = 0, popped = 0, has_kinds = rule_of('kinds'), has_keys = rule_of('keys:' .. queue), has_plain = true,
   }
   take.last = rules_last(stream)
@@ -68,7 +68,18 @@ local function pace_of(take, field)
   return take.pace[field]
 end
 
-local function pace_set(take, field, value) take.pace[field], take.paced[field] = value, value end
+local function pace_set(take, field, value)
+  if not take.paced[field] then take.paces[#take.paces + 1] = field end
+  take.pace[field], take.paced[field] = value, value
+end
+
+-- Notes the turn of a lane, or that it has none any more. They are written down in the order of their first change, so
+-- that equal calls do equal things.
+local function turn_set(take, lane, score)
+  if score and not take.changed[lane] then take.lanes_changed[#take.lanes_changed + 1] = lane end
+  take.changed[lane] = score
+  if not score then take.gone[#take.gone + 1] = lane end
+end
 
 -- Writes down which lanes have no turn any more: before a lane may get one anew.
 local function turns_leave(take)
@@ -79,13 +90,17 @@ end
 -- Writes the turns down and reads those that are next.
 local function turns_turn(take)
   local turns, changes = base .. 'turns:' .. take.queue, {}
-  for lane, score in pairs(take.changed) do
-    changes[#changes + 1] = whole(score)
-    changes[#changes + 1] = lane
+  for _, lane in ipairs(take.lanes_changed) do
+    -- One that had lost its turn and got another is named twice.
+    if take.changed[lane] then
+      changes[#changes + 1] = whole(take.changed[lane])
+      changes[#changes + 1] = lane
+      take.changed[lane] = nil
+    end
   end
   if #changes > 0 then redis.call('ZADD', turns, unpack(changes)) end
   turns_leave(take)
-  take.changed, take.heads, take.is_stale = {}, {}, false
+  take.changed, take.lanes_changed, take.heads, take.is_stale = {}, {}, {}, false
   if take.left <= 0 then return end
   local count = math.min(take.left + 1, PAGE)
   local page = redis.call('ZRANGE', turns, 0, count - 1, 'WITHSCORES')
@@ -101,7 +116,7 @@ local function lane_facts(take, lane)
   if facts then return facts end
   local _, rank, kind, key = lane_parts(lane)
   facts = { lane = lane, rank = rank, kind = kind, key = key, step = UNIT, limits = {} }
-  if kind ~= '' then facts.limits[1] = limit_of('kind:' .. kind, rule_of('kind:' .. kind)) or nil end
+  if kind ~= '' and take.has_kinds then facts.limits[1] = limit_of('kind:' .. kind, rule_of('kind:' .. kind)) or nil end
   if key ~= '' then
     local name = 'key:' .. take.queue .. '/' .. key
     local rule = take.has_keys and rule_of(name) or rule_of('key:' .. take.queue)
@@ -241,8 +256,7 @@ local function lane_turn(take, plain_score)
     end
     if room < 1 then
       limit_block(limit, take.queue, head.lane, start)
-      take.changed[head.lane] = nil
-      take.gone[#take.gone + 1] = head.lane
+      turn_set(take, head.lane, nil)
       return pass_on(take, facts, limit)
     end
     wanted = math.min(wanted, room, take.free - #take.picked)
@@ -251,8 +265,7 @@ local function lane_turn(take, plain_score)
   local popped = redis.call('ZPOPMIN', base .. 'lane:' .. head.lane, wanted)
   local count = #popped / 2
   if count == 0 then
-    take.changed[head.lane] = nil
-    take.gone[#take.gone + 1] = head.lane
+    turn_set(take, head.lane, nil)
     return pass_on(take, facts)
   end
   for i = 1, #popped, 2 do
@@ -262,7 +275,7 @@ local function lane_turn(take, plain_score)
   for _, limit in ipairs(lane_limits) do limit.took = limit.took + count end
   pace_set(take, facts.rank, start - floor + (count - 1) * facts.step)
   head.score = start + count * facts.step
-  take.changed[head.lane] = head.score
+  turn_set(take, head.lane, head.score)
   local at = #take.heads + 1
   while at > 1 and take.heads[at - 1].score > head.score do at = at - 1 end
   -- Behind the last that was read there may be others before it.
@@ -351,9 +364,9 @@ local function rules_finish(take)
   if #take.moved > 0 then redis.call('HSET', base .. 'moved', unpack(take.moved)) end
   if #take.permits > 0 then redis.call('HSET', base .. 'permits:' .. take.queue, unpack(take.permits)) end
   local paced = {}
-  for field, value in pairs(take.paced) do
+  for _, field in ipairs(take.paces) do
     paced[#paced + 1] = field
-    paced[#paced + 1] = whole(value)
+    paced[#paced + 1] = whole(take.paced[field])
   end
   lane_count(take.queue, -take.popped)
   if #paced > 0 then redis.call('HSET', base .. 'pace:' .. take.queue, unpack(paced)) end

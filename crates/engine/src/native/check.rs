@@ -28,6 +28,11 @@ impl<'a> Check<'a> {
         (has_room && may_write).then(|| Self { keyspace, now_ms: scene.now.millis(), absent: Vec::new() })
     }
 
+    /// The time of the call.
+    pub fn now_ms(&self) -> u64 {
+        self.now_ms
+    }
+
     /// The value at `key`, which must be of this type if there is any.
     pub fn value<T: Kind + 'static>(&mut self, key: &'a [u8]) -> Option<Option<&'a T>> {
         let value = self.last_value(key)?;

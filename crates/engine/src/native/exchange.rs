@@ -30,25 +30,27 @@ const DIGITS_END: usize = 20;
 const COMPLETED: &[u8] = b"completed";
 
 pub fn exchange(scene: &mut Scene, keys: &[&[u8]], argv: &[&[u8]]) -> Option<Value> {
-    let request = Request::parse(keys, argv)?;
+    let request = Request::parse(keys, argv).filter(|request| request.free.is_none())?;
     let fenced = request.check(scene)?;
     let answer = request.act(scene, fenced);
     Some(answer.expect("all keys were seen to be as the commands need them"))
 }
 
 /// A call, with its parts in order.
-struct Request<'a> {
-    consumer: &'a [u8],
-    stream: &'a [u8],
-    suspect: &'a [u8],
-    moved: &'a [u8],
-    stats: &'a [u8],
+pub struct Request<'a> {
+    pub consumer: &'a [u8],
+    pub stream: &'a [u8],
+    pub suspect: &'a [u8],
+    pub moved: &'a [u8],
+    pub stats: &'a [u8],
     ended: Vec<Ended<'a>>,
     count: usize,
+    /// How many jobs the asker can begin at once, when the parts for lanes and rules are in front.
+    pub free: Option<usize>,
     /// The number of the queue whose mark the asker consumed, from 1.
     woken: u64,
-    queues: Vec<Queue<'a>>,
-    extras: Vec<Extra<'a>>,
+    pub queues: Vec<Queue<'a>>,
+    pub extras: Vec<Extra<'a>>,
 }
 
 /// A job that ended, as the asker holds it.
@@ -60,36 +62,51 @@ struct Ended<'a> {
 }
 
 /// A queue to take from.
-struct Queue<'a> {
-    gate: &'a [u8],
-    stream: &'a [u8],
-    wake: &'a [u8],
+pub struct Queue<'a> {
+    pub gate: &'a [u8],
+    pub stream: &'a [u8],
+    pub wake: &'a [u8],
 }
 
+/// What may still be taken.
+pub struct Room {
+    pub left: usize,
+    /// The bytes of what was taken.
+    pub bytes: usize,
+}
+
+/// The parts of an answer that say what was taken.
+pub type Parts = Vec<Value>;
+
 /// What a job that ended has beside its entry.
-struct Extra<'a> {
+pub struct Extra<'a> {
     entry: &'a [u8],
     /// Its id, if that has a redirect.
     moved_id: &'a [u8],
     /// How long its result is kept, in milliseconds; "0" when there is none.
     ttl_ms: &'a [u8],
     result: &'a [u8],
-    result_key: &'a [u8],
+    pub result_key: &'a [u8],
 }
 
 /// What the fence said: which of the ended jobs the consumer still holds.
 #[derive(Default)]
-struct Fenced<'a> {
+pub struct Fenced<'a> {
     held: Vec<Ended<'a>>,
     refused: Vec<Value>,
 }
 
 impl<'a> Request<'a> {
     /// Reads a call that is made as the script says; none for any other.
-    fn parse(keys: &[&'a [u8]], argv: &[&'a [u8]]) -> Option<Self> {
-        let (&[consumer, ended, count, may_suspect, woken], rest) = argv.split_first_chunk::<OPTIONS>()?;
+    pub fn parse(keys: &[&'a [u8]], argv: &[&'a [u8]]) -> Option<Self> {
+        let (&[consumer, ended, count, asker, woken], rest) = argv.split_first_chunk::<OPTIONS>()?;
         let (ended, count) = (number(ended)? as usize, number(count)? as usize);
-        if ended > JOBS_MAX || count > JOBS_MAX || !matches!(may_suspect, b"0" | b"1") {
+        let free = match asker {
+            b"0" | b"1" => None,
+            [b'0' | b'1', b'r', free @ ..] => Some(number(free)? as usize),
+            _ => return None,
+        };
+        if ended > JOBS_MAX || count > JOBS_MAX {
             return None;
         }
         let (pairs, extras) = rest.split_at_checked(2 * ended)?;
@@ -113,6 +130,7 @@ impl<'a> Request<'a> {
             moved,
             stats,
             count,
+            free,
             woken: number(woken)?,
             queues: queues.collect(),
             extras: extras.collect::<Option<_>>()?,
@@ -122,13 +140,18 @@ impl<'a> Request<'a> {
     }
 
     /// Looks whether each step will be done as usual, and which of the ended jobs are held.
-    fn check(&self, scene: &Scene) -> Option<Fenced<'a>> {
+    fn check<'s>(&'s self, scene: &'s Scene) -> Option<Fenced<'a>> {
         let mut check = Check::begin(scene)?;
         for queue in &self.queues {
             check.absent(queue.gate)?;
             check.value::<Stream>(queue.stream)??.group(GROUP)?;
             check.value::<SortedSet>(queue.wake)?;
         }
+        self.check_ended(&mut check)
+    }
+
+    /// The same of the jobs that ended.
+    pub fn check_ended<'s>(&'s self, check: &mut Check<'s>) -> Option<Fenced<'a>> {
         if self.ended.is_empty() {
             return Some(Fenced::default());
         }
@@ -165,39 +188,62 @@ impl<'a> Request<'a> {
     }
 
     fn act(&self, scene: &mut Scene, fenced: Fenced<'_>) -> Result<Value> {
+        self.act_with(scene, fenced, |scene, number, queue, room, answer| {
+            self.take(scene, number, queue, room, answer)
+        })
+        .map(Value::Array)
+    }
+
+    /// Ends what is held, then has `take` take from each queue in turn, as long as there is room.
+    pub fn act_with(
+        &self,
+        scene: &mut Scene,
+        fenced: Fenced<'_>,
+        mut take: impl FnMut(&mut Scene, i64, &Queue<'a>, &mut Room, &mut Parts) -> Result<()>,
+    ) -> Result<Parts> {
         scene.state.is_exchange = true;
         if !fenced.held.is_empty() {
             self.finish(scene, &fenced.held)?;
         }
         let now_ms = Value::Integer(i64::try_from(scene.now.millis()).unwrap_or(i64::MAX));
         let mut answer = vec![now_ms, Value::Array(fenced.refused)];
-        let (mut left, mut bytes) = (self.count, 0);
+        let mut room = Room { left: self.count, bytes: 0 };
         for (number, queue) in (1..).zip(&self.queues) {
-            if left == 0 {
-                // The mark that brought the asker here was for a queue that it had no room to look at.
-                if self.woken == number as u64 {
+            if room.left > 0 {
+                take(scene, number, queue, &mut room, &mut answer)?;
+                if room.left == 0 {
                     wake(scene, queue.wake)?;
                 }
-                continue;
-            }
-            let target = Target { key: queue.stream, group: GROUP };
-            let reader = Reader { target, consumer: self.consumer };
-            while left > 0 {
-                let wanted = left.min(PIECE_JOBS);
-                let Some(entries) = reader.take(&mut scene.view(&[]), wanted)? else { break };
-                let taken = entries.len();
-                bytes += entries.iter().map(field_bytes).sum::<usize>();
-                left = if bytes < TAKEN_BYTES { left - taken } else { 0 };
-                answer.push(Value::Array(vec![Value::Integer(number), Value::Array(entries)]));
-                if taken < wanted {
-                    break;
-                }
-            }
-            if left == 0 {
+            } else if self.woken == number as u64 {
+                // The mark that brought the asker here was for a queue that it had no room to look at.
                 wake(scene, queue.wake)?;
             }
         }
-        Ok(Value::Array(answer))
+        Ok(answer)
+    }
+
+    /// Takes new entries of an ordinary queue.
+    pub fn take(
+        &self,
+        scene: &mut Scene,
+        number: i64,
+        queue: &Queue<'_>,
+        room: &mut Room,
+        answer: &mut Parts,
+    ) -> Result<()> {
+        let target = Target { key: queue.stream, group: GROUP };
+        let reader = Reader { target, consumer: self.consumer };
+        while room.left > 0 {
+            let wanted = room.left.min(PIECE_JOBS);
+            let Some(entries) = reader.take(&mut scene.view(&[]), wanted)? else { break };
+            let taken = entries.len();
+            room.count(&entries);
+            answer.push(Value::Array(vec![Value::Integer(number), Value::Array(entries)]));
+            if taken < wanted {
+                break;
+            }
+        }
+        Ok(())
     }
 
     /// As XACK and XDEL of all held entries, then what the jobs have beside them.
@@ -224,18 +270,34 @@ impl<'a> Request<'a> {
             let id = canonical(entry);
             id.is_some_and(|id| held.binary_search_by(|ended| ended.id.cmp(&id)).is_ok())
         };
-        for extra in self.extras.iter().filter(|extra| is_held(extra.entry)) {
-            scene.run(&[b"HDEL", self.suspect, extra.entry])?;
-            if !extra.moved_id.is_empty() {
-                scene.run(&[b"HDEL", self.moved, extra.moved_id])?;
-            }
-            if extra.has_result() {
-                let key = extra.result_key;
-                scene.run(&[b"XADD", key, b"*", b"state", COMPLETED, b"v", extra.result])?;
-                scene.run(&[b"PEXPIRE", key, extra.ttl_ms])?;
-            }
+        let extras = || self.extras.iter().filter(|extra| is_held(extra.entry));
+        for extra in extras().filter(|extra| extra.has_result()) {
+            let key = extra.result_key;
+            scene.run(&[b"XADD", key, b"*", b"state", COMPLETED, b"v", extra.result])?;
+            scene.run(&[b"PEXPIRE", key, extra.ttl_ms])?;
         }
-        Ok(())
+        let moved = extras().map(|extra| extra.moved_id).filter(|id| !id.is_empty());
+        forget(scene, self.suspect, extras().map(|extra| extra.entry))?;
+        forget(scene, self.moved, moved)
+    }
+}
+
+/// Deletes these fields of a hash, if there are any to delete.
+fn forget<'a>(scene: &mut Scene, key: &'a [u8], fields: impl Iterator<Item = &'a [u8]>) -> Result<()> {
+    let command: Vec<&[u8]> = [b"HDEL".as_slice(), key].into_iter().chain(fields).collect();
+    if command.len() > 2 { scene.run(&command).map(drop) } else { Ok(()) }
+}
+
+impl Room {
+    /// Counts entries against what may be taken; with enough of them there is no room left.
+    pub fn count(&mut self, entries: &[Value]) {
+        self.bytes += entries.iter().map(field_bytes).sum::<usize>();
+        self.left = if self.bytes < TAKEN_BYTES { self.left.saturating_sub(entries.len()) } else { 0 };
+    }
+
+    /// How many bytes may still be taken.
+    pub fn bytes_left(&self) -> i64 {
+        TAKEN_BYTES as i64 - self.bytes as i64
     }
 }
 

@@ -12,7 +12,10 @@
 
 mod check;
 mod exchange;
+mod lane;
 mod push;
+mod ruled;
+mod unique;
 
 use std::sync::LazyLock;
 
@@ -31,9 +34,13 @@ use crate::types::SortedSet;
 pub type Body = fn(&mut Scene, &[&[u8]], &[&[u8]]) -> Option<Value>;
 
 /// The scripts that have a body, by the digests of their texts.
-const BODIES: [(&str, Body); 2] = [
+const BODIES: [(&str, Body); 6] = [
     ("dcdfbb6d252501362393cf9d156f083df390f1d3", push::push),
-    ("99640c4c8f25e3cfb07e040c99ee029ee48465ba", exchange::exchange),
+    ("ef42c4560203e985ebdb0ed6e2a425464ac0bf88", exchange::exchange),
+    ("1c9a770ba3869c066e2ecb8502ae54748de5a1e6", ruled::exchange),
+    ("3fb1605afb3d44058d3dd7514da4a56a6a2ef4ef", lane::push),
+    ("d8fce83cf484a3ca88bc2761897cdb7d36640c5b", unique::push),
+    ("6599e53e4ee92768a9708ea45544ab6738ce205b", unique::release),
 ];
 
 /// The consumer group of every ready stream.

@@ -1,6 +1,7 @@
 //! The native bodies of scripts against the texts that they stand for: whatever calls come, replies, messages to
 //! others and logged effects are the same.
 
+mod laned;
 mod script;
 mod subject;
 
@@ -8,10 +9,13 @@ use windlass::broker::hot_scripts;
 use windlass_engine::{Time, native_scripts};
 use windlass_resp::Value;
 
+use crate::laned::Laned;
 use crate::script::{Script, words};
 use crate::subject::{Answer, Subject};
 
 const SEEDS: std::ops::Range<u64> = 0..40;
+/// Those of calls for lanes, which cost their texts more.
+const LANED_SEEDS: std::ops::Range<u64> = 0..16;
 const STEPS: usize = 300;
 
 #[test]
@@ -33,7 +37,7 @@ fn one_key_for_two_uses_ends_as_the_text_says() {
     for pair in 0..KEYS * KEYS {
         let [answer, expected] = [true, false].map(|is_native| {
             let mut subject = Subject::new(is_native, now);
-            let [push, exchange] = subject.load(now);
+            let [push, exchange, ..] = subject.load(now);
             let before = [
                 "XGROUP CREATE stream w 0 MKSTREAM".to_owned(),
                 format!("EVALSHA {push} 2 stream wake count a b c d"),
@@ -104,6 +108,38 @@ fn native_bodies_do_what_the_texts_do() {
     // Otherwise the bodies would have left nearly all to the texts, and little would have been compared.
     let Tally { pushes, takes, ends, results } = tally;
     assert!(pushes > 1000 && takes > 500 && ends > 200 && results > 50, "{tally:?}");
+}
+
+#[test]
+fn lanes_and_unique_jobs_go_natively_as_the_texts_say() {
+    let (mut natives, mut calls) = ([0_usize; 6], [0_usize; 6]);
+    for seed in LANED_SEEDS {
+        let mut now = Time::from_millis(1000);
+        let (mut native, mut plain) = (Subject::new(true, now), Subject::new(false, now));
+        let digests = native.load(now);
+        assert_eq!(plain.load(now), digests);
+        let mut laned = Laned::new(seed, digests.clone());
+        for step in 0..STEPS {
+            now = Time::from_millis(now.millis() + laned.random.below(3));
+            let call = laned.call();
+            let before = native.commands(now);
+            let [answer, expected] =
+                [&mut native, &mut plain].map(|subject| subject.call(subject.worker, &call, now));
+            assert_eq!(answer, expected, "seed {seed}, step {step}: {call:?}");
+            if let Some(script) = digests.iter().position(|digest| *digest == call[1]) {
+                calls[script] += 1;
+                // The script's call, and the look at the count.
+                natives[script] += usize::from(native.commands(now) - before <= 2);
+            }
+            laned.note(&call, &expected.reply.unwrap_or(Value::Nil));
+        }
+    }
+    // Otherwise the bodies would have left nearly all to the texts, and little would have been compared.
+    let [_, _, exchanges, lanes, uniques, releases] = natives;
+    assert!(
+        exchanges > 400 && lanes > 400 && uniques > 80 && releases > 80,
+        "{natives:?} of {calls:?} went natively"
+    );
 }
 
 /// What was done by native bodies.

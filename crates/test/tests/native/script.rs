@@ -2,12 +2,18 @@
 
 use windlass_resp::Value;
 
+use crate::subject::Digests;
+
 const QUEUES: u64 = 3;
 
 /// SplitMix64.
 pub struct Random(u64);
 
 impl Random {
+    pub fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
     pub fn below(&mut self, bound: u64) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -19,7 +25,7 @@ impl Random {
         self.below(bound) == 0
     }
 
-    fn pick<'a>(&mut self, words: &[&'a str]) -> &'a str {
+    pub fn pick<'a>(&mut self, words: &[&'a str]) -> &'a str {
         words[self.below(words.len() as u64) as usize]
     }
 }
@@ -36,7 +42,7 @@ struct Held {
 /// Makes calls.
 pub struct Script {
     pub random: Random,
-    pub digests: [String; 2],
+    pub digests: Digests,
     held: Vec<Held>,
 }
 
@@ -46,8 +52,8 @@ pub fn words(line: &str) -> Vec<String> {
 
 impl Script {
     /// Begins with scripts that were loaded.
-    pub fn new(seed: u64, digests: [String; 2]) -> Self {
-        Self { random: Random(seed), digests, held: Vec::new() }
+    pub fn new(seed: u64, digests: Digests) -> Self {
+        Self { random: Random::new(seed), digests, held: Vec::new() }
     }
 
     fn consumer(&mut self) -> String {

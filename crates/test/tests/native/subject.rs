@@ -6,6 +6,9 @@ use windlass_resp::Value;
 
 use crate::script::words;
 
+/// The scripts' digests, in the order of [`hot_scripts`].
+pub type Digests = [String; 6];
+
 /// An engine with native bodies or without.
 pub struct Subject {
     pub engine: Engine,
@@ -35,7 +38,7 @@ impl Subject {
     }
 
     /// Loads the scripts; answers their digests.
-    pub fn load(&mut self, now: Time) -> [String; 2] {
+    pub fn load(&mut self, now: Time) -> Digests {
         hot_scripts().map(|text| {
             let load = ["SCRIPT".to_owned(), "LOAD".to_owned(), text.to_owned()];
             match self.call(self.worker, &load, now).reply {

@@ -77,10 +77,10 @@ scripts! {
 }
 
 /// The texts of the scripts that the embedded engine knows by their digests, for the test that holds the two together:
-/// pushing, and exchanging.
+/// pushing and exchanging, the same with lanes, and jobs that are unique.
 #[doc(hidden)]
-pub fn hot_scripts() -> [&'static str; 2] {
-    [PUSH.code, EXCHANGE.code]
+pub fn hot_scripts() -> [&'static str; 6] {
+    [&PUSH, &EXCHANGE, &EXCHANGE_RULED, &PUSH_LANE, &PUSH_UNIQUE, &RELEASE_UNIQUE].map(|script| script.code)
 }
 
 impl Script {

@@ -45,7 +45,8 @@ impl BenchFeature {
     /// Sets the rules under which the jobs run.
     pub async fn prepare(self, client: &Client) -> windlass::Result<()> {
         let (queue, kind) = (Target::queue(Nop::QUEUE), Target::kind(Nop::KIND));
-        let (cap, rate) = (Rule::new().cap(LIMIT), Rule::new().rate(Rate::bucket(LIMIT, Duration::from_secs(1))));
+        let (cap, rate) =
+            (Rule::new().cap(LIMIT), Rule::new().rate(Rate::bucket(LIMIT, Duration::from_secs(1))));
         let (target, rule) = match self {
             Self::Cap => (queue, cap),
             Self::Rate => (queue, rate),

@@ -85,13 +85,16 @@ impl Report {
         println!("windlass {}, store {}", self.windlass, self.store);
         println!("{cpu}, {cores} cores, {memory_gb} GB, {system}");
         let Self { jobs, concurrency, rounds, .. } = self;
-        println!("{jobs} jobs, concurrency {concurrency}, medians of {rounds} rounds; processor time in µs per job\n");
+        println!(
+            "{jobs} jobs, concurrency {concurrency}, medians of {rounds} rounds; processor time in µs per job\n"
+        );
         println!(
             "{:<12}{:>10}{:>7}{:>9}{:>9}{:>12}{:>7}{:>9}{:>9}",
             "", "push/s", "", "client", "store", "drain/s", "", "worker", "store"
         );
         for Line { feature, row, push_ratio, drain_ratio } in &self.rows {
-            let name = feature.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default();
+            let name =
+                feature.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default();
             println!(
                 "{name:<12}{:>10.0}{:>6.0}%{:>9.2}{:>9}{:>12.0}{:>6.0}%{:>9.2}{:>9}",
                 row.push_per_s,

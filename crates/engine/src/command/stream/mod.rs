@@ -3,7 +3,7 @@
 mod add;
 mod claim;
 pub mod effect;
-mod group;
+pub mod group;
 mod id;
 mod info;
 mod pending;

@@ -1,0 +1,353 @@
+//! One taking from a queue whose lanes take turns.
+
+use windlass_resp::Value;
+
+use super::super::GROUP;
+use super::super::exchange::{Queue, Request, Room};
+use super::RULED;
+use super::names::Names;
+use super::turns::{Field, Pace, RANK_DEFAULT, RANK_UNIT, Turns, UNIT};
+use crate::command::stream::{group, id_value};
+use crate::error::Result;
+use crate::script::Scene;
+use crate::types::{Hash, Id, SortedSet, Stream};
+
+/// Jobs that are moved at a time, and how often somebody has a turn in one taking.
+const PIECE: usize = 32;
+const VISITS_MAX: usize = 2000;
+/// The history of a job that has none.
+const HISTORY: &[u8] = b"{\"state\":\"enqueued\"}";
+
+pub struct Take<'a> {
+    stream: &'a [u8],
+    consumer: &'a [u8],
+    gate: &'a [u8],
+    names: &'a Names,
+    left: usize,
+    bytes: i64,
+    turns: Turns,
+    pace: Pace,
+    /// Whether there may be more behind the last entry that was looked at, which the group has come to.
+    has_plain: bool,
+    last: Id,
+    first: Id,
+    /// Whether what was taken is not all plain.
+    is_mixed: bool,
+    leaves_work: bool,
+    visits: usize,
+    popped: i64,
+    picked: Vec<Picked>,
+    entries: Vec<Value>,
+    claimed: Vec<Vec<u8>>,
+    dropped: Vec<Vec<u8>>,
+    /// Ids with their redirects.
+    moved: Vec<Vec<u8>>,
+}
+
+/// A job out of its lane.
+struct Picked {
+    id: Vec<u8>,
+    place: Vec<u8>,
+    lane: Vec<u8>,
+}
+
+/// A new entry of the stream.
+struct Plain {
+    entry: Id,
+    fields: Vec<Vec<u8>>,
+}
+
+impl<'a> Take<'a> {
+    pub fn begin(
+        scene: &mut Scene,
+        request: &Request<'a>,
+        queue: &Queue<'a>,
+        names: &'a Names,
+        room: &Room,
+    ) -> Result<Self> {
+        let mut call = scene.view(&[]);
+        let stream = call.get::<Stream>(queue.stream)?;
+        let last = stream.and_then(|stream| stream.group(GROUP)).map_or(Id::MIN, |group| group.last_id);
+        Ok(Self {
+            stream: queue.stream,
+            consumer: request.consumer,
+            gate: queue.gate,
+            names,
+            left: room.left,
+            bytes: room.bytes_left(),
+            turns: Turns::default(),
+            pace: Pace::default(),
+            has_plain: true,
+            last,
+            first: last,
+            is_mixed: false,
+            leaves_work: false,
+            visits: 0,
+            popped: 0,
+            picked: Vec::new(),
+            entries: Vec::new(),
+            claimed: Vec::new(),
+            dropped: Vec::new(),
+            moved: Vec::new(),
+        })
+    }
+
+    /// Takes by turns while there is room.
+    pub fn run(&mut self, scene: &mut Scene) -> Result<()> {
+        self.turns.turn(scene, self.names, self.left)?;
+        self.is_mixed = !self.turns.heads.is_empty();
+        while self.visits < VISITS_MAX {
+            self.visits += 1;
+            if self.picked.len() >= self.left.min(PIECE) || self.turns.heads.is_empty() {
+                self.admit(scene)?;
+            }
+            if self.left == 0 || self.bytes <= 0 {
+                break;
+            }
+            if self.turns.heads.is_empty() && self.turns.is_part {
+                self.turns.turn(scene, self.names, self.left)?;
+            }
+            let plain = self.plain_start(scene)?;
+            let head = self.turns.heads.first().map(|head| head.score);
+            match (plain, head) {
+                (Some(plain), head) if head.is_none_or(|head| plain <= head) => {
+                    if self.picked.is_empty() {
+                        self.plain_turn(scene, plain, head)?;
+                    } else {
+                        self.admit(scene)?;
+                    }
+                }
+                (plain, Some(_)) => self.lane_turn(scene, plain)?,
+                _ => break,
+            }
+        }
+        self.admit(scene)
+    }
+
+    /// When the plain jobs have their turn, if there may be any.
+    fn plain_start(&mut self, scene: &mut Scene) -> Result<Option<f64>> {
+        if !self.has_plain {
+            return Ok(None);
+        }
+        let rank = self.pace.get(scene, self.names, Field::Rank(RANK_DEFAULT))?;
+        let plain = self.pace.get(scene, self.names, Field::Plain)?;
+        Ok(Some(f64::from(RANK_DEFAULT) * RANK_UNIT + rank.max(plain)))
+    }
+
+    /// Gives the first lane its turn: as many jobs as come before anybody else's.
+    fn lane_turn(&mut self, scene: &mut Scene, plain: Option<f64>) -> Result<()> {
+        let mut head = self.turns.heads.remove(0);
+        let rank = rank_of(&head.lane);
+        let floor = f64::from(rank) * RANK_UNIT;
+        let start = head.score.max(floor + self.pace.get(scene, self.names, Field::Rank(rank))?);
+        let mut wanted = (self.left - self.picked.len()).min(PIECE - self.picked.len());
+        let next = self.turns.heads.first().map_or(f64::INFINITY, |head| head.score);
+        let mut other = next.min(plain.unwrap_or(f64::INFINITY));
+        if other.is_infinite() && self.turns.is_part {
+            other = start;
+        }
+        if other.is_finite() {
+            wanted = wanted.min(turns_until(other, start) + 1);
+        }
+        let key = [self.names.lane.as_slice(), &head.lane].concat();
+        let popped = match scene.run(&[b"ZPOPMIN", &key, wanted.to_string().as_bytes()])? {
+            Value::Array(popped) => popped,
+            _ => Vec::new(),
+        };
+        let count = popped.len() / 2;
+        if count == 0 {
+            self.turns.leave(head);
+            return Ok(());
+        }
+        let mut popped = popped.into_iter();
+        while let (Some(id), Some(place)) = (popped.next(), popped.next()) {
+            let (id, place) = (text(id), score(place));
+            self.picked.push(Picked { id, place, lane: key.clone() });
+        }
+        self.popped += count as i64;
+        self.pace.set(Field::Rank(rank), start - floor + (count - 1) as f64 * UNIT);
+        head.score = start + count as f64 * UNIT;
+        self.turns.set(head);
+        Ok(())
+    }
+
+    /// Moves the picked jobs from their lanes into the stream.
+    fn admit(&mut self, scene: &mut Scene) -> Result<()> {
+        for Picked { id, place, lane } in std::mem::take(&mut self.picked) {
+            let record =
+                scene.view(&[]).get::<Hash>(&self.names.jobs)?.and_then(|jobs| jobs.get(&id)).cloned();
+            let Some(record) = record else { continue };
+            let Some(cut) = record.iter().position(|byte| *byte == b'\n') else { continue };
+            if self.bytes <= 0 {
+                let added = scene.run(&[b"ZADD", &lane, &place, &id])?;
+                self.popped -= if let Value::Integer(added) = added { added } else { 0 };
+                self.leaves_work = true;
+                continue;
+            }
+            let (history, envelope) = (&record[..cut], &record[cut + 1..]);
+            let mut fields = vec![b"j", envelope, b"i", &*id, b"l", b"1"];
+            if history != HISTORY {
+                fields.extend([b"s".as_slice(), history]);
+            }
+            let entry = self.add(scene, &fields)?;
+            self.is_mixed = true;
+            self.moved.push(id.clone());
+            self.moved.push([&*self.names.queue, b"/", &entry].concat());
+            self.claimed.push(entry);
+            self.dropped.push(id);
+            self.bytes -= record.len() as i64;
+            self.left -= 1;
+        }
+        Ok(())
+    }
+
+    /// Adds an entry, which is taken; answers its id.
+    fn add(&mut self, scene: &mut Scene, fields: &[&[u8]]) -> Result<Vec<u8>> {
+        let mut command: Vec<&[u8]> = vec![b"XADD", self.stream, b"*"];
+        command.extend(fields);
+        let entry = text(scene.run(&command)?);
+        let fields = fields.iter().map(Value::bulk).collect();
+        self.entries.push(Value::Array(vec![Value::bulk(&entry), Value::Array(fields)]));
+        Ok(entry)
+    }
+
+    /// Takes from the stream those that come before the turn of the first lane.
+    fn plain_turn(&mut self, scene: &mut Scene, start: f64, other: Option<f64>) -> Result<()> {
+        let mut wanted = self.left.min(PIECE);
+        if let Some(other) = other {
+            wanted = wanted.min(turns_until(other, start) + 1);
+        }
+        let found = self.read(scene, wanted)?;
+        self.has_plain = found.len() == wanted;
+        let mut count = 0;
+        for Plain { entry, fields } in found {
+            let field = |name: &[u8]| {
+                let (pairs, _) = fields.as_chunks::<2>();
+                pairs.iter().rev().find(|[other, _]| other == name).map(|[_, value]| value.as_slice())
+            };
+            let is_laned = field(b"l").is_some();
+            if self.bytes <= 0 || (count >= wanted && !is_laned) {
+                self.has_plain = true;
+                break;
+            }
+            self.last = entry;
+            if is_laned {
+                // Somebody has it.
+                continue;
+            }
+            let mut bytes = fields.iter().map(Vec::len).sum::<usize>();
+            if self.is_mixed {
+                // Behind those from lanes that were taken before it: workers begin jobs in the order of their entries.
+                let old = entry.text();
+                let own = [&*self.names.queue, b"/", &*old].concat();
+                let id = field(b"i").map_or(own, <[u8]>::to_vec);
+                let mut list = vec![b"j", field(b"j").unwrap_or_default(), b"i", &id, b"l", b"1"];
+                if let Some(history) = field(b"s") {
+                    list.extend([b"s".as_slice(), history]);
+                }
+                bytes = list.iter().map(|part| part.len()).sum();
+                scene.run(&[b"XDEL", self.stream, &old])?;
+                let entry = self.add(scene, &list)?;
+                self.moved.push(id);
+                self.moved.push([&*self.names.queue, b"/", &entry].concat());
+                self.claimed.push(entry);
+            } else {
+                let values = fields.iter().map(Value::bulk).collect();
+                self.entries.push(Value::Array(vec![id_value(entry), Value::Array(values)]));
+                self.claimed.push(entry.text().to_vec());
+            }
+            self.bytes -= bytes as i64;
+            self.left -= 1;
+            count += 1;
+        }
+        if count > 0 {
+            let tag = start - f64::from(RANK_DEFAULT) * RANK_UNIT;
+            self.pace.set(Field::Rank(RANK_DEFAULT), tag + (count - 1) as f64 * UNIT);
+            self.pace.set(Field::Plain, tag + count as f64 * UNIT);
+        }
+        Ok(())
+    }
+
+    /// Entries behind the last that was looked at.
+    fn read(&self, scene: &mut Scene, count: usize) -> Result<Vec<Plain>> {
+        let mut call = scene.view(&[]);
+        let (Some(stream), Some(from)) = (call.get::<Stream>(self.stream)?, self.last.next()) else {
+            return Ok(Vec::new());
+        };
+        let plain = |(entry, fields): (Id, _)| Plain { entry, fields: owned(fields) };
+        Ok(stream.range(from, Id::MAX).take(count).map(plain).collect())
+    }
+
+    /// Writes down what was taken; answers it, and whether there is work left that nobody is woken for.
+    pub fn finish(mut self, scene: &mut Scene) -> Result<(Vec<Value>, bool)> {
+        let names = self.names;
+        self.leaves_work |= self.visits >= VISITS_MAX || self.bytes <= 0;
+        self.turns.turn(scene, names, self.left)?;
+        run_list(scene, &[b"HDEL", &names.jobs], &self.dropped)?;
+        run_list(scene, &[b"HSET", &names.moved], &self.moved)?;
+        if self.popped != 0 {
+            scene.run(&[b"HINCRBY", &names.pace, b"size", (-self.popped).to_string().as_bytes()])?;
+        }
+        self.pace.write(scene, names)?;
+        if !self.claimed.is_empty() {
+            let mut claim: Vec<&[u8]> = vec![b"XCLAIM", self.stream, GROUP, self.consumer, b"0"];
+            claim.extend(self.claimed.iter().map(Vec::as_slice));
+            claim.extend([b"RETRYCOUNT".as_slice(), b"1", b"FORCE", b"JUSTID"]);
+            scene.run(&claim)?;
+        }
+        if self.last != self.first {
+            let last = self.last.text();
+            group::set_id(&mut scene.view(&[b"XGROUP", b"SETID", self.stream, GROUP, &last]))?;
+        }
+        if self.entries.is_empty() && self.turns.heads.is_empty() {
+            self.leave(scene)?;
+        }
+        Ok((self.entries, self.leaves_work))
+    }
+
+    /// A queue without rules, lanes and jobs is an ordinary one again.
+    fn leave(&self, scene: &mut Scene) -> Result<()> {
+        let mut call = scene.view(&[]);
+        let has_jobs = call.get::<Stream>(self.stream)?.is_some_and(|stream| !stream.is_empty());
+        let has_turns = call.get::<SortedSet>(&self.names.turns)?.is_some();
+        if has_jobs || has_turns || call.get::<Hash>(&self.names.waits)?.is_some() {
+            return Ok(());
+        }
+        scene.run(&[b"HDEL", self.gate, RULED])?;
+        scene.run(&[b"DEL", &self.names.pace]).map(drop)
+    }
+}
+
+/// How many turns of one job there are from `start` before `other`.
+fn turns_until(other: f64, start: f64) -> usize {
+    ((other - start) / UNIT).floor().max(0.0) as usize
+}
+
+/// The rank in a lane's name.
+fn rank_of(lane: &[u8]) -> u32 {
+    let rank = lane.split(|byte| *byte == b'/').nth(1).unwrap_or_default();
+    std::str::from_utf8(rank).ok().and_then(|rank| rank.parse().ok()).unwrap_or(RANK_DEFAULT)
+}
+
+/// Runs a command with these arguments at its end, if there are any.
+fn run_list(scene: &mut Scene, command: &[&[u8]], list: &[Vec<u8>]) -> Result<()> {
+    if list.is_empty() {
+        return Ok(());
+    }
+    let command: Vec<&[u8]> = command.iter().copied().chain(list.iter().map(Vec::as_slice)).collect();
+    scene.run(&command).map(drop)
+}
+
+fn owned<'a>(fields: impl Iterator<Item = &'a [u8]>) -> Vec<Vec<u8>> {
+    fields.map(<[u8]>::to_vec).collect()
+}
+
+/// A score that was answered, as it is told again.
+fn score(reply: Value) -> Vec<u8> {
+    if let Value::Double(score) = reply { format!("{score:.0}").into_bytes() } else { text(reply) }
+}
+
+/// A reply that is text.
+fn text(reply: Value) -> Vec<u8> {
+    if let Value::Bulk(text) = reply { text } else { Vec::new() }
+}
