@@ -36,7 +36,7 @@ pub fn exchange(scene: &mut Scene, keys: &[&[u8]], argv: &[&[u8]]) -> Option<Val
     let names = request.queues.iter().map(|queue| base.queue(queue)).collect::<Option<Vec<_>>>()?;
     let (next, fenced) = {
         let mut check = Check::begin(scene)?;
-        let next = is_anything_asleep(&mut check, &asleep)?;
+        let next = until_next_opens(&mut check, &asleep)?;
         let rules = check.value::<Hash>(&rules)?;
         shared.check(&mut check, request.moved, rules)?;
         for (queue, names) in request.queues.iter().zip(&names) {
@@ -85,7 +85,7 @@ fn take_ruled(
 }
 
 /// How long until something that waits for a limit may go on, or -1. None when it may go on now.
-fn is_anything_asleep<'a>(check: &mut Check<'a>, asleep: &'a [u8]) -> Option<i64> {
+fn until_next_opens<'a>(check: &mut Check<'a>, asleep: &'a [u8]) -> Option<i64> {
     let Some((_, at)) = check.value::<SortedSet>(asleep)?.and_then(|asleep| asleep.iter().next()) else {
         return Some(-1);
     };

@@ -1,16 +1,17 @@
 //! One taking from a queue whose lanes take turns.
 
+mod finish;
+
 use windlass_resp::Value;
 
 use super::super::GROUP;
 use super::super::exchange::{Queue, Request, Room};
-use super::RULED;
 use super::names::Names;
 use super::turns::{Field, Pace, RANK_DEFAULT, RANK_UNIT, Turns, UNIT};
-use crate::command::stream::{group, id_value};
+use crate::command::stream::id_value;
 use crate::error::Result;
 use crate::script::Scene;
-use crate::types::{Hash, Id, SortedSet, Stream};
+use crate::types::{Hash, Id, Stream};
 
 /// Jobs that are moved at a time, and how often somebody has a turn in one taking.
 const PIECE: usize = 32;
@@ -277,45 +278,6 @@ impl<'a> Take<'a> {
         let plain = |(entry, fields): (Id, _)| Plain { entry, fields: owned(fields) };
         Ok(stream.range(from, Id::MAX).take(count).map(plain).collect())
     }
-
-    /// Writes down what was taken; answers it, and whether there is work left that nobody is woken for.
-    pub fn finish(mut self, scene: &mut Scene) -> Result<(Vec<Value>, bool)> {
-        let names = self.names;
-        self.leaves_work |= self.visits >= VISITS_MAX || self.bytes <= 0;
-        self.turns.turn(scene, names, self.left)?;
-        run_list(scene, &[b"HDEL", &names.jobs], &self.dropped)?;
-        run_list(scene, &[b"HSET", &names.moved], &self.moved)?;
-        if self.popped != 0 {
-            scene.run(&[b"HINCRBY", &names.pace, b"size", (-self.popped).to_string().as_bytes()])?;
-        }
-        self.pace.write(scene, names)?;
-        if !self.claimed.is_empty() {
-            let mut claim: Vec<&[u8]> = vec![b"XCLAIM", self.stream, GROUP, self.consumer, b"0"];
-            claim.extend(self.claimed.iter().map(Vec::as_slice));
-            claim.extend([b"RETRYCOUNT".as_slice(), b"1", b"FORCE", b"JUSTID"]);
-            scene.run(&claim)?;
-        }
-        if self.last != self.first {
-            let last = self.last.text();
-            group::set_id(&mut scene.view(&[b"XGROUP", b"SETID", self.stream, GROUP, &last]))?;
-        }
-        if self.entries.is_empty() && self.turns.heads.is_empty() {
-            self.leave(scene)?;
-        }
-        Ok((self.entries, self.leaves_work))
-    }
-
-    /// A queue without rules, lanes and jobs is an ordinary one again.
-    fn leave(&self, scene: &mut Scene) -> Result<()> {
-        let mut call = scene.view(&[]);
-        let has_jobs = call.get::<Stream>(self.stream)?.is_some_and(|stream| !stream.is_empty());
-        let has_turns = call.get::<SortedSet>(&self.names.turns)?.is_some();
-        if has_jobs || has_turns || call.get::<Hash>(&self.names.waits)?.is_some() {
-            return Ok(());
-        }
-        scene.run(&[b"HDEL", self.gate, RULED])?;
-        scene.run(&[b"DEL", &self.names.pace]).map(drop)
-    }
 }
 
 /// How many turns of one job there are from `start` before `other`.
@@ -327,15 +289,6 @@ fn turns_until(other: f64, start: f64) -> usize {
 fn rank_of(lane: &[u8]) -> u32 {
     let rank = lane.split(|byte| *byte == b'/').nth(1).unwrap_or_default();
     std::str::from_utf8(rank).ok().and_then(|rank| rank.parse().ok()).unwrap_or(RANK_DEFAULT)
-}
-
-/// Runs a command with these arguments at its end, if there are any.
-fn run_list(scene: &mut Scene, command: &[&[u8]], list: &[Vec<u8>]) -> Result<()> {
-    if list.is_empty() {
-        return Ok(());
-    }
-    let command: Vec<&[u8]> = command.iter().copied().chain(list.iter().map(Vec::as_slice)).collect();
-    scene.run(&command).map(drop)
 }
 
 fn owned<'a>(fields: impl Iterator<Item = &'a [u8]>) -> Vec<Vec<u8>> {
