@@ -119,7 +119,7 @@ struct Span {
 impl Watch {
     async fn look(connection: &Connection) -> Self {
         let store = if connection.is_embedded() { None } else { store_cpu(connection).await };
-        Self { start: Instant::now(), own: cpu_seconds(), store }
+        Self { start: Instant::now(), own: cpu_seconds(std::process::id()), store }
     }
 
     async fn until_now(&self, connection: &Connection, jobs: u64) -> Span {
