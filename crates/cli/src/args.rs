@@ -218,6 +218,15 @@ pub enum JobCommand {
         /// The group that the job takes its turn with, such as a tenant
         #[arg(long, value_name = "KEY")]
         group: Option<String>,
+        /// A word to find the job by; may be given again
+        #[arg(long = "tag", value_name = "TAG")]
+        tags: Vec<String>,
+        /// A value beside the arguments, as JSON or as text; may be given again
+        #[arg(long = "meta", value_name = "NAME=VALUE", value_parser = parse_meta)]
+        metas: Vec<(String, serde_json::Value)>,
+        /// Trace context, as in a traceparent header
+        #[arg(long, value_name = "TRACEPARENT")]
+        trace: Option<String>,
     },
     /// Show one job
     Show {
@@ -284,6 +293,9 @@ pub enum JobCommand {
         /// The queue, for enqueued and active jobs
         #[arg(long, default_value = "default")]
         queue: String,
+        /// Only jobs with this tag; given again, with all of them
+        #[arg(long = "tag", value_name = "TAG")]
+        tags: Vec<String>,
         /// How many to show
         #[arg(long, default_value_t = 50)]
         limit: usize,
@@ -442,6 +454,12 @@ pub struct CronAddArgs {
     /// What to do when the last job has not ended
     #[arg(long, value_name = "allow|skip", default_value = "allow")]
     pub overlap: String,
+}
+
+/// Reads `name=value`; a value that is no JSON is a text.
+fn parse_meta(text: &str) -> Result<(String, serde_json::Value), String> {
+    let (name, value) = text.split_once('=').ok_or("it has no `=`; write NAME=VALUE")?;
+    Ok((name.to_owned(), serde_json::from_str(value).unwrap_or_else(|_| value.into())))
 }
 
 /// For how long a job is unique.

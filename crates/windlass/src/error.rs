@@ -47,6 +47,14 @@ pub enum Error {
     /// Settings that cannot be used, one sentence each.
     #[error("{}", .0.join("; "))]
     Config(Vec<String>),
+    /// An option of a push cannot be used.
+    #[error("the {option} of the push {problem}")]
+    Push {
+        /// Which one: `spread`, `tag`, `meta`, `trace`.
+        option: &'static str,
+        /// What is wrong with it, as the end of a sentence.
+        problem: String,
+    },
     /// A part of a cron entry cannot be used.
     #[error("the {field} `{value}` of the cron entry `{name}` {problem}")]
     Cron {

@@ -66,6 +66,7 @@ mod random;
 mod retry;
 mod service;
 mod state;
+mod tag;
 #[cfg(feature = "embedded")]
 pub mod testing;
 mod unique;
@@ -108,6 +109,7 @@ pub use name::{NAME_LEN_MAX, check_name};
 pub use progress::{LOG_LINE_MAX, LogLine, PROGRESS_MESSAGE_MAX, PROGRESS_NOTES_MAX, PROGRESS_TTL, Progress};
 pub use retry::{Function, Retry};
 pub use state::{AttemptError, ERROR_TEXT_MAX, ERRORS_MAX, History, State};
+pub use tag::{META_LEN_MAX, META_MAX, META_NAME_LEN_MAX, TAG_LEN_MAX, TAGS_MAX};
 pub use unique::{Pushed, UNIQUE_LIFE_DEFAULT, Unique, Until};
 pub use worker::{CONCURRENCY_MAX, Capsule, Control, SHUTDOWN_TIMEOUT_DEFAULT, Summary, Worker};
 #[cfg(unix)]

@@ -6,6 +6,7 @@
 
 mod act;
 mod batch;
+mod bulk;
 mod capsule;
 mod chain;
 mod control;
@@ -30,9 +31,11 @@ mod recovery;
 mod results;
 mod retries;
 mod signals;
+mod tag;
 mod time;
 mod timeout;
 mod unique;
+mod watch;
 mod working;
 mod world;
 
@@ -102,6 +105,18 @@ pub const CASES: &[Case] = cases! {
         jobs_of_chains_and_batches_wait_in_lanes
         workers_keep_a_cap_and_run_everything
         an_idle_worker_comes_when_a_rate_allows;
+    bulk:
+        a_bulk_load_is_spread_evenly
+        unique_and_watched_jobs_are_spread_as_well
+        a_spread_that_cannot_be_meant_is_refused;
+    tag:
+        a_job_reads_its_tags_and_whoever_looks_sees_them
+        what_is_too_much_beside_the_arguments_is_refused_by_name;
+    watch:
+        a_middleware_sees_each_job_of_a_batch
+        a_middleware_stops_batches_and_chains_whole
+        a_middleware_sees_each_job_of_a_chain
+        a_middleware_sees_what_cron_pushes;
     recovery:
         a_job_that_had_not_begun_gets_its_count_back
         suspects_run_one_at_a_time

@@ -6,6 +6,7 @@ mod options;
 mod pusher;
 mod results;
 mod send;
+mod spread;
 
 #[cfg(feature = "embedded")]
 use std::pin::Pin;
@@ -17,7 +18,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
 use windlass_conn::Connection;
 
-use crate::broker::Broker;
+use crate::broker::{Broker, Due};
 use crate::config::Config;
 use crate::envelope::Envelope;
 use crate::error::{Error, Result};
@@ -36,7 +37,7 @@ pub(crate) use handle::{split_record, state_of};
 pub use options::{KEY_LEN_MAX, Push};
 pub(crate) use options::{epoch_ms, ms as whole_ms};
 pub use pusher::QUEUE_RULES_AGE_MAX;
-pub(crate) use send::gather;
+use spread::Spread;
 
 /// Pushes jobs into one namespace of a store. A clone is the same client; pushes of many tasks on one
 /// client travel together.
@@ -261,11 +262,16 @@ impl Client {
         options: Push,
     ) -> Result<u64> {
         let queue = options.queue.as_deref().unwrap_or(J::QUEUE);
+        let jobs = jobs.into_iter();
+        let mut spread = self.spread(&options, jobs.size_hint()).await?;
+        let mut deal = || spread.as_mut().map(Spread::deal);
         if let Some(chain) = &self.chain {
-            let jobs = jobs.into_iter().map(|job| Pushing::new(queue, envelope_of(&job, &options), &options));
+            let jobs = jobs
+                .map(|job| Ok(Pushing::new(queue, envelope_of(&job, &options), &options)?.spread(deal())));
             return self.push_seen(chain, queue, J::KIND, jobs, &options).await;
         }
-        let jobs = jobs.into_iter().map(|job| self.encode(queue, envelope_of(&job, &options), &options));
+        let jobs =
+            jobs.map(|job| Ok(self.encode(queue, envelope_of(&job, &options), &options)?.spread(deal())));
         self.push_encoded(queue, J::KIND, jobs, &options).await
     }
 
@@ -280,16 +286,19 @@ impl Client {
         options: Push,
     ) -> Result<u64> {
         let queue = options.queue.as_deref().unwrap_or("default");
-        let envelopes = args.into_iter().map(|args| {
+        let args = args.into_iter();
+        let mut spread = self.spread(&options, args.size_hint()).await?;
+        let mut deal = || spread.as_mut().map(Spread::deal);
+        let envelopes = args.map(|args| {
             let mut envelope = Envelope::new(kind, args);
             options.apply(&mut envelope);
             envelope
         });
         if let Some(chain) = &self.chain {
-            let jobs = envelopes.map(|envelope| Pushing::new(queue, envelope, &options));
+            let jobs = envelopes.map(|envelope| Ok(Pushing::new(queue, envelope, &options)?.spread(deal())));
             return self.push_seen(chain, queue, kind, jobs, &options).await;
         }
-        let jobs = envelopes.map(|envelope| self.encode(queue, envelope, &options));
+        let jobs = envelopes.map(|envelope| Ok(self.encode(queue, envelope, &options)?.spread(deal())));
         self.push_encoded(queue, kind, jobs, &options).await
     }
 
@@ -308,6 +317,11 @@ impl Client {
         self.inner.pusher.forget_rules();
     }
 
+    /// What sees every push, if there is anything.
+    pub(crate) fn watchers(&self) -> Option<&PushChain> {
+        self.chain.as_deref()
+    }
+
     pub(crate) fn broker(&self) -> &Broker {
         &self.inner.broker
     }
@@ -321,6 +335,7 @@ impl Client {
     ) -> Result<Encoded> {
         check_name("kind", &envelope.kind)?;
         options.lane.check()?;
+        crate::tag::check(&envelope)?;
         let mut lock = String::new();
         if let Some(unique) = &options.unique {
             if options.key.is_some() {
@@ -332,14 +347,22 @@ impl Client {
         }
         let bytes = envelope.to_bytes()?;
         self.inner.config.check_payload(&envelope.kind, bytes.len())?;
-        Ok(Encoded { bytes, lock })
+        Ok(Encoded { bytes, lock, due: options.due })
     }
 }
 
-/// A job as it is sent: its envelope, and the name of its lock if it is unique.
+/// A job as it is sent: its envelope, the name of its lock if it is unique, and when it is due.
 pub(crate) struct Encoded {
     bytes: Vec<u8>,
     lock: String,
+    due: Option<Due>,
+}
+
+impl Encoded {
+    /// The same with its own time, for one of a bulk load that is spread.
+    fn spread(self, dealt: Option<Option<Due>>) -> Self {
+        Self { due: dealt.unwrap_or(self.due), ..self }
+    }
 }
 
 impl AsRef<[u8]> for Encoded {

@@ -5,7 +5,7 @@ use std::task::Poll;
 use serde::Serialize;
 
 use super::{Client, Encoded, Inner, KEY_LEN_MAX, Push};
-use crate::broker::{BATCH_BYTES_MAX, BATCH_JOBS_MAX, Due, Single, ms};
+use crate::broker::{BATCH_BYTES_MAX, BATCH_JOBS_MAX, Due, Rule, Single, ms};
 use crate::envelope::Envelope;
 use crate::error::{Error, Result};
 use crate::event::{JobEvent, JobStep};
@@ -36,6 +36,7 @@ impl Client {
         Ok(pushed)
     }
 
+    /// Pushes one job that every middleware has seen.
     async fn send_seen(
         &self,
         queue: &str,
@@ -43,6 +44,7 @@ impl Client {
         options: &Push,
     ) -> Result<(JobId, Pushed)> {
         check_name("queue", queue)?;
+        options.check_not_spread()?;
         if options.key.as_ref().is_some_and(|key| key.len() > KEY_LEN_MAX) {
             return Err(Error::Config(vec![format!("the key has more than {KEY_LEN_MAX} bytes")]));
         }
@@ -63,7 +65,7 @@ impl Client {
         &self,
         queue: &str,
         lane: Option<Lane>,
-        Encoded { bytes, lock }: Encoded,
+        Encoded { bytes, lock, .. }: Encoded,
         options: &Push,
     ) -> Result<(JobId, Pushed)> {
         let Inner { broker, config, pusher, .. } = &*self.inner;
@@ -95,6 +97,14 @@ impl Client {
         }
     }
 
+    /// Pushes one job that every middleware has seen and its caller passes on.
+    pub(crate) async fn send_passed(&self, job: Pushing) -> Result<JobId> {
+        let (queue, envelope, options) = job.into_parts();
+        let (id, _) = self.send_seen(&queue, envelope, &options).await?;
+        self.after_push().await?;
+        Ok(id)
+    }
+
     /// Tells those who listen of a job that is there now.
     fn tell_pushed(&self, id: &JobId, kind: &str, due: Option<Due>) {
         let step = if due.is_some() { JobStep::Scheduled } else { JobStep::Enqueued };
@@ -120,13 +130,14 @@ impl Client {
             let mut job = job?;
             chain.apply(&mut job).await?;
             let is_rerouted = job.is_rerouted();
+            let due = job.due();
             let (to, envelope, changed) = job.into_parts();
             if is_rerouted {
                 let (_, became) = self.send_seen(&to, envelope, &changed).await?;
                 pushed += u64::from(became != Pushed::Kept);
                 continue;
             }
-            let job = self.encode(queue, envelope, options)?;
+            let job = self.encode(queue, envelope, options)?.spread(Some(due));
             bytes += job.bytes.len();
             batch.push(Ok(job));
             if batch.len() == BATCH_JOBS_MAX || bytes >= BATCH_BYTES_MAX {
@@ -173,23 +184,55 @@ impl Client {
         &self,
         queue: &str,
         kind: &str,
-        batch: Vec<Encoded>,
+        mut batch: Vec<Encoded>,
         options: &Push,
         is_limited: bool,
     ) -> Result<u64> {
-        let Inner { broker, bus, .. } = &*self.inner;
-        let count = batch.len() as u64;
         if let Some(unique) = &options.unique {
-            let jobs: Vec<_> =
-                batch.iter().map(|job| Single { lock: &job.lock, envelope: &job.bytes }).collect();
-            let mut pushed = broker.push_unique(queue, unique.rule(), options.due, &jobs).await?;
-            pushed.retain(|(_, pushed)| *pushed != Pushed::Kept);
-            self.tell_all(pushed.iter().map(|(id, _)| id), kind, options.due);
-            return Ok(pushed.len() as u64);
+            let mut pushed = 0;
+            for jobs in batch.chunk_by(|job, next| job.due == next.due) {
+                pushed += self.push_singles(queue, kind, jobs, unique.rule()).await?;
+            }
+            return Ok(pushed);
         }
-        match options.due {
-            None if is_limited => {
-                let lane = (!options.lane.is_plain()).then_some(&options.lane);
+        let count = batch.len() as u64;
+        // Those of a bulk load that is spread follow on each other: what is ready is in front.
+        let ready = batch.iter().take_while(|job| job.due.is_none()).count();
+        let later = batch.split_off(ready);
+        if !batch.is_empty() {
+            self.push_ready(queue, kind, &batch, options, is_limited).await?;
+        }
+        if !later.is_empty() {
+            let due = later[0].due;
+            let jobs: Vec<_> = later.iter().filter_map(|job| Some((job.due?, job))).collect();
+            self.tell_all(self.inner.broker.schedule(queue, &jobs).await?.iter(), kind, due);
+        }
+        Ok(count)
+    }
+
+    /// Sends unique jobs that are due at the same time.
+    async fn push_singles(&self, queue: &str, kind: &str, jobs: &[Encoded], rule: Rule) -> Result<u64> {
+        let due = jobs.first().and_then(|job| job.due);
+        let jobs: Vec<_> = jobs.iter().map(|job| Single { lock: &job.lock, envelope: &job.bytes }).collect();
+        let mut pushed = self.inner.broker.push_unique(queue, rule, due, &jobs).await?;
+        pushed.retain(|(_, pushed)| *pushed != Pushed::Kept);
+        self.tell_all(pushed.iter().map(|(id, _)| id), kind, due);
+        Ok(pushed.len() as u64)
+    }
+
+    /// Sends jobs that can run at once.
+    async fn push_ready(
+        &self,
+        queue: &str,
+        kind: &str,
+        batch: &[Encoded],
+        options: &Push,
+        is_limited: bool,
+    ) -> Result<()> {
+        let Inner { broker, bus, .. } = &*self.inner;
+        let lane = (!options.lane.is_plain()).then_some(&options.lane);
+        match lane {
+            _ if is_limited => {
                 let jobs: Vec<_> = batch.iter().map(|job| (lane, job.as_ref())).collect();
                 let limited = broker.push_limited(queue, &jobs).await?;
                 self.tell_all(limited.ids.iter(), kind, None);
@@ -198,23 +241,19 @@ impl Client {
                 }
             }
             // Ids are only asked for where somebody hears of them.
-            None if !options.lane.is_plain() => {
-                let jobs: Vec<_> = batch.iter().map(|job| (&options.lane, job.as_ref())).collect();
+            Some(lane) => {
+                let jobs: Vec<_> = batch.iter().map(|job| (lane, job.as_ref())).collect();
                 match bus.is_heard() {
                     true => self.tell_all(broker.push_lane(queue, &jobs).await?.iter(), kind, None),
                     false => broker.push_lane_bulk(queue, &jobs).await?,
                 }
             }
             None if bus.is_heard() => {
-                self.tell_all(broker.push(queue, &batch).await?.iter(), kind, None);
+                self.tell_all(broker.push(queue, batch).await?.iter(), kind, None);
             }
-            None => broker.push_bulk(queue, &batch).await?,
-            Some(due) => {
-                let jobs: Vec<_> = batch.iter().map(|job| (due, job)).collect();
-                self.tell_all(broker.schedule(queue, &jobs).await?.iter(), kind, Some(due));
-            }
+            None => broker.push_bulk(queue, batch).await?,
         }
-        Ok(count)
+        Ok(())
     }
 
     fn tell_all<'a>(&self, ids: impl Iterator<Item = &'a JobId>, kind: &str, due: Option<Due>) {
@@ -234,9 +273,7 @@ fn check_bulk(queue: &str, options: &Push) -> Result<()> {
 }
 
 /// Takes the jobs of one call: within its bounds, but at least one while there are any.
-pub(crate) fn gather(
-    jobs: &mut std::iter::Peekable<impl Iterator<Item = Result<Encoded>>>,
-) -> Result<Vec<Encoded>> {
+fn gather(jobs: &mut std::iter::Peekable<impl Iterator<Item = Result<Encoded>>>) -> Result<Vec<Encoded>> {
     let mut batch: Vec<Encoded> = Vec::with_capacity(BATCH_JOBS_MAX);
     let mut bytes = 0;
     while batch.len() < BATCH_JOBS_MAX {

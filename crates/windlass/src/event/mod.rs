@@ -71,6 +71,13 @@ pub enum Event {
         /// The entry.
         name: String,
     },
+    /// A middleware did not let the job of a cron entry through; that time is left out.
+    CronRefused {
+        /// The entry.
+        name: String,
+        /// Why.
+        message: String,
+    },
     /// A cron entry is due that this worker cannot use.
     CronUnusable {
         /// The entry.
@@ -115,6 +122,9 @@ impl fmt::Display for Event {
             Self::CronOverlapped { name } => {
                 write!(f, "the cron entry {name} left a time out, its last job has not ended")
             }
+            Self::CronRefused { name, message } => {
+                write!(f, "the cron entry {name} pushed nothing this time: {message}")
+            }
             Self::CronUnusable { name, message } => {
                 write!(f, "the cron entry {name} is due and cannot be used here: {message}")
             }
@@ -151,6 +161,7 @@ impl Events {
             | Event::LeaseLost { .. }
             | Event::CronMissed { .. }
             | Event::CronOverlapped { .. }
+            | Event::CronRefused { .. }
             | Event::CronUnusable { .. }
             | Event::StoreLost { .. } => {
                 tracing::warn!(target: "windlass", "{event}");

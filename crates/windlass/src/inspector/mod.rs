@@ -60,6 +60,10 @@ pub struct Details {
     pub state: State,
     /// Its kind; empty when its envelope cannot be read.
     pub kind: String,
+    /// The words that it was tagged with.
+    pub tags: Vec<String>,
+    /// What the push added beside its arguments.
+    pub meta: serde_json::Map<String, serde_json::Value>,
     /// Its envelope as stored.
     pub envelope: Vec<u8>,
     /// Its history.
@@ -398,12 +402,16 @@ fn entry_parts(fields: Vec<(Vec<u8>, Vec<u8>)>) -> (Vec<u8>, History) {
 }
 
 fn details(id: JobId, state: State, envelope: Vec<u8>, history: History, at_ms: Option<u64>) -> Details {
-    let kind = Envelope::parse(&envelope).map(|envelope| envelope.kind.into_owned()).unwrap_or_default();
+    let (kind, tags, meta) = Envelope::parse(&envelope)
+        .map(|envelope| (envelope.kind.into_owned(), envelope.tags, envelope.meta.unwrap_or_default()))
+        .unwrap_or_default();
     let attempts = history.attempts;
     Details {
         id,
         state,
         kind,
+        tags,
+        meta,
         envelope,
         history,
         at_ms,

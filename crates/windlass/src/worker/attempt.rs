@@ -294,6 +294,7 @@ fn context(
         attempt: history.attempts.saturating_add(taken.count),
         max_attempts: envelope.max,
         meta: envelope.meta.clone().unwrap_or_default(),
+        tags: envelope.tags.clone(),
         trace: envelope.trace.clone(),
         reply: envelope.reply.clone(),
         deadline_ms: envelope.deadline,
