@@ -316,6 +316,22 @@ pub enum QueueCommand {
         /// The queue
         queue: String,
     },
+    /// Have workers take only jobs of kinds that they registered, or any job
+    Kinds {
+        /// The queue
+        queue: String,
+        /// Which jobs a worker takes
+        which: KindsTaken,
+    },
+}
+
+/// Which jobs of a queue a worker takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum KindsTaken {
+    /// Those of kinds that it registered; others go to a worker that knows them
+    Known,
+    /// Any; one of a kind that it does not know is parked
+    Any,
 }
 
 #[derive(Debug, Subcommand)]

@@ -90,6 +90,19 @@ pub enum Error {
         /// How many it has.
         actual: u64,
     },
+    /// The store is away, and the client's buffer has no room for the push; nothing was pushed.
+    #[error(
+        "the store is away, and the buffer is full with {jobs} jobs of {bytes} bytes (buffer_jobs, buffer_bytes)"
+    )]
+    BufferFull {
+        /// How many jobs wait.
+        jobs: usize,
+        /// The size of their envelopes.
+        bytes: usize,
+    },
+    /// The job waits in this process for the store to be back, so that nothing can be asked of it yet.
+    #[error("the job waits in this process for its store, ask again once it is sent")]
+    Buffered,
     /// The job ended without success.
     #[error("the job {id} ended as {state}: {message}")]
     Ended {

@@ -1,5 +1,6 @@
 //! The client: pushes jobs and hands out what looks at them.
 
+mod buffer;
 mod check;
 mod handle;
 mod options;
@@ -32,6 +33,7 @@ use crate::name::check_name;
 #[cfg(feature = "embedded")]
 use crate::testing::Drainer;
 
+pub use buffer::Buffered;
 pub use handle::Handle;
 pub(crate) use handle::{split_record, state_of};
 pub use options::{KEY_LEN_MAX, Push};
@@ -80,6 +82,7 @@ struct Inner {
     config: Config,
     pusher: pusher::Pusher,
     results: results::Results,
+    buffer: Option<buffer::Buffer>,
     bus: Arc<Bus>,
     /// What runs the jobs of a test as they are pushed.
     #[cfg(feature = "embedded")]
@@ -114,7 +117,9 @@ impl Client {
         check::store(&broker).await?;
         let pusher = pusher::Pusher::new(broker.clone());
         let results = results::Results::new(broker.clone());
+        let buffer = buffer::Buffer::of(&config, &broker, &pusher);
         let inner = Inner {
+            buffer,
             broker,
             config,
             pusher,
@@ -225,8 +230,8 @@ impl Client {
         let envelope = envelope_of(&job, &options);
         let keeps_result = envelope.result.is_some();
         let queue = options.queue.as_deref().unwrap_or(J::QUEUE);
-        let (id, pushed) = self.send(queue, envelope, &options).await?;
-        Ok(Handle::pushed_by(self.clone(), id, keeps_result, pushed))
+        let sent = self.send(queue, envelope, &options).await?;
+        Ok(Handle::pushed_by(self.clone(), sent, keeps_result))
     }
 
     /// Pushes a job whose type is not known here.
@@ -236,7 +241,7 @@ impl Client {
     pub async fn push_raw(&self, kind: &str, args: &RawValue, options: Push) -> Result<JobId> {
         let mut envelope = Envelope::new(kind, args);
         options.apply(&mut envelope);
-        Ok(self.send(options.queue.as_deref().unwrap_or("default"), envelope, &options).await?.0)
+        Ok(self.send(options.queue.as_deref().unwrap_or("default"), envelope, &options).await?.id)
     }
 
     /// Pushes any number of jobs of one type in few calls and little memory. Answers how many.
@@ -300,6 +305,35 @@ impl Client {
         }
         let jobs = envelopes.map(|envelope| Ok(self.encode(queue, envelope, &options)?.spread(deal())));
         self.push_encoded(queue, kind, jobs, &options).await
+    }
+
+    /// What waits in this process for the store to be back; nothing without [`Config::buffer_jobs`].
+    ///
+    /// ```no_run
+    /// # use windlass::{Client, Config, Connection};
+    /// # use std::time::Duration;
+    /// # async fn example() -> windlass::Result<()> {
+    /// let config = Config { buffer_jobs: 10_000, ..Config::default() };
+    /// let client = Client::with_config(Connection::open("redis://store").await?, config).await?;
+    /// // At the end of the process:
+    /// let left = client.flush(Duration::from_secs(5)).await;
+    /// if left.jobs > 0 {
+    ///     eprintln!("{} jobs were not sent: {}", left.jobs, left.error.unwrap_or_default());
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn buffered(&self) -> Buffered {
+        self.inner.buffer.as_ref().map(buffer::Buffer::look).unwrap_or_default()
+    }
+
+    /// Waits until nothing is buffered any more, for `time` at most; answers what is left. Call it before the process
+    /// ends: what is buffered is lost with it.
+    pub async fn flush(&self, time: std::time::Duration) -> Buffered {
+        if let Some(buffer) = &self.inner.buffer {
+            buffer.flush(time).await;
+        }
+        self.buffered()
     }
 
     /// A handle of a job by its id.

@@ -4,6 +4,7 @@ use std::task::Poll;
 
 use serde::Serialize;
 
+use super::buffer::{Buffer, Kept, Later};
 use super::{Client, Encoded, Inner, KEY_LEN_MAX, Push};
 use crate::broker::{BATCH_BYTES_MAX, BATCH_JOBS_MAX, Due, Rule, Single, ms};
 use crate::envelope::Envelope;
@@ -15,6 +16,20 @@ use crate::middleware::{PushChain, Pushing};
 use crate::name::check_name;
 use crate::unique::Pushed;
 
+/// What became of the push of one job.
+pub(crate) struct Sent {
+    pub(super) id: JobId,
+    pub(super) pushed: Pushed,
+    /// Its id to be, when it is buffered.
+    pub(super) later: Option<Later>,
+}
+
+impl Sent {
+    fn of((id, pushed): (JobId, Pushed)) -> Self {
+        Self { id, pushed, later: None }
+    }
+}
+
 impl Client {
     /// Pushes one job, once every middleware has seen it.
     pub(crate) async fn send(
@@ -22,7 +37,7 @@ impl Client {
         queue: &str,
         envelope: Envelope<'_, impl Serialize>,
         options: &Push,
-    ) -> Result<(JobId, Pushed)> {
+    ) -> Result<Sent> {
         let pushed = match &self.chain {
             None => self.send_seen(queue, envelope, options).await?,
             Some(chain) => {
@@ -42,7 +57,7 @@ impl Client {
         queue: &str,
         envelope: Envelope<'_, impl Serialize>,
         options: &Push,
-    ) -> Result<(JobId, Pushed)> {
+    ) -> Result<Sent> {
         check_name("queue", queue)?;
         options.check_not_spread()?;
         if options.key.as_ref().is_some_and(|key| key.len() > KEY_LEN_MAX) {
@@ -52,13 +67,46 @@ impl Client {
         // The first job of a chain has it from its step.
         let lane = envelope.lane.as_deref().cloned();
         let encoded = self.encode(queue, envelope, options)?;
-        let (id, pushed) = self.send_encoded(queue, lane, encoded, options).await?;
+        let sent = match &self.inner.buffer {
+            Some(buffer) if options.unique.is_none() => {
+                self.send_or_keep(buffer, queue, lane, encoded, options).await?
+            }
+            _ => Sent::of(self.send_encoded(queue, lane, encoded, options).await?),
+        };
         if let Some(kind) = kind
-            && pushed != Pushed::Kept
+            && matches!(sent.pushed, Pushed::New | Pushed::Replaced)
         {
-            self.tell_pushed(&id, &kind, options.due);
+            self.tell_pushed(&sent.id, &kind, options.due);
         }
-        Ok((id, pushed))
+        Ok(sent)
+    }
+
+    /// Pushes one job, or keeps it while the store is away. A unique job is not kept: whether an equal one is there is
+    /// for the store to say, and for the caller to hear.
+    async fn send_or_keep(
+        &self,
+        buffer: &Buffer,
+        queue: &str,
+        lane: Option<Lane>,
+        encoded: Encoded,
+        options: &Push,
+    ) -> Result<Sent> {
+        let kept = Kept {
+            queue: queue.to_owned(),
+            envelope: encoded.bytes.clone(),
+            due: options.due,
+            key: options.key.clone(),
+            key_ttl: options.key_ttl.unwrap_or(self.inner.config.key_ttl),
+        };
+        // Behind others that wait, so that they come in order.
+        if !buffer.is_waiting() {
+            match self.send_encoded(queue, lane, encoded, options).await {
+                Err(error) if buffer.takes(&error, options.key.is_some()) => {}
+                answer => return answer.map(Sent::of),
+            }
+        }
+        let (id, later) = buffer.keep(kept)?;
+        Ok(Sent { id, pushed: Pushed::Buffered, later: Some(later) })
     }
 
     async fn send_encoded(
@@ -100,9 +148,9 @@ impl Client {
     /// Pushes one job that every middleware has seen and its caller passes on.
     pub(crate) async fn send_passed(&self, job: Pushing) -> Result<JobId> {
         let (queue, envelope, options) = job.into_parts();
-        let (id, _) = self.send_seen(&queue, envelope, &options).await?;
+        let sent = self.send_seen(&queue, envelope, &options).await?;
         self.after_push().await?;
-        Ok(id)
+        Ok(sent.id)
     }
 
     /// Tells those who listen of a job that is there now.
@@ -133,8 +181,8 @@ impl Client {
             let due = job.due();
             let (to, envelope, changed) = job.into_parts();
             if is_rerouted {
-                let (_, became) = self.send_seen(&to, envelope, &changed).await?;
-                pushed += u64::from(became != Pushed::Kept);
+                let sent = self.send_seen(&to, envelope, &changed).await?;
+                pushed += u64::from(sent.pushed != Pushed::Kept);
                 continue;
             }
             let job = self.encode(queue, envelope, options)?.spread(Some(due));

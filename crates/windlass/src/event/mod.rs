@@ -92,6 +92,13 @@ pub enum Event {
     },
     /// The store can be used again.
     StoreBack,
+    /// The process takes more memory than the worker was allowed, which stops.
+    Outgrown {
+        /// How much it takes, in bytes.
+        bytes: u64,
+        /// How much it may.
+        limit: u64,
+    },
     /// No more jobs are taken; running ones go on.
     Quiet,
     /// The worker stops: running jobs may end, within the shutdown timeout.
@@ -130,6 +137,9 @@ impl fmt::Display for Event {
             }
             Self::StoreLost { message } => write!(f, "the store cannot be used, trying again: {message}"),
             Self::StoreBack => f.write_str("the store can be used again"),
+            Self::Outgrown { bytes, limit } => {
+                write!(f, "the process takes {bytes} bytes, more than the {limit} of memory_max")
+            }
             Self::Quiet => f.write_str("quiet: no more jobs are taken"),
             Self::Draining => f.write_str("stopping: running jobs may end"),
             Self::Stopped { released } => write!(f, "stopped, {released} job{} given back", s(*released)),
@@ -163,6 +173,7 @@ impl Events {
             | Event::CronOverlapped { .. }
             | Event::CronRefused { .. }
             | Event::CronUnusable { .. }
+            | Event::Outgrown { .. }
             | Event::StoreLost { .. } => {
                 tracing::warn!(target: "windlass", "{event}");
             }

@@ -46,6 +46,8 @@ pub struct QueueInfo {
     pub active: u64,
     /// Whether it is paused.
     pub is_paused: bool,
+    /// Whether workers take only jobs of kinds that they know from it.
+    pub asks_for_kinds: bool,
     /// When its oldest job that waits or runs entered it, in milliseconds since 1970.
     pub oldest_ms: Option<u64>,
 }
@@ -163,6 +165,7 @@ impl Inspector {
             in_lanes,
             active,
             is_paused,
+            asks_for_kinds: self.client.broker().asks_for_kinds(name).await?,
             oldest_ms,
         })
     }

@@ -33,6 +33,7 @@ mod wait;
 use std::collections::HashSet;
 use std::fmt;
 use std::path::PathBuf;
+use std::process::ExitCode;
 use std::time::Duration;
 
 use serde_json::value::RawValue;
@@ -115,6 +116,7 @@ pub struct Worker {
     #[cfg(unix)]
     systemd: Option<Systemd>,
     record_max: Option<u64>,
+    memory_max: Option<u64>,
     #[cfg(feature = "cron")]
     crons: Vec<crate::cron::Cron>,
 }
@@ -135,12 +137,44 @@ pub struct Summary {
     pub refused: u64,
     /// Jobs given back when the worker stopped.
     pub released: u64,
+    /// Pushes of its client that wait in this process for the store, and are lost with it; see
+    /// [`Client::flush`].
+    pub buffered: u64,
+    /// How much memory the process took when the worker stopped for that; see [`Worker::memory_max`].
+    pub outgrown: Option<u64>,
+}
+
+/// The exit code of a process whose worker stopped because it took too much memory, by [`Summary::exit_code`].
+pub const EXIT_OUTGROWN: u8 = 82;
+
+impl Summary {
+    /// How the process is to end: with [`EXIT_OUTGROWN`] when it took too much memory, so that its supervisor starts it
+    /// anew; otherwise with success.
+    ///
+    /// ```no_run
+    /// # use windlass::{Client, Worker};
+    /// # use std::process::ExitCode;
+    /// # async fn example(client: Client) -> windlass::Result<ExitCode> {
+    /// let worker = Worker::new(&client).memory_max(512 << 20).signals();
+    /// Ok(worker.run().await?.exit_code())
+    /// # }
+    /// ```
+    pub fn exit_code(&self) -> ExitCode {
+        if self.outgrown.is_some() { ExitCode::from(EXIT_OUTGROWN) } else { ExitCode::SUCCESS }
+    }
 }
 
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { completed, failed, resumed, released, .. } = self;
-        write!(f, "{completed} completed, {failed} failed, {resumed} resumed, {released} given back")
+        write!(f, "{completed} completed, {failed} failed, {resumed} resumed, {released} given back")?;
+        if self.buffered > 0 {
+            write!(f, ", {} pushes still buffered", self.buffered)?;
+        }
+        match self.outgrown {
+            Some(bytes) => write!(f, ", stopped at {} MiB", bytes >> 20),
+            None => Ok(()),
+        }
     }
 }
 
@@ -163,6 +197,7 @@ impl Worker {
             #[cfg(unix)]
             systemd: None,
             record_max: None,
+            memory_max: None,
             #[cfg(feature = "cron")]
             crons: Vec::new(),
         }
@@ -315,6 +350,15 @@ impl Worker {
         self
     }
 
+    /// Stops, as by [`Control::stop`], once the process takes more than so many bytes of memory: running jobs end, the
+    /// rest goes back, and [`Summary::outgrown`] says so. Have the process end with [`Summary::exit_code`] and its
+    /// supervisor start it anew (`Restart=on-failure` of systemd). For jobs that leak, and for those that leave the
+    /// memory of one large job behind. It is looked at about every second, on Linux only.
+    pub fn memory_max(mut self, bytes: u64) -> Self {
+        self.memory_max = Some(bytes);
+        self
+    }
+
     /// What quiets and stops this worker from elsewhere.
     pub fn control(&self) -> Control {
         self.control.clone()
@@ -338,7 +382,7 @@ impl Worker {
         let worker = self.validated()?;
         let _pid_file = worker.pid_file.clone().map(signal::PidFile::write).transpose()?;
         let signals = worker.has_signals.then(|| signal::listen(worker.control.clone())).transpose()?;
-        let control = worker.control.clone();
+        let (control, client) = (worker.control.clone(), worker.client.clone());
         let guard = signal::ForceOnDrop(control.clone());
         let (sender, ended) = oneshot::channel();
         let runtime = tokio::runtime::Handle::current();
@@ -366,7 +410,8 @@ impl Worker {
         if let Some(signals) = signals {
             signals.abort();
         }
-        ended.map_err(|_| Error::Stopped("the worker's thread"))?
+        let summary = ended.map_err(|_| Error::Stopped("the worker's thread"))??;
+        Ok(Summary { buffered: client.buffered().jobs as u64, ..summary })
     }
 
     /// Puts the cron entries that are written in the code.
@@ -413,6 +458,12 @@ impl Worker {
         problems.extend(self.kinds.problems());
         if self.record_max == Some(0) {
             problems.push("record_events keeps 0 events; use 1 or more, or leave it out".into());
+        }
+        if self.memory_max == Some(0) {
+            problems.push("memory_max is 0 bytes, so that no job would run; name a size".into());
+        }
+        if self.memory_max.is_some() && !cfg!(target_os = "linux") {
+            problems.push("memory_max is there on Linux only, leave it out here".into());
         }
         #[cfg(feature = "cron")]
         problems.extend(self.crons.iter().filter_map(|cron| Some(cron.check().err()?.to_string())));
