@@ -33,7 +33,8 @@ fn listed(heading: &str) -> Vec<(String, String)> {
 fn what_was_acknowledged_holds() {
     let stages = listed("stages");
     assert_eq!(stages.len(), 9);
-    // One after the other: their budgets are for a machine of their own.
+    // One after the other: their budgets are for a machine of their own. From one seed, so that a run can be repeated;
+    // others are for whoever looks for what is not known yet.
     for (stage, _) in stages {
         let output = torture(&[&stage, "--seed", "7"]);
         println!("{}", said(&output));

@@ -8,11 +8,10 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 
 use crate::args::BenchStoreArgs;
+use crate::bench::process::{cpu_seconds, info_field};
 
 /// How long a server may take to answer at first.
 const START_MAX: Duration = Duration::from_secs(10);
-/// The clock ticks of `/proc/PID/stat` are hundredths of a second on every Linux.
-const TICKS_PER_SECOND: f64 = 100.0;
 
 /// Whose server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,8 +79,8 @@ impl Server {
         let server = Self { child, address, directory };
         let started = std::time::Instant::now();
         loop {
-            match server.connection().await {
-                Ok(_) => return Ok(server),
+            match server.ping().await {
+                Ok(()) => return Ok(server),
                 Err(error) if started.elapsed() > START_MAX => bail!("{kind:?} does not answer: {error}"),
                 Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
             }
@@ -102,23 +101,22 @@ impl Server {
         redis::Client::open(self.url())?.get_multiplexed_async_connection_with_config(&config).await
     }
 
+    /// Whether it answers, and has read its data.
+    async fn ping(&self) -> redis::RedisResult<()> {
+        redis::cmd("PING").query_async(&mut self.connection().await?).await
+    }
+
     /// A figure of its INFO.
     pub async fn info(&self, name: &str) -> anyhow::Result<f64> {
         let text: String =
             redis::cmd("INFO").arg("everything").query_async(&mut self.connection().await?).await?;
-        let line = text.lines().find(|line| line.split(':').next() == Some(name));
-        let value =
-            line.and_then(|line| line.split_once(':')).with_context(|| format!("INFO has no {name}"))?.1;
-        value.trim().parse().with_context(|| format!("INFO's {name} is no number"))
+        let value = info_field(&text, name).with_context(|| format!("INFO has no {name}"))?;
+        value.parse().with_context(|| format!("INFO's {name} is no number"))
     }
 
     /// Seconds of processor time that it has used.
-    pub fn cpu_seconds(&self) -> anyhow::Result<f64> {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
-        // The name of the program may hold spaces; fields are counted after its closing parenthesis.
-        let fields: Vec<&str> = stat.rsplit(") ").next().unwrap_or_default().split(' ').collect();
-        let ticks = |at: usize| fields.get(at).and_then(|text| text.parse::<f64>().ok()).unwrap_or_default();
-        Ok((ticks(11) + ticks(12)) / TICKS_PER_SECOND)
+    pub fn cpu_seconds(&self) -> f64 {
+        cpu_seconds(self.child.id())
     }
 
     /// Bytes of the files of its log.
