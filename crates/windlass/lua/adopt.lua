@@ -2,8 +2,8 @@
 -- KEYS: for each queue in turn: gate, stream, wake
 -- ARGV: 1 consumer, 2 how many at most, then each kind that the consumer knows, a colon, and its version
 -- Answer: for each queue that gives something {queue number, entries, delivery counts}
--- Guarantee: no more than ARGV 2 are taken, none from a paused queue, only of kinds and up to versions that were named;
---         each is now pending under the consumer with a count that nobody else holds. They are taken in pieces of
+-- Guarantee: no more than ARGV 2 are taken, none from a paused queue or one with lanes or rules, only of kinds and up to
+--         versions that were named; each is now pending under the consumer with a count that nobody else holds. They are taken in pieces of
 --         PIECE_JOBS until they make up TAKEN_BYTES. Whoever leaves some behind wakes the next.
 local PIECE_JOBS, TAKEN_BYTES = 32, 4 * 1024 * 1024
 local left, bytes, answer = tonumber(ARGV[2]), 0, {}
@@ -45,7 +45,8 @@ end
 
 for at = 1, #KEYS, 3 do
   local stream = KEYS[at + 1]
-  local pending = redis.call('HEXISTS', KEYS[at], 'paused') == 0 and redis.pcall('XPENDING', stream, 'w')
+  local is_open = redis.call('HEXISTS', KEYS[at], 'paused') + redis.call('HEXISTS', KEYS[at], 'ruled') == 0
+  local pending = is_open and redis.pcall('XPENDING', stream, 'w')
   local consumers = pending and not pending.err and pending[4] or {}
   for i = 1, #consumers do
     local kind, version = string.match(consumers[i][1], '^~kind:(.*):(%d+)$')

@@ -4,7 +4,7 @@
 --       worker knows, a colon, and its version
 -- Answer: the numbers of those of its queues that ask for kinds
 -- Guarantee: a job that was handed over is taken back once no worker of its queue that knows its kind has called this
---         for a lease, or the queue does not ask any more. It is in front of the queue again, uncounted.
+--         for a lease, or the queue does not ask any more or has lanes or rules now. It is in front of the queue again, uncounted.
 local lease, queues = tonumber(ARGV[1]), (#KEYS - 1) / 4
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -39,7 +39,7 @@ end
 for i = 1, queues do
   local knows, stream, gate, wake = unpack(KEYS, 4 * i - 2, 4 * i + 1)
   local known = {}
-  if redis.call('SISMEMBER', KEYS[1], ARGV[2 + i]) == 1 then
+  if redis.call('SISMEMBER', KEYS[1], ARGV[2 + i]) == 1 and redis.call('HEXISTS', gate, 'ruled') == 0 then
     answer[#answer + 1] = i
     for at = 3 + queues, #ARGV do redis.call('ZADD', knows, string.format('%.0f', now), ARGV[at]) end
     redis.call('ZREMRANGEBYSCORE', knows, '-inf', string.format('(%.0f', now - lease))

@@ -209,7 +209,9 @@ async fn list(
     } else {
         output::table(["id", "kind", "tags", "attempts", "at", "error"], &rows);
     }
-    if from.is_some() {
+    if from.is_some() && jobs.len() < limit {
+        println!("… only the first {looked} jobs were looked at");
+    } else if from.is_some() {
         println!("… and more; ask with --limit");
     }
     Ok(())

@@ -112,6 +112,17 @@ pub(super) async fn what_is_handed_over_is_for_its_kind_alone(store: &Store) {
     let third = world.take(other, 9).await;
     assert_eq!((third.len(), third[0].count), (1, 1));
     assert_eq!(world.finish(other, &third).await, 0);
+    // A queue with rules does not ask.
+    world.broker.ask_for_kinds("default", true).await.unwrap();
+    world.broker.know(&["default"], &kind, LEASE).await.unwrap();
+    let (queue, cap) = (windlass::Target::queue("default"), windlass::Rule::new().cap(100));
+    world.client.limits().set(&queue, cap).await.unwrap();
+    world.push_numbers(1).await;
+    let fourth = world.take(me, 1).await;
+    let passed = world.broker.pass("default", me, Held::of(&fourth[0]), ("k", 1), LEASE).await.unwrap();
+    assert_eq!(passed, Passed::Unknown);
+    assert!(world.broker.know(&["default"], &kind, LEASE).await.unwrap().is_empty());
+    assert_eq!(world.finish(me, &fourth).await, 0);
     assert!(world.is_empty().await);
 }
 

@@ -52,8 +52,13 @@ impl Broker {
         kind: (&str, u32),
         lease: Duration,
     ) -> Result<Passed> {
-        let keys =
-            [self.keys.stream(queue), self.keys.by_kind(), self.keys.knows(queue), self.keys.wake(queue)];
+        let keys = [
+            self.keys.stream(queue),
+            self.keys.by_kind(),
+            self.keys.knows(queue),
+            self.keys.wake(queue),
+            self.keys.gate(queue),
+        ];
         let mut call = PASS.call(&keys);
         call.arg(consumer).arg(queue).arg(kind.0).arg(kind.1).arg(ms(lease).max(1));
         call.arg(held.entry.to_string()).arg(held.count);

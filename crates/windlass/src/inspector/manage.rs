@@ -17,7 +17,8 @@ const EDIT_TRIES: usize = 10;
 impl Inspector {
     /// Has workers take only jobs from a queue of which they registered the kind, in this version of its arguments or a
     /// later one: one that another worker takes it hands over to a worker of the queue that knows it, without an attempt
-    /// being counted, and is not offered it again. What no live worker of the queue knows is parked, as in any queue.
+    /// being counted, and is not offered it again. What no live worker of the queue knows is parked, as in any queue; so is
+    /// what comes to the wrong worker from a queue with priorities, groups or limits, which does not ask.
     /// `false` has them take any job again. Running workers know of it within some seconds. Answers whether anything
     /// changed.
     ///
