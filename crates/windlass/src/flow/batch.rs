@@ -25,7 +25,7 @@ pub(super) enum Jobs {
 enum Coming {
     /// There is nobody to see it.
     Ready(Ready),
-    Unseen(Pushing),
+    Unseen(Box<Pushing>),
 }
 
 /// A job as it is sent, with where and when it goes.
@@ -219,7 +219,8 @@ impl Batch {
                 let n = is_group.then_some(n as u64);
                 envelope.flow = Some(Box::new(Flow { batch: Some(self.id.clone()), n, ..Flow::default() }));
                 if self.client.watchers().is_some() {
-                    return Pushing::new(queue, envelope, options).map(Coming::Unseen);
+                    let job = Pushing::new(queue, envelope, options)?;
+                    return Ok(Coming::Unseen(Box::new(job)));
                 }
                 let job = self.client.encode(queue, envelope, options)?;
                 Ok(Coming::Ready(Ready { queue: None, due: options.due, job }))
