@@ -65,8 +65,7 @@ async fn ran(world: &World) -> Vec<String> {
         async { Ok(json("1")) }
     });
     worker.exit_when_empty().run().await.unwrap();
-    let ran = std::mem::take(&mut *ran.lock().unwrap());
-    ran
+    std::mem::take(&mut *ran.lock().unwrap())
 }
 
 pub(super) async fn a_middleware_sees_each_job_of_a_batch(store: &Store) {
