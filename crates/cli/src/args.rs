@@ -12,7 +12,7 @@ use std::time::Duration;
 use clap::{Parser, Subcommand};
 
 pub use self::bench::{BenchCommand, BenchJobsArgs, BenchStoreArgs, BenchTable};
-pub use self::job::JobCommand;
+pub use self::job::{JobCommand, PushArgs};
 pub use self::serve::ServeArgs;
 #[cfg(feature = "torture")]
 pub use self::torture::TortureArgs;

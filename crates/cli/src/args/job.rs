@@ -10,52 +10,7 @@ use super::parse_duration;
 #[derive(Debug, Subcommand)]
 pub enum JobCommand {
     /// Push a job
-    Push {
-        /// The job's kind
-        kind: String,
-        /// The queue
-        #[arg(long, default_value = "default")]
-        queue: String,
-        /// The arguments, as JSON
-        #[arg(long, value_name = "JSON", default_value = "null")]
-        args: String,
-        /// Run it after a while, such as 90s, 5m, 2h or 1d
-        #[arg(long = "in", value_name = "DURATION", value_parser = parse_duration)]
-        delay: Option<Duration>,
-        /// An enqueue key: pushing again with the same key within 24 hours pushes nothing
-        #[arg(long)]
-        key: Option<String>,
-        /// One of equal jobs is enough: until the first has started, until it is done, for ever, or for a while
-        #[arg(long, value_name = "started|done|ever|DURATION", value_parser = parse_unique, conflicts_with = "key")]
-        unique: Option<Unique>,
-        /// With --unique: equal is what has the same key, rather than the same arguments
-        #[arg(long, value_name = "KEY", requires = "unique")]
-        unique_key: Option<String>,
-        /// With --unique: the later job replaces one that waits
-        #[arg(long, requires = "unique")]
-        replace: bool,
-        /// Discard the job if it has not begun within this time
-        #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
-        expires_in: Option<Duration>,
-        /// Before jobs of a greater number and behind those of a smaller one: 0 comes first, 128 is what others have
-        #[arg(long)]
-        priority: Option<u8>,
-        /// Before every other job of the queue
-        #[arg(long, conflicts_with = "priority")]
-        front: bool,
-        /// The group that the job takes its turn with, such as a tenant
-        #[arg(long, value_name = "KEY")]
-        group: Option<String>,
-        /// A word to find the job by; may be given again
-        #[arg(long = "tag", value_name = "TAG")]
-        tags: Vec<String>,
-        /// A value beside the arguments, as JSON or as text; may be given again
-        #[arg(long = "meta", value_name = "NAME=VALUE", value_parser = parse_meta)]
-        metas: Vec<(String, serde_json::Value)>,
-        /// Trace context, as in a traceparent header
-        #[arg(long, value_name = "TRACEPARENT")]
-        trace: Option<String>,
-    },
+    Push(Box<PushArgs>),
     /// Show one job
     Show {
         /// The job's id, as push printed it
@@ -128,6 +83,55 @@ pub enum JobCommand {
         #[arg(long, default_value_t = 50)]
         limit: usize,
     },
+}
+
+/// What `windlass job push` is told.
+#[derive(Debug, clap::Args)]
+pub struct PushArgs {
+    /// The job's kind
+    pub kind: String,
+    /// The queue
+    #[arg(long, default_value = "default")]
+    pub queue: String,
+    /// The arguments, as JSON
+    #[arg(long, value_name = "JSON", default_value = "null")]
+    pub args: String,
+    /// Run it after a while, such as 90s, 5m, 2h or 1d
+    #[arg(long = "in", value_name = "DURATION", value_parser = parse_duration)]
+    pub delay: Option<Duration>,
+    /// An enqueue key: pushing again with the same key within 24 hours pushes nothing
+    #[arg(long)]
+    pub key: Option<String>,
+    /// One of equal jobs is enough: until the first has started, until it is done, for ever, or for a while
+    #[arg(long, value_name = "started|done|ever|DURATION", value_parser = parse_unique, conflicts_with = "key")]
+    pub unique: Option<Unique>,
+    /// With --unique: equal is what has the same key, rather than the same arguments
+    #[arg(long, value_name = "KEY", requires = "unique")]
+    pub unique_key: Option<String>,
+    /// With --unique: the later job replaces one that waits
+    #[arg(long, requires = "unique")]
+    pub replace: bool,
+    /// Discard the job if it has not begun within this time
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    pub expires_in: Option<Duration>,
+    /// Before jobs of a greater number and behind those of a smaller one: 0 comes first, 128 is what others have
+    #[arg(long)]
+    pub priority: Option<u8>,
+    /// Before every other job of the queue
+    #[arg(long, conflicts_with = "priority")]
+    pub front: bool,
+    /// The group that the job takes its turn with, such as a tenant
+    #[arg(long, value_name = "KEY")]
+    pub group: Option<String>,
+    /// A word to find the job by; may be given again
+    #[arg(long = "tag", value_name = "TAG")]
+    pub tags: Vec<String>,
+    /// A value beside the arguments, as JSON or as text; may be given again
+    #[arg(long = "meta", value_name = "NAME=VALUE", value_parser = parse_meta)]
+    pub metas: Vec<(String, serde_json::Value)>,
+    /// Trace context, as in a traceparent header
+    #[arg(long, value_name = "TRACEPARENT")]
+    pub trace: Option<String>,
 }
 
 /// For how long a job is unique.

@@ -6,64 +6,14 @@ use serde_json::value::RawValue;
 use windlass::{Details, Edited, Ending, Filter, Inspector, JobId, Progress, Push, Rescheduled, State};
 
 use super::{client, done};
-use crate::args::JobCommand;
+use crate::args::{JobCommand, PushArgs};
 use crate::exit::{Failure, Result, USAGE};
 use crate::output;
 use crate::settings::Store;
 
 pub async fn run(command: JobCommand, store: &Store) -> Result<()> {
     match command {
-        JobCommand::Push {
-            kind,
-            queue,
-            args,
-            delay,
-            key,
-            unique,
-            unique_key,
-            replace,
-            expires_in,
-            priority,
-            front,
-            group,
-            tags,
-            metas,
-            trace,
-        } => {
-            let args = parse_args(args)?;
-            let mut options = Push::new().queue(queue);
-            if let Some(delay) = delay {
-                options = options.delay(delay);
-            }
-            if let Some(key) = key {
-                options = options.key(key);
-            }
-            if let Some(mut unique) = unique {
-                if let Some(key) = unique_key {
-                    unique = unique.by_key(key);
-                }
-                options = options.unique(if replace { unique.replace() } else { unique });
-            }
-            if let Some(time) = expires_in {
-                options = options.expires_in(time);
-            }
-            if let Some(priority) = priority {
-                options = options.priority(priority);
-            }
-            if front {
-                options = options.front();
-            }
-            if let Some(group) = group {
-                options = options.group_key(group);
-            }
-            options = tags.into_iter().fold(options, Push::tag);
-            options = metas.into_iter().fold(options, |options, (name, value)| options.meta(name, value));
-            if let Some(trace) = trace {
-                options = options.trace(trace);
-            }
-            let id = client(store).await?.push_raw(&kind, &args, options).await?;
-            done(store, id.as_str(), &json!({ "id": id.as_str() }))
-        }
+        JobCommand::Push(args) => push(*args, store).await,
         JobCommand::Show { id } => {
             let id = parse(&id)?;
             let inspector = client(store).await?.inspector();
@@ -137,6 +87,44 @@ pub async fn run(command: JobCommand, store: &Store) -> Result<()> {
             list(&client(store).await?.inspector(), state, &queue, &tags, limit, store).await
         }
     }
+}
+
+async fn push(push: PushArgs, store: &Store) -> Result<()> {
+    let PushArgs { kind, queue, args, delay, key, unique, unique_key, replace, .. } = push;
+    let PushArgs { expires_in, priority, front, group, tags, metas, trace, .. } = push;
+    let args = parse_args(args)?;
+    let mut options = Push::new().queue(queue);
+    if let Some(delay) = delay {
+        options = options.delay(delay);
+    }
+    if let Some(key) = key {
+        options = options.key(key);
+    }
+    if let Some(mut unique) = unique {
+        if let Some(key) = unique_key {
+            unique = unique.by_key(key);
+        }
+        options = options.unique(if replace { unique.replace() } else { unique });
+    }
+    if let Some(time) = expires_in {
+        options = options.expires_in(time);
+    }
+    if let Some(priority) = priority {
+        options = options.priority(priority);
+    }
+    if front {
+        options = options.front();
+    }
+    if let Some(group) = group {
+        options = options.group_key(group);
+    }
+    options = tags.into_iter().fold(options, Push::tag);
+    options = metas.into_iter().fold(options, |options, (name, value)| options.meta(name, value));
+    if let Some(trace) = trace {
+        options = options.trace(trace);
+    }
+    let id = client(store).await?.push_raw(&kind, &args, options).await?;
+    done(store, id.as_str(), &json!({ "id": id.as_str() }))
 }
 
 /// Says what became of a job that was to be ended.
