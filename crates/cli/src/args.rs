@@ -48,7 +48,7 @@ pub struct StoreArgs {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Serve a database over the Redis protocol
-    Serve(ServeArgs),
+    Serve(Box<ServeArgs>),
     /// Push jobs and look at them
     #[command(subcommand)]
     Job(JobCommand),
