@@ -1,8 +1,9 @@
 //! The servers that are measured: our own binary and a redis-server, each in a folder of its own that goes with it.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
@@ -11,6 +12,8 @@ use crate::args::BenchStoreArgs;
 
 /// How long a server may take to answer at first.
 const START_MAX: Duration = Duration::from_secs(10);
+/// How often a server is asked whether it has read its data.
+const PAUSE: Duration = Duration::from_millis(5);
 /// The clock ticks of `/proc/PID/stat` are hundredths of a second on every Linux.
 const TICKS_PER_SECOND: f64 = 100.0;
 
@@ -34,7 +37,33 @@ pub enum Log {
 pub struct Server {
     child: Child,
     address: SocketAddr,
-    directory: PathBuf,
+    folder: Folder,
+}
+
+/// A folder that goes when it is dropped.
+pub struct Folder(PathBuf);
+
+impl Folder {
+    /// Makes an empty one.
+    pub fn make(args: &BenchStoreArgs) -> anyhow::Result<Self> {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let path = args.dir.join(format!("windlass-bench-{}-{number}", std::process::id()));
+        std::fs::create_dir_all(&path)
+            .with_context(|| format!("cannot make the folder {}", path.display()))?;
+        Ok(Self(path))
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // It fails only when there is nothing left to remove.
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
 }
 
 /// What the redis-server says of its version.
@@ -48,12 +77,30 @@ pub fn version(args: &BenchStoreArgs) -> anyhow::Result<String> {
 }
 
 impl Server {
-    /// Starts a server on a free port.
+    /// Starts a server on a free port, in a folder of its own.
     pub async fn start(args: &BenchStoreArgs, kind: Kind, log: Log) -> anyhow::Result<Self> {
+        let server = Self::open(args, kind, log, Folder::make(args)?).await?;
+        server.ready(START_MAX).await?;
+        Ok(server)
+    }
+
+    /// Waits until it has read its data; answers how many keys there are.
+    pub async fn ready(&self, time_max: Duration) -> anyhow::Result<u64> {
+        let mut connection = self.connection().await?;
+        let started = std::time::Instant::now();
+        loop {
+            match redis::cmd("DBSIZE").query_async(&mut connection).await {
+                Ok(keys) => return Ok(keys),
+                Err(error) if started.elapsed() > time_max => return Err(error.into()),
+                Err(_) => tokio::time::sleep(PAUSE).await,
+            }
+        }
+    }
+
+    /// Starts a server on a free port, on what is in a folder. It may still be reading that.
+    pub async fn open(args: &BenchStoreArgs, kind: Kind, log: Log, folder: Folder) -> anyhow::Result<Self> {
         let address = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
-        let directory = args.dir.join(format!("windlass-bench-{}-{}", std::process::id(), address.port()));
-        std::fs::create_dir_all(&directory)
-            .with_context(|| format!("cannot make the folder {}", directory.display()))?;
+        let directory = folder.path();
         let mut command = match kind {
             Kind::Windlass => Command::new(std::env::current_exe()?),
             Kind::Redis => Command::new(&args.redis_server),
@@ -66,18 +113,18 @@ impl Server {
                     Log::Everysec => "everysec",
                     Log::Always => "always",
                 };
-                command.args(["--durability", durability, "--dir"]).arg(&directory);
+                command.args(["--durability", durability, "--dir"]).arg(directory);
             }
             Kind::Redis => {
                 command.args(["--port", &address.port().to_string(), "--bind", "127.0.0.1", "--save", ""]);
                 command.args(["--appendonly", if log == Log::Unsynced { "no" } else { "yes" }]);
                 command.args(["--appendfsync", if log == Log::Always { "always" } else { "everysec" }]);
-                command.arg("--dir").arg(&directory);
+                command.arg("--dir").arg(directory);
             }
         }
         let quiet = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let child = quiet.spawn().context("cannot start a server")?;
-        let server = Self { child, address, directory };
+        let server = Self { child, address, folder };
         let started = std::time::Instant::now();
         loop {
             match server.connection().await {
@@ -123,7 +170,7 @@ impl Server {
 
     /// Bytes of the files of its log.
     pub fn log_bytes(&self) -> anyhow::Result<f64> {
-        let folder = self.directory.join("appendonlydir");
+        let folder = self.folder.path().join("appendonlydir");
         let mut bytes = 0;
         for file in std::fs::read_dir(&folder)? {
             bytes += file?.metadata()?.len();
@@ -137,6 +184,5 @@ impl Drop for Server {
         // Each fails only when there is nothing left to do.
         let _ = self.child.kill();
         let _ = self.child.wait();
-        let _ = std::fs::remove_dir_all(&self.directory);
     }
 }
