@@ -32,8 +32,9 @@ fn listed(heading: &str) -> Vec<(String, String)> {
 #[test]
 fn what_was_acknowledged_holds() {
     let stages = listed("stages");
-    assert_eq!(stages.len(), 9);
-    // One after the other: their budgets are for a machine of their own.
+    assert_eq!(stages.len(), 10);
+    // One after the other: their budgets are for a machine of their own. From one seed, so that a run can be repeated;
+    // others are for whoever looks for what is not known yet.
     for (stage, _) in stages {
         let output = torture(&[&stage, "--seed", "7"]);
         println!("{}", said(&output));
@@ -44,7 +45,7 @@ fn what_was_acknowledged_holds() {
 #[test]
 fn a_guard_that_is_taken_out_is_noticed() {
     let guards = listed("guards");
-    assert_eq!(guards.len(), 11);
+    assert_eq!(guards.len(), 15);
     for (guard, stage) in guards {
         let output = torture(&[&stage, "--without", &guard, "--kills", "8", "--seed", "3"]);
         let said = said(&output);

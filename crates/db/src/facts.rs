@@ -26,6 +26,8 @@ pub struct Facts {
     pub compactions: u64,
     /// True while the log is rewritten.
     pub is_rewriting: bool,
+    /// True when a rewrite was asked for that has not begun.
+    pub is_rewrite_scheduled: bool,
     /// True when the last rewrite failed or was given up.
     pub has_rewrite_failed: bool,
     /// The bytes of the new base that the present rewrite, or the last, has written.
@@ -81,6 +83,7 @@ impl Store {
         let lines = [
             ("aof_enabled", u8::from(self.log.get().is_some()).to_string()),
             ("aof_rewrite_in_progress", u8::from(facts.is_rewriting).to_string()),
+            ("aof_rewrite_scheduled", u8::from(facts.is_rewrite_scheduled).to_string()),
             ("aof_last_bgrewrite_status", if facts.has_rewrite_failed { "err" } else { "ok" }.to_owned()),
             ("aof_rewrites", facts.compactions.to_string()),
             ("aof_rewrite_bytes_written", facts.rewrite_bytes.to_string()),
@@ -129,6 +132,7 @@ impl Store {
             log_groups: gauge(|gauges| &gauges.groups),
             compactions: gauge(|gauges| &gauges.compactions),
             is_rewriting: rewrite.is_running,
+            is_rewrite_scheduled: rewrite.is_scheduled,
             has_rewrite_failed: rewrite.has_failed,
             rewrite_bytes: rewrite.bytes_done,
             rewrite_data_bytes: rewrite.bytes_total,

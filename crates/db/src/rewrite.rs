@@ -38,6 +38,8 @@ pub struct Rewrites {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Seen {
     pub is_running: bool,
+    /// True when one was asked for that has not begun.
+    pub is_scheduled: bool,
     pub has_failed: bool,
     pub bytes_done: u64,
     pub bytes_total: u64,
@@ -47,6 +49,7 @@ impl Rewrites {
     pub fn seen(&self) -> Seen {
         Seen {
             is_running: self.is_busy(),
+            is_scheduled: self.is_wanted.load(Ordering::Acquire),
             has_failed: self.has_failed.load(Ordering::Relaxed),
             bytes_done: self.bytes_done.load(Ordering::Relaxed),
             bytes_total: self.bytes_total.load(Ordering::Relaxed),

@@ -89,8 +89,10 @@ for _, flat in ipairs(consumers) do
       -- Nothing is pending under it, and nothing can be added while this script runs.
       if is_silent and info.idle > lease then redis.call('XGROUP', 'DELCONSUMER', stream, 'w', consumer) end
     else
-      local lapsed = redis.call('XPENDING', stream, 'w', 'IDLE', lease, '-', '+', 100, consumer)
-      if known_dead[consumer] or (is_silent and #lapsed > 0) then
+      local lapsed = redis.call('XPENDING', stream, 'w', 'IDLE', lease, '-', '+', is_silent and info.pending or 100, consumer)
+      -- One that took or renewed something within a lease lived then, whatever the time of its last beat: that is wall
+      -- time, and old at once when a clock is set forward.
+      if known_dead[consumer] or (is_silent and #lapsed == info.pending) then
         take_back(consumer, redis.call('XPENDING', stream, 'w', '-', '+', 10000, consumer))
       elseif not is_silent then
         -- A living worker renews what it knows of, so the reply that carried these to it was lost.

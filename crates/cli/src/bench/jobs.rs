@@ -150,7 +150,8 @@ impl Bench {
         output::progress("latency on an idle queue");
         let idle_ms = self.latency(IDLE_JOBS, 1.0 / IDLE_PAUSE.as_secs_f64()).await?;
         output::progress("latency at half load");
-        let half_load_per_s = (drain.per_s / 2.0).min(push_50_tasks_per_s / 2.0);
+        // Half of what one machine can push and drain at the same time.
+        let half_load_per_s = 0.5 / (1.0 / drain.per_s + 1.0 / push_50_tasks_per_s);
         let half_load_jobs = (half_load_per_s * HALF_LOAD_TIME.as_secs_f64()) as u64;
         let half_load_ms = self.latency(half_load_jobs.max(1), half_load_per_s).await?;
         output::progress("");
@@ -219,13 +220,13 @@ impl Bench {
     async fn drain(&self) -> anyhow::Result<Drain> {
         let started = STARTED.load(Ordering::Relaxed);
         let store_cpu = self.store_cpu().await;
-        let cpu = cpu_seconds();
+        let cpu = cpu_seconds(std::process::id());
         let watch = Arc::new(MemoryWatch::default());
         let watching = tokio::spawn(watch.clone().run());
         let start = Instant::now();
         self.worker().exit_when_empty().run().await?;
         let elapsed = start.elapsed().as_secs_f64();
-        let worker_cpu = cpu_seconds() - cpu;
+        let worker_cpu = cpu_seconds(std::process::id()) - cpu;
         let store_cpu_after = self.store_cpu().await;
         watch.stop.notify_one();
         watching.await?;

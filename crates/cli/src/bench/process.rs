@@ -1,15 +1,15 @@
-//! What this process and the store have used so far.
+//! What processes and the store have used so far.
 
 use std::fs;
 
 use windlass_conn::Connection;
 
-/// The clock ticks of `/proc/self/stat` are hundredths of a second on every Linux.
+/// The clock ticks of `/proc/PID/stat` are hundredths of a second on every Linux.
 const TICKS_PER_SECOND: f64 = 100.0;
 
-/// Seconds of processor time that this process has used; 0 where the system does not tell.
-pub fn cpu_seconds() -> f64 {
-    let stat = fs::read_to_string("/proc/self/stat").unwrap_or_default();
+/// Seconds of processor time that a process of this number has used; 0 where the system does not tell.
+pub fn cpu_seconds(pid: u32) -> f64 {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     // The name of the program may hold spaces; fields are counted after its closing parenthesis.
     let fields: Vec<&str> = stat.rsplit(") ").next().unwrap_or_default().split(' ').collect();
     let ticks = |at: usize| fields.get(at).and_then(|text| text.parse::<f64>().ok()).unwrap_or_default();
@@ -26,6 +26,13 @@ pub fn resident_bytes() -> u64 {
 /// One figure of the store's INFO.
 pub async fn store_info(connection: &Connection, section: &str, name: &str) -> Option<String> {
     let text: String = redis::cmd("INFO").arg(section).query_async(&mut connection.clone()).await.ok()?;
-    let line = text.lines().find(|line| line.split(':').next() == Some(name))?;
-    Some(line.split_once(':')?.1.trim().to_owned())
+    info_field(&text, name).map(str::to_owned)
+}
+
+/// One field of the text that INFO answers.
+pub fn info_field<'a>(text: &'a str, name: &str) -> Option<&'a str> {
+    text.lines()
+        .filter_map(|line| line.split_once(':'))
+        .find(|(field, _)| *field == name)
+        .map(|(_, value)| value.trim())
 }

@@ -9,6 +9,7 @@ use windlass_db::Database;
 use windlass_db::faults::{Random, UnsyncedDisk};
 
 use super::Plan;
+use super::guard::Guard;
 use super::jump::JumpClock;
 use super::report::Report;
 
@@ -31,6 +32,9 @@ async fn step_clocks(plan: &Plan) -> anyhow::Result<Report> {
     let mut report = Report::default();
     let mut random = Random::new(plan.seed);
     for round in 0..plan.figure(5, 50) {
+        if plan.is_done(&report) {
+            break;
+        }
         for (step, is_back) in STEPS_MS.iter().flat_map(|step| [(*step, false), (*step, true)]) {
             report.cycles += 1;
             let mut world = World::open(plan)?;
@@ -82,6 +86,7 @@ struct World {
 impl World {
     fn open(plan: &Plan) -> anyhow::Result<Self> {
         let clock = JumpClock::new(START_MS);
+        let clock = if plan.guard == Some(Guard::Gap) { clock.without_gaps() } else { clock };
         let folder = plan.scratch.in_memory()?;
         let opened =
             Database::open_with(folder, windlass_db::Config::default(), clock.clone(), UnsyncedDisk)?;

@@ -12,12 +12,16 @@ use windlass::Connection;
 use windlass_db::faults::Random;
 
 use super::Plan;
+use super::guard::Guard;
+use super::preload::Library;
 use super::process::{Process, connect};
 use super::report::Report;
 
 /// The size of the file system; small, because all of it is filled.
 const SIZE: &str = "6m";
 const VALUE_BYTES: usize = 2_000;
+/// As many pushes as an empty file system would take.
+const PUSHES_MAX: usize = (6 << 20) / VALUE_BYTES;
 /// How soon after there is room again a write is acknowledged.
 const BACK_MAX: Duration = Duration::from_secs(1);
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -31,6 +35,8 @@ struct Mount {
     outside: PathBuf,
     /// The namespaces to enter.
     namespaces: &'static [&'static str],
+    /// Has writes without room say that they succeeded, and where it notes what it does.
+    liar: Option<(Library, PathBuf)>,
 }
 
 impl Mount {
@@ -51,7 +57,8 @@ impl Mount {
             let output = holder.stdout.take().context("its output is piped")?;
             if BufReader::new(output).lines().map_while(Result::ok).any(|line| line == "ready") {
                 let outside = PathBuf::from(format!("/proc/{}/root{}", holder.id(), folder.display()));
-                return Ok(Some(Self { holder, inside: folder.to_owned(), outside, namespaces: enter }));
+                let inside = folder.to_owned();
+                return Ok(Some(Self { holder, inside, outside, namespaces: enter, liar: None }));
             }
             holder.wait()?;
         }
@@ -65,6 +72,9 @@ impl Mount {
         command.args(["--target", &self.holder.id().to_string()]).args(self.namespaces);
         command.arg("--").arg(program).args(["serve", "--bind", "127.0.0.1:0", "--durability", durability]);
         command.arg("--dir").arg(self.inside.join("data")).env_remove("WINDLASS_URL").env_remove("REDIS_URL");
+        if let Some((library, notes)) = &self.liar {
+            library.load(&mut command, "write 0 1000000 room", &self.inside, notes);
+        }
         Process::start(command, log)
     }
 
@@ -98,12 +108,19 @@ impl Drop for Mount {
 
 pub fn run(plan: &Plan) -> anyhow::Result<Report> {
     let folder = plan.scratch.on_disk()?;
-    let Some(mount) = Mount::new(&folder)? else {
+    let Some(mut mount) = Mount::new(&folder)? else {
         return Ok(Report::skipped(
             "this system lets us mount no file system; run it as root or in a container",
         ));
     };
-    let log = plan.scratch.on_disk()?.join("server.log");
+    let beside = plan.scratch.on_disk()?;
+    let log = beside.join("server.log");
+    if plan.guard == Some(Guard::Room) {
+        match Library::compile(&beside)? {
+            Ok(library) => mount.liar = Some((library, beside.join("notes"))),
+            Err(why) => return Ok(Report::skipped(why)),
+        }
+    }
     tokio::runtime::Handle::current().block_on(run_on(plan, &mount, &log))
 }
 
@@ -124,10 +141,15 @@ async fn run_on(plan: &Plan, mount: &Mount, log: &Path) -> anyhow::Result<Report
         }
         mount.fill(random.below(3) * 10_000)?;
         let start = Instant::now();
+        let mut pushes = 0;
         loop {
             ensure!(start.elapsed() < PATIENCE, "cycle {cycle}: the full disk is not noticed");
             match client.push().await {
-                Ok(()) => {}
+                Ok(()) if pushes > PUSHES_MAX => {
+                    report.violate(format!("cycle {cycle}: a full disk took {pushes} pushes"));
+                    break;
+                }
+                Ok(()) => pushes += 1,
                 Err(error) if error.code() == Some("MISCONF") => {
                     misconf += 1;
                     break;
@@ -138,6 +160,9 @@ async fn run_on(plan: &Plan, mount: &Mount, log: &Path) -> anyhow::Result<Report
                     client.reconnect(&server).await?;
                 }
             }
+        }
+        if plan.is_done(&report) {
+            return Ok(report);
         }
         let length: redis::RedisResult<u64> = client.ask(redis::cmd("LLEN").arg("jobs")).await;
         if !length.is_ok_and(|length| length >= client.acknowledged.len() as u64) {

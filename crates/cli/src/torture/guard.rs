@@ -15,10 +15,14 @@ pub enum Guard {
     Fence,
     Lease,
     Due,
+    Gap,
+    Room,
+    Errno,
+    Hold,
 }
 
 impl Guard {
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 15] = [
         Self::Sync,
         Self::SyncFolder,
         Self::SyncFirst,
@@ -30,6 +34,10 @@ impl Guard {
         Self::Fence,
         Self::Lease,
         Self::Due,
+        Self::Gap,
+        Self::Room,
+        Self::Errno,
+        Self::Hold,
     ];
 
     /// The guard of that name.
@@ -56,6 +64,10 @@ impl Guard {
             Self::Fence => "fence",
             Self::Lease => "lease",
             Self::Due => "due",
+            Self::Gap => "gap",
+            Self::Room => "room",
+            Self::Errno => "errno",
+            Self::Hold => "hold",
         }
     }
 
@@ -72,6 +84,10 @@ impl Guard {
             Self::Fence => "without it a job is ended without a look at who holds it",
             Self::Lease => "without it jobs are taken back from workers that live",
             Self::Due => "without it jobs are moved before they are due",
+            Self::Gap => "without it a jump of the clock looks like time that passed",
+            Self::Room => "without it a full disk says that it has room",
+            Self::Errno => "without it a system call that failed says that it succeeded",
+            Self::Hold => "without it a job is removed by being taken",
         }
     }
 
@@ -84,6 +100,10 @@ impl Guard {
             Self::Annotation => "flip",
             Self::Cut => "cut",
             Self::Fence | Self::Lease | Self::Due => "simulate",
+            Self::Gap => "clock",
+            Self::Room => "full",
+            Self::Errno => "preload",
+            Self::Hold => "jobs",
         }
     }
 }

@@ -8,10 +8,12 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
+use windlass::broker::Broker;
 use windlass::{Client, Connection};
 use windlass_db::faults::Random;
 
 use super::Plan;
+use super::guard::Guard;
 use super::process::{self, Process, free_port};
 use super::report::Report;
 use super::work::{CONCURRENCY, Effect, config, now_us};
@@ -70,7 +72,8 @@ impl World {
         let mut random = Random::new(plan.seed);
         let mut server = (setting == Setting::Server).then(|| self.serve(report)).transpose()?;
         let mut workers = vec![self.start_worker(report)?, self.start_worker(report)?];
-        let pushers = self.push().await?;
+        let client = self.client().await?;
+        let pushers = self.push(&client);
         let start = Instant::now();
         let patience = PATIENCE + Duration::from_secs(10) * kills as u32;
         for kill in 0..kills {
@@ -90,6 +93,9 @@ impl World {
                     let owner = random.below(3).gt(&0).then(|| self.owner()).flatten();
                     self.replace(&mut workers, owner, report)?;
                 }
+            }
+            if plan.guard == Some(Guard::Hold) {
+                self.drop_held(&client).await?;
             }
         }
         self.is_over.store(true, Ordering::Relaxed);
@@ -159,11 +165,32 @@ impl World {
         line.split(' ').next()?.parse().ok()
     }
 
-    /// Pushes until told to end.
-    async fn push(&self) -> anyhow::Result<Vec<tokio::task::JoinHandle<()>>> {
+    async fn client(&self) -> anyhow::Result<Client> {
         let connection = windlass_conn::Config { takes_over: false, ..windlass_conn::Config::default() };
         let connection = Connection::open_with(&self.url(), connection).await.context("the store answers")?;
-        let client = Client::with_config(connection, config()).await?;
+        Ok(Client::with_config(connection, config()).await?)
+    }
+
+    /// Forgets the jobs that ended processes had taken, as a store does that removes what it hands out.
+    async fn drop_held(&self, client: &Client) -> anyhow::Result<()> {
+        let broker = Broker::new(client.connection().clone(), &config())?;
+        let (stream, mut connection) = (broker.keys().stream("default"), broker.connection().clone());
+        let mut pending = redis::cmd("XPENDING");
+        pending.arg(&[&stream, "w", "-", "+", "10000"]);
+        let pending: Vec<(String, String, u64, u64)> = pending.query_async(&mut connection).await?;
+        let is_of_ended = |consumer: &str| {
+            self.alive_until.keys().any(|process| consumer.split('.').any(|part| part == process.to_string()))
+        };
+        for (entry, ..) in pending.iter().filter(|(_, consumer, ..)| is_of_ended(consumer)) {
+            let mut pipe = redis::pipe();
+            pipe.cmd("XACK").arg(&[&stream, "w", entry]).cmd("XDEL").arg(&[&stream, entry]);
+            pipe.query_async::<()>(&mut connection).await?;
+        }
+        Ok(())
+    }
+
+    /// Pushes until told to end.
+    fn push(&self, client: &Client) -> Vec<tokio::task::JoinHandle<()>> {
         let pushers = (0..PUSHERS).map(|_| {
             let (client, acknowledged, next) = (client.clone(), self.acknowledged.clone(), self.next.clone());
             let (is_over, notes) = (self.is_over.clone(), self.notes_file());
@@ -180,7 +207,7 @@ impl World {
                 }
             })
         });
-        Ok(pushers.collect())
+        pushers.collect()
     }
 
     fn notes(&self) -> Notes {

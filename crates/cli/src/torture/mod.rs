@@ -14,6 +14,7 @@ mod jobs;
 mod jump;
 mod kill;
 mod power;
+mod preload;
 mod process;
 mod report;
 mod scratch;
@@ -81,12 +82,13 @@ const fn stage(
     Stage { name, about, budget: Duration::from_secs(budget_s), run }
 }
 
-const STAGES: [Stage; 9] = [
+const STAGES: [Stage; 10] = [
     stage("kill", "SIGKILL of the server under push, lease and finish, each durability", 45, kill::run),
     stage("jobs", "SIGKILL of server, owner and worker in mid-job, through the library", 60, jobs::run),
     stage("cut", "the log cut at every byte of its last 64 KB", 30, cut::run),
     stage("flip", "bits flipped in log and base", 15, flip::run),
     stage("fault", "operations of the disk failing at the Nth call", 30, fault::run),
+    stage("preload", "system calls of the real server failing at the Nth call", 40, preload::run),
     stage("power", "power cuts at each step of log, rewrite and opening", 40, power::run),
     stage("full", "a full disk, freed again, with rewrites and restarts", 30, full::run),
     stage("clock", "steps of the clock", 5, clock::run),

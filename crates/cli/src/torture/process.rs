@@ -101,12 +101,17 @@ pub fn program() -> anyhow::Result<Command> {
 /// # Errors
 /// When it does not start.
 pub fn serve(directory: &Path, port: u16, durability: &str, log: &Path) -> anyhow::Result<Process> {
+    Process::start(serve_command(directory, port, durability)?, log)
+}
+
+/// What starts a server on a directory.
+pub fn serve_command(directory: &Path, port: u16, durability: &str) -> anyhow::Result<Command> {
     let mut command = program()?;
     command.arg("serve").arg("--dir").arg(directory);
     command.args(["--bind", &format!("127.0.0.1:{port}"), "--durability", durability]);
     // A settings file of whoever runs this must not change what is tried.
     command.current_dir(directory.parent().unwrap_or(directory));
-    Process::start(command, log)
+    Ok(command)
 }
 
 /// Connects to a server once it has replayed its log.

@@ -3,9 +3,10 @@
 use std::fs;
 
 use tempfile::tempdir;
+use windlass_db::faults::Operation;
 use windlass_db::{Config, Database};
 
-use crate::fault::{Operation, TestDisk};
+use crate::fault::TestDisk;
 use crate::store::{assert_same, content, last_file, ok, open, open_on};
 
 pub fn fill(database: &Database) {

@@ -6,10 +6,11 @@ use std::task::{Context, Poll, Waker};
 use std::thread;
 
 use tempfile::tempdir;
+use windlass_db::faults::Operation;
 use windlass_db::{Called, Config, Durability, Error, Message, Position};
 use windlass_resp::Value;
 
-use crate::fault::{Operation, TestDisk};
+use crate::fault::TestDisk;
 use crate::store::{assert_same, content, ok, open, open_on, run};
 
 /// The script that ends jobs and takes others, which the engine knows.

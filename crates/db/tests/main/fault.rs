@@ -5,20 +5,8 @@ use std::io;
 use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 
+use windlass_db::faults::Operation;
 use windlass_db::{Disk, DiskFile, SystemDisk};
-
-/// The operations that a test can make fail.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Operation {
-    Create,
-    Append,
-    Write,
-    Sync,
-    Truncate,
-    Rename,
-    Remove,
-    SyncFolder,
-}
 
 /// A clone is the same disk.
 #[derive(Clone, Default)]

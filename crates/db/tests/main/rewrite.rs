@@ -4,11 +4,12 @@ use std::thread;
 use std::time::Duration;
 
 use tempfile::tempdir;
+use windlass_db::faults::Operation;
 use windlass_db::{Called, Config, Database, Error, ManualClock, Time};
 use windlass_resp::Value;
 
 use crate::compact::{fill, names};
-use crate::fault::{Operation, TestDisk};
+use crate::fault::TestDisk;
 use crate::store::{Content, assert_same, content, ok, open, open_on, run};
 
 /// Writes to every type, to what is there and to what is not.

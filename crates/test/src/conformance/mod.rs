@@ -288,6 +288,7 @@ pub const TIME_CASES: &[Case] = cases! {
         a_result_is_forgotten_after_its_time
         the_dead_are_kept_for_their_time
         a_silent_worker_leaves_the_list
+        a_worker_that_took_something_within_a_lease_lives
         a_parked_job_dies_after_its_day
         a_parked_job_is_woken_before_its_day_has_passed;
     batch:

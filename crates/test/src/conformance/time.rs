@@ -168,6 +168,22 @@ pub(super) async fn a_silent_worker_leaves_the_list(store: &Store) {
     assert_eq!(world.ask::<u64>("EXISTS", &[&world.broker.keys().worker(ONE)]).await, 0);
 }
 
+pub(super) async fn a_worker_that_took_something_within_a_lease_lives(store: &Store) {
+    let world = store.world().await;
+    world.push_numbers(2).await;
+    let lease = world.config.lease;
+    assert_eq!(world.take(ONE, 1).await.len(), 1);
+    almost(store, lease);
+    assert_eq!(world.take(ONE, 1).await.len(), 1);
+    store.advance(2 * MARGIN);
+    // It has no beat, as if the clock had been set forward since, and its first job was never renewed.
+    let recovered = world.recover(&[]).await;
+    assert_eq!((recovered.suspects, recovered.unstarted), (0, 0), "one lapsed entry takes not all");
+    store.advance(lease);
+    let recovered = world.recover(&[]).await;
+    assert_eq!(recovered.suspects + recovered.unstarted, 2);
+}
+
 pub(super) async fn a_parked_job_dies_after_its_day(store: &Store) {
     let world = store.world().await;
     assert_eq!(world.config.parked_age, DAY, "as documented");

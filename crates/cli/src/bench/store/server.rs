@@ -9,13 +9,10 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 
 use crate::args::BenchStoreArgs;
+use crate::bench::process::{cpu_seconds, info_field};
 
 /// How long a server may take to answer at first.
 const START_MAX: Duration = Duration::from_secs(10);
-/// How often a server is asked whether it has read its data.
-const PAUSE: Duration = Duration::from_millis(5);
-/// The clock ticks of `/proc/PID/stat` are hundredths of a second on every Linux.
-const TICKS_PER_SECOND: f64 = 100.0;
 
 /// Whose server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,26 +76,17 @@ pub fn version(args: &BenchStoreArgs) -> anyhow::Result<String> {
 impl Server {
     /// Starts a server on a free port, in a folder of its own.
     pub async fn start(args: &BenchStoreArgs, kind: Kind, log: Log) -> anyhow::Result<Self> {
-        let server = Self::open(args, kind, log, Folder::make(args)?).await?;
-        server.ready(START_MAX).await?;
-        Ok(server)
+        Self::open(args, kind, log, Folder::make(args)?, START_MAX).await
     }
 
-    /// Waits until it has read its data; answers how many keys there are.
-    pub async fn ready(&self, time_max: Duration) -> anyhow::Result<u64> {
-        let mut connection = self.connection().await?;
-        let started = std::time::Instant::now();
-        loop {
-            match redis::cmd("DBSIZE").query_async(&mut connection).await {
-                Ok(keys) => return Ok(keys),
-                Err(error) if started.elapsed() > time_max => return Err(error.into()),
-                Err(_) => tokio::time::sleep(PAUSE).await,
-            }
-        }
-    }
-
-    /// Starts a server on a free port, on what is in a folder. It may still be reading that.
-    pub async fn open(args: &BenchStoreArgs, kind: Kind, log: Log, folder: Folder) -> anyhow::Result<Self> {
+    /// Starts a server on a free port, on what is in a folder, which it has so much time to read.
+    pub async fn open(
+        args: &BenchStoreArgs,
+        kind: Kind,
+        log: Log,
+        folder: Folder,
+        time_max: Duration,
+    ) -> anyhow::Result<Self> {
         let address = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
         let directory = folder.path();
         let mut command = match kind {
@@ -127,9 +115,9 @@ impl Server {
         let server = Self { child, address, folder };
         let started = std::time::Instant::now();
         loop {
-            match server.connection().await {
-                Ok(_) => return Ok(server),
-                Err(error) if started.elapsed() > START_MAX => bail!("{kind:?} does not answer: {error}"),
+            match server.ping().await {
+                Ok(()) => return Ok(server),
+                Err(error) if started.elapsed() > time_max => bail!("{kind:?} does not answer: {error}"),
                 Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
             }
         }
@@ -149,23 +137,22 @@ impl Server {
         redis::Client::open(self.url())?.get_multiplexed_async_connection_with_config(&config).await
     }
 
+    /// Whether it answers, and has read its data.
+    async fn ping(&self) -> redis::RedisResult<()> {
+        redis::cmd("PING").query_async(&mut self.connection().await?).await
+    }
+
     /// A figure of its INFO.
     pub async fn info(&self, name: &str) -> anyhow::Result<f64> {
         let text: String =
             redis::cmd("INFO").arg("everything").query_async(&mut self.connection().await?).await?;
-        let line = text.lines().find(|line| line.split(':').next() == Some(name));
-        let value =
-            line.and_then(|line| line.split_once(':')).with_context(|| format!("INFO has no {name}"))?.1;
-        value.trim().parse().with_context(|| format!("INFO's {name} is no number"))
+        let value = info_field(&text, name).with_context(|| format!("INFO has no {name}"))?;
+        value.parse().with_context(|| format!("INFO's {name} is no number"))
     }
 
     /// Seconds of processor time that it has used.
-    pub fn cpu_seconds(&self) -> anyhow::Result<f64> {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
-        // The name of the program may hold spaces; fields are counted after its closing parenthesis.
-        let fields: Vec<&str> = stat.rsplit(") ").next().unwrap_or_default().split(' ').collect();
-        let ticks = |at: usize| fields.get(at).and_then(|text| text.parse::<f64>().ok()).unwrap_or_default();
-        Ok((ticks(11) + ticks(12)) / TICKS_PER_SECOND)
+    pub fn cpu_seconds(&self) -> f64 {
+        cpu_seconds(self.child.id())
     }
 
     /// Bytes of the files of its log.

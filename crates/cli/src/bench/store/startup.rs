@@ -83,9 +83,9 @@ async fn open(args: &BenchStoreArgs, kind: Kind, origin: &Folder) -> anyhow::Res
         std::fs::hard_link(entry.path(), folder.path().join(LOG_FOLDER).join(entry.file_name()))?;
     }
     let start = Instant::now();
-    let server = Server::open(args, kind, Log::Everysec, folder).await?;
-    let keys = server.ready(TIME_MAX).await?;
-    let took = [start.elapsed().as_secs_f64(), server.cpu_seconds()?];
+    let server = Server::open(args, kind, Log::Everysec, folder, TIME_MAX).await?;
+    let took = [start.elapsed().as_secs_f64(), server.cpu_seconds()];
+    let keys: u64 = redis::cmd("DBSIZE").query_async(&mut server.connection().await?).await?;
     ensure!(keys > 0, "{kind:?} has read nothing");
     Ok(took)
 }

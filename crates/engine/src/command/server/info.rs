@@ -143,6 +143,7 @@ fn persistence(state: &State, _: Time) -> Lines {
         ("rdb_last_bgsave_status", "ok".into()),
         ("aof_enabled", "0".into()),
         ("aof_rewrite_in_progress", "0".into()),
+        ("aof_rewrite_scheduled", "0".into()),
         ("aof_last_bgrewrite_status", "ok".into()),
         ("aof_last_write_status", "ok".into()),
     ]
