@@ -64,7 +64,8 @@ fn one_write_to_a_large_sorted_set_copies_a_few_blocks() {
 #[test]
 fn one_write_to_a_large_list_copies_a_few_blocks() {
     let mut list = List::new(1);
-    (0..MEMBERS).for_each(|n| list.push(End::Right, &n.to_le_bytes()));
+    // A block is bounded by its bytes: items of four would be so many to a block that there were few of them.
+    (0..MEMBERS).for_each(|n| list.push(End::Right, &[n.to_le_bytes(); 5].concat()));
     check("a list", list, |list| _ = list.pop(End::Left), List::own_blocks);
 }
 
