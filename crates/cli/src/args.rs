@@ -1,6 +1,7 @@
 //! The command line.
 
 mod bench;
+mod job;
 mod serve;
 #[cfg(feature = "torture")]
 mod torture;
@@ -9,9 +10,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
-use windlass::Unique;
 
 pub use self::bench::{BenchCommand, BenchJobsArgs, BenchStoreArgs, BenchTable};
+pub use self::job::{JobCommand, PushArgs};
 pub use self::serve::ServeArgs;
 #[cfg(feature = "torture")]
 pub use self::torture::TortureArgs;
@@ -47,7 +48,7 @@ pub struct StoreArgs {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Serve a database over the Redis protocol
-    Serve(ServeArgs),
+    Serve(Box<ServeArgs>),
     /// Push jobs and look at them
     #[command(subcommand)]
     Job(JobCommand),
@@ -180,117 +181,6 @@ pub struct MoveArgs {
 }
 
 #[derive(Debug, Subcommand)]
-pub enum JobCommand {
-    /// Push a job
-    Push {
-        /// The job's kind
-        kind: String,
-        /// The queue
-        #[arg(long, default_value = "default")]
-        queue: String,
-        /// The arguments, as JSON
-        #[arg(long, value_name = "JSON", default_value = "null")]
-        args: String,
-        /// Run it after a while, such as 90s, 5m, 2h or 1d
-        #[arg(long = "in", value_name = "DURATION", value_parser = parse_duration)]
-        delay: Option<Duration>,
-        /// An enqueue key: pushing again with the same key within 24 hours pushes nothing
-        #[arg(long)]
-        key: Option<String>,
-        /// One of equal jobs is enough: until the first has started, until it is done, for ever, or for a while
-        #[arg(long, value_name = "started|done|ever|DURATION", value_parser = parse_unique, conflicts_with = "key")]
-        unique: Option<Unique>,
-        /// With --unique: equal is what has the same key, rather than the same arguments
-        #[arg(long, value_name = "KEY", requires = "unique")]
-        unique_key: Option<String>,
-        /// With --unique: the later job replaces one that waits
-        #[arg(long, requires = "unique")]
-        replace: bool,
-        /// Discard the job if it has not begun within this time
-        #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
-        expires_in: Option<Duration>,
-        /// Before jobs of a greater number and behind those of a smaller one: 0 comes first, 128 is what others have
-        #[arg(long)]
-        priority: Option<u8>,
-        /// Before every other job of the queue
-        #[arg(long, conflicts_with = "priority")]
-        front: bool,
-        /// The group that the job takes its turn with, such as a tenant
-        #[arg(long, value_name = "KEY")]
-        group: Option<String>,
-    },
-    /// Show one job
-    Show {
-        /// The job's id, as push printed it
-        id: String,
-    },
-    /// Move a scheduled, failed or dead job to its queue now, or all that are dead
-    Retry {
-        /// The job's id
-        #[arg(required_unless_present = "all", conflicts_with = "all")]
-        id: Option<String>,
-        /// All of one state, narrowed by --kind and --queue
-        #[arg(long)]
-        all: bool,
-        /// With --all: the state
-        #[arg(long, default_value = "dead", requires = "all")]
-        state: String,
-        /// With --all: only jobs of this kind
-        #[arg(long, requires = "all")]
-        kind: Option<String>,
-        /// With --all: only jobs of this queue
-        #[arg(long, requires = "all")]
-        queue: Option<String>,
-    },
-    /// Cancel a job; one that is running is asked to stop
-    Cancel {
-        /// The job's id
-        id: String,
-    },
-    /// Put a job that is not running among the dead
-    Kill {
-        /// The job's id
-        id: String,
-    },
-    /// Set when a job that is not running is due
-    Reschedule {
-        /// The job's id
-        id: String,
-        /// How long from now, such as 90s, 5m, 2h or 1d
-        #[arg(long = "in", value_name = "DURATION", value_parser = parse_duration)]
-        delay: Duration,
-    },
-    /// Give a job that is not running other arguments
-    Edit {
-        /// The job's id
-        id: String,
-        /// The arguments, as JSON
-        #[arg(long, value_name = "JSON")]
-        args: String,
-        /// And move it to its queue now
-        #[arg(long)]
-        retry: bool,
-    },
-    /// Remove a job that is not running
-    Rm {
-        /// The job's id
-        id: String,
-    },
-    /// List jobs in a state
-    Ls {
-        /// The state: enqueued, active, scheduled, retry, dead or parked
-        #[arg(long, default_value = "enqueued")]
-        state: String,
-        /// The queue, for enqueued and active jobs
-        #[arg(long, default_value = "default")]
-        queue: String,
-        /// How many to show
-        #[arg(long, default_value_t = 50)]
-        limit: usize,
-    },
-}
-
-#[derive(Debug, Subcommand)]
 pub enum QueueCommand {
     /// List queues with what waits and runs in them
     Ls,
@@ -304,6 +194,22 @@ pub enum QueueCommand {
         /// The queue
         queue: String,
     },
+    /// Have workers take only jobs of kinds that they registered, or any job
+    Kinds {
+        /// The queue
+        queue: String,
+        /// Which jobs a worker takes
+        which: KindsTaken,
+    },
+}
+
+/// Which jobs of a queue a worker takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum KindsTaken {
+    /// Those of kinds that it registered; others go to a worker that knows them
+    Known,
+    /// Any; one of a kind that it does not know is parked
+    Any,
 }
 
 #[derive(Debug, Subcommand)]
@@ -444,18 +350,6 @@ pub struct CronAddArgs {
     pub overlap: String,
 }
 
-/// For how long a job is unique.
-fn parse_unique(text: &str) -> Result<Unique, String> {
-    Ok(match text {
-        "started" => Unique::until_started(),
-        "done" => Unique::until_done(),
-        "ever" => Unique::forever(),
-        window => Unique::window(
-            parse_duration(window).map_err(|problem| format!("not started, done or ever, and {problem}"))?,
-        ),
-    })
-}
-
 /// A whole number with a unit: ms, s, m, h or d.
 fn parse_duration(text: &str) -> Result<Duration, String> {
     let split = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
@@ -481,13 +375,6 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Args::command().debug_assert();
-    }
-
-    #[test]
-    fn uniqueness_has_an_end() {
-        assert_eq!(parse_unique("done"), Ok(Unique::until_done()));
-        assert_eq!(parse_unique("5m"), Ok(Unique::window(Duration::from_secs(300))));
-        assert!(parse_unique("soon").is_err());
     }
 
     #[test]

@@ -30,6 +30,12 @@ pub struct Config {
     pub parked_age: Duration,
     /// How often a process may end while a job runs under suspicion before that job is dead. Default: 3.
     pub crash_limit: u32,
+    /// How many pushes a client keeps in memory while its store is away; 0 keeps none, so that they fail. They are sent in
+    /// order when it is back, and until then a push answers with [`Pushed::Buffered`](crate::Pushed::Buffered). A process
+    /// that ends loses them: call [`Client::flush`](crate::Client::flush) before. Default: 0.
+    pub buffer_jobs: usize,
+    /// How many bytes their envelopes may take together. Default: 16 MiB.
+    pub buffer_bytes: usize,
 }
 
 impl Default for Config {
@@ -44,12 +50,17 @@ impl Default for Config {
             ended_age: DAY * 180,
             parked_age: DAY,
             crash_limit: 3,
+            buffer_jobs: 0,
+            buffer_bytes: 16 << 20,
         }
     }
 }
 
 /// Shortest lease: a worker renews three times in it.
 pub const LEASE_MIN: Duration = Duration::from_millis(30);
+
+/// Most pushes that a client keeps while its store is away.
+pub const BUFFER_JOBS_MAX: usize = 1_000_000;
 
 /// Largest limit of an envelope: what Redis takes as one value.
 pub const PAYLOAD_LIMIT_MAX: usize = 512 << 20;
@@ -75,6 +86,12 @@ impl Config {
         }
         if self.crash_limit == 0 {
             problems.push("crash_limit is 0, so that every suspect would die; use 1 or more".into());
+        }
+        if self.buffer_jobs > BUFFER_JOBS_MAX {
+            problems.push(format!("buffer_jobs is {}, more than {BUFFER_JOBS_MAX}", self.buffer_jobs));
+        }
+        if self.buffer_jobs > 0 && self.buffer_bytes == 0 {
+            problems.push("buffer_bytes is 0, so that nothing could be kept; name a size".into());
         }
         let lives =
             [("key_ttl", self.key_ttl), ("ended_age", self.ended_age), ("parked_age", self.parked_age)];

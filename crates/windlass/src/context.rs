@@ -29,6 +29,7 @@ struct Inner {
     attempt: u32,
     max_attempts: u32,
     meta: serde_json::Map<String, serde_json::Value>,
+    tags: Vec<String>,
     trace: Option<String>,
     reply: Option<String>,
     deadline: Option<SystemTime>,
@@ -49,6 +50,7 @@ pub(crate) struct Facts {
     pub(crate) attempt: u32,
     pub(crate) max_attempts: u32,
     pub(crate) meta: serde_json::Map<String, serde_json::Value>,
+    pub(crate) tags: Vec<String>,
     pub(crate) trace: Option<String>,
     pub(crate) reply: Option<String>,
     pub(crate) deadline_ms: Option<u64>,
@@ -63,8 +65,8 @@ impl Context {
         leash: Arc<Leash>,
         runtime: tokio::runtime::Handle,
     ) -> Self {
-        let Facts { id, held, kind, attempt, max_attempts, meta, trace, reply, deadline_ms, prev, batch } =
-            facts;
+        let Facts { id, held, kind, attempt, max_attempts, meta, tags, trace, reply, .. } = facts;
+        let Facts { deadline_ms, prev, batch, .. } = facts;
         let deadline =
             deadline_ms.and_then(|ms| SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(ms)));
         let inner = Inner {
@@ -74,6 +76,7 @@ impl Context {
             attempt,
             max_attempts,
             meta,
+            tags,
             trace,
             reply,
             deadline,
@@ -115,6 +118,11 @@ impl Context {
     /// What was added to the job beside its arguments.
     pub fn meta(&self) -> &serde_json::Map<String, serde_json::Value> {
         &self.inner.meta
+    }
+
+    /// The words that it was [tagged](crate::Push::tag) with.
+    pub fn tags(&self) -> &[String] {
+        &self.inner.tags
     }
 
     /// The time of the calendar that this job stands for, when a cron entry pushed it: without jitter, and also when

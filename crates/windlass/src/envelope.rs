@@ -34,6 +34,9 @@ pub struct Envelope<'a, A = &'a RawValue> {
     /// What the push adds beside the arguments: a JSON object.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub meta: Option<serde_json::Map<String, serde_json::Value>>,
+    /// Words by which jobs are found and told apart.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<String>,
     /// How many attempts may fail before the job is dead.
     #[serde(default = "max_attempts", skip_serializing_if = "is_max_attempts")]
     pub max: u32,
@@ -116,6 +119,7 @@ impl<'a, A> Envelope<'a, A> {
             kv: 1,
             args,
             meta: None,
+            tags: Vec::new(),
             max: MAX_ATTEMPTS_DEFAULT,
             timeout: None,
             soft: None,
@@ -135,7 +139,8 @@ impl<'a, A> Envelope<'a, A> {
     /// The same with other arguments, and with nothing borrowed. What a job follows on is left out: a job that is yet
     /// to be pushed follows on nothing.
     pub(crate) fn with_args<B>(self, args: B) -> Envelope<'static, B> {
-        let Self { v, kind, kv, args: _, meta, max, timeout, soft, expires, deadline, reply, .. } = self;
+        let Self { v, kind, kv, args: _, meta, tags, max, timeout, soft, expires, deadline, reply, .. } =
+            self;
         let Self { trace, result, key, unique, flow, lane, .. } = self;
         Envelope {
             v,
@@ -143,6 +148,7 @@ impl<'a, A> Envelope<'a, A> {
             kv,
             args,
             meta,
+            tags,
             max,
             timeout,
             soft,
@@ -212,6 +218,7 @@ mod tests {
         envelope.unique = Some("u".into());
         envelope.lane = Some(Box::new(Lane { p: Some(0), front: true, key: Some("g".into()) }));
         envelope.meta = Some([("a".to_owned(), 1.into())].into_iter().collect());
+        envelope.tags = vec!["a".into(), "b".into()];
         let nothing = RawValue::from_string("null".into()).unwrap();
         envelope.prev = Some(Raw(&nothing));
         envelope.flow = Some(Box::new(Flow { batch: Some("b".into()), n: Some(8), ..Flow::default() }));
@@ -228,6 +235,7 @@ mod tests {
             kv: read.kv,
             args: vec![],
             meta: read.meta.clone(),
+            tags: read.tags.clone(),
             max: read.max,
             timeout: read.timeout,
             soft: read.soft,

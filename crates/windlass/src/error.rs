@@ -47,6 +47,14 @@ pub enum Error {
     /// Settings that cannot be used, one sentence each.
     #[error("{}", .0.join("; "))]
     Config(Vec<String>),
+    /// An option of a push cannot be used.
+    #[error("the {option} of the push {problem}")]
+    Push {
+        /// Which one: `spread`, `tag`, `meta`, `trace`.
+        option: &'static str,
+        /// What is wrong with it, as the end of a sentence.
+        problem: String,
+    },
     /// A part of a cron entry cannot be used.
     #[error("the {field} `{value}` of the cron entry `{name}` {problem}")]
     Cron {
@@ -82,6 +90,19 @@ pub enum Error {
         /// How many it has.
         actual: u64,
     },
+    /// The store is away, and the client's buffer has no room for the push; nothing was pushed.
+    #[error(
+        "the store is away, and the buffer is full with {jobs} jobs of {bytes} bytes (buffer_jobs, buffer_bytes)"
+    )]
+    BufferFull {
+        /// How many jobs wait.
+        jobs: usize,
+        /// The size of their envelopes.
+        bytes: usize,
+    },
+    /// The job waits in this process for the store to be back, so that nothing can be asked of it yet.
+    #[error("the job waits in this process for its store, ask again once it is sent")]
+    Buffered,
     /// The job ended without success.
     #[error("the job {id} ended as {state}: {message}")]
     Ended {

@@ -41,6 +41,17 @@ impl JobId {
         Self(format!("{queue}/{entry}"))
     }
 
+    /// What stands for the id of a job that waits for the store.
+    pub(crate) fn waiting(queue: &str, number: u64) -> Self {
+        Self(format!("{queue}/b{number:016x}"))
+    }
+
+    /// Whether this is no id yet: the job waits in the process that pushed it for the store to be back (see
+    /// [`Config::buffer_jobs`](crate::Config::buffer_jobs)), and no store knows it by this text.
+    pub fn is_buffered(&self) -> bool {
+        self.0.split_once('/').is_some_and(|(_, rest)| rest.starts_with('b'))
+    }
+
     /// The text.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -59,6 +59,22 @@ impl Keys {
         self.with("wake:", queue)
     }
 
+    /// The wake mark of a queue for workers that know a kind, named with its version. The scripts build this key by
+    /// themselves, too.
+    pub fn wake_of_kind(&self, queue: &str, kind: &str) -> String {
+        format!("{}/{kind}", self.wake(queue))
+    }
+
+    /// Queues whose workers take only jobs of kinds that they know.
+    pub fn by_kind(&self) -> String {
+        self.with("by-kind", "")
+    }
+
+    /// Kinds that workers of a queue know, with their versions, by when one of them last said so.
+    pub fn knows(&self, queue: &str) -> String {
+        self.with("knows:", queue)
+    }
+
     /// What is unusual about a queue; absent when nothing is.
     pub fn gate(&self, queue: &str) -> String {
         self.with("gate:", queue)
@@ -241,6 +257,9 @@ mod tests {
             keys.queues(),
             keys.stream("mail"),
             keys.wake("mail"),
+            keys.wake_of_kind("mail", "greet:1"),
+            keys.by_kind(),
+            keys.knows("mail"),
             keys.gate("mail"),
             keys.suspect("mail"),
             keys.jobs(),

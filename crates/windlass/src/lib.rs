@@ -66,6 +66,7 @@ mod random;
 mod retry;
 mod service;
 mod state;
+mod tag;
 #[cfg(feature = "embedded")]
 pub mod testing;
 mod unique;
@@ -83,8 +84,8 @@ pub mod __private {
 }
 
 pub use broker::{Edited, Ending, Filter, Rescheduled};
-pub use client::{Client, Handle, KEY_LEN_MAX, Push, QUEUE_RULES_AGE_MAX};
-pub use config::{Config, LEASE_MIN, PAYLOAD_LIMIT_MAX};
+pub use client::{Buffered, Client, Handle, KEY_LEN_MAX, Push, QUEUE_RULES_AGE_MAX};
+pub use config::{BUFFER_JOBS_MAX, Config, LEASE_MIN, PAYLOAD_LIMIT_MAX};
 pub use context::Context;
 #[cfg(feature = "cron")]
 pub use cron::{CATCH_UP_MAX, CatchUp, Cron, CronInfo, Crontab, JITTER_MAX, Overlap};
@@ -108,7 +109,10 @@ pub use name::{NAME_LEN_MAX, check_name};
 pub use progress::{LOG_LINE_MAX, LogLine, PROGRESS_MESSAGE_MAX, PROGRESS_NOTES_MAX, PROGRESS_TTL, Progress};
 pub use retry::{Function, Retry};
 pub use state::{AttemptError, ERROR_TEXT_MAX, ERRORS_MAX, History, State};
+pub use tag::{META_LEN_MAX, META_MAX, META_NAME_LEN_MAX, TAG_LEN_MAX, TAGS_MAX};
 pub use unique::{Pushed, UNIQUE_LIFE_DEFAULT, Unique, Until};
-pub use worker::{CONCURRENCY_MAX, Capsule, Control, SHUTDOWN_TIMEOUT_DEFAULT, Summary, Worker};
+pub use worker::{
+    CONCURRENCY_MAX, Capsule, Control, EXIT_OUTGROWN, SHUTDOWN_TIMEOUT_DEFAULT, Summary, Worker,
+};
 #[cfg(unix)]
 pub use worker::{EXIT_DEAD, EXIT_SNOOZE, ProcessJob, Systemd};

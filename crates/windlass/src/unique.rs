@@ -94,6 +94,8 @@ pub enum Pushed {
     Kept,
     /// An equal job waited; it has the new arguments and the new time under its own id.
     Replaced,
+    /// The store is away; the job waits in this process.
+    Buffered,
 }
 
 impl Unique {

@@ -6,56 +6,14 @@ use serde_json::value::RawValue;
 use windlass::{Details, Edited, Ending, Filter, Inspector, JobId, Progress, Push, Rescheduled, State};
 
 use super::{client, done};
-use crate::args::JobCommand;
+use crate::args::{JobCommand, PushArgs};
 use crate::exit::{Failure, Result, USAGE};
 use crate::output;
 use crate::settings::Store;
 
 pub async fn run(command: JobCommand, store: &Store) -> Result<()> {
     match command {
-        JobCommand::Push {
-            kind,
-            queue,
-            args,
-            delay,
-            key,
-            unique,
-            unique_key,
-            replace,
-            expires_in,
-            priority,
-            front,
-            group,
-        } => {
-            let args = parse_args(args)?;
-            let mut options = Push::new().queue(queue);
-            if let Some(delay) = delay {
-                options = options.delay(delay);
-            }
-            if let Some(key) = key {
-                options = options.key(key);
-            }
-            if let Some(mut unique) = unique {
-                if let Some(key) = unique_key {
-                    unique = unique.by_key(key);
-                }
-                options = options.unique(if replace { unique.replace() } else { unique });
-            }
-            if let Some(time) = expires_in {
-                options = options.expires_in(time);
-            }
-            if let Some(priority) = priority {
-                options = options.priority(priority);
-            }
-            if front {
-                options = options.front();
-            }
-            if let Some(group) = group {
-                options = options.group_key(group);
-            }
-            let id = client(store).await?.push_raw(&kind, &args, options).await?;
-            done(store, id.as_str(), &json!({ "id": id.as_str() }))
-        }
+        JobCommand::Push(args) => push(*args, store).await,
         JobCommand::Show { id } => {
             let id = parse(&id)?;
             let inspector = client(store).await?.inspector();
@@ -124,11 +82,49 @@ pub async fn run(command: JobCommand, store: &Store) -> Result<()> {
                 None => Err(runs(&id)),
             }
         }
-        JobCommand::Ls { state, queue, limit } => {
+        JobCommand::Ls { state, queue, tags, limit } => {
             let state = parse_state(&state)?;
-            list(&client(store).await?.inspector(), state, &queue, limit, store).await
+            list(&client(store).await?.inspector(), state, &queue, &tags, limit, store).await
         }
     }
+}
+
+async fn push(push: PushArgs, store: &Store) -> Result<()> {
+    let PushArgs { kind, queue, args, delay, key, unique, unique_key, replace, .. } = push;
+    let PushArgs { expires_in, priority, front, group, tags, metas, trace, .. } = push;
+    let args = parse_args(args)?;
+    let mut options = Push::new().queue(queue);
+    if let Some(delay) = delay {
+        options = options.delay(delay);
+    }
+    if let Some(key) = key {
+        options = options.key(key);
+    }
+    if let Some(mut unique) = unique {
+        if let Some(key) = unique_key {
+            unique = unique.by_key(key);
+        }
+        options = options.unique(if replace { unique.replace() } else { unique });
+    }
+    if let Some(time) = expires_in {
+        options = options.expires_in(time);
+    }
+    if let Some(priority) = priority {
+        options = options.priority(priority);
+    }
+    if front {
+        options = options.front();
+    }
+    if let Some(group) = group {
+        options = options.group_key(group);
+    }
+    options = tags.into_iter().fold(options, Push::tag);
+    options = metas.into_iter().fold(options, |options, (name, value)| options.meta(name, value));
+    if let Some(trace) = trace {
+        options = options.trace(trace);
+    }
+    let id = client(store).await?.push_raw(&kind, &args, options).await?;
+    done(store, id.as_str(), &json!({ "id": id.as_str() }))
 }
 
 /// Says what became of a job that was to be ended.
@@ -152,13 +148,30 @@ fn missing(id: &JobId) -> Failure {
     anyhow!("no job {id}: it never was, or has ended").into()
 }
 
-async fn list(inspector: &Inspector, state: State, queue: &str, limit: usize, store: &Store) -> Result<()> {
+/// How many jobs are looked at for those with a tag: there is no index of tags.
+const TAGGED_LOOKED_MAX: usize = 100_000;
+
+/// How many jobs are asked for at once when most of them may be left out.
+const PAGE: usize = 500;
+
+async fn list(
+    inspector: &Inspector,
+    state: State,
+    queue: &str,
+    tags: &[String],
+    limit: usize,
+    store: &Store,
+) -> Result<()> {
     let queue = matches!(state, State::Enqueued | State::Active).then_some(queue);
     let mut jobs: Vec<Details> = Vec::new();
-    let mut from = None;
-    while jobs.len() < limit {
-        let page = inspector.list(state, queue, from.as_deref(), limit - jobs.len()).await?;
-        jobs.extend(page.jobs);
+    let (mut from, mut looked) = (None, 0);
+    while jobs.len() < limit && looked < TAGGED_LOOKED_MAX {
+        let left = limit - jobs.len();
+        let count = if tags.is_empty() { left } else { PAGE };
+        let page = inspector.list(state, queue, from.as_deref(), count).await?;
+        looked += if tags.is_empty() { 0 } else { count };
+        let is_asked_for = |job: &Details| tags.iter().all(|tag| job.tags.contains(tag));
+        jobs.extend(page.jobs.into_iter().filter(is_asked_for).take(left));
         from = page.next;
         if from.is_none() {
             break;
@@ -173,15 +186,20 @@ async fn list(inspector: &Inspector, state: State, queue: &str, limit: usize, st
             let error =
                 job.history.reason.clone().or_else(|| Some(job.history.errors.last()?.message.clone()));
             let error = error.unwrap_or_default().lines().next().unwrap_or_default().to_owned();
-            [job.id.to_string(), job.kind.clone(), job.attempts.to_string(), time(job.at_ms), error]
+            let attempts = job.attempts.to_string();
+            [job.id.to_string(), job.kind.clone(), job.tags.join(" "), attempts, time(job.at_ms), error]
         })
         .collect();
-    if rows.is_empty() {
+    if rows.is_empty() && !tags.is_empty() {
+        println!("no jobs with the tag {} are {state}", tags.join(" and "));
+    } else if rows.is_empty() {
         println!("no jobs are {state}");
     } else {
-        output::table(["id", "kind", "attempts", "at", "error"], &rows);
+        output::table(["id", "kind", "tags", "attempts", "at", "error"], &rows);
     }
-    if from.is_some() {
+    if from.is_some() && jobs.len() < limit {
+        println!("… only the first {looked} jobs were looked at");
+    } else if from.is_some() {
         println!("… and more; ask with --limit");
     }
     Ok(())
@@ -202,6 +220,12 @@ fn show(job: &Details, progress: Option<&Progress>, store: &Store) -> Result<()>
     println!("state     {}", job.state);
     println!("kind      {}", job.kind);
     println!("attempts  {}", job.attempts);
+    if !job.tags.is_empty() {
+        println!("tags      {}", job.tags.join(", "));
+    }
+    for (name, value) in &job.meta {
+        println!("meta      {name} {value}");
+    }
     if let Some(worker) = &job.worker {
         println!("worker    {worker}");
     }
@@ -247,6 +271,8 @@ fn describe(job: &Details) -> serde_json::Value {
         "state": job.state.as_str(),
         "kind": job.kind,
         "attempts": job.attempts,
+        "tags": job.tags,
+        "meta": job.meta,
         "worker": job.worker,
         "at_ms": job.at_ms,
         "lane": job.lane,

@@ -32,7 +32,7 @@ pub fn run(args: Args) -> Result<()> {
     let runtime = tokio::runtime::Runtime::new()?;
     runtime.block_on(async {
         match args.command {
-            Command::Serve(serve) => serve::run(settings::serve(serve)?).await,
+            Command::Serve(serve) => serve::run(settings::serve(*serve)?).await,
             Command::Job(command) => job::run(command, &settings::store(&args.store)?).await,
             Command::Queue(command) => queue::run(command, &settings::store(&args.store)?).await,
             Command::Limit(command) => limit::run(command, &settings::store(&args.store)?).await,

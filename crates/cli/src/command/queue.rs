@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::{client, done};
-use crate::args::QueueCommand;
+use crate::args::{KindsTaken, QueueCommand};
 use crate::exit::Result;
 use crate::output;
 use crate::settings::Store;
@@ -17,7 +17,7 @@ pub async fn run(command: QueueCommand, store: &Store) -> Result<()> {
                 for queue in &queues {
                     output::json(&json!({
                         "name": queue.name, "enqueued": queue.enqueued, "in_lanes": queue.in_lanes, "active": queue.active,
-                        "paused": queue.is_paused, "oldest_ms": queue.oldest_ms,
+                        "paused": queue.is_paused, "asks_for_kinds": queue.asks_for_kinds, "oldest_ms": queue.oldest_ms,
                     }))?;
                 }
                 return Ok(());
@@ -29,15 +29,26 @@ pub async fn run(command: QueueCommand, store: &Store) -> Result<()> {
             let rows: Vec<_> = queues
                 .iter()
                 .map(|queue| {
-                    let paused = if queue.is_paused { "paused" } else { "" };
+                    let unusual = [(queue.is_paused, "paused"), (queue.asks_for_kinds, "known kinds")];
+                    let unusual = unusual.iter().filter(|(is, _)| *is).map(|(_, word)| *word);
+                    let unusual = unusual.collect::<Vec<_>>().join(", ");
                     let counts =
                         [queue.enqueued, queue.in_lanes, queue.active].map(|count| count.to_string());
                     let [enqueued, in_lanes, active] = counts;
-                    [queue.name.clone(), enqueued, in_lanes, active, paused.into()]
+                    [queue.name.clone(), enqueued, in_lanes, active, unusual]
                 })
                 .collect();
             output::table(["queue", "enqueued", "in lanes", "active", ""], &rows);
             Ok(())
+        }
+        QueueCommand::Kinds { queue, which } => {
+            let asks = which == KindsTaken::Known;
+            let is_new = inspector.ask_for_kinds(&queue, asks).await?;
+            let sentence = match asks {
+                true => format!("{queue} gives jobs to workers that know their kinds"),
+                false => format!("{queue} gives any job to any worker"),
+            };
+            done(store, &sentence, &json!({ "queue": queue, "asks_for_kinds": asks, "changed": is_new }))
         }
         QueueCommand::Pause { queue } => {
             inspector.pause(&queue).await?;

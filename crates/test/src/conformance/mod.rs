@@ -6,6 +6,7 @@
 
 mod act;
 mod batch;
+mod bulk;
 mod capsule;
 mod chain;
 mod control;
@@ -13,6 +14,7 @@ mod count;
 mod cron;
 mod event;
 mod group;
+mod kinds;
 mod lane;
 mod lease;
 mod limit;
@@ -30,9 +32,11 @@ mod recovery;
 mod results;
 mod retries;
 mod signals;
+mod tag;
 mod time;
 mod timeout;
 mod unique;
+mod watch;
 mod working;
 mod world;
 
@@ -102,6 +106,22 @@ pub const CASES: &[Case] = cases! {
         jobs_of_chains_and_batches_wait_in_lanes
         workers_keep_a_cap_and_run_everything
         an_idle_worker_comes_when_a_rate_allows;
+    bulk:
+        a_bulk_load_is_spread_evenly
+        unique_and_watched_jobs_are_spread_as_well
+        a_spread_that_cannot_be_meant_is_refused;
+    tag:
+        a_job_reads_its_tags_and_whoever_looks_sees_them
+        what_is_too_much_beside_the_arguments_is_refused_by_name;
+    watch:
+        a_middleware_sees_each_job_of_a_batch
+        a_middleware_stops_batches_and_chains_whole
+        a_middleware_sees_each_job_of_a_chain
+        a_middleware_sees_what_cron_pushes;
+    kinds:
+        workers_of_a_queue_run_only_the_kinds_that_they_know
+        a_version_of_a_kind_goes_to_who_knows_it
+        what_is_handed_over_is_for_its_kind_alone;
     recovery:
         a_job_that_had_not_begun_gets_its_count_back
         suspects_run_one_at_a_time
@@ -242,7 +262,8 @@ pub const CASES: &[Case] = cases! {
         a_job_that_heeds_no_soft_timeout_is_cut_short_by_the_hard_one;
     ready:
         a_worker_is_ready_while_it_takes_jobs
-        systemd_hears_of_start_life_and_stop;
+        systemd_hears_of_start_life_and_stop
+        a_worker_whose_process_is_too_large_ends_its_jobs_and_stops;
     program:
         a_program_gets_its_arguments_and_answers
         the_end_of_a_program_says_what_becomes_of_its_job
@@ -291,6 +312,8 @@ pub const TIME_CASES: &[Case] = cases! {
         a_worker_that_took_something_within_a_lease_lives
         a_parked_job_dies_after_its_day
         a_parked_job_is_woken_before_its_day_has_passed;
+    kinds:
+        what_was_handed_over_comes_back_when_nobody_knows_it_any_more;
     batch:
         an_ended_batch_is_forgotten_after_its_time;
     count:

@@ -181,6 +181,12 @@ impl World {
         T::from_redis_value(answer).expect("the answer has the type asked for")
     }
 
+    /// The store's time in milliseconds since 1970.
+    pub async fn broker_now(&self) -> u64 {
+        let (seconds, micros): (u64, u64) = self.ask("TIME", &[]).await;
+        seconds * 1000 + micros / 1000
+    }
+
     /// Whether no job and no trace of one is left.
     pub async fn is_empty(&self) -> bool {
         let keys = self.broker.keys();

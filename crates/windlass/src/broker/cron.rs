@@ -8,10 +8,12 @@ use super::script::{
     CRON_DUE, CRON_FIRE, CRON_LIST, CRON_PAUSE, CRON_PUT, CRON_REMOVE, CRON_RESUME, CRON_RUN,
 };
 use super::{BATCH_BYTES_MAX, Broker, array, bytes, int, text};
+use crate::client::Push;
 use crate::config::Config;
 use crate::cron::{Cron, Entry, Overlap};
 use crate::error::{Error, Result};
 use crate::id::JobId;
+use crate::middleware::{PushChain, Pushing};
 use crate::state::State;
 
 /// Most entries of a namespace.
@@ -62,6 +64,8 @@ pub struct Fired {
     pub has_missed: bool,
     /// Whether the time was left out because the last job has not ended.
     pub overlaps: bool,
+    /// Why a middleware did not let a job through; the last reason, if there are several.
+    pub refused: Option<String>,
 }
 
 /// A name, its record, and the moment at which it is due.
@@ -132,6 +136,19 @@ impl Broker {
     /// # Errors
     /// When the entry cannot be used here, or the store fails; what was pushed then is not pushed again.
     pub async fn fire_cron(&self, due: &DueCron, now_ms: u64) -> Result<Fired> {
+        self.fire_seen(due, now_ms, None).await
+    }
+
+    /// The same with what sees each job before it is pushed. A time whose job is refused is left out.
+    ///
+    /// # Errors
+    /// As [`fire_cron`](Self::fire_cron).
+    pub(crate) async fn fire_seen(
+        &self,
+        due: &DueCron,
+        now_ms: u64,
+        watchers: Option<&PushChain>,
+    ) -> Result<Fired> {
         let Entry { cron, progress } = match &due.entry {
             Ok(entry) => entry,
             Err(error) => return Err(Error::Unsupported(error.to_string())),
@@ -144,15 +161,18 @@ impl Broker {
         let mut fired = Fired { has_missed: plan.has_missed, ..Fired::default() };
         let (mut score, mut rest) = (due.score.clone(), plan.runs.as_slice());
         loop {
-            let envelopes = gather(cron, rest)?;
-            let (done, left) = rest.split_at(envelopes.len());
+            let Gathered { queue, times, envelopes, refused } = gather(cron, rest, watchers).await?;
+            if queue != cron.queue()? {
+                self.add_queue(&queue).await?;
+            }
+            let (done, left) = rest.split_at(times);
             // What is left was reached before now, so that it is due at once.
             let next = left.first().map(|&time| (time, time)).or(plan.next);
-            let mut call = CRON_FIRE.call(&self.fire_keys(cron, progress)?);
+            let mut call = CRON_FIRE.call(&self.fire_keys(&queue, progress));
             call.arg(&due.name).arg(progress.rev).arg(&score);
             call.arg(next.map_or(String::new(), |(time, _)| time.to_string()));
             call.arg(next.map_or(String::new(), |(_, moment)| moment.to_string()));
-            call.arg(cron.queue()?).arg(done.last().map_or(String::new(), ToString::to_string));
+            call.arg(&queue).arg(done.last().map_or(String::new(), ToString::to_string));
             match cron.overlaps() {
                 Overlap::Allow => call.arg("-").arg(""),
                 Overlap::Skip => {
@@ -167,6 +187,9 @@ impl Broker {
                 0 => fired.is_stale = true,
                 2 => fired.overlaps = true,
                 _ => {}
+            }
+            if !fired.is_stale {
+                fired.refused = refused.or(fired.refused);
             }
             for id in answer {
                 fired.jobs.push(JobId::parse(&text(id)?)?);
@@ -214,11 +237,23 @@ impl Broker {
     /// # Errors
     /// When there is no such entry, or the store fails; whether the job was pushed is unknown then.
     pub async fn run_cron(&self, name: &str) -> Result<JobId> {
+        self.run_cron_seen(name, None).await
+    }
+
+    /// The same with what sees the job before it is pushed.
+    ///
+    /// # Errors
+    /// As [`run_cron`](Self::run_cron), and when it is refused.
+    pub(crate) async fn run_cron_seen(&self, name: &str, watchers: Option<&PushChain>) -> Result<JobId> {
         for _ in 0..RACES_MAX {
             let Entry { cron, progress } = self.cron(name).await?;
-            let queue = cron.queue()?;
-            let mut call = CRON_RUN.call(&[self.keys.cron(), self.keys.stream(queue), self.keys.wake(queue)]);
-            call.arg(name).arg(progress.rev).arg(queue).arg(cron.envelope(None)?);
+            let (queue, envelope) = seen(&cron, None, watchers).await?;
+            if queue != cron.queue()? {
+                self.add_queue(&queue).await?;
+            }
+            let mut call =
+                CRON_RUN.call(&[self.keys.cron(), self.keys.stream(&queue), self.keys.wake(&queue)]);
+            call.arg(name).arg(progress.rev).arg(&queue).arg(envelope);
             let id = text(self.run(&CRON_RUN, &call).await?)?;
             if !id.is_empty() {
                 return JobId::parse(&id);
@@ -260,24 +295,15 @@ impl Broker {
         }
     }
 
-    /// The store's time in milliseconds since 1970.
-    async fn now_ms(&self) -> Result<u64> {
-        match array(self.send(&redis::cmd("TIME")).await?)?.as_slice() {
-            [seconds, micros] => Ok(int(seconds)?.unsigned_abs() * 1000 + int(micros)?.unsigned_abs() / 1000),
-            _ => Err(Error::Answer("TIME gave other than two numbers")),
-        }
-    }
-
     fn cron_keys(&self) -> [String; 2] {
         [self.keys.cron(), self.keys.cron_next()]
     }
 
-    fn fire_keys(&self, cron: &Cron, progress: &crate::cron::Progress) -> Result<[String; 10]> {
-        let queue = cron.queue()?;
+    fn fire_keys(&self, queue: &str, progress: &crate::cron::Progress) -> [String; 10] {
         let last = progress.last_job();
         let last_queue = last.as_ref().map_or(queue, JobId::queue);
         let [cron, cron_next] = self.cron_keys();
-        Ok([
+        [
             cron,
             cron_next,
             self.keys.stream(queue),
@@ -288,22 +314,53 @@ impl Broker {
             self.stored(State::Dead),
             self.stored(State::Discarded),
             self.stored(State::Cancelled),
-        ])
+        ]
     }
 }
 
-/// The jobs of one call: within its bounds, but at least one while there are any.
-fn gather(cron: &Cron, times: &[u64]) -> Result<Vec<Vec<u8>>> {
-    let (mut envelopes, mut size) = (Vec::new(), 0);
+/// What one call does for the first times of those that are left.
+struct Gathered {
+    /// The queue that its jobs go to.
+    queue: String,
+    /// How many times it is for, those left out included.
+    times: usize,
+    envelopes: Vec<Vec<u8>>,
+    /// Why a time was left out.
+    refused: Option<String>,
+}
+
+/// The jobs of one call: within its bounds and of one queue, but for at least one time.
+async fn gather(cron: &Cron, times: &[u64], watchers: Option<&PushChain>) -> Result<Gathered> {
+    let (mut queue, mut envelopes, mut size, mut refused) = (None, Vec::new(), 0, None);
+    let mut count = 0;
     for &time in times.iter().take(FIRE_JOBS_MAX) {
-        let envelope = cron.envelope(Some(time))?;
-        size += envelope.len();
-        if size > BATCH_BYTES_MAX && !envelopes.is_empty() {
-            break;
+        match seen(cron, Some(time), watchers).await {
+            Ok((to, envelope)) => {
+                size += envelope.len();
+                let fits = size <= BATCH_BYTES_MAX && queue.as_ref().is_none_or(|queue| *queue == to);
+                if !fits && !envelopes.is_empty() {
+                    break;
+                }
+                queue = Some(to);
+                envelopes.push(envelope);
+            }
+            // Whatever a middleware fails with, the entry goes on: it would be due for ever otherwise.
+            Err(error) if watchers.is_some() => refused = Some(error.to_string()),
+            Err(error) => return Err(error),
         }
-        envelopes.push(envelope);
+        count += 1;
     }
-    Ok(envelopes)
+    let queue = queue.map_or_else(|| cron.queue().map(str::to_owned), Ok)?;
+    Ok(Gathered { queue, times: count, envelopes, refused })
+}
+
+/// The queue and the job for a time, once every middleware has seen it.
+async fn seen(cron: &Cron, time: Option<u64>, watchers: Option<&PushChain>) -> Result<(String, Vec<u8>)> {
+    let (queue, envelope) = (cron.queue()?, cron.envelope(time)?);
+    let Some(watchers) = watchers else { return Ok((queue.to_owned(), envelope)) };
+    let mut job = Pushing::of_envelope(queue, &envelope, &Push::new())?.fixed("comes when its entry is due");
+    watchers.apply(&mut job).await?;
+    job.into_bytes()
 }
 
 fn first(cron: &Cron, now: u64) -> Result<(u64, u64)> {

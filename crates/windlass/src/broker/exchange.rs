@@ -250,14 +250,38 @@ impl Broker {
     /// # Errors
     /// When the store fails.
     pub async fn wait(&self, queues: &[&str], timeout: Duration) -> Result<Option<usize>> {
+        self.wait_with(queues, &[], timeout).await
+    }
+
+    /// The same with more marks of queues: the number of the queue, and a kind that is known there with its version.
+    ///
+    /// # Errors
+    /// As [`wait`](Self::wait).
+    pub(crate) async fn wait_with(
+        &self,
+        queues: &[&str],
+        kinds: &[(usize, &str)],
+        timeout: Duration,
+    ) -> Result<Option<usize>> {
         let mut command = redis::cmd("BZPOPMIN");
-        let keys: Vec<_> = queues.iter().map(|queue| self.keys.wake(queue)).collect();
+        let mut keys: Vec<_> = queues.iter().map(|queue| self.keys.wake(queue)).collect();
+        keys.extend(kinds.iter().map(|(queue, kind)| self.keys.wake_of_kind(queues[*queue], kind)));
         command.arg(&keys).arg(timeout.as_secs_f64());
         let mut answer = array(self.send(&command).await?)?.into_iter();
         let Some(key) = answer.next() else { return Ok(None) };
         let key = bytes(key)?;
-        Ok(keys.iter().position(|wake| wake.as_bytes() == key))
+        let found = keys.iter().position(|wake| wake.as_bytes() == key);
+        Ok(found.map(|at| at.checked_sub(queues.len()).map_or(at, |kind| kinds[kind].0)))
     }
+}
+
+/// Reads a list of parts as [`read_part`] does, for what was taken.
+pub(super) fn read_taken(parts: Value) -> Result<Vec<Taken>> {
+    let mut exchanged = Exchanged::default();
+    for part in array(parts)? {
+        read_part(part, &mut exchanged)?;
+    }
+    Ok(exchanged.taken)
 }
 
 /// Reads `{queue, entries}`, `{queue, entries, counts, suspect}`, `{queue, "ruled"}` or `{0, ms}`. Answers whether the

@@ -116,6 +116,14 @@ impl Broker {
         first_and_id(array(self.run(&SCHEDULE, &call).await?)?)
     }
 
+    /// The store's time in milliseconds since 1970.
+    pub(crate) async fn now_ms(&self) -> Result<u64> {
+        match array(self.send(&redis::cmd("TIME")).await?)?.as_slice() {
+            [seconds, micros] => Ok(int(seconds)?.unsigned_abs() * 1000 + int(micros)?.unsigned_abs() / 1000),
+            _ => Err(Error::Answer("TIME gave other than two numbers")),
+        }
+    }
+
     /// The key of the set of a state that is known to have one.
     pub(super) fn stored(&self, state: State) -> String {
         self.keys.set(state).expect("the state is one of State::STORED")

@@ -20,6 +20,7 @@ macro_rules! scripts {
 }
 
 scripts! {
+    ADOPT = "adopt.lua";
     BATCH_CANCEL = "batch_cancel.lua";
     BATCH_LOOK = "batch_look.lua";
     BATCH_PUSH = "lane.lua" "hooks.lua" "batch_push.lua";
@@ -48,8 +49,10 @@ scripts! {
     FAIL = "fence.lua" "trim.lua" "fail.lua";
     FAIL_FLOW = "lane.lua" "fence.lua" "trim.lua" "hooks.lua" "fail.lua";
     FAIL_RULED = "fence.lua" "trim.lua" "lane.lua" "rule.lua" "hooks.lua" "fail.lua";
+    KNOW = "know.lua";
     LANE_LIST = "lane.lua" "lane_list.lua";
     LEAVE = "leave.lua";
+    PASS = "fence.lua" "pass.lua";
     PROGRESS = "fence.lua" "progress.lua";
     PROMOTE = "lane.lua" "enqueue.lua" "promote.lua";
     PRUNE = "lane.lua" "trim.lua" "hooks.lua" "prune.lua";

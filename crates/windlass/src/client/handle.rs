@@ -6,6 +6,8 @@ use std::marker::PhantomData;
 use serde::de::DeserializeOwned;
 
 use super::Client;
+use super::buffer::Later;
+use super::send::Sent;
 use crate::broker::{Ending, Place};
 use crate::error::{Error, Result};
 use crate::id::JobId;
@@ -19,6 +21,8 @@ pub struct Handle<T> {
     id: JobId,
     keeps_result: Option<bool>,
     pushed: Option<Pushed>,
+    /// Its id to be, while it is buffered.
+    later: Option<Later>,
     output: PhantomData<fn() -> T>,
 }
 
@@ -30,15 +34,16 @@ impl<T> fmt::Debug for Handle<T> {
 
 impl<T: DeserializeOwned> Handle<T> {
     /// The handle of a job that this client pushed.
-    pub(super) fn pushed_by(client: Client, id: JobId, keeps_result: bool, pushed: Pushed) -> Self {
+    pub(super) fn pushed_by(client: Client, sent: Sent, keeps_result: bool) -> Self {
+        let Sent { id, pushed, later } = sent;
         // The result of a job that was there before is kept as that one's push said.
         let keeps_result = (pushed != Pushed::Kept).then_some(keeps_result);
-        Self { client, id, keeps_result, pushed: Some(pushed), output: PhantomData }
+        Self { client, id, keeps_result, pushed: Some(pushed), later, output: PhantomData }
     }
 
     /// The handle of a job of which nothing is known.
     pub(super) fn of(client: Client, id: JobId) -> Self {
-        Self { client, id, keeps_result: None, pushed: None, output: PhantomData }
+        Self { client, id, keeps_result: None, pushed: None, later: None, output: PhantomData }
     }
 
     /// What the push did; `None` for a handle that was made from an id.
@@ -46,9 +51,20 @@ impl<T: DeserializeOwned> Handle<T> {
         self.pushed
     }
 
-    /// The job's id.
+    /// The job's id. Of a job that is [buffered](Self::is_buffered) it is a stand-in that no store knows.
     pub fn id(&self) -> &JobId {
-        &self.id
+        self.later.as_ref().and_then(|later| later.get()).unwrap_or(&self.id)
+    }
+
+    /// Whether the job still waits in this process for the store to be back. Nothing can be asked of it then:
+    /// [`Error::Buffered`].
+    pub fn is_buffered(&self) -> bool {
+        self.id().is_buffered()
+    }
+
+    /// The id, once the store has given one.
+    fn known_id(&self) -> Result<&JobId> {
+        if self.is_buffered() { Err(Error::Buffered) } else { Ok(self.id()) }
     }
 
     /// Where the job is; `None` when it has ended and nothing is kept of it.
@@ -56,7 +72,7 @@ impl<T: DeserializeOwned> Handle<T> {
     /// # Errors
     /// When the store fails.
     pub async fn state(&self) -> Result<Option<State>> {
-        state_of(&self.client.broker().show(&self.id).await?)
+        state_of(&self.client.broker().show(self.known_id()?).await?)
     }
 
     /// How far the job is and the last lines of its log; `None` when it told nothing, or that is forgotten.
@@ -64,7 +80,7 @@ impl<T: DeserializeOwned> Handle<T> {
     /// # Errors
     /// When the store fails.
     pub async fn progress(&self) -> Result<Option<Progress>> {
-        self.client.broker().progress(&self.id).await
+        self.client.broker().progress(self.known_id()?).await
     }
 
     /// Cancels the job: it ends at once if it does not run, otherwise it is asked to stop.
@@ -72,7 +88,7 @@ impl<T: DeserializeOwned> Handle<T> {
     /// # Errors
     /// When the store fails.
     pub async fn cancel(&self) -> Result<Ending> {
-        self.client.broker().cancel(&self.id, self.client.config()).await
+        self.client.broker().cancel(self.known_id()?, self.client.config()).await
     }
 
     /// Waits for the job's result, however long that takes; bound it with a timeout if you must. Nothing is
@@ -83,17 +99,18 @@ impl<T: DeserializeOwned> Handle<T> {
     /// `result_ttl`, [`Error::Forgotten`] when it has ended and its result is not kept any more.
     pub async fn result(&self) -> Result<T> {
         if self.keeps_result == Some(false) {
-            return Err(Error::NoResultKept(self.id.clone()));
+            return Err(Error::NoResultKept(self.id().clone()));
         }
-        let place = self.client.broker().show(&self.id).await?;
+        let id = self.known_id()?;
+        let place = self.client.broker().show(id).await?;
         let fields = match (state_of(&place)?, place) {
             (_, Place::Result(fields)) => fields,
-            (None, _) => return Err(Error::Forgotten(self.id.clone())),
+            (None, _) => return Err(Error::Forgotten(id.clone())),
             (Some(state), Place::Record(record, _)) if state.is_final() => {
                 let (history, _) = split_record(&record)?;
                 return Err(self.ended(state, history.reason.unwrap_or_default()));
             }
-            _ => self.client.inner.results.wait(&self.id).await?,
+            _ => self.client.inner.results.wait(id).await?,
         };
         self.read(fields)
     }
@@ -115,7 +132,7 @@ impl<T: DeserializeOwned> Handle<T> {
     }
 
     fn ended(&self, state: State, message: String) -> Error {
-        Error::Ended { id: self.id.clone(), state, message }
+        Error::Ended { id: self.id().clone(), state, message }
     }
 }
 

@@ -1,11 +1,13 @@
 //! The client: pushes jobs and hands out what looks at them.
 
+mod buffer;
 mod check;
 mod handle;
 mod options;
 mod pusher;
 mod results;
 mod send;
+mod spread;
 
 #[cfg(feature = "embedded")]
 use std::pin::Pin;
@@ -17,7 +19,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
 use windlass_conn::Connection;
 
-use crate::broker::Broker;
+use crate::broker::{Broker, Due};
 use crate::config::Config;
 use crate::envelope::Envelope;
 use crate::error::{Error, Result};
@@ -31,12 +33,13 @@ use crate::name::check_name;
 #[cfg(feature = "embedded")]
 use crate::testing::Drainer;
 
+pub use buffer::Buffered;
 pub use handle::Handle;
 pub(crate) use handle::{split_record, state_of};
 pub use options::{KEY_LEN_MAX, Push};
 pub(crate) use options::{epoch_ms, ms as whole_ms};
 pub use pusher::QUEUE_RULES_AGE_MAX;
-pub(crate) use send::gather;
+use spread::Spread;
 
 /// Pushes jobs into one namespace of a store. A clone is the same client; pushes of many tasks on one
 /// client travel together.
@@ -79,6 +82,7 @@ struct Inner {
     config: Config,
     pusher: pusher::Pusher,
     results: results::Results,
+    buffer: Option<buffer::Buffer>,
     bus: Arc<Bus>,
     /// What runs the jobs of a test as they are pushed.
     #[cfg(feature = "embedded")]
@@ -113,7 +117,9 @@ impl Client {
         check::store(&broker).await?;
         let pusher = pusher::Pusher::new(broker.clone());
         let results = results::Results::new(broker.clone());
+        let buffer = buffer::Buffer::of(&config, &broker, &pusher);
         let inner = Inner {
+            buffer,
             broker,
             config,
             pusher,
@@ -224,8 +230,8 @@ impl Client {
         let envelope = envelope_of(&job, &options);
         let keeps_result = envelope.result.is_some();
         let queue = options.queue.as_deref().unwrap_or(J::QUEUE);
-        let (id, pushed) = self.send(queue, envelope, &options).await?;
-        Ok(Handle::pushed_by(self.clone(), id, keeps_result, pushed))
+        let sent = self.send(queue, envelope, &options).await?;
+        Ok(Handle::pushed_by(self.clone(), sent, keeps_result))
     }
 
     /// Pushes a job whose type is not known here.
@@ -235,7 +241,7 @@ impl Client {
     pub async fn push_raw(&self, kind: &str, args: &RawValue, options: Push) -> Result<JobId> {
         let mut envelope = Envelope::new(kind, args);
         options.apply(&mut envelope);
-        Ok(self.send(options.queue.as_deref().unwrap_or("default"), envelope, &options).await?.0)
+        Ok(self.send(options.queue.as_deref().unwrap_or("default"), envelope, &options).await?.id)
     }
 
     /// Pushes any number of jobs of one type in few calls and little memory. Answers how many.
@@ -261,11 +267,16 @@ impl Client {
         options: Push,
     ) -> Result<u64> {
         let queue = options.queue.as_deref().unwrap_or(J::QUEUE);
+        let jobs = jobs.into_iter();
+        let mut spread = self.spread(&options, jobs.size_hint()).await?;
+        let mut deal = || spread.as_mut().map(Spread::deal);
         if let Some(chain) = &self.chain {
-            let jobs = jobs.into_iter().map(|job| Pushing::new(queue, envelope_of(&job, &options), &options));
+            let jobs = jobs
+                .map(|job| Ok(Pushing::new(queue, envelope_of(&job, &options), &options)?.spread(deal())));
             return self.push_seen(chain, queue, J::KIND, jobs, &options).await;
         }
-        let jobs = jobs.into_iter().map(|job| self.encode(queue, envelope_of(&job, &options), &options));
+        let jobs =
+            jobs.map(|job| Ok(self.encode(queue, envelope_of(&job, &options), &options)?.spread(deal())));
         self.push_encoded(queue, J::KIND, jobs, &options).await
     }
 
@@ -280,17 +291,49 @@ impl Client {
         options: Push,
     ) -> Result<u64> {
         let queue = options.queue.as_deref().unwrap_or("default");
-        let envelopes = args.into_iter().map(|args| {
+        let args = args.into_iter();
+        let mut spread = self.spread(&options, args.size_hint()).await?;
+        let mut deal = || spread.as_mut().map(Spread::deal);
+        let envelopes = args.map(|args| {
             let mut envelope = Envelope::new(kind, args);
             options.apply(&mut envelope);
             envelope
         });
         if let Some(chain) = &self.chain {
-            let jobs = envelopes.map(|envelope| Pushing::new(queue, envelope, &options));
+            let jobs = envelopes.map(|envelope| Ok(Pushing::new(queue, envelope, &options)?.spread(deal())));
             return self.push_seen(chain, queue, kind, jobs, &options).await;
         }
-        let jobs = envelopes.map(|envelope| self.encode(queue, envelope, &options));
+        let jobs = envelopes.map(|envelope| Ok(self.encode(queue, envelope, &options)?.spread(deal())));
         self.push_encoded(queue, kind, jobs, &options).await
+    }
+
+    /// What waits in this process for the store to be back; nothing without [`Config::buffer_jobs`].
+    ///
+    /// ```no_run
+    /// # use windlass::{Client, Config, Connection};
+    /// # use std::time::Duration;
+    /// # async fn example() -> windlass::Result<()> {
+    /// let config = Config { buffer_jobs: 10_000, ..Config::default() };
+    /// let client = Client::with_config(Connection::open("redis://store").await?, config).await?;
+    /// // At the end of the process:
+    /// let left = client.flush(Duration::from_secs(5)).await;
+    /// if left.jobs > 0 {
+    ///     eprintln!("{} jobs were not sent: {}", left.jobs, left.error.unwrap_or_default());
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn buffered(&self) -> Buffered {
+        self.inner.buffer.as_ref().map(buffer::Buffer::look).unwrap_or_default()
+    }
+
+    /// Waits until nothing is buffered any more, for `time` at most; answers what is left. Call it before the process
+    /// ends: what is buffered is lost with it.
+    pub async fn flush(&self, time: std::time::Duration) -> Buffered {
+        if let Some(buffer) = &self.inner.buffer {
+            buffer.flush(time).await;
+        }
+        self.buffered()
     }
 
     /// A handle of a job by its id.
@@ -308,6 +351,11 @@ impl Client {
         self.inner.pusher.forget_rules();
     }
 
+    /// What sees every push, if there is anything.
+    pub(crate) fn watchers(&self) -> Option<&PushChain> {
+        self.chain.as_deref()
+    }
+
     pub(crate) fn broker(&self) -> &Broker {
         &self.inner.broker
     }
@@ -321,6 +369,7 @@ impl Client {
     ) -> Result<Encoded> {
         check_name("kind", &envelope.kind)?;
         options.lane.check()?;
+        crate::tag::check(&envelope)?;
         let mut lock = String::new();
         if let Some(unique) = &options.unique {
             if options.key.is_some() {
@@ -332,14 +381,22 @@ impl Client {
         }
         let bytes = envelope.to_bytes()?;
         self.inner.config.check_payload(&envelope.kind, bytes.len())?;
-        Ok(Encoded { bytes, lock })
+        Ok(Encoded { bytes, lock, due: options.due })
     }
 }
 
-/// A job as it is sent: its envelope, and the name of its lock if it is unique.
+/// A job as it is sent: its envelope, the name of its lock if it is unique, and when it is due.
 pub(crate) struct Encoded {
     bytes: Vec<u8>,
     lock: String,
+    due: Option<Due>,
+}
+
+impl Encoded {
+    /// The same with its own time, for one of a bulk load that is spread.
+    fn spread(self, dealt: Option<Option<Due>>) -> Self {
+        Self { due: dealt.unwrap_or(self.due), ..self }
+    }
 }
 
 impl AsRef<[u8]> for Encoded {

@@ -24,6 +24,7 @@ pub struct Push {
     pub(crate) key_ttl: Option<Duration>,
     pub(crate) unique: Option<Unique>,
     pub(crate) lane: Lane,
+    pub(crate) spread: Option<Duration>,
     max_attempts: Option<u32>,
     timeout: Option<Duration>,
     soft_timeout: Option<Duration>,
@@ -33,6 +34,7 @@ pub struct Push {
     reply: Option<String>,
     trace: Option<String>,
     meta: Option<serde_json::Map<String, serde_json::Value>>,
+    tags: Vec<String>,
 }
 
 impl Push {
@@ -56,6 +58,37 @@ impl Push {
     /// Not before this time, by the store's clock.
     pub fn at(mut self, time: SystemTime) -> Self {
         self.due = Some(Due::At(epoch_ms(time)));
+        self
+    }
+
+    /// Spreads the jobs of a push of many evenly over a time, so that a bulk load does not come as one wave: job i of n
+    /// is due i / n of `period` after the first, and the first at once, or when [`delay`](Self::delay) or
+    /// [`at`](Self::at) says. The times are fixed by the store's clock as the push begins, however long the sending takes,
+    /// and no more than two calls' worth of jobs is held in memory. A period of zero is as if it were not given.
+    ///
+    /// The jobs have to come as a list or as another iterator that knows its size; otherwise, and for a push of one
+    /// job or to a batch, it is an [`Error::Push`](crate::Error::Push). [Unique](Self::unique) jobs are sent in one call
+    /// for each time, so spread them over no more than you must.
+    ///
+    /// ```
+    /// # use serde::{Deserialize, Serialize};
+    /// # use windlass::{Client, Context, Job, Outcome, Push};
+    /// # use std::time::Duration;
+    /// # #[derive(Serialize, Deserialize)]
+    /// # struct Remind { user: u64 }
+    /// # impl Job for Remind {
+    /// #     const KIND: &'static str = "remind";
+    /// #     type Output = ();
+    /// #     async fn run(self, _: Context) -> Outcome<()> { Ok(()) }
+    /// # }
+    /// # async fn example(client: Client) -> windlass::Result<()> {
+    /// let over_an_hour = Push::new().spread(Duration::from_secs(3600));
+    /// client.push_many_with((0..100_000).map(|user| Remind { user }), over_an_hour).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn spread(mut self, period: Duration) -> Self {
+        self.spread = Some(period);
         self
     }
 
@@ -157,16 +190,44 @@ impl Push {
         self
     }
 
-    /// Trace context, as in a `traceparent` header.
+    /// Trace context, as in a `traceparent` header of W3C Trace Context; the job reads it from its context.
     pub fn trace(mut self, traceparent: impl Into<String>) -> Self {
         self.trace = Some(traceparent.into());
         self
     }
 
-    /// Adds a value beside the arguments; the job reads it from its context.
+    /// Adds a value beside the arguments; the job reads it from its context. Up to [`META_MAX`](crate::META_MAX) of them,
+    /// which take no more than [`META_LEN_MAX`](crate::META_LEN_MAX) bytes.
     pub fn meta(mut self, name: impl Into<String>, value: impl Into<serde_json::Value>) -> Self {
         self.meta.get_or_insert_default().insert(name.into(), value.into());
         self
+    }
+
+    /// Adds a word by which the job is found (`windlass job ls --tag`) and told apart; the job reads its tags from its
+    /// context. Up to [`TAGS_MAX`](crate::TAGS_MAX) of [`TAG_LEN_MAX`](crate::TAG_LEN_MAX) bytes; one that is there
+    /// already adds nothing.
+    ///
+    /// ```
+    /// let push = windlass::Push::new().tag("import").tag("customer-17").meta("file", "orders.csv");
+    /// # let _ = push;
+    /// ```
+    pub fn tag(mut self, tag: impl Into<String>) -> Self {
+        let tag = tag.into();
+        if !self.tags.contains(&tag) {
+            self.tags.push(tag);
+        }
+        self
+    }
+
+    /// Refuses a spread where one job is pushed.
+    pub(crate) fn check_not_spread(&self) -> crate::Result<()> {
+        match self.spread {
+            None => Ok(()),
+            Some(_) => Err(crate::Error::Push {
+                option: "spread",
+                problem: "is for many jobs, use it with push_many_with or push_many_raw".into(),
+            }),
+        }
     }
 
     /// The queue that was asked for, or else this one.
@@ -180,6 +241,7 @@ impl Push {
     pub(crate) fn only_of_one_push(&self) -> Option<&'static str> {
         let given = [
             ("delay, at or debounce", self.due.is_some()),
+            ("spread", self.spread.is_some()),
             ("key", self.key.is_some()),
             ("key_ttl", self.key_ttl.is_some()),
             // The script that fires an entry heeds no locks; the entry's overlap policy is for that.
@@ -209,6 +271,7 @@ impl Push {
         envelope.reply.clone_from(&self.reply);
         envelope.trace.clone_from(&self.trace);
         envelope.meta.clone_from(&self.meta);
+        envelope.tags.clone_from(&self.tags);
         envelope.key.clone_from(&self.key);
         envelope.lane = (!self.lane.is_plain()).then(|| Box::new(self.lane.clone()));
     }

@@ -22,6 +22,7 @@ const WAITING_MAX: usize = 4096;
 /// How many queue names are remembered as known to the store.
 const KNOWN_MAX: usize = 10_000;
 
+#[derive(Clone)]
 pub(super) struct Pusher {
     inner: Arc<Inner>,
 }

@@ -4,8 +4,9 @@ use std::task::Poll;
 
 use serde::Serialize;
 
+use super::buffer::{Buffer, Kept, Later};
 use super::{Client, Encoded, Inner, KEY_LEN_MAX, Push};
-use crate::broker::{BATCH_BYTES_MAX, BATCH_JOBS_MAX, Due, Single, ms};
+use crate::broker::{BATCH_BYTES_MAX, BATCH_JOBS_MAX, Due, Rule, Single, ms};
 use crate::envelope::Envelope;
 use crate::error::{Error, Result};
 use crate::event::{JobEvent, JobStep};
@@ -15,6 +16,20 @@ use crate::middleware::{PushChain, Pushing};
 use crate::name::check_name;
 use crate::unique::Pushed;
 
+/// What became of the push of one job.
+pub(crate) struct Sent {
+    pub(super) id: JobId,
+    pub(super) pushed: Pushed,
+    /// Its id to be, when it is buffered.
+    pub(super) later: Option<Later>,
+}
+
+impl Sent {
+    fn of((id, pushed): (JobId, Pushed)) -> Self {
+        Self { id, pushed, later: None }
+    }
+}
+
 impl Client {
     /// Pushes one job, once every middleware has seen it.
     pub(crate) async fn send(
@@ -22,7 +37,7 @@ impl Client {
         queue: &str,
         envelope: Envelope<'_, impl Serialize>,
         options: &Push,
-    ) -> Result<(JobId, Pushed)> {
+    ) -> Result<Sent> {
         let pushed = match &self.chain {
             None => self.send_seen(queue, envelope, options).await?,
             Some(chain) => {
@@ -36,13 +51,15 @@ impl Client {
         Ok(pushed)
     }
 
+    /// Pushes one job that every middleware has seen.
     async fn send_seen(
         &self,
         queue: &str,
         envelope: Envelope<'_, impl Serialize>,
         options: &Push,
-    ) -> Result<(JobId, Pushed)> {
+    ) -> Result<Sent> {
         check_name("queue", queue)?;
+        options.check_not_spread()?;
         if options.key.as_ref().is_some_and(|key| key.len() > KEY_LEN_MAX) {
             return Err(Error::Config(vec![format!("the key has more than {KEY_LEN_MAX} bytes")]));
         }
@@ -50,20 +67,53 @@ impl Client {
         // The first job of a chain has it from its step.
         let lane = envelope.lane.as_deref().cloned();
         let encoded = self.encode(queue, envelope, options)?;
-        let (id, pushed) = self.send_encoded(queue, lane, encoded, options).await?;
+        let sent = match &self.inner.buffer {
+            Some(buffer) if options.unique.is_none() => {
+                self.send_or_keep(buffer, queue, lane, encoded, options).await?
+            }
+            _ => Sent::of(self.send_encoded(queue, lane, encoded, options).await?),
+        };
         if let Some(kind) = kind
-            && pushed != Pushed::Kept
+            && matches!(sent.pushed, Pushed::New | Pushed::Replaced)
         {
-            self.tell_pushed(&id, &kind, options.due);
+            self.tell_pushed(&sent.id, &kind, options.due);
         }
-        Ok((id, pushed))
+        Ok(sent)
+    }
+
+    /// Pushes one job, or keeps it while the store is away. A unique job is not kept: whether an equal one is there is
+    /// for the store to say, and for the caller to hear.
+    async fn send_or_keep(
+        &self,
+        buffer: &Buffer,
+        queue: &str,
+        lane: Option<Lane>,
+        encoded: Encoded,
+        options: &Push,
+    ) -> Result<Sent> {
+        let kept = Kept {
+            queue: queue.to_owned(),
+            envelope: encoded.bytes.clone(),
+            due: options.due,
+            key: options.key.clone(),
+            key_ttl: options.key_ttl.unwrap_or(self.inner.config.key_ttl),
+        };
+        // Behind others that wait, so that they come in order.
+        if !buffer.is_waiting() {
+            match self.send_encoded(queue, lane, encoded, options).await {
+                Err(error) if buffer.takes(&error, options.key.is_some()) => {}
+                answer => return answer.map(Sent::of),
+            }
+        }
+        let (id, later) = buffer.keep(kept)?;
+        Ok(Sent { id, pushed: Pushed::Buffered, later: Some(later) })
     }
 
     async fn send_encoded(
         &self,
         queue: &str,
         lane: Option<Lane>,
-        Encoded { bytes, lock }: Encoded,
+        Encoded { bytes, lock, .. }: Encoded,
         options: &Push,
     ) -> Result<(JobId, Pushed)> {
         let Inner { broker, config, pusher, .. } = &*self.inner;
@@ -95,6 +145,14 @@ impl Client {
         }
     }
 
+    /// Pushes one job that every middleware has seen and its caller passes on.
+    pub(crate) async fn send_passed(&self, job: Pushing) -> Result<JobId> {
+        let (queue, envelope, options) = job.into_parts();
+        let sent = self.send_seen(&queue, envelope, &options).await?;
+        self.after_push().await?;
+        Ok(sent.id)
+    }
+
     /// Tells those who listen of a job that is there now.
     fn tell_pushed(&self, id: &JobId, kind: &str, due: Option<Due>) {
         let step = if due.is_some() { JobStep::Scheduled } else { JobStep::Enqueued };
@@ -120,13 +178,14 @@ impl Client {
             let mut job = job?;
             chain.apply(&mut job).await?;
             let is_rerouted = job.is_rerouted();
+            let due = job.due();
             let (to, envelope, changed) = job.into_parts();
             if is_rerouted {
-                let (_, became) = self.send_seen(&to, envelope, &changed).await?;
-                pushed += u64::from(became != Pushed::Kept);
+                let sent = self.send_seen(&to, envelope, &changed).await?;
+                pushed += u64::from(sent.pushed != Pushed::Kept);
                 continue;
             }
-            let job = self.encode(queue, envelope, options)?;
+            let job = self.encode(queue, envelope, options)?.spread(Some(due));
             bytes += job.bytes.len();
             batch.push(Ok(job));
             if batch.len() == BATCH_JOBS_MAX || bytes >= BATCH_BYTES_MAX {
@@ -173,23 +232,55 @@ impl Client {
         &self,
         queue: &str,
         kind: &str,
-        batch: Vec<Encoded>,
+        mut batch: Vec<Encoded>,
         options: &Push,
         is_limited: bool,
     ) -> Result<u64> {
-        let Inner { broker, bus, .. } = &*self.inner;
-        let count = batch.len() as u64;
         if let Some(unique) = &options.unique {
-            let jobs: Vec<_> =
-                batch.iter().map(|job| Single { lock: &job.lock, envelope: &job.bytes }).collect();
-            let mut pushed = broker.push_unique(queue, unique.rule(), options.due, &jobs).await?;
-            pushed.retain(|(_, pushed)| *pushed != Pushed::Kept);
-            self.tell_all(pushed.iter().map(|(id, _)| id), kind, options.due);
-            return Ok(pushed.len() as u64);
+            let mut pushed = 0;
+            for jobs in batch.chunk_by(|job, next| job.due == next.due) {
+                pushed += self.push_singles(queue, kind, jobs, unique.rule()).await?;
+            }
+            return Ok(pushed);
         }
-        match options.due {
-            None if is_limited => {
-                let lane = (!options.lane.is_plain()).then_some(&options.lane);
+        let count = batch.len() as u64;
+        // Those of a bulk load that is spread follow on each other: what is ready is in front.
+        let ready = batch.iter().take_while(|job| job.due.is_none()).count();
+        let later = batch.split_off(ready);
+        if !batch.is_empty() {
+            self.push_ready(queue, kind, &batch, options, is_limited).await?;
+        }
+        if !later.is_empty() {
+            let due = later[0].due;
+            let jobs: Vec<_> = later.iter().filter_map(|job| Some((job.due?, job))).collect();
+            self.tell_all(self.inner.broker.schedule(queue, &jobs).await?.iter(), kind, due);
+        }
+        Ok(count)
+    }
+
+    /// Sends unique jobs that are due at the same time.
+    async fn push_singles(&self, queue: &str, kind: &str, jobs: &[Encoded], rule: Rule) -> Result<u64> {
+        let due = jobs.first().and_then(|job| job.due);
+        let jobs: Vec<_> = jobs.iter().map(|job| Single { lock: &job.lock, envelope: &job.bytes }).collect();
+        let mut pushed = self.inner.broker.push_unique(queue, rule, due, &jobs).await?;
+        pushed.retain(|(_, pushed)| *pushed != Pushed::Kept);
+        self.tell_all(pushed.iter().map(|(id, _)| id), kind, due);
+        Ok(pushed.len() as u64)
+    }
+
+    /// Sends jobs that can run at once.
+    async fn push_ready(
+        &self,
+        queue: &str,
+        kind: &str,
+        batch: &[Encoded],
+        options: &Push,
+        is_limited: bool,
+    ) -> Result<()> {
+        let Inner { broker, bus, .. } = &*self.inner;
+        let lane = (!options.lane.is_plain()).then_some(&options.lane);
+        match lane {
+            _ if is_limited => {
                 let jobs: Vec<_> = batch.iter().map(|job| (lane, job.as_ref())).collect();
                 let limited = broker.push_limited(queue, &jobs).await?;
                 self.tell_all(limited.ids.iter(), kind, None);
@@ -198,23 +289,19 @@ impl Client {
                 }
             }
             // Ids are only asked for where somebody hears of them.
-            None if !options.lane.is_plain() => {
-                let jobs: Vec<_> = batch.iter().map(|job| (&options.lane, job.as_ref())).collect();
+            Some(lane) => {
+                let jobs: Vec<_> = batch.iter().map(|job| (lane, job.as_ref())).collect();
                 match bus.is_heard() {
                     true => self.tell_all(broker.push_lane(queue, &jobs).await?.iter(), kind, None),
                     false => broker.push_lane_bulk(queue, &jobs).await?,
                 }
             }
             None if bus.is_heard() => {
-                self.tell_all(broker.push(queue, &batch).await?.iter(), kind, None);
+                self.tell_all(broker.push(queue, batch).await?.iter(), kind, None);
             }
-            None => broker.push_bulk(queue, &batch).await?,
-            Some(due) => {
-                let jobs: Vec<_> = batch.iter().map(|job| (due, job)).collect();
-                self.tell_all(broker.schedule(queue, &jobs).await?.iter(), kind, Some(due));
-            }
+            None => broker.push_bulk(queue, batch).await?,
         }
-        Ok(count)
+        Ok(())
     }
 
     fn tell_all<'a>(&self, ids: impl Iterator<Item = &'a JobId>, kind: &str, due: Option<Due>) {
@@ -234,9 +321,7 @@ fn check_bulk(queue: &str, options: &Push) -> Result<()> {
 }
 
 /// Takes the jobs of one call: within its bounds, but at least one while there are any.
-pub(crate) fn gather(
-    jobs: &mut std::iter::Peekable<impl Iterator<Item = Result<Encoded>>>,
-) -> Result<Vec<Encoded>> {
+fn gather(jobs: &mut std::iter::Peekable<impl Iterator<Item = Result<Encoded>>>) -> Result<Vec<Encoded>> {
     let mut batch: Vec<Encoded> = Vec::with_capacity(BATCH_JOBS_MAX);
     let mut bytes = 0;
     while batch.len() < BATCH_JOBS_MAX {

@@ -119,10 +119,10 @@ impl Crontab {
     /// Pushes an entry's job at once, whether it is paused or its last job runs; its times stay as they are.
     ///
     /// # Errors
-    /// [`Error::NoCron`](crate::Error::NoCron), or when the store fails. Then it may have been pushed all the
-    /// same.
+    /// [`Error::NoCron`](crate::Error::NoCron), when a middleware refuses the job, or when the store fails. Then it may
+    /// have been pushed all the same.
     pub async fn run_now(&self, name: &str) -> Result<JobId> {
-        self.client.broker().run_cron(name).await
+        self.client.broker().run_cron_seen(name, self.client.watchers()).await
     }
 
     /// Removes an entry; jobs that it has pushed stay. Answers false when there is none.

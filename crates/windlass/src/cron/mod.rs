@@ -199,6 +199,7 @@ impl Cron {
         check_name("queue", queue)?;
         check_name("kind", &envelope.kind)?;
         options.lane.check()?;
+        crate::tag::check(envelope)?;
         if let Some(option) = options.only_of_one_push() {
             return Err(self.wrong("job", option.into(), "is an option of a single push, not of many"));
         }

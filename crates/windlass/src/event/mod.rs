@@ -71,6 +71,13 @@ pub enum Event {
         /// The entry.
         name: String,
     },
+    /// A middleware did not let the job of a cron entry through; that time is left out.
+    CronRefused {
+        /// The entry.
+        name: String,
+        /// Why.
+        message: String,
+    },
     /// A cron entry is due that this worker cannot use.
     CronUnusable {
         /// The entry.
@@ -85,6 +92,13 @@ pub enum Event {
     },
     /// The store can be used again.
     StoreBack,
+    /// The process takes more memory than the worker was allowed, which stops.
+    Outgrown {
+        /// How much it takes, in bytes.
+        bytes: u64,
+        /// How much it may.
+        limit: u64,
+    },
     /// No more jobs are taken; running ones go on.
     Quiet,
     /// The worker stops: running jobs may end, within the shutdown timeout.
@@ -115,11 +129,17 @@ impl fmt::Display for Event {
             Self::CronOverlapped { name } => {
                 write!(f, "the cron entry {name} left a time out, its last job has not ended")
             }
+            Self::CronRefused { name, message } => {
+                write!(f, "the cron entry {name} pushed nothing this time: {message}")
+            }
             Self::CronUnusable { name, message } => {
                 write!(f, "the cron entry {name} is due and cannot be used here: {message}")
             }
             Self::StoreLost { message } => write!(f, "the store cannot be used, trying again: {message}"),
             Self::StoreBack => f.write_str("the store can be used again"),
+            Self::Outgrown { bytes, limit } => {
+                write!(f, "the process takes {bytes} bytes, more than the {limit} of memory_max")
+            }
             Self::Quiet => f.write_str("quiet: no more jobs are taken"),
             Self::Draining => f.write_str("stopping: running jobs may end"),
             Self::Stopped { released } => write!(f, "stopped, {released} job{} given back", s(*released)),
@@ -151,7 +171,9 @@ impl Events {
             | Event::LeaseLost { .. }
             | Event::CronMissed { .. }
             | Event::CronOverlapped { .. }
+            | Event::CronRefused { .. }
             | Event::CronUnusable { .. }
+            | Event::Outgrown { .. }
             | Event::StoreLost { .. } => {
                 tracing::warn!(target: "windlass", "{event}");
             }

@@ -1,11 +1,12 @@
 //! Batches: any number of jobs with callbacks for when they have ended.
 
 use super::{BatchBuilder, BatchStatus, Chain, Flow};
-use crate::broker::{BatchPush, Due};
-use crate::client::{Client, Push, envelope_of, gather};
+use crate::broker::{BATCH_BYTES_MAX, BATCH_JOBS_MAX, BatchPush, Due};
+use crate::client::{Client, Encoded, Push, envelope_of};
 use crate::error::{Error, Result};
 use crate::id::JobId;
 use crate::job::Pushable;
+use crate::middleware::Pushing;
 use crate::name::check_name;
 
 /// How deep batches may be nested.
@@ -18,6 +19,28 @@ pub(super) enum Jobs {
     AndClose,
     /// They are those of a group, in order.
     OfGroup,
+}
+
+/// A job on its way to the batch.
+enum Coming {
+    /// There is nobody to see it.
+    Ready(Ready),
+    Unseen(Box<Pushing>),
+}
+
+/// A job as it is sent, with where and when it goes.
+struct Ready {
+    /// None is the queue of all of them.
+    queue: Option<String>,
+    due: Option<Due>,
+    job: Encoded,
+}
+
+impl Ready {
+    /// Whether one call can push both.
+    fn goes_with(&self, other: &Self) -> bool {
+        self.queue == other.queue && self.due == other.due
+    }
 }
 
 /// A batch that was opened. Any number of processes may hold one by its [id](Self::id).
@@ -130,11 +153,13 @@ impl Batch {
     /// # Errors
     /// As [`push`](Self::push) and [`Client::push_chain`]; the first job cannot have a key nor be unique.
     pub async fn push_chain(&self, chain: Chain) -> Result<JobId> {
-        let (first, options) = chain.into_first(Some(&self.id))?;
-        check_fit(&options)?;
-        self.client.config().check_payload("a chain", first.job.len())?;
-        let jobs = [first.job.as_bytes()];
-        let push = BatchPush { jobs: &jobs, due: options.due, ..self.push_of(&first.queue) };
+        check_fit(chain.first_options())?;
+        let first = chain.into_first(Some(&self.id), &self.client).await?;
+        let due = first.due();
+        let (queue, job) = first.into_bytes()?;
+        self.client.config().check_payload("a chain", job.len())?;
+        let jobs = [job.as_slice()];
+        let push = BatchPush { jobs: &jobs, due, ..self.push_of(&queue) };
         self.call(push).await?.pop().ok_or(Error::Answer("batch_push gave no id"))
     }
 
@@ -182,7 +207,7 @@ impl Batch {
         let queue = options.queue.as_deref().unwrap_or(J::QUEUE);
         check_name("queue", queue)?;
         let is_group = what == Jobs::OfGroup;
-        let mut encoded = jobs
+        let mut jobs = jobs
             .into_iter()
             .enumerate()
             .map(|(n, job)| {
@@ -193,26 +218,65 @@ impl Batch {
                 let mut envelope = envelope_of(&job, options);
                 let n = is_group.then_some(n as u64);
                 envelope.flow = Some(Box::new(Flow { batch: Some(self.id.clone()), n, ..Flow::default() }));
-                self.client.encode(queue, envelope, options)
+                if self.client.watchers().is_some() {
+                    let job = Pushing::new(queue, envelope, options)?;
+                    return Ok(Coming::Unseen(Box::new(job)));
+                }
+                let job = self.client.encode(queue, envelope, options)?;
+                Ok(Coming::Ready(Ready { queue: None, due: options.due, job }))
             })
             .peekable();
-        let (mut count, mut last, mut create) = (0, None, create);
+        let (mut count, mut last, mut create, mut call) = (0, None, create, Vec::<Ready>::new());
         loop {
-            let jobs = gather(&mut encoded)?;
-            let is_last = encoded.peek().is_none();
+            // The jobs of one call go into one queue and have one time, unless a middleware says otherwise.
+            let mut bytes = 0;
+            let mut left = None;
+            while call.len() < BATCH_JOBS_MAX && left.is_none() {
+                let Some(job) = jobs.next() else { break };
+                let job = self.seen(job?).await?;
+                let fits = call.first().is_none_or(|first| {
+                    first.goes_with(&job) && bytes + job.job.as_ref().len() <= BATCH_BYTES_MAX
+                });
+                bytes += job.job.as_ref().len();
+                match fits {
+                    true => call.push(job),
+                    false => left = Some(job),
+                }
+            }
+            let is_last = left.is_none() && jobs.peek().is_none();
             let closes = is_last && what != Jobs::Only;
-            if !jobs.is_empty() || !create.is_empty() || closes {
-                let jobs: Vec<&[u8]> = jobs.iter().map(AsRef::as_ref).collect();
-                let push = BatchPush { create, jobs: &jobs, is_group, closes, ..self.push_of(queue) };
-                let ids = self.call(BatchPush { due: options.due, ..push }).await?;
+            if !call.is_empty() || !create.is_empty() || closes {
+                let first = call.first();
+                let to = first.and_then(|first| first.queue.as_deref()).unwrap_or(queue);
+                let due = first.map_or(options.due, |first| first.due);
+                let jobs: Vec<&[u8]> = call.iter().map(|job| job.job.as_ref()).collect();
+                let push = BatchPush { create, jobs: &jobs, due, is_group, closes, ..self.push_of(to) };
+                let ids = self.call(push).await?;
                 count += ids.len() as u64;
                 last = ids.into_iter().next_back().or(last);
             }
             create = &[];
+            call.clear();
+            call.extend(left);
             if is_last {
                 return Ok((count, last));
             }
         }
+    }
+
+    /// A job as it is sent, once every middleware has seen it.
+    async fn seen(&self, job: Coming) -> Result<Ready> {
+        let mut job = match job {
+            Coming::Ready(job) => return Ok(job),
+            Coming::Unseen(job) => job,
+        };
+        if let Some(watchers) = self.client.watchers() {
+            watchers.apply(&mut job).await?;
+        }
+        let (queue, envelope, options) = job.into_parts();
+        check_name("queue", &queue)?;
+        let job = self.client.encode(&queue, envelope, &options)?;
+        Ok(Ready { queue: Some(queue), due: options.due, job })
     }
 
     pub(super) fn push_of<'a>(&'a self, queue: &'a str) -> BatchPush<'a> {
@@ -252,6 +316,7 @@ impl Client {
 fn check_fit(options: &Push) -> Result<()> {
     let problem =
         |what: &str| Err(Error::Config(vec![format!("a job of a batch {what}, it counts by itself")]));
+    options.check_not_spread()?;
     match options {
         Push { key: Some(_), .. } => problem("cannot have a key"),
         Push { unique: Some(_), .. } => problem("cannot be unique"),

@@ -25,6 +25,7 @@ pub struct BatchBuilder {
     id: String,
     parent: Option<String>,
     pub(super) fields: Fields,
+    callbacks: Vec<(&'static str, Step)>,
     keep: Duration,
     problem: Option<Error>,
 }
@@ -32,7 +33,15 @@ pub struct BatchBuilder {
 impl BatchBuilder {
     pub(crate) fn new(client: Client, parent: Option<String>) -> Self {
         let id = format!("{:016x}{:016x}", random(), random());
-        Self { client, id, parent, fields: Vec::new(), keep: KEEP_DEFAULT, problem: None }
+        Self {
+            client,
+            id,
+            parent,
+            fields: Vec::new(),
+            callbacks: Vec::new(),
+            keep: KEEP_DEFAULT,
+            problem: None,
+        }
     }
 
     /// Says what the batch is, for those who look at it.
@@ -85,7 +94,7 @@ impl BatchBuilder {
     /// # Errors
     /// When the store fails, a callback cannot be pushed, or the batch that this one is nested in is over.
     pub async fn open(self) -> Result<Batch> {
-        let (batch, fields) = self.into_parts()?;
+        let (batch, fields) = self.into_parts().await?;
         batch.call(BatchPush { create: &fields, ..batch.push_of("default") }).await?;
         Ok(batch)
     }
@@ -111,7 +120,7 @@ impl BatchBuilder {
         jobs: impl IntoIterator<Item = J>,
         options: Push,
     ) -> Result<Batch> {
-        let (batch, fields) = self.into_parts()?;
+        let (batch, fields) = self.into_parts().await?;
         batch.push_jobs(&fields, jobs, &options, Jobs::AndClose).await?;
         Ok(batch)
     }
@@ -122,13 +131,8 @@ impl BatchBuilder {
         job: &J,
         options: &Push,
     ) -> Self {
-        let step = Step::new(job, options).and_then(|step| match &self.parent {
-            // A nested batch's callbacks are jobs of the batch around it.
-            Some(parent) => step.within(parent),
-            None => Ok(step),
-        });
-        match step {
-            Ok(Step { queue, job }) => self.fields.push((name, format!("{queue}\n{job}").into_bytes())),
+        match Step::new(job, options) {
+            Ok(step) => self.callbacks.push((name, step)),
             Err(error) => {
                 self.problem.get_or_insert(error);
             }
@@ -136,10 +140,19 @@ impl BatchBuilder {
         self
     }
 
-    /// The batch that it is going to be, and the fields to open it with.
-    pub(super) fn into_parts(mut self) -> Result<(Batch, Fields)> {
+    /// The batch that it is going to be, and the fields to open it with, once every middleware has seen its callbacks.
+    pub(super) async fn into_parts(mut self) -> Result<(Batch, Fields)> {
         if let Some(problem) = self.problem {
             return Err(problem);
+        }
+        for (name, step) in self.callbacks {
+            let step = step.seen(&self.client).await?;
+            let Step { queue, job } = match &self.parent {
+                // A nested batch's callbacks are jobs of the batch around it.
+                Some(parent) => step.within(parent)?,
+                None => step,
+            };
+            self.fields.push((name, format!("{queue}\n{job}").into_bytes()));
         }
         let size = self.fields.iter().map(|(_, value)| value.len()).sum();
         self.client.config().check_payload("a batch's callbacks", size)?;

@@ -1,11 +1,11 @@
 //! Chains: jobs one after the other, each with what the one before it answered.
 
 use crate::client::{Client, Push};
-use crate::envelope::Envelope;
 use crate::error::{Error, Result};
 use crate::flow::{Flow, Step};
 use crate::id::JobId;
 use crate::job::Pushable;
+use crate::middleware::Pushing;
 
 /// Jobs that run one after the other. Each is pushed in the step that ends the one before it, with its output, which
 /// [`Context::previous`](crate::Context::previous) reads. When one of them ends without success, the job given to
@@ -109,24 +109,38 @@ impl Chain {
         self.problem.get_or_insert(error);
     }
 
-    /// The first job with the rest in its flow, its queue, and how it is pushed.
-    pub(super) fn into_first(self, batch: Option<&str>) -> Result<(Step, Push)> {
+    /// How the first job is pushed.
+    pub(super) fn first_options(&self) -> &Push {
+        &self.first
+    }
+
+    /// The first job with the rest in its flow, once every middleware has seen all of them.
+    pub(super) async fn into_first(self, batch: Option<&str>, client: &Client) -> Result<Pushing> {
         if let Some(problem) = self.problem {
             return Err(problem);
         }
         let mut steps = self.steps.into_iter();
         let first = steps.next().ok_or_else(|| Error::Config(vec!["a chain needs a job".into()]))?;
-        let catch = match (self.catch, batch) {
+        let mut first = Pushing::of_envelope(&first.queue, first.job.as_bytes(), &self.first)?;
+        first.set_key(self.first.key);
+        if let Some(watchers) = client.watchers() {
+            watchers.apply(&mut first).await?;
+        }
+        let mut next = Vec::with_capacity(steps.len());
+        for step in steps {
+            next.push(step.seen(client).await?);
+        }
+        let catch = match self.catch {
+            Some(catch) => Some(catch.seen(client).await?),
+            None => None,
+        };
+        let catch = match (catch, batch) {
             (Some(catch), Some(batch)) => Some(catch.within(batch)?),
             (catch, _) => catch,
         };
-        let flow = Flow { batch: batch.map(str::to_owned), n: None, next: steps.collect(), catch };
-        let mut envelope =
-            Envelope::parse(first.job.as_bytes()).map_err(|_| Error::Answer("a step is an envelope"))?;
-        envelope.flow = (flow != Flow::default()).then(|| Box::new(flow));
-        envelope.key.clone_from(&self.first.key);
-        let job = serde_json::to_string(&envelope)?;
-        Ok((Step { queue: first.queue, job }, self.first))
+        let flow = Flow { batch: batch.map(str::to_owned), n: None, next, catch };
+        first.set_flow((flow != Flow::default()).then(|| Box::new(flow)));
+        Ok(first)
     }
 }
 
@@ -136,9 +150,6 @@ impl Client {
     /// # Errors
     /// As [`push_with`](Self::push_with), and when the chain has no job or one that cannot follow others.
     pub async fn push_chain(&self, chain: Chain) -> Result<JobId> {
-        let (first, options) = chain.into_first(None)?;
-        let envelope =
-            Envelope::parse(first.job.as_bytes()).map_err(|_| Error::Answer("a step is an envelope"))?;
-        Ok(self.send(&first.queue, envelope, &options).await?.0)
+        self.send_passed(chain.into_first(None, self).await?).await
     }
 }

@@ -111,13 +111,13 @@ impl GroupBuilder {
         jobs: impl IntoIterator<Item = J>,
         options: Push,
     ) -> Result<Group<J::Output>> {
-        let mut builder = self.batch;
+        let max_payload = self.batch.client.config().max_payload;
+        let (batch, mut fields) = self.batch.into_parts().await?;
         // The callback carries the results, so that they have the room that it leaves in an envelope.
-        let taken: usize = builder.fields.iter().map(|(_, value)| value.len()).sum();
-        let room = builder.client.config().max_payload.saturating_sub(taken + LIST_MARGIN);
-        builder.fields.push(("room", room.to_string().into_bytes()));
-        builder.fields.push(("items", b"0".to_vec()));
-        let (batch, fields) = builder.into_parts()?;
+        let taken: usize = fields.iter().map(|(_, value)| value.len()).sum();
+        let room = max_payload.saturating_sub(taken + LIST_MARGIN);
+        fields.push(("room", room.to_string().into_bytes()));
+        fields.push(("items", b"0".to_vec()));
         batch.push_jobs(&fields, jobs, &options, Jobs::OfGroup).await?;
         Ok(Group { batch, output: PhantomData })
     }

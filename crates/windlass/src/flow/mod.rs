@@ -13,11 +13,12 @@ mod status;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::client::{Push, envelope_of};
+use crate::client::{Client, Push, envelope_of};
 use crate::envelope::{Envelope, Raw};
 use crate::error::{Error, Result};
 use crate::failure::{Failure, Fate};
 use crate::job::Pushable;
+use crate::middleware::Pushing;
 use crate::name::check_name;
 use crate::state::State;
 
@@ -129,12 +130,25 @@ impl Step {
         if options.unique.is_some() {
             return problem("cannot be unique, it comes once with them");
         }
+        options.check_not_spread()?;
         options.lane.check()?;
         let envelope = envelope_of(job, options);
+        crate::tag::check(&envelope)?;
         check_name("kind", &envelope.kind)?;
         let queue = options.queue.as_deref().unwrap_or(J::QUEUE).to_owned();
         check_name("queue", &queue)?;
         let job = serde_json::to_string(&envelope)?;
+        Ok(Self { queue, job })
+    }
+
+    /// The same once every middleware of the client has seen it.
+    async fn seen(self, client: &Client) -> Result<Self> {
+        let Some(watchers) = client.watchers() else { return Ok(self) };
+        let job = Pushing::of_envelope(&self.queue, self.job.as_bytes(), &Push::new())?;
+        let mut job = job.fixed("comes when others have ended");
+        watchers.apply(&mut job).await?;
+        let (queue, job) = job.into_bytes()?;
+        let job = String::from_utf8(job).map_err(|_| Error::Answer("an envelope is a text"))?;
         Ok(Self { queue, job })
     }
 

@@ -15,6 +15,29 @@ use crate::id::JobId;
 const EDIT_TRIES: usize = 10;
 
 impl Inspector {
+    /// Has workers take only jobs from a queue of which they registered the kind, in this version of its arguments or a
+    /// later one: one that another worker takes it hands over to a worker of the queue that knows it, without an attempt
+    /// being counted, and is not offered it again. What no live worker of the queue knows is parked, as in any queue; so is
+    /// what comes to the wrong worker from a queue with priorities, groups or limits, which does not ask.
+    /// `false` has them take any job again. Running workers know of it within some seconds. Answers whether anything
+    /// changed.
+    ///
+    /// ```no_run
+    /// # async fn example(client: windlass::Client) -> windlass::Result<()> {
+    /// client.inspector().ask_for_kinds("shared", true).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// When the name cannot be that of a queue, or the store fails; repeating the call is safe.
+    pub async fn ask_for_kinds(&self, queue: &str, asks: bool) -> Result<bool> {
+        crate::name::check_name("queue", queue)?;
+        let broker = self.client.broker();
+        broker.add_queue(queue).await?;
+        broker.ask_for_kinds(queue, asks).await
+    }
+
     /// Pauses a queue: its jobs wait, running ones go on.
     ///
     /// # Errors

@@ -46,6 +46,8 @@ pub struct QueueInfo {
     pub active: u64,
     /// Whether it is paused.
     pub is_paused: bool,
+    /// Whether workers take only jobs of kinds that they know from it.
+    pub asks_for_kinds: bool,
     /// When its oldest job that waits or runs entered it, in milliseconds since 1970.
     pub oldest_ms: Option<u64>,
 }
@@ -60,6 +62,10 @@ pub struct Details {
     pub state: State,
     /// Its kind; empty when its envelope cannot be read.
     pub kind: String,
+    /// The words that it was tagged with.
+    pub tags: Vec<String>,
+    /// What the push added beside its arguments.
+    pub meta: serde_json::Map<String, serde_json::Value>,
     /// Its envelope as stored.
     pub envelope: Vec<u8>,
     /// Its history.
@@ -159,6 +165,7 @@ impl Inspector {
             in_lanes,
             active,
             is_paused,
+            asks_for_kinds: self.client.broker().asks_for_kinds(name).await?,
             oldest_ms,
         })
     }
@@ -398,12 +405,16 @@ fn entry_parts(fields: Vec<(Vec<u8>, Vec<u8>)>) -> (Vec<u8>, History) {
 }
 
 fn details(id: JobId, state: State, envelope: Vec<u8>, history: History, at_ms: Option<u64>) -> Details {
-    let kind = Envelope::parse(&envelope).map(|envelope| envelope.kind.into_owned()).unwrap_or_default();
+    let (kind, tags, meta) = Envelope::parse(&envelope)
+        .map(|envelope| (envelope.kind.into_owned(), envelope.tags, envelope.meta.unwrap_or_default()))
+        .unwrap_or_default();
     let attempts = history.attempts;
     Details {
         id,
         state,
         kind,
+        tags,
+        meta,
         envelope,
         history,
         at_ms,

@@ -12,11 +12,20 @@ use crate::broker::Due;
 use crate::client::{Push, epoch_ms};
 use crate::envelope::Envelope;
 use crate::error::{Error, Result};
+use crate::flow::Flow;
+use crate::name::check_name;
 
 /// Sees every job before a client pushes it: it may change the job, or stop the push with an error.
 ///
-/// It is called for `push`, `push_many`, `push_raw` and their kin, once for each job, and for the first job of a chain.
-/// The jobs of a batch, and what the store pushes by itself (the next of a chain, callbacks, cron entries), pass it by.
+/// It is called once for each job of `push`, `push_many`, `push_raw` and their kin, of batches and of groups. What the
+/// store pushes later it sees when the store is told of it: every job of a chain and its error branch with the chain, in
+/// order, the callbacks of a batch or a group as it is opened. Such a job cannot be delayed. A refusal stops all of
+/// the call that it comes with; only what calls before it pushed of a bulk load or a batch stays.
+///
+/// The job of a cron entry it sees each time that the entry fires, in the worker that fires it. When two workers try at
+/// once, both are asked and one pushes. One that is refused is left out, and told of as
+/// [`Event::CronRefused`](crate::Event::CronRefused).
+///
 /// A panic in it is an error of the push.
 ///
 /// ```
@@ -49,13 +58,45 @@ pub struct Pushing {
     envelope: Envelope<'static, Box<RawValue>>,
     options: Push,
     is_rerouted: bool,
+    /// Why it cannot be put off, for one that can not.
+    fixed: Option<&'static str>,
 }
 
 impl Pushing {
     pub(crate) fn new(queue: &str, envelope: Envelope<'_, impl Serialize>, options: &Push) -> Result<Self> {
         let args = serde_json::value::to_raw_value(&envelope.args)?;
         let envelope = envelope.with_args(args);
-        Ok(Self { queue: queue.to_owned(), envelope, options: options.clone(), is_rerouted: false })
+        let (queue, options) = (queue.to_owned(), options.clone());
+        Ok(Self { queue, envelope, options, is_rerouted: false, fixed: None })
+    }
+
+    /// A job of which there is the envelope alone.
+    pub(crate) fn of_envelope(queue: &str, envelope: &[u8], options: &Push) -> Result<Self> {
+        let envelope = Envelope::parse(envelope).map_err(|_| Error::Answer("a step is an envelope"))?;
+        Self::new(queue, envelope, options)
+    }
+
+    /// The same for one that comes when others have ended, or when the calendar says.
+    pub(crate) fn fixed(self, why: &'static str) -> Self {
+        Self { fixed: Some(why), ..self }
+    }
+
+    /// The queue and the envelope of one that is not pushed by a call of its own.
+    pub(crate) fn into_bytes(self) -> Result<(String, Vec<u8>)> {
+        let Self { queue, envelope, options, fixed, .. } = self;
+        if let Some(why) = fixed.filter(|_| options.due.is_some()) {
+            return Err(Error::Refused(format!("it delayed {}, which {why}", envelope.kind)));
+        }
+        check_name("queue", &queue)?;
+        crate::tag::check(&envelope)?;
+        Ok((queue, envelope.to_bytes()?))
+    }
+
+    /// The same with its own time, for one of a bulk load that is spread.
+    pub(crate) fn spread(mut self, dealt: Option<Option<Due>>) -> Self {
+        self.options.due = dealt.unwrap_or(self.options.due);
+        self.options.spread = None;
+        self
     }
 
     /// The job's kind.
@@ -98,6 +139,19 @@ impl Pushing {
         self.envelope.meta.get_or_insert_default().insert(name.into(), value.into());
     }
 
+    /// The words by which it is found.
+    pub fn tags(&self) -> &[String] {
+        &self.envelope.tags
+    }
+
+    /// Adds such a word; one that is there already adds nothing.
+    pub fn add_tag(&mut self, tag: impl Into<String>) {
+        let tag = tag.into();
+        if !self.envelope.tags.contains(&tag) {
+            self.envelope.tags.push(tag);
+        }
+    }
+
     /// How many of its attempts may fail.
     pub fn max_attempts(&self) -> u32 {
         self.envelope.max
@@ -118,6 +172,11 @@ impl Pushing {
         self.envelope.expires = Some(epoch_ms(time));
     }
 
+    /// The trace context.
+    pub fn trace(&self) -> Option<&str> {
+        self.envelope.trace.as_deref()
+    }
+
     /// Sets the trace context, as in a `traceparent` header.
     pub fn set_trace(&mut self, traceparent: impl Into<String>) {
         self.envelope.trace = Some(traceparent.into());
@@ -126,6 +185,21 @@ impl Pushing {
     /// Whether it waits for its time.
     pub fn is_delayed(&self) -> bool {
         self.options.due.is_some()
+    }
+
+    /// The enqueue key, as the envelope tells it.
+    pub(crate) fn set_key(&mut self, key: Option<String>) {
+        self.envelope.key = key;
+    }
+
+    /// What it has to do with others.
+    pub(crate) fn set_flow(&mut self, flow: Option<Box<Flow>>) {
+        self.envelope.flow = flow;
+    }
+
+    /// When it is due.
+    pub(crate) fn due(&self) -> Option<Due> {
+        self.options.due
     }
 
     /// Puts it off: not before `delay` has passed.

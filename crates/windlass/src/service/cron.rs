@@ -49,11 +49,14 @@ pub(crate) async fn fire(duty: &Duty, told: &Told) -> Result<Option<Duration>> {
                 tell(duty, told, due, message);
                 continue;
             }
-            let fired = duty.broker.fire_cron(due, found.now_ms).await?;
+            let fired = duty.broker.fire_seen(due, found.now_ms, duty.shared.client.watchers()).await?;
             let name = || due.name().to_owned();
             // Others fire as well. What stays due all the same is passed over, so that this ends.
             if fired.is_stale && !stale.insert(name()) {
                 passed += 1;
+            }
+            if let Some(message) = fired.refused {
+                duty.emit(Event::CronRefused { name: name(), message });
             }
             if fired.overlaps {
                 duty.emit(Event::CronOverlapped { name: name() });

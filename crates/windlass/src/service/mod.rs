@@ -7,6 +7,8 @@ mod control;
 #[cfg(feature = "cron")]
 pub(crate) mod cron;
 pub(crate) mod heartbeat;
+pub(crate) mod kinds;
+mod memory;
 mod pruner;
 pub(crate) mod recorder;
 pub(crate) mod rescuer;
@@ -31,10 +33,14 @@ pub(crate) fn start(duty: &Rc<Duty>) -> Vec<AbortHandle> {
         #[cfg(feature = "cron")]
         spawn_local(cron::fire_all(duty.clone())).abort_handle(),
         spawn_local(rescuer::rescue_all(duty.clone())).abort_handle(),
+        spawn_local(kinds::tell_all(duty.clone())).abort_handle(),
         spawn_local(unparker::unpark_all(duty.clone())).abort_handle(),
         spawn_local(control::cancel_all(duty.clone())).abort_handle(),
         spawn_local(pruner::prune_all(duty.clone())).abort_handle(),
     ];
+    if let Some(limit) = duty.shared.memory_max {
+        tasks.push(spawn_local(memory::watch(duty.clone(), limit)).abort_handle());
+    }
     if duty.record.is_some() {
         tasks.push(spawn_local(recorder::record_all(duty.clone())).abort_handle());
     }

@@ -42,6 +42,8 @@ pub(super) enum End {
 pub(super) struct Failed {
     pub(super) failure: Failure,
     pub(super) kind: String,
+    /// The version of the kind's arguments.
+    pub(super) version: u32,
     pub(super) history: History,
     pub(super) max_attempts: u32,
     pub(super) retry: crate::retry::Retry,
@@ -80,6 +82,7 @@ async fn attempt(shared: &Arc<Shared>, taken: &Taken, leash: &Arc<Leash>) -> End
         End::Failed(Box::new(Failed {
             failure,
             kind: envelope.kind.to_string(),
+            version: envelope.kv,
             history,
             max_attempts: envelope.max,
             retry,
@@ -98,7 +101,8 @@ async fn attempt(shared: &Arc<Shared>, taken: &Taken, leash: &Arc<Leash>) -> End
     {
         return failed(Failure::cancel(), Default::default(), history);
     }
-    let Some(kind) = shared.kinds.get(&envelope.kind) else {
+    let asks = shared.asks_for_kinds(taken.queue);
+    let Some(kind) = shared.kinds.fit(&envelope.kind, envelope.kv, asks) else {
         return failed(Failure::park(&envelope.kind), Default::default(), history);
     };
     let limits = match limits(shared, &envelope) {
@@ -239,6 +243,7 @@ fn garbage(history: History, reason: String, envelope: &[u8]) -> End {
     End::Failed(Box::new(Failed {
         failure: Failure::with(Fate::Kill, "Envelope", reason),
         kind: String::new(),
+        version: 1,
         history,
         max_attempts: 1,
         retry: crate::retry::Retry::Never,
@@ -294,6 +299,7 @@ fn context(
         attempt: history.attempts.saturating_add(taken.count),
         max_attempts: envelope.max,
         meta: envelope.meta.clone().unwrap_or_default(),
+        tags: envelope.tags.clone(),
         trace: envelope.trace.clone(),
         reply: envelope.reply.clone(),
         deadline_ms: envelope.deadline,

@@ -156,12 +156,17 @@ impl Shared {
             true => order.iter().map(|queue| &*self.queues[*queue]).collect(),
             false => Vec::new(),
         };
+        let adopted = match plan.count {
+            0 => Vec::new(),
+            count => self.adopt(&order, count).await,
+        };
+        let (room, free) = (plan.count - adopted.len(), plan.free.saturating_sub(adopted.len()));
         let woken = plan.mark.and_then(|mark| order.iter().position(|queue| *queue == mark));
         let exchange = || {
             // A store that was away may answer when the worker is about to end.
-            let count = if self.control.is_taking() { plan.count } else { 0 };
+            let count = if self.control.is_taking() { room } else { 0 };
             let request = Request { consumer: &self.worker, count, may_suspect, woken };
-            self.broker.exchange_with(ended, &queues, request, plan.free)
+            self.broker.exchange_with(ended, &queues, request, free)
         };
         let mut exchanged = self.until_answered(exchange).await;
         self.note_clock(exchanged.now_ms);
@@ -171,6 +176,7 @@ impl Shared {
         for job in &mut exchanged.taken {
             job.queue = order[job.queue];
         }
+        exchanged.taken.extend(adopted);
         self.note_resumed(&exchanged.taken);
         {
             let mut summary = self.summary();
@@ -219,6 +225,22 @@ impl Shared {
         if is_done {
             self.note_empty(moment);
         }
+    }
+
+    /// Takes what was handed over to workers that know its kind, in front of what the queues give: it has waited longer.
+    async fn adopt(&self, order: &[usize], count: usize) -> Vec<Taken> {
+        let asking: Vec<usize> = order.iter().copied().filter(|queue| self.asks_for_kinds(*queue)).collect();
+        if asking.is_empty() || !self.control.is_taking() {
+            return Vec::new();
+        }
+        let queues: Vec<&str> = asking.iter().map(|queue| &*self.queues[*queue]).collect();
+        let kinds = self.kinds.versions();
+        let call = || self.broker.adopt(&queues, &self.worker, count, &kinds);
+        let mut taken = self.until_answered(call).await;
+        for job in &mut taken {
+            job.queue = asking[job.queue];
+        }
+        taken
     }
 
     /// Forgets locks of jobs that have ended. One that cannot be forgotten hurts nobody.

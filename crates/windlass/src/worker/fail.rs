@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::attempt::{EXPIRED, Failed};
 use super::hand::HoldKey;
 use super::{Shared, local_now_ms};
-use crate::broker::{Fail, Taken, ms};
+use crate::broker::{Fail, Passed, Taken, ms};
 use crate::event::{Event, JobEvent, JobStep};
 use crate::failure::Fate;
 use crate::flow::{Flow, JobError};
@@ -18,6 +18,9 @@ use crate::state::{AttemptError, History, State};
 pub(super) async fn tell(shared: &Shared, taken: Taken, failed: Failed) {
     let key = HoldKey::of(&taken);
     let id = shared.id_of(&taken);
+    if hand_over(shared, &taken, &failed, key, &id).await {
+        return;
+    }
     let attempt = failed.history.attempts.saturating_add(taken.count);
     let mut verdict = judge(&failed, attempt, &shared.worker);
     let state = verdict.history.state;
@@ -70,6 +73,28 @@ pub(super) async fn tell(shared: &Shared, taken: Taken, failed: Failed) {
         shared.note_followers();
     }
     shared.drop_told(&key);
+}
+
+/// Gives a job of an unknown kind to a worker that knows it, where its queue asks for that; answers false when there is
+/// none. What has to do with limits or with crashes is parked as in any other queue: its place is kept elsewhere.
+async fn hand_over(shared: &Shared, taken: &Taken, failed: &Failed, key: HoldKey, id: &JobId) -> bool {
+    let is_plain = !taken.is_laned && !taken.is_suspect;
+    if !matches!(failed.failure.fate, Fate::Park) || !is_plain || !shared.asks_for_kinds(taken.queue) {
+        return false;
+    }
+    let (queue, lease) = (&*shared.queues[taken.queue], shared.client.config().lease);
+    let kind = (failed.kind.as_str(), failed.version);
+    let call = || shared.broker.pass(queue, &shared.worker, key.held, kind, lease);
+    match shared.until_answered(call).await {
+        Passed::Unknown => return false,
+        Passed::HandedOver => {}
+        Passed::Lost => {
+            shared.summary().refused += 1;
+            shared.events.emit(Event::LeaseLost { id: id.clone() });
+        }
+    }
+    shared.drop_told(&key);
+    true
 }
 
 /// What is told of it to those who hear of single jobs.
@@ -188,7 +213,17 @@ mod tests {
 
     fn failed(failure: Failure, history: History) -> Failed {
         let (retry, kind) = (Retry::Fixed(Duration::from_secs(7)), "k".into());
-        Failed { failure, kind, history, max_attempts: 3, retry, result_ttl: None, lock: None, flow: None }
+        Failed {
+            failure,
+            kind,
+            version: 1,
+            history,
+            max_attempts: 3,
+            retry,
+            result_ttl: None,
+            lock: None,
+            flow: None,
+        }
     }
 
     #[test]

@@ -23,6 +23,8 @@ pub(super) struct Kind {
     pub(super) retry: fn(&Kind) -> Retry,
     fixed_retry: Retry,
     pub(super) run: Run,
+    /// The latest version of its arguments that is known; a kind without a type knows all.
+    version: u32,
 }
 
 /// Where jobs of a kind are run.
@@ -42,6 +44,19 @@ pub(crate) struct Kinds {
 }
 
 impl Kinds {
+    /// The kind, if it is known, and in a queue that `asks` for kinds this version of it.
+    pub(super) fn fit(&self, kind: &str, version: u32, asks: bool) -> Option<&Kind> {
+        self.get(kind).filter(|kind| !asks || version <= kind.version)
+    }
+
+    /// Each with its version, as a queue that asks for kinds is told.
+    pub(crate) fn versions(&self) -> Vec<String> {
+        let mut versions: Vec<_> =
+            self.kinds.iter().map(|(name, kind)| format!("{name}:{}", kind.version)).collect();
+        versions.sort();
+        versions
+    }
+
     pub(super) fn get(&self, kind: &str) -> Option<&Kind> {
         self.kinds.get(kind)
     }
@@ -65,7 +80,7 @@ impl Kinds {
                 if keeps_result { write_output(&output) } else { Ok(Vec::new()) }
             }))
         };
-        self.add(J::KIND.into(), Run::Async(Box::new(run)), |_| J::retry(), Retry::default());
+        self.add(J::KIND.into(), Run::Async(Box::new(run)), |_| J::retry(), Retry::default(), J::VERSION);
     }
 
     pub(super) fn add_blocking<J: BlockingJob>(&mut self) {
@@ -74,7 +89,7 @@ impl Kinds {
             let output = job.run(context)?;
             if keeps_result { write_output(&output) } else { Ok(Vec::new()) }
         };
-        self.add(J::KIND.into(), Run::Blocking(Arc::new(run)), |_| J::retry(), Retry::default());
+        self.add(J::KIND.into(), Run::Blocking(Arc::new(run)), |_| J::retry(), Retry::default(), J::VERSION);
     }
 
     pub(super) fn add_raw<F, R>(&mut self, kind: String, retry: Retry, run: F)
@@ -89,7 +104,7 @@ impl Kinds {
                 Ok(if keeps_result { output.get().as_bytes().to_vec() } else { Vec::new() })
             }))
         };
-        self.add(kind, Run::Async(Box::new(run)), |kind| kind.fixed_retry.clone(), retry);
+        self.add(kind, Run::Async(Box::new(run)), |kind| kind.fixed_retry.clone(), retry, u32::MAX);
     }
 
     #[cfg(unix)]
@@ -99,14 +114,14 @@ impl Kinds {
         let run = move |args: &RawValue, context: Context, _: bool| -> Outcome<Running> {
             Ok(Box::pin(job.clone().run(args.to_owned(), context)))
         };
-        self.add(kind, Run::Async(Box::new(run)), |kind| kind.fixed_retry.clone(), retry);
+        self.add(kind, Run::Async(Box::new(run)), |kind| kind.fixed_retry.clone(), retry, u32::MAX);
     }
 
-    fn add(&mut self, name: String, run: Run, retry: fn(&Kind) -> Retry, fixed_retry: Retry) {
+    fn add(&mut self, name: String, run: Run, retry: fn(&Kind) -> Retry, fixed_retry: Retry, version: u32) {
         if self.kinds.contains_key(&name) {
             self.unfit.insert(format!("the kind `{name}` is registered twice"));
         }
-        self.kinds.insert(name, Kind { retry, fixed_retry, run });
+        self.kinds.insert(name, Kind { retry, fixed_retry, run, version });
     }
 }
 

@@ -26,12 +26,12 @@ mod settle;
 mod shared;
 mod signal;
 mod states;
+mod summary;
 #[cfg(unix)]
 mod systemd;
 mod wait;
 
 use std::collections::HashSet;
-use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -61,6 +61,7 @@ pub(crate) use hand::{EntryKey, HoldKey};
 pub use process::{EXIT_DEAD, EXIT_SNOOZE, ProcessJob};
 pub(crate) use shared::Shared;
 pub use signal::Control;
+pub use summary::{EXIT_OUTGROWN, Summary};
 #[cfg(unix)]
 pub use systemd::Systemd;
 
@@ -115,33 +116,9 @@ pub struct Worker {
     #[cfg(unix)]
     systemd: Option<Systemd>,
     record_max: Option<u64>,
+    memory_max: Option<u64>,
     #[cfg(feature = "cron")]
     crons: Vec<crate::cron::Cron>,
-}
-
-/// What a worker did.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Summary {
-    /// The worker's name.
-    pub worker: String,
-    /// Jobs that succeeded.
-    pub completed: u64,
-    /// Attempts that did not succeed.
-    pub failed: u64,
-    /// Jobs that an ended worker had begun and that ran again here.
-    pub resumed: u64,
-    /// Results that did not count, because the lease was lost.
-    pub refused: u64,
-    /// Jobs given back when the worker stopped.
-    pub released: u64,
-}
-
-impl fmt::Display for Summary {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { completed, failed, resumed, released, .. } = self;
-        write!(f, "{completed} completed, {failed} failed, {resumed} resumed, {released} given back")
-    }
 }
 
 impl Worker {
@@ -163,6 +140,7 @@ impl Worker {
             #[cfg(unix)]
             systemd: None,
             record_max: None,
+            memory_max: None,
             #[cfg(feature = "cron")]
             crons: Vec::new(),
         }
@@ -315,6 +293,15 @@ impl Worker {
         self
     }
 
+    /// Stops, as by [`Control::stop`], once the process takes more than so many bytes of memory: running jobs end, the
+    /// rest goes back, and [`Summary::outgrown`] says so. Have the process end with [`Summary::exit_code`] and its
+    /// supervisor start it anew (`Restart=on-failure` of systemd). For jobs that leak, and for those that leave the
+    /// memory of one large job behind. It is looked at about every second, on Linux only.
+    pub fn memory_max(mut self, bytes: u64) -> Self {
+        self.memory_max = Some(bytes);
+        self
+    }
+
     /// What quiets and stops this worker from elsewhere.
     pub fn control(&self) -> Control {
         self.control.clone()
@@ -338,7 +325,7 @@ impl Worker {
         let worker = self.validated()?;
         let _pid_file = worker.pid_file.clone().map(signal::PidFile::write).transpose()?;
         let signals = worker.has_signals.then(|| signal::listen(worker.control.clone())).transpose()?;
-        let control = worker.control.clone();
+        let (control, client) = (worker.control.clone(), worker.client.clone());
         let guard = signal::ForceOnDrop(control.clone());
         let (sender, ended) = oneshot::channel();
         let runtime = tokio::runtime::Handle::current();
@@ -366,7 +353,8 @@ impl Worker {
         if let Some(signals) = signals {
             signals.abort();
         }
-        ended.map_err(|_| Error::Stopped("the worker's thread"))?
+        let summary = ended.map_err(|_| Error::Stopped("the worker's thread"))??;
+        Ok(Summary { buffered: client.buffered().jobs as u64, ..summary })
     }
 
     /// Puts the cron entries that are written in the code.
@@ -413,6 +401,12 @@ impl Worker {
         problems.extend(self.kinds.problems());
         if self.record_max == Some(0) {
             problems.push("record_events keeps 0 events; use 1 or more, or leave it out".into());
+        }
+        if self.memory_max == Some(0) {
+            problems.push("memory_max is 0 bytes, so that no job would run; name a size".into());
+        }
+        if self.memory_max.is_some() && !cfg!(target_os = "linux") {
+            problems.push("memory_max is there on Linux only, leave it out here".into());
         }
         #[cfg(feature = "cron")]
         problems.extend(self.crons.iter().filter_map(|cron| Some(cron.check().err()?.to_string())));

@@ -46,7 +46,8 @@ const CHUNK: usize = 8 << 10;
 /// | ends with 75 | runs again in a minute, and no attempt is counted |
 /// | ends otherwise | has failed with the end of standard error as its message |
 ///
-/// It finds `WINDLASS_JOB_ID`, `WINDLASS_KIND`, `WINDLASS_QUEUE` and `WINDLASS_ATTEMPT` in its environment. When the job
+/// It finds `WINDLASS_JOB_ID`, `WINDLASS_KIND`, `WINDLASS_QUEUE` and `WINDLASS_ATTEMPT` in its environment, and the trace
+/// context of the push as `TRACEPARENT`. When the job
 /// is cancelled, its soft timeout passes or its lease is lost, the program and all of its process group get TERM, and
 /// KILL after the grace; at the timeout and at a forced stop of the worker, KILL at once. A worker that is killed itself
 /// leaves the program to its end.
@@ -198,6 +199,11 @@ impl ProcessJob {
         command.env("WINDLASS_KIND", context.kind());
         command.env("WINDLASS_QUEUE", context.queue());
         command.env("WINDLASS_ATTEMPT", context.attempt().to_string());
+        match context.trace() {
+            Some(trace) => command.env("TRACEPARENT", trace),
+            // That of the worker is not the job's.
+            None => command.env_remove("TRACEPARENT"),
+        };
         if let Some(folder) = &self.current_dir {
             command.current_dir(folder);
         }

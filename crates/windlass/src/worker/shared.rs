@@ -53,6 +53,8 @@ pub(crate) struct Shared {
     pub(super) settled: Notify,
     #[cfg(unix)]
     systemd: Option<super::Systemd>,
+    /// How many bytes the process may take, if it is to be stopped beyond that.
+    pub(crate) memory_max: Option<u64>,
     /// How many events of single jobs the store keeps, if they are recorded.
     pub(super) record_max: Option<u64>,
     pub(super) elastic: Elastic,
@@ -65,6 +67,8 @@ pub(crate) struct Shared {
     successes: Mutex<HashMap<HoldKey, JobEvent>>,
     /// Whether there are any: without, no lock is taken for them.
     has_successes: AtomicBool,
+    /// Which of its queues ask for kinds, by number.
+    asking: Vec<AtomicBool>,
     summary: Arc<Mutex<Summary>>,
     /// How many calls the store does not answer at present.
     outages: Arc<AtomicUsize>,
@@ -88,6 +92,7 @@ impl Shared {
             #[cfg(unix)]
             systemd,
             record_max,
+            memory_max,
             ..
         } = worker;
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
@@ -111,6 +116,7 @@ impl Shared {
                 next_look: Mutex::default(),
                 successes: Mutex::default(),
                 has_successes: AtomicBool::new(false),
+                asking: queues.iter().map(|_| AtomicBool::new(false)).collect(),
                 summary: summary.clone(),
                 worker: identity::name(max),
                 capsule: name,
@@ -127,6 +133,7 @@ impl Shared {
                 #[cfg(unix)]
                 systemd: systemd.clone(),
                 record_max,
+                memory_max,
                 elastic: Elastic::new(min, max),
                 emptiness: emptiness.clone(),
                 suspect_slot: suspect_slot.clone(),
@@ -153,7 +160,6 @@ impl Shared {
     }
 
     /// What stops the worker, and says whether it has started.
-    #[cfg(unix)]
     pub(crate) fn control(&self) -> &Control {
         &self.control
     }
@@ -246,6 +252,21 @@ impl Shared {
         if self.exits_when_empty {
             self.hand().look_again();
         }
+    }
+
+    /// Whether a queue gives its jobs to workers alone that know their kinds.
+    pub(super) fn asks_for_kinds(&self, queue: usize) -> bool {
+        self.asking[queue].load(Ordering::Relaxed)
+    }
+
+    /// Learns which of its queues do. Answers whether that is new.
+    pub(crate) fn note_asking(&self, queues: &[usize]) -> bool {
+        let mut is_new = false;
+        for (queue, asks) in self.asking.iter().enumerate() {
+            let now = queues.contains(&queue);
+            is_new |= asks.swap(now, Ordering::Relaxed) != now;
+        }
+        is_new
     }
 
     /// Learns when the queues are to be looked at unasked.

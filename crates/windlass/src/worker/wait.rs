@@ -9,15 +9,23 @@ use crate::broker::Broker;
 /// How long an idle worker waits before it looks again unasked: what a lost wake mark can cost.
 const WAIT_MAX: Duration = Duration::from_secs(5);
 
+/// Most marks of kinds that are waited for at once; of others a worker with room learns when it looks unasked.
+const KIND_MARKS_MAX: usize = 1000;
+
 /// Waits whenever a worker with room finds nothing, until it is told to be quiet; `broker` is for this alone.
 pub(super) async fn wait_all(shared: Arc<Shared>, broker: Broker) {
     let queues: Vec<&str> = shared.queues.iter().map(|queue| &**queue).collect();
+    let kinds = shared.kinds.versions();
     let mut phase = shared.control.phase();
     let waiting = async {
         loop {
             shared.wants_mark.notified().await;
             while shared.hand().wants_mark() {
-                let mark = shared.until_answered(|| broker.wait(&queues, shared.wait_time(WAIT_MAX))).await;
+                let asking = (0..queues.len()).filter(|queue| shared.asks_for_kinds(*queue));
+                let marks = asking.flat_map(|queue| kinds.iter().map(move |kind| (queue, kind.as_str())));
+                let marks: Vec<_> = marks.take(KIND_MARKS_MAX).collect();
+                let wait = || broker.wait_with(&queues, &marks, shared.wait_time(WAIT_MAX));
+                let mark = shared.until_answered(wait).await;
                 let plan = {
                     let mut hand = shared.hand();
                     hand.add_mark(mark);
@@ -36,6 +44,7 @@ pub(super) async fn wait_all(shared: Arc<Shared>, broker: Broker) {
         _ = phase.wait_for(|phase| *phase >= Phase::Quiet) => {}
     }
     // A mark may have been on its way here: nobody may miss it.
+    // Who waits for a mark of a kind looks unasked at the latest when its wait ends.
     for queue in queues {
         if let Err(error) = shared.broker.mark(queue).await {
             // Another worker then finds the job when its own wait ends.

@@ -61,6 +61,7 @@ async fn live(pools: Vec<Arc<Shared>>, waiters: Vec<Broker>, runtime: &Handle) -
     // takes back at once what ended workers of this machine held, rather than wait for their leases.
     service::heartbeat::beat(&duty).await?;
     service::rescuer::rescue(&duty).await?;
+    service::kinds::tell(&duty).await?;
     for pool in &duty.pools {
         duty.emit(Event::Started {
             worker: pool.worker.clone(),
