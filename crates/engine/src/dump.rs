@@ -112,7 +112,7 @@ fn dump_entry(entry: &Entry, sink: &mut Sink<'_>) {
     match &entry.value {
         Object::String(text) => sink.give(&[b"SET", key, text]),
         Object::List(list) => {
-            dump_members(b"RPUSH", key, list.iter().map(|item| Cow::Borrowed(&**item)), sink);
+            dump_members(b"RPUSH", key, list.iter().map(Cow::Borrowed), sink);
         }
         Object::Hash(hash) => {
             let words = hash.iter().flat_map(|(field, value)| [&**field, &**value]).map(Cow::Borrowed);

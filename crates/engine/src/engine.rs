@@ -145,24 +145,6 @@ impl Engine {
         }
     }
 
-    /// Executes a record of the log. No time passes in a replay: what ended has its own record. Neither password nor
-    /// memory limit applies to what was already accepted.
-    ///
-    /// # Errors
-    /// The error reply of a record that does not fit the state.
-    pub fn replay(&mut self, id: SessionId, args: &[&[u8]]) -> Result<(), Error> {
-        if let Some(Some(session)) = self.state.sessions.get_mut(&id) {
-            session.is_authenticated = true;
-        }
-        let memory_max = std::mem::take(&mut self.state.config.memory_max);
-        let outcome = self.execute(id, args, Time::default());
-        self.state.config.memory_max = memory_max;
-        match outcome.reply {
-            Some(Value::Error(text)) => Err(Error::new(text)),
-            _ => Ok(()),
-        }
-    }
-
     /// Ends waits, removes keys whose time is over and frees what was deleted, at most `budget` of each. Call it when [`Engine::next_due`]
     /// says so.
     pub fn tick(&mut self, now: Time, budget: usize) -> Vec<Delivery> {
@@ -437,7 +419,7 @@ impl Engine {
     }
 
     /// Serves who waits for the keys that changed, first come first, until nothing more can be served.
-    fn serve_ready(&mut self, now: Time) {
+    pub(crate) fn serve_ready(&mut self, now: Time) {
         while !self.state.ready.is_empty() {
             for place in std::mem::take(&mut self.state.ready) {
                 for id in self.state.waits.of_key(&place) {

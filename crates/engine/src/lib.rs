@@ -45,6 +45,7 @@ mod pause;
 mod pubsub;
 mod random;
 pub mod rdb;
+mod replay;
 mod script;
 mod session;
 mod settings;

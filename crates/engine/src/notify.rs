@@ -185,9 +185,12 @@ impl Call<'_> {
         self.event = Some(Event(class, name));
     }
 
-    /// The event that the command's next write is.
-    pub fn event(&self) -> Event {
-        self.event.unwrap_or_else(|| Event::of(self.command))
+    /// Tells of the command's write to a key.
+    pub fn notify_write(&mut self, key: &[u8]) {
+        // Which event a command is takes longer to find than most commands do, and nearly always nobody asks.
+        if self.state.settings.notify != Classes::default() {
+            self.notify(self.event.unwrap_or_else(|| Event::of(self.command)), key);
+        }
     }
 }
 

@@ -2,6 +2,9 @@
 
 pub use windlass_resp::{format_double as format_float, format_general};
 
+/// So many decimal digits are always a float exactly: 10^15 is below 2^53.
+const EXACT_DIGITS: usize = 15;
+
 /// A 64-bit signed integer in Redis's strict form: no plus, no leading zero, no space.
 pub fn parse_integer(text: &[u8]) -> Option<i64> {
     let (negative, digits) = match text {
@@ -25,6 +28,11 @@ pub fn parse_integer(text: &[u8]) -> Option<i64> {
 
 /// A float as `strtod` reads it, without surrounding space; `inf` and `infinity` in any case; never NaN.
 pub fn parse_float(text: &[u8]) -> Option<f64> {
+    // Scores mostly are times and counts. So few digits are a number without loss, and read in a fraction of the time.
+    if matches!(text.len(), 1..=EXACT_DIGITS) && text.iter().all(u8::is_ascii_digit) {
+        let whole = text.iter().fold(0_u64, |number, digit| number * 10 + u64::from(digit - b'0'));
+        return Some(whole as f64);
+    }
     let text = std::str::from_utf8(text).ok()?;
     if let Some(number) = parse_hexadecimal(text) {
         return Some(number);
@@ -46,6 +54,16 @@ fn parse_hexadecimal(text: &str) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn whole_numbers_are_the_floats_that_their_text_says() {
+        for text in
+            ["0", "007", "999999999999999", "9999999999999999", "1764000000000", "18446744073709551616"]
+        {
+            assert_eq!(parse_float(text.as_bytes()), text.parse().ok(), "{text}");
+        }
+        assert_eq!([b"".as_slice(), b"1x", b"-", b"nan"].map(parse_float), [None; 4]);
+    }
 
     #[test]
     fn integers_are_read_strictly() {

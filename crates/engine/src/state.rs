@@ -296,11 +296,16 @@ impl<'a> Call<'a> {
 
     /// Sets `key` to `value`, replacing whatever was there with its expiry.
     pub fn set(&mut self, key: &[u8], value: Object, expires_ms: Option<u64>) {
+        let is_empty = value.is_empty_collection();
         match self.db().insert(Blob::from(key), value, expires_ms) {
             Some(before) => self.state.garbage.add(before),
             None => self.notify(Event::NEW, key),
         }
-        self.changed(key);
+        if is_empty {
+            self.changed(key);
+        } else {
+            self.grew(key);
+        }
     }
 
     /// Removes `key`; true when it was there.
@@ -340,7 +345,7 @@ impl<'a> Call<'a> {
     /// waits for there to be less.
     pub fn modified(&mut self, key: &[u8]) {
         self.touched(key);
-        self.notify(self.event(), key);
+        self.notify_write(key);
     }
 
     /// Has who waits for the key look at it again, where nothing changed that a watch is for.

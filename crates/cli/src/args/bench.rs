@@ -45,6 +45,8 @@ pub enum BenchTable {
     Rewrite,
     /// Bytes of the log for the same jobs
     Log,
+    /// How long a directory with a million delayed jobs takes to be served
+    Startup,
 }
 
 #[derive(Clone, Debug, clap::Args)]

@@ -148,16 +148,16 @@ impl Reader<'_> {
             })));
         }
         // The group is whole and so are its transactions; their marks have no work left to do.
-        let (mut at, mut records) = (0, 0);
+        let (mut at, mut records, mut args) = (0, 0, Vec::new());
         while at < group.len() {
             let fail = |reason: String| Error::Damaged {
                 file: self.path.clone(),
                 offset: offset + (line_length + at) as u64,
                 reason,
             };
-            match parse(&group[at..]) {
-                Parsed::Record(args, length) => {
-                    if !is_transaction_mark(&args) {
+            match parse(&group[at..], &mut args) {
+                Parsed::Record(length) => {
+                    if Mark::of(&args).is_none() {
                         (self.apply)(&args).map_err(fail)?;
                         records += 1;
                     }
@@ -177,14 +177,15 @@ impl Reader<'_> {
     fn uncovered(&mut self) -> Result<Option<Stop>> {
         self.is_ours = false;
         let mut length = 0;
-        let mut depth = 0;
+        let mut is_open = false;
         loop {
-            let args = loop {
+            let mark = loop {
                 let bytes = self.source.available();
-                match parse(&bytes[length..]) {
-                    Parsed::Record(args, more) => {
+                let mut args = Vec::new();
+                match parse(&bytes[length..], &mut args) {
+                    Parsed::Record(more) => {
                         length += more;
-                        break args;
+                        break Mark::of(&args);
                     }
                     Parsed::Malformed(reason) => return Ok(Some(self.broken(reason))),
                     Parsed::Part => {
@@ -204,27 +205,27 @@ impl Reader<'_> {
                     }
                 }
             };
-            if args.len() == 1 && args[0].eq_ignore_ascii_case(b"MULTI") {
-                depth = 1;
-            } else if args.len() == 1 && args[0].eq_ignore_ascii_case(b"EXEC") {
-                depth = 0;
-            }
-            if depth == 0 {
+            is_open = match mark {
+                Some(Mark::Multi) => true,
+                Some(Mark::Exec) => false,
+                None => is_open,
+            };
+            if !is_open {
                 break;
             }
         }
-        let mut at = 0;
+        let (mut at, mut args) = (0, Vec::new());
+        let bytes = &self.source.available()[..length];
         while at < length {
-            let bytes = self.source.available();
-            let Parsed::Record(args, more) = parse(&bytes[at..length]) else {
+            let Parsed::Record(more) = parse(&bytes[at..], &mut args) else {
                 unreachable!("each record was parsed above")
             };
-            if !is_transaction_mark(&args)
-                && let Err(reason) = (self.apply)(&args)
-            {
-                return Err(self.damaged(at as u64, reason));
+            if Mark::of(&args).is_none() {
+                if let Err(reason) = (self.apply)(&args) {
+                    return Err(self.damaged(at as u64, reason));
+                }
+                self.records += 1;
             }
-            self.records += u64::from(!is_transaction_mark(&args));
             at += more;
         }
         self.source.skip(length);
@@ -299,6 +300,18 @@ impl Reader<'_> {
     }
 }
 
-fn is_transaction_mark(args: &[&[u8]]) -> bool {
-    args.len() == 1 && (args[0].eq_ignore_ascii_case(b"MULTI") || args[0].eq_ignore_ascii_case(b"EXEC"))
+/// What begins and ends a transaction.
+enum Mark {
+    Multi,
+    Exec,
+}
+
+impl Mark {
+    fn of(args: &[&[u8]]) -> Option<Self> {
+        match args {
+            [name] if name.eq_ignore_ascii_case(b"MULTI") => Some(Self::Multi),
+            [name] if name.eq_ignore_ascii_case(b"EXEC") => Some(Self::Exec),
+            _ => None,
+        }
+    }
 }

@@ -9,17 +9,19 @@ const HEADER_BYTES_MAX: usize = 16;
 
 /// What [`parse`] found at the start of the bytes.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Parsed<'a> {
-    /// A whole record and its length in bytes.
-    Record(Vec<&'a [u8]>, usize),
+pub enum Parsed {
+    /// A whole record; its length in bytes.
+    Record(usize),
     /// The start of a record.
     Part,
     /// No record; why.
     Malformed(&'static str),
 }
 
-/// Reads the record at the start of `bytes`.
-pub fn parse(bytes: &[u8]) -> Parsed<'_> {
+/// Reads the record at the start of `bytes` and leaves its arguments in `args`, a list that is used again, so that
+/// a replay does not make one for each record.
+pub fn parse<'a>(bytes: &'a [u8], args: &mut Vec<&'a [u8]>) -> Parsed {
+    args.clear();
     let mut at = 0;
     let count = match header(bytes, &mut at, b'*', ARGS_MAX) {
         Ok(count) => count,
@@ -28,7 +30,6 @@ pub fn parse(bytes: &[u8]) -> Parsed<'_> {
     if count == 0 {
         return Parsed::Malformed("a record has no argument");
     }
-    let mut args = Vec::with_capacity(count.min(bytes.len() / 6 + 1));
     for _ in 0..count {
         let length = match header(bytes, &mut at, b'$', ARG_BYTES_MAX) {
             Ok(length) => length,
@@ -43,11 +44,11 @@ pub fn parse(bytes: &[u8]) -> Parsed<'_> {
         args.push(arg);
         at += length + 2;
     }
-    Parsed::Record(args, at)
+    Parsed::Record(at)
 }
 
 /// Reads `<mark><number>\r\n` at `at` and moves `at` behind it.
-fn header(bytes: &[u8], at: &mut usize, mark: u8, max: usize) -> Result<usize, Parsed<'static>> {
+fn header(bytes: &[u8], at: &mut usize, mark: u8, max: usize) -> Result<usize, Parsed> {
     let rest = &bytes[*at..];
     match rest.first() {
         None => return Err(Parsed::Part),
@@ -89,10 +90,11 @@ mod tests {
         let mut bytes = Vec::new();
         windlass_resp::encode_command(&[b"SET", b"k", b"a\r\nb"], &mut bytes);
         for end in 0..bytes.len() {
-            assert_eq!(parse(&bytes[..end]), Parsed::Part, "at {end}");
+            assert_eq!(parse(&bytes[..end], &mut Vec::new()), Parsed::Part, "at {end}");
         }
-        let args: Vec<&[u8]> = vec![b"SET", b"k", b"a\r\nb"];
-        assert_eq!(parse(&bytes), Parsed::Record(args, bytes.len()));
+        let mut args: Vec<&[u8]> = vec![b"of", b"the", b"record", b"before"];
+        assert_eq!(parse(&bytes, &mut args), Parsed::Record(bytes.len()));
+        assert_eq!(args, [b"SET".as_slice(), b"k", b"a\r\nb"]);
     }
 
     #[test]
@@ -107,7 +109,7 @@ mod tests {
             "*1\n",
             "*11111111111111111",
         ] {
-            assert!(matches!(parse(bytes.as_bytes()), Parsed::Malformed(_)), "{bytes:?}");
+            assert!(matches!(parse(bytes.as_bytes(), &mut Vec::new()), Parsed::Malformed(_)), "{bytes:?}");
         }
     }
 }

@@ -191,11 +191,17 @@ impl<T: Clone> Table<T> {
             return;
         }
         let source = split_source(fresh);
-        let old = std::mem::take(self.bucket_mut(source));
-        let (goes, stays) = old
-            .into_iter()
-            .partition(|(tag, item)| self.index(self.hash_of(*tag, || rehash(item))) == Some(fresh));
-        *self.bucket_mut(source) = stays;
+        let (mask, is_whole) = (self.mask(), self.mask() <= u64::from(u32::MAX));
+        // Both halves of what stood at the smaller mask are there now: the larger one tells them apart.
+        let goes: Bucket<T> = self
+            .bucket_mut(source)
+            .extract_if(.., |(tag, item)| {
+                let hash = if is_whole { u64::from(*tag) } else { rehash(item) };
+                (hash & mask) as usize == fresh
+            })
+            .collect();
+        let stays = self.bucket_mut(source);
+        stays.shrink_to(stays.len().next_multiple_of(4));
         *self.bucket_mut(fresh) = goes;
     }
 
@@ -229,11 +235,6 @@ impl<T: Clone> Table<T> {
     /// The mask under which bucket numbers reach the number of buckets.
     fn mask(&self) -> u64 {
         (self.buckets.next_power_of_two() - 1) as u64
-    }
-
-    /// As much of an item's hash as the choice of a bucket needs: the tag, unless there are so many buckets.
-    fn hash_of(&self, tag: u32, rehash: impl Fn() -> u64) -> u64 {
-        if self.mask() <= u64::from(u32::MAX) { u64::from(tag) } else { rehash() }
     }
 
     fn fold(&self, index: u64) -> usize {

@@ -1,7 +1,8 @@
 //! `windlass bench store`: the store beside a redis-server, in one run and by one load, so that the ratios mean something.
 //!
 //! Each part is a table of its own: `commands` (throughput, and the server's processor time), `memory`, `durable` (what
-//! syncs cost), `rewrite` (what a push waits for while the log is rewritten), `log` (its bytes for the same jobs).
+//! syncs cost), `rewrite` (what a push waits for while the log is rewritten), `log` (its bytes for the same jobs), `startup`
+//! (how long a directory takes to be served).
 
 mod commands;
 mod durable;
@@ -10,6 +11,7 @@ mod load;
 mod memory;
 mod rewrite;
 mod server;
+mod startup;
 
 use anyhow::ensure;
 use clap::ValueEnum;
@@ -69,6 +71,7 @@ pub async fn run(args: &BenchStoreArgs, is_json: bool) -> Result<()> {
             BenchTable::Durable => durable::measure(args).await?,
             BenchTable::Rewrite => rewrite::measure(args).await?,
             BenchTable::Log => jobs::measure(args).await?,
+            BenchTable::Startup => startup::measure(args).await?,
         });
     }
     let report = Report {

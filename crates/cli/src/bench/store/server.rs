@@ -1,8 +1,9 @@
 //! The servers that are measured: our own binary and a redis-server, each in a folder of its own that goes with it.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
@@ -33,7 +34,33 @@ pub enum Log {
 pub struct Server {
     child: Child,
     address: SocketAddr,
-    directory: PathBuf,
+    folder: Folder,
+}
+
+/// A folder that goes when it is dropped.
+pub struct Folder(PathBuf);
+
+impl Folder {
+    /// Makes an empty one.
+    pub fn make(args: &BenchStoreArgs) -> anyhow::Result<Self> {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let path = args.dir.join(format!("windlass-bench-{}-{number}", std::process::id()));
+        std::fs::create_dir_all(&path)
+            .with_context(|| format!("cannot make the folder {}", path.display()))?;
+        Ok(Self(path))
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // It fails only when there is nothing left to remove.
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
 }
 
 /// What the redis-server says of its version.
@@ -47,12 +74,21 @@ pub fn version(args: &BenchStoreArgs) -> anyhow::Result<String> {
 }
 
 impl Server {
-    /// Starts a server on a free port.
+    /// Starts a server on a free port, in a folder of its own.
     pub async fn start(args: &BenchStoreArgs, kind: Kind, log: Log) -> anyhow::Result<Self> {
+        Self::open(args, kind, log, Folder::make(args)?, START_MAX).await
+    }
+
+    /// Starts a server on a free port, on what is in a folder, which it has so much time to read.
+    pub async fn open(
+        args: &BenchStoreArgs,
+        kind: Kind,
+        log: Log,
+        folder: Folder,
+        time_max: Duration,
+    ) -> anyhow::Result<Self> {
         let address = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
-        let directory = args.dir.join(format!("windlass-bench-{}-{}", std::process::id(), address.port()));
-        std::fs::create_dir_all(&directory)
-            .with_context(|| format!("cannot make the folder {}", directory.display()))?;
+        let directory = folder.path();
         let mut command = match kind {
             Kind::Windlass => Command::new(std::env::current_exe()?),
             Kind::Redis => Command::new(&args.redis_server),
@@ -65,23 +101,23 @@ impl Server {
                     Log::Everysec => "everysec",
                     Log::Always => "always",
                 };
-                command.args(["--durability", durability, "--dir"]).arg(&directory);
+                command.args(["--durability", durability, "--dir"]).arg(directory);
             }
             Kind::Redis => {
                 command.args(["--port", &address.port().to_string(), "--bind", "127.0.0.1", "--save", ""]);
                 command.args(["--appendonly", if log == Log::Unsynced { "no" } else { "yes" }]);
                 command.args(["--appendfsync", if log == Log::Always { "always" } else { "everysec" }]);
-                command.arg("--dir").arg(&directory);
+                command.arg("--dir").arg(directory);
             }
         }
         let quiet = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let child = quiet.spawn().context("cannot start a server")?;
-        let server = Self { child, address, directory };
+        let server = Self { child, address, folder };
         let started = std::time::Instant::now();
         loop {
             match server.ping().await {
                 Ok(()) => return Ok(server),
-                Err(error) if started.elapsed() > START_MAX => bail!("{kind:?} does not answer: {error}"),
+                Err(error) if started.elapsed() > time_max => bail!("{kind:?} does not answer: {error}"),
                 Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
             }
         }
@@ -121,7 +157,7 @@ impl Server {
 
     /// Bytes of the files of its log.
     pub fn log_bytes(&self) -> anyhow::Result<f64> {
-        let folder = self.directory.join("appendonlydir");
+        let folder = self.folder.path().join("appendonlydir");
         let mut bytes = 0;
         for file in std::fs::read_dir(&folder)? {
             bytes += file?.metadata()?.len();
@@ -135,6 +171,5 @@ impl Drop for Server {
         // Each fails only when there is nothing left to do.
         let _ = self.child.kill();
         let _ = self.child.wait();
-        let _ = std::fs::remove_dir_all(&self.directory);
     }
 }

@@ -3,7 +3,6 @@
 use windlass_resp::Value;
 
 use super::{place, span};
-use crate::blob::Blob;
 use crate::command::Answer;
 use crate::error::Error;
 use crate::state::Call;
@@ -13,7 +12,7 @@ pub fn lset(call: &mut Call<'_>) -> Answer {
     let (args, key) = (call.args, call.args[1]);
     let Some(mut list) = call.get_mut::<List>(key)? else { return Err(Error::NO_KEY) };
     let place = place(args.integer(2)?, list.len()).ok_or(Error::INDEX_RANGE)?;
-    list.set(place, Blob::from(args[3]));
+    list.set(place, args[3]);
     drop(list);
     call.changed(key);
     call.log();
@@ -28,8 +27,8 @@ pub fn linsert(call: &mut Call<'_>) -> Answer {
         _ => return Err(Error::SYNTAX),
     };
     let Some(mut list) = call.get_mut::<List>(key)? else { return Ok(Value::Integer(0)) };
-    let Some(pivot) = list.iter().position(|item| **item == *args[3]) else { return Ok(Value::Integer(-1)) };
-    list.insert(pivot + after, Blob::from(args[4]));
+    let Some(pivot) = list.iter().position(|item| item == args[3]) else { return Ok(Value::Integer(-1)) };
+    list.insert(pivot + after, args[4]);
     let len = list.len();
     drop(list);
     call.changed(key);

@@ -93,7 +93,7 @@ pub fn shift(call: &mut Call<'_>, source: &[u8], target: &[u8], from: End, to: E
     let mut list = call.get_mut::<List>(source)?.expect("it was looked at above");
     let item = list.pop(from).expect("no list is empty");
     if source == target {
-        list.push(to, item.clone());
+        list.push(to, &item);
         drop(list);
         call.notify_as(pushed(to), source);
         call.does(popped(from));
@@ -101,7 +101,7 @@ pub fn shift(call: &mut Call<'_>, source: &[u8], target: &[u8], from: End, to: E
         return Ok(Some(item));
     }
     drop(list);
-    call.make::<List>(target)?.push(to, item.clone());
+    call.make::<List>(target)?.push(to, &item);
     call.does(pushed(to));
     call.changed(target);
     call.does(popped(from));

@@ -3,7 +3,6 @@
 use windlass_resp::Value;
 
 use crate::args::Args;
-use crate::blob::Blob;
 use crate::command::Answer;
 use crate::error::{Error, Result};
 use crate::number::parse_integer;
@@ -40,11 +39,11 @@ pub fn lpos(call: &mut Call<'_>) -> Answer {
     })
 }
 
-fn matches<'a>(items: impl Iterator<Item = &'a Blob>, value: &[u8], options: &Options) -> Vec<usize> {
+fn matches<'a>(items: impl Iterator<Item = &'a [u8]>, value: &[u8], options: &Options) -> Vec<usize> {
     items
         .take(options.compared_max)
         .enumerate()
-        .filter(|(_, item)| ***item == *value)
+        .filter(|(_, item)| *item == value)
         .map(|(place, _)| place)
         .skip(options.skipped)
         .take(options.count.unwrap_or(1))

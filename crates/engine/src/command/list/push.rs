@@ -2,7 +2,6 @@
 
 use windlass_resp::Value;
 
-use crate::blob::Blob;
 use crate::command::Answer;
 use crate::state::Call;
 use crate::types::{End, List};
@@ -34,11 +33,11 @@ fn push(call: &mut Call<'_>, end: End) -> Answer {
     let (key, items) = (call.args[1], call.args.from(2));
     let mut list = call.make::<List>(key)?;
     for item in items {
-        list.push(end, Blob::from(*item));
+        list.push(end, item);
     }
     let len = list.len();
     drop(list);
-    call.changed(key);
+    call.grew(key);
     call.log();
     Ok(len.into())
 }

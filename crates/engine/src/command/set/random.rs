@@ -67,7 +67,7 @@ fn pop(call: &mut Call<'_>, key: &[u8], count: usize) -> Result<Vec<Blob>, Error
         return Ok(members);
     }
     if are_all {
-        call.notify(call.event(), key);
+        call.notify_write(key);
         call.remove(key);
         call.log_as(&[b"DEL", key]);
         return Ok(members);

@@ -37,7 +37,7 @@ pub fn create(call: &mut Call<'_>) -> Answer {
     if is_new {
         call.changed(key);
     } else {
-        call.notify(call.event(), key);
+        call.notify_write(key);
     }
     call.log();
     Ok(Value::OK)
@@ -57,7 +57,7 @@ pub fn set_id(call: &mut Call<'_>) -> Answer {
         group.entries_read = options.entries_read;
     });
     drop(stream);
-    call.notify(call.event(), key);
+    call.notify_write(key);
     call.log();
     Ok(Value::OK)
 }
@@ -70,7 +70,7 @@ pub fn destroy(call: &mut Call<'_>) -> Answer {
     if is_removed {
         // Who waits for new entries of the group is told that it is gone.
         call.wake(key);
-        call.notify(call.event(), key);
+        call.notify_write(key);
         call.log();
     }
     Ok(Value::from(is_removed))
@@ -85,7 +85,7 @@ pub fn create_consumer(call: &mut Call<'_>) -> Answer {
     let mut stream = call.get_mut::<Stream>(key)?.expect("checked above");
     stream.edit_group(group, |group| group.see_consumer(name, now_ms));
     drop(stream);
-    call.notify(call.event(), key);
+    call.notify_write(key);
     call.log();
     Ok(Value::Integer(1))
 }
@@ -97,7 +97,7 @@ pub fn remove_consumer(call: &mut Call<'_>) -> Answer {
     let pending = stream.edit_group(group, |group| group.remove_consumer(name)).flatten();
     drop(stream);
     if pending.is_some() {
-        call.notify(call.event(), key);
+        call.notify_write(key);
         call.log();
     }
     Ok(Value::from(pending.unwrap_or(0)))

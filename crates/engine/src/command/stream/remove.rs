@@ -80,7 +80,7 @@ pub fn xsetid(call: &mut Call<'_>) -> Answer {
     }
     stream.set_history(last_id, entries_added, max_deleted_id);
     drop(stream);
-    call.notify(call.event(), key);
+    call.notify_write(key);
     call.log();
     Ok(Value::OK)
 }

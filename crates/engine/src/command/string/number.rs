@@ -36,7 +36,7 @@ fn add(call: &mut Call<'_>, by: i64) -> Answer {
     };
     let sum = before.checked_add(by).ok_or(Error::OVERFLOW)?;
     *call.make::<Blob>(key)? = Blob::from(itoa::Buffer::new().format(sum).as_bytes());
-    call.changed(key);
+    call.grew(key);
     call.log();
     Ok(Value::Integer(sum))
 }
@@ -51,7 +51,7 @@ pub fn incrbyfloat(call: &mut Call<'_>) -> Answer {
     let sum = before.add(by).ok_or_else(|| Error::new("ERR increment would produce NaN or Infinity"))?;
     let text = sum.format();
     *call.make::<Blob>(key)? = Blob::from(text.as_bytes());
-    call.changed(key);
+    call.grew(key);
     // The sum itself is logged, so that a Redis with another float replays the same.
     call.log_as(&[b"SET", key, text.as_bytes(), b"KEEPTTL"]);
     Ok(Value::bulk(text))

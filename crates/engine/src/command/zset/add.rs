@@ -121,7 +121,7 @@ impl Options {
             if self.only_existing {
                 return Ok(Change { before, now: None });
             }
-            set.insert(member, score);
+            set.add(member, score);
             return Ok(Change { before, now: Some(score) });
         };
         let wanted = if self.is_increment { current + score } else { score };

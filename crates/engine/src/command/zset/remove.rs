@@ -54,7 +54,7 @@ fn remove_range(call: &mut Call<'_>, by: By) -> Answer {
     drop(set);
     if is_whole {
         // As a value that is deleted it is freed at once or piece by piece, whichever the keyspace does.
-        call.notify(call.event(), key);
+        call.notify_write(key);
         call.remove(key);
         call.log();
     } else if removed > 0 {

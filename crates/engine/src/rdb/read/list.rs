@@ -13,7 +13,7 @@ pub fn read(input: &mut Input<'_>, kind: u8, seed: u64) -> Result<List> {
     let nodes = if kind == kind::LIST_ZIPLIST { 1 } else { input.length()? };
     for _ in 0..nodes {
         match kind {
-            kind::LIST => list.push(End::Right, input.blob()?),
+            kind::LIST => list.push(End::Right, &input.blob()?),
             kind::LIST_QUICKLIST_2 => read_node(input, &mut list)?,
             _ => {
                 let packed = Packed::read(input)?;
@@ -27,7 +27,7 @@ pub fn read(input: &mut Input<'_>, kind: u8, seed: u64) -> Result<List> {
 /// A node of the quicklist of Redis 7: a listpack, or one item that was too large for one.
 fn read_node(input: &mut Input<'_>, list: &mut List) -> Result<()> {
     match input.length()? {
-        node::PLAIN => list.push(End::Right, input.blob()?),
+        node::PLAIN => list.push(End::Right, &input.blob()?),
         node::PACKED => {
             let packed = Packed::read(input)?;
             push_all(list, packed.decode(decode_listpack)?.into_iter().map(|item| item.blob()));
@@ -38,5 +38,5 @@ fn read_node(input: &mut Input<'_>, list: &mut List) -> Result<()> {
 }
 
 fn push_all(list: &mut List, items: impl Iterator<Item = Blob>) {
-    items.for_each(|item| list.push(End::Right, item));
+    items.for_each(|item| list.push(End::Right, &item));
 }

@@ -3,7 +3,6 @@
 use super::super::format::node;
 use super::super::output::Output;
 use super::super::packed::Writer;
-use crate::blob::Blob;
 use crate::types::List;
 
 /// A listpack takes no further item beyond so many bytes; Redis's default limit.
@@ -33,7 +32,7 @@ pub fn write(output: &mut Output<'_>, list: &List) {
 }
 
 /// Gives the items of each node.
-fn each_node(list: &List, mut visit: impl FnMut(&[&Blob])) {
+fn each_node(list: &List, mut visit: impl FnMut(&[&[u8]])) {
     let (mut items, mut bytes) = (Vec::new(), 0);
     for item in list.iter() {
         let length = item.len() + ITEM_BYTES;

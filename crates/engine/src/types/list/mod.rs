@@ -1,7 +1,7 @@
 //! The list: a deque of blocks.
 //!
-//! Each block has at most [`block::ITEMS_MAX`] items and, unless it has one item alone, [`block::LENGTH_MAX`] bytes of
-//! content. Both ends cost O(1); a place inside is found by walking the blocks from the nearer end.
+//! A block has the bytes of its items in one text of at most [`block::TEXT_MAX`] bytes, or is one long item. Both ends
+//! cost O(1); a place inside is found by walking the blocks from the nearer end.
 
 mod block;
 
@@ -21,8 +21,8 @@ pub struct List {
     /// block is empty.
     blocks: VecDeque<Arc<Block>>,
     len: usize,
-    /// Bytes of items that are stored outside of the blocks.
-    heap_bytes: usize,
+    /// Bytes of the blocks.
+    bytes: usize,
 }
 
 /// One of the two ends of a list.
@@ -36,7 +36,7 @@ pub enum End {
 
 impl List {
     pub fn new(_seed: u64) -> Self {
-        Self { blocks: VecDeque::new(), len: 0, heap_bytes: 0 }
+        Self { blocks: VecDeque::new(), len: 0, bytes: 0 }
     }
 
     pub fn is_empty(&self) -> bool {
@@ -47,114 +47,90 @@ impl List {
         self.len
     }
 
-    pub fn push(&mut self, end: End, item: Blob) {
-        self.count_in(&item);
-        let last = match end {
-            End::Left => self.blocks.front_mut(),
-            End::Right => self.blocks.back_mut(),
+    pub fn push(&mut self, end: End, item: &[u8]) {
+        self.len += 1;
+        let place = match end {
+            End::Left => 0,
+            End::Right => self.blocks.len().saturating_sub(1),
         };
-        let block = match last {
-            Some(block) if block.has_room_for(&item) => block,
-            _ => match end {
-                End::Left => self.blocks.push_front_mut(Arc::default()),
-                End::Right => self.blocks.push_back_mut(Arc::default()),
-            },
-        };
-        let block = Arc::make_mut(block);
-        let place = if end == End::Left { 0 } else { block.items.len() };
-        block.insert(place, item);
+        match self.blocks.get(place) {
+            Some(block) if block.has_room_for(item) => {
+                let offset = if end == End::Left { 0 } else { block.len() };
+                self.edit(place, |block| block.insert(offset, item));
+            }
+            None => self.add_block(0, Block::new(item)),
+            Some(_) => self.add_block(if end == End::Left { 0 } else { place + 1 }, Block::new(item)),
+        }
     }
 
     pub fn pop(&mut self, end: End) -> Option<Blob> {
-        let block = match end {
-            End::Left => self.blocks.front_mut()?,
-            End::Right => self.blocks.back_mut()?,
+        let place = match end {
+            End::Left => 0,
+            End::Right => self.blocks.len().checked_sub(1)?,
         };
-        let block = Arc::make_mut(block);
-        let item = match end {
-            End::Left => block.items.pop_front(),
-            End::Right => block.items.pop_back(),
-        };
-        let item = item.expect("no block is empty");
-        block.length -= item.len();
-        if block.items.is_empty() {
-            match end {
-                End::Left => self.blocks.pop_front(),
-                End::Right => self.blocks.pop_back(),
-            };
-        }
-        self.count_out(&item);
-        Some(item)
+        let offset = if end == End::Left { 0 } else { self.blocks[place].len() - 1 };
+        self.blocks.get(place)?;
+        Some(self.remove_at(place, offset))
     }
 
-    pub fn get(&self, index: usize) -> Option<&Blob> {
+    pub fn get(&self, index: usize) -> Option<&[u8]> {
         let (place, offset) = self.locate(index)?;
-        self.blocks[place].items.get(offset)
+        Some(self.blocks[place].get(offset))
     }
 
     /// Replaces the item at an index, which must exist.
     ///
     /// # Panics
     /// When there is no such index.
-    pub fn set(&mut self, index: usize, item: Blob) {
+    pub fn set(&mut self, index: usize, item: &[u8]) {
         let (place, offset) = self.locate(index).expect("the caller knows the length");
-        self.count_in(&item);
-        let block = self.block_mut(place);
-        block.length += item.len();
-        let before = std::mem::replace(&mut block.items[offset], item);
-        block.length -= before.len();
-        self.count_out(&before);
-        if self.blocks[place].is_too_long() {
-            self.isolate(place, offset);
-        }
+        self.remove_at(place, offset);
+        self.insert(index, item);
     }
 
     /// Inserts before the item at `index`, or at the end when `index` is the length.
     ///
     /// # Panics
     /// When `index` is beyond the length.
-    pub fn insert(&mut self, index: usize, item: Blob) {
+    pub fn insert(&mut self, index: usize, item: &[u8]) {
         if index == 0 || index == self.len {
             return self.push(if index == 0 { End::Left } else { End::Right }, item);
         }
         let (place, offset) = self.locate(index).expect("the caller knows the length");
-        self.count_in(&item);
-        if self.blocks[place].has_room_for(&item) {
-            return self.block_mut(place).insert(offset, item);
+        self.len += 1;
+        if self.blocks[place].has_room_for(item) {
+            return self.edit(place, |block| block.insert(offset, item));
         }
         // The item goes to the end of what is left of its place, which gets room or a block of its own for it.
         let mut gap = place;
         if offset > 0 {
-            let rest = self.block_mut(place).split_off(offset);
-            self.blocks.insert(place + 1, rest);
+            let rest = self.edit(place, |block| block.split_off(offset));
+            self.add_block(place + 1, rest);
             gap = place + 1;
         }
-        if gap > 0 && self.blocks[gap - 1].has_room_for(&item) {
-            let before = self.block_mut(gap - 1);
-            before.insert(before.items.len(), item);
-        } else if self.blocks[gap].has_room_for(&item) {
-            self.block_mut(gap).insert(0, item);
+        if gap > 0 && self.blocks[gap - 1].has_room_for(item) {
+            self.edit(gap - 1, |block| block.insert(block.len(), item));
+        } else if self.blocks[gap].has_room_for(item) {
+            self.edit(gap, |block| block.insert(0, item));
         } else {
-            let mut block = Block::default();
-            block.insert(0, item);
-            self.blocks.insert(gap, Arc::new(block));
+            self.add_block(gap, Block::new(item));
         }
     }
 
     /// Every item from the head on; the iterator goes both ways.
-    pub fn iter(&self) -> impl DoubleEndedIterator<Item = &Blob> {
-        self.blocks.iter().flat_map(|block| block.items.iter())
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = &[u8]> {
+        self.blocks.iter().flat_map(|block| block.iter())
     }
 
     /// At most `count` items from `start` on.
-    pub fn range(&self, start: usize, count: usize) -> impl Iterator<Item = &Blob> {
+    pub fn range(&self, start: usize, count: usize) -> impl Iterator<Item = &[u8]> {
         let (place, offset) = self.locate(start).unwrap_or((self.blocks.len(), 0));
-        self.blocks.range(place..).flat_map(|block| block.items.iter()).skip(offset).take(count)
+        self.blocks.range(place..).flat_map(|block| block.iter()).skip(offset).take(count)
     }
 
     /// Removes the first `limit` items that equal `value`, seen from `end`; answers how many there were.
     pub fn remove(&mut self, value: &[u8], end: End, limit: usize) -> usize {
-        let (mut left, mut touched) = (limit, Vec::new());
+        let (mut left, mut touched, mut emptied) = (limit, Vec::new(), Vec::new());
         let count = self.blocks.len();
         for step in 0..count {
             if left == 0 {
@@ -162,20 +138,29 @@ impl List {
             }
             let place = if end == End::Left { step } else { count - 1 - step };
             let block = &self.blocks[place];
-            let found = block.items.iter().filter(|item| ***item == *value).count();
+            let found = block.iter().filter(|item| *item == value).count();
             if found == 0 {
                 continue;
             }
             let removed = found.min(left);
             let skipped = if end == End::Left { 0 } else { found - removed };
-            let heap_bytes = self.block_mut(place).remove_matches(value, skipped, removed);
-            self.heap_bytes -= heap_bytes;
+            touched.push(place);
             self.len -= removed;
             left -= removed;
-            touched.push(place);
+            if removed == block.len() {
+                // Its place stays until all is done, for others are counted from it.
+                emptied.push(place);
+            } else {
+                self.edit(place, |block| block.remove_matches(value, skipped, removed));
+            }
+        }
+        emptied.sort_unstable();
+        for place in emptied.iter().rev() {
+            self.remove_block(*place);
         }
         match touched[..] {
             [] => {}
+            [_] if !emptied.is_empty() => {}
             [place] => self.settle(place),
             _ => self.compact(),
         }
@@ -199,7 +184,7 @@ impl List {
 
     /// Approximate bytes of memory.
     pub fn bytes(&self) -> usize {
-        size_of::<Self>() + self.blocks.len() * BLOCK_BYTES + self.len * size_of::<Blob>() + self.heap_bytes
+        size_of::<Self>() + self.blocks.len() * BLOCK_BYTES + self.bytes
     }
 
     /// How many blocks no clone shares, and how many there are.
@@ -213,18 +198,35 @@ impl List {
         "quicklist"
     }
 
-    fn count_in(&mut self, item: &Blob) {
-        self.len += 1;
-        self.heap_bytes += item.heap_bytes();
+    /// Changes a block, which is copied if somebody shares it.
+    fn edit<R>(&mut self, place: usize, change: impl FnOnce(&mut Block) -> R) -> R {
+        let block = &mut self.blocks[place];
+        // Counted before a shared block is copied: the copy may take less.
+        let before = block.bytes();
+        let block = Arc::make_mut(block);
+        let changed = change(block);
+        self.bytes = self.bytes - before + block.bytes();
+        changed
     }
 
-    fn count_out(&mut self, item: &Blob) {
+    fn add_block(&mut self, place: usize, block: Block) {
+        self.bytes += block.bytes();
+        self.blocks.insert(place, Arc::new(block));
+    }
+
+    fn remove_block(&mut self, place: usize) -> Arc<Block> {
+        let block = self.blocks.remove(place).expect("the place exists");
+        self.bytes -= block.bytes();
+        block
+    }
+
+    /// Removes one item, and its block with the last.
+    fn remove_at(&mut self, place: usize, offset: usize) -> Blob {
         self.len -= 1;
-        self.heap_bytes -= item.heap_bytes();
-    }
-
-    fn block_mut(&mut self, place: usize) -> &mut Block {
-        Arc::make_mut(&mut self.blocks[place])
+        if self.blocks[place].len() == 1 {
+            return Block::into_item(self.remove_block(place));
+        }
+        self.edit(place, |block| block.remove(offset))
     }
 
     /// The block of an index and the place in it.
@@ -235,15 +237,15 @@ impl List {
         if index < self.len / 2 {
             let mut before = 0;
             for (place, block) in self.blocks.iter().enumerate() {
-                if index - before < block.items.len() {
+                if index - before < block.len() {
                     return Some((place, index - before));
                 }
-                before += block.items.len();
+                before += block.len();
             }
         } else {
             let mut from = self.len;
             for (place, block) in self.blocks.iter().enumerate().rev() {
-                from -= block.items.len();
+                from -= block.len();
                 if index >= from {
                     return Some((place, index - from));
                 }
@@ -260,58 +262,48 @@ impl List {
                 End::Right => self.blocks.back(),
             };
             let Some(block) = block else { return };
-            if block.items.len() > count {
+            if block.len() > count {
                 for _ in 0..count {
                     self.pop(end);
                 }
                 return;
             }
-            count -= block.items.len();
-            self.len -= block.items.len();
-            self.heap_bytes -= block.heap_bytes();
-            match end {
-                End::Left => self.blocks.pop_front(),
-                End::Right => self.blocks.pop_back(),
-            };
+            count -= block.len();
+            self.len -= block.len();
+            self.remove_block(if end == End::Left { 0 } else { self.blocks.len() - 1 });
         }
     }
 
-    /// Gives the item at a place a block of its own, when its block became too long by it.
-    fn isolate(&mut self, place: usize, offset: usize) {
-        let mut own = place;
-        if offset > 0 {
-            let rest = self.block_mut(place).split_off(offset);
-            own = place + 1;
-            self.blocks.insert(own, rest);
-        }
-        if self.blocks[own].is_too_long() {
-            let rest = self.block_mut(own).split_off(1);
-            self.blocks.insert(own + 1, rest);
-        }
-    }
-
-    /// Puts right a block that lost items: an empty one goes, a small one joins a small neighbour.
+    /// Puts right a block that lost items: a small one joins a small neighbour.
     fn settle(&mut self, place: usize) {
-        if self.blocks[place].items.is_empty() {
-            self.blocks.remove(place);
-        } else if place + 1 < self.blocks.len() && self.blocks[place].may_join(&self.blocks[place + 1]) {
-            let next = self.blocks.remove(place + 1).expect("it was looked at above");
-            self.block_mut(place).append(Arc::unwrap_or_clone(next));
-        } else if place > 0 && self.blocks[place - 1].may_join(&self.blocks[place]) {
-            let block = self.blocks.remove(place).expect("it was looked at above");
-            self.block_mut(place - 1).append(Arc::unwrap_or_clone(block));
+        if place + 1 < self.blocks.len() && self.join(place) {
+            return;
         }
+        if place > 0 {
+            self.join(place - 1);
+        }
+    }
+
+    /// Joins a block with the next if both are small; true when it did.
+    fn join(&mut self, place: usize) -> bool {
+        if !self.blocks[place].may_join(&self.blocks[place + 1]) {
+            return false;
+        }
+        let next = self.remove_block(place + 1);
+        self.edit(place, |block| block.append(&next));
+        true
     }
 
     /// Puts right all blocks, after many lost items.
     fn compact(&mut self) {
         for block in std::mem::take(&mut self.blocks) {
-            match self.blocks.back_mut() {
-                _ if block.items.is_empty() => {}
-                Some(last) if last.may_join(&block) => {
-                    Arc::make_mut(last).append(Arc::unwrap_or_clone(block));
+            let last = self.blocks.len().checked_sub(1);
+            match last.filter(|last| self.blocks[*last].may_join(&block)) {
+                Some(last) => {
+                    self.bytes -= block.bytes();
+                    self.edit(last, |last| last.append(&block));
                 }
-                _ => self.blocks.push_back(block),
+                None => self.blocks.push_back(block),
             }
         }
     }

@@ -1,6 +1,6 @@
 use proptest::prelude::*;
 
-use super::block::ITEMS_MAX;
+use super::block::TEXT_MAX;
 use super::*;
 
 #[derive(Clone, Debug)]
@@ -36,12 +36,12 @@ fn end(is_left: bool) -> End {
 
 fn check(list: &List, model: &VecDeque<Vec<u8>>) {
     assert_eq!(list.len(), model.len());
-    assert!(list.iter().map(|item| &**item).eq(model.iter().map(|item| &item[..])));
-    assert!(list.iter().rev().map(|item| &**item).eq(model.iter().rev().map(|item| &item[..])));
-    assert_eq!(list.heap_bytes, list.iter().map(Blob::heap_bytes).sum::<usize>());
+    assert!(list.iter().eq(model.iter().map(|item| &item[..])));
+    assert!(list.iter().rev().eq(model.iter().rev().map(|item| &item[..])));
+    assert_eq!(list.bytes, list.blocks.iter().map(|block| block.bytes()).sum::<usize>());
     for block in &list.blocks {
-        assert!(!block.items.is_empty() && block.items.len() <= ITEMS_MAX && !block.is_too_long());
-        assert_eq!(block.length, block.items.iter().map(|item| item.len()).sum::<usize>());
+        let length: usize = block.iter().map(<[u8]>::len).sum();
+        assert!(block.len() > 0 && (length <= TEXT_MAX || block.len() == 1));
     }
 }
 
@@ -49,7 +49,7 @@ fn apply(list: &mut List, model: &mut VecDeque<Vec<u8>>, step: Step) {
     match step {
         Step::Push(left, number, big) => {
             let item = item(number, big);
-            list.push(end(left), Blob::from(&item[..]));
+            list.push(end(left), &item);
             if left { model.push_front(item) } else { model.push_back(item) }
         }
         Step::Pop(left) => {
@@ -58,14 +58,14 @@ fn apply(list: &mut List, model: &mut VecDeque<Vec<u8>>, step: Step) {
         }
         Step::Set(at, number, big) if !model.is_empty() => {
             let (at, item) = (at % model.len(), item(number, big));
-            list.set(at, Blob::from(&item[..]));
+            list.set(at, &item);
             model[at] = item;
-            assert_eq!(list.get(at).map(|item| &**item), Some(&model[at][..]));
+            assert_eq!(list.get(at), Some(&model[at][..]));
         }
         Step::Set(..) => assert_eq!(list.get(0), None),
         Step::Insert(at, number, big) => {
             let (at, item) = (at % (model.len() + 1), item(number, big));
-            list.insert(at, Blob::from(&item[..]));
+            list.insert(at, &item);
             model.insert(at, item);
         }
         Step::Remove(number, left, max) => {
@@ -101,7 +101,7 @@ proptest! {
         }
         check(&list, &model);
         for start in [0, 1, model.len() / 2, model.len()] {
-            let range = list.range(start, 150).map(|item| &**item);
+            let range = list.range(start, 150);
             assert!(range.eq(model.iter().skip(start).take(150).map(|item| &item[..])));
         }
     }
@@ -111,7 +111,7 @@ proptest! {
 fn removing_nearly_everything_leaves_few_blocks() {
     let mut list = List::new(0);
     for number in 0..10_000 {
-        list.push(End::Right, Blob::from(if number % 100 == 0 { b"stay" } else { b"gone" }));
+        list.push(End::Right, if number % 100 == 0 { b"stay" } else { b"gone" });
     }
     assert_eq!(list.remove(b"gone", End::Right, usize::MAX), 9_900);
     assert_eq!(list.len(), 100);

@@ -95,13 +95,11 @@ impl SortedSet {
     /// When the score is NaN, which has no place in an order.
     pub fn insert(&mut self, member: &[u8], score: f64) -> Option<f64> {
         assert!(!score.is_nan(), "a score is a number");
-        let score = self.stored(member, score);
         let Some(id) = self.find(member) else {
-            let id = self.arena.insert(score, member);
-            self.place(id, score);
-            self.add_to_index(id);
+            self.add(member, score);
             return None;
         };
+        let score = self.stored(member, score);
         let before = self.arena.get(id).1;
         if before != score {
             self.tree.remove(&order(&self.arena, id));
@@ -109,6 +107,18 @@ impl SortedSet {
             self.place(id, score);
         }
         Some(before)
+    }
+
+    /// Adds a member, which the caller knows to be absent.
+    ///
+    /// # Panics
+    /// When the score is NaN.
+    pub fn add(&mut self, member: &[u8], score: f64) {
+        assert!(!score.is_nan(), "a score is a number");
+        let score = self.stored(member, score);
+        let id = self.arena.insert(score, member);
+        self.place(id, score);
+        self.add_to_index(id);
     }
 
     /// Removes a member and answers its score.

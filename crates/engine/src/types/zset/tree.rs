@@ -180,7 +180,13 @@ impl Node {
         match self {
             Self::Leaf(entries) => {
                 let entries = Arc::make_mut(entries);
-                let at = entries.partition_point(|other| order(*other).is_lt());
+                // What comes in order, as times do, belongs to the end: to look there first costs others one step more.
+                let is_after_all = entries.last().is_none_or(|last| order(*last).is_lt());
+                let at = if is_after_all {
+                    entries.len()
+                } else {
+                    entries.partition_point(|other| order(*other).is_lt())
+                };
                 if entries.len() < LEAF_MAX {
                     insert_into_leaf(entries, at, entry);
                     return None;
@@ -265,6 +271,10 @@ impl Node {
 
 /// The child under which an entry belongs: the last that does not begin after it.
 fn position(children: &[Child], order: &impl Fn(Entry) -> Ordering) -> usize {
+    // As in a leaf: most entries come in order.
+    if children.last().is_some_and(|last| order(last.first).is_le()) {
+        return children.len() - 1;
+    }
     children.partition_point(|child| order(child.first).is_le()).saturating_sub(1)
 }
 

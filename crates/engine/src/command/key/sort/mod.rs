@@ -59,7 +59,7 @@ fn store(call: &mut Call<'_>, key: &[u8], output: Vec<Option<Blob>>) -> Answer {
     }
     let mut list = List::new(call.state.config.seed);
     for item in output {
-        list.push(End::Right, item.unwrap_or_default());
+        list.push(End::Right, &item.unwrap_or_default());
     }
     call.set(key, list.wrap(), None);
     call.log();
@@ -72,7 +72,7 @@ fn ordered(call: &mut Call<'_>, options: &Options<'_>) -> Result<Vec<Blob>> {
         return Ok(Vec::new());
     };
     let elements: Vec<Blob> = match &value {
-        Object::List(list) => list.iter().cloned().collect(),
+        Object::List(list) => list.iter().map(Blob::from).collect(),
         Object::Set(set) => set.iter().map(|member| member.into_owned()).collect(),
         Object::SortedSet(zset) => zset.iter().map(|(member, _)| Blob::from(member)).collect(),
         Object::String(_) | Object::Hash(_) | Object::Stream(_) => return Err(Error::WRONG_TYPE),
