@@ -46,6 +46,7 @@ struct ServeFile {
     tcp_keepalive: Option<String>,
     client_output_buffer_limit: Option<String>,
     busy_reply_threshold: Option<String>,
+    enable_debug_command: Option<String>,
     durability: Option<String>,
     requirepass_file: Option<PathBuf>,
     maxmemory: Option<String>,
@@ -107,6 +108,7 @@ pub fn serve(args: ServeArgs) -> Result<Serve> {
         ("tcp-keepalive", args.tcp_keepalive.or(file.tcp_keepalive)),
         ("client-output-buffer-limit", args.client_output_buffer_limit.or(file.client_output_buffer_limit)),
         ("busy-reply-threshold", args.busy_reply_threshold.or(file.busy_reply_threshold)),
+        ("enable-debug-command", args.enable_debug_command.or(file.enable_debug_command)),
     ] {
         if let Some(value) = value {
             engine.set(name, &value).map_err(|why| wrong(anyhow!("`{value}` is no {name}: {why}")))?;

@@ -466,7 +466,11 @@ impl Engine {
         self.state.effects.end_group();
         if wait.is_none() {
             self.state.waits.remove(id);
-            self.answer_waiting(id, Some(answer.unwrap_or_else(Value::from)));
+            let reply = answer.unwrap_or_else(Value::from);
+            if let Value::Error(text) = &reply {
+                self.state.stats.tally.error(text);
+            }
+            self.answer_waiting(id, Some(reply));
         }
     }
 }

@@ -30,6 +30,7 @@ mod decimal;
 mod dump;
 mod effect;
 mod engine;
+mod form;
 mod error;
 mod garbage;
 mod keyspace;

@@ -55,6 +55,9 @@ pub struct ServeArgs {
     /// [default: 5000]
     #[arg(long, value_name = "MS")]
     pub busy_reply_threshold: Option<String>,
+    /// Who may call DEBUG, whose subcommands are for tests: nobody, everybody, or clients of this machine [default: no]
+    #[arg(long, value_name = "no|yes|local")]
+    pub enable_debug_command: Option<String>,
     /// When a write is acknowledged: after the sync to disk, or with a sync each second, or none at all [default: always]
     #[arg(long, value_name = "always|everysec|none")]
     pub durability: Option<String>,

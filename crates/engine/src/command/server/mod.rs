@@ -13,6 +13,7 @@ mod command;
 mod config;
 mod data;
 mod debug;
+mod digest;
 mod info;
 mod slow;
 
