@@ -277,8 +277,30 @@ impl Engine {
         let state = &mut *self.state;
         let Some(session) = state.sessions.get(&id).and_then(Option::as_deref) else { return };
         let Some(command) = session.last_command.filter(|_| session.transaction.is_none()) else { return };
+        state.stats.call_max_us = state.stats.call_max_us.max(took_us);
         state.stats.tally.took(command, took_us);
         state.slow.note(&state.settings, (session, command, Args(args)), took_us, now);
+    }
+
+    /// Tells how long a [`tick`](Self::tick) took, for INFO.
+    pub fn note_tick(&mut self, took_us: u64) {
+        let longest = &mut self.state.stats.tick_max_us;
+        *longest = took_us.max(*longest);
+    }
+
+    /// Answers who waits for a snapshot: it is there, or it failed.
+    pub fn end_save(&mut self, is_saved: bool) -> Vec<Delivery> {
+        for id in std::mem::take(&mut self.state.savers) {
+            if self.state.waits.remove(id).is_some() {
+                let reply = if is_saved {
+                    Value::OK
+                } else {
+                    Error::new("ERR the snapshot could not be saved").into()
+                };
+                self.answer_waiting(id, Some(reply));
+            }
+        }
+        std::mem::take(&mut self.state.deliveries)
     }
 
     /// Runs the commands that a pause put off, once it is over.

@@ -56,7 +56,8 @@ impl Forms {
     /// What is wrong with the value, in Redis's words.
     pub fn set(&mut self, name: &str, value: &str) -> Result<(), String> {
         let at = place(name).ok_or_else(|| format!("`{name}` is no size of a form"))?;
-        let number: i64 = value.parse().map_err(|_| "argument couldn't be parsed into an integer".to_owned())?;
+        let number: i64 =
+            value.parse().map_err(|_| "argument couldn't be parsed into an integer".to_owned())?;
         if number < SIZES[at].min {
             return Err(format!("argument must be between {} and {} inclusive", SIZES[at].min, i64::MAX));
         }

@@ -13,6 +13,15 @@ impl Engine {
         }
     }
 
+    /// Ends a session's transaction, as when its EXEC was refused elsewhere: nothing of it runs, and nothing is watched.
+    pub fn drop_transaction(&mut self, id: SessionId) {
+        if let Some(mut session) = self.state.sessions.get_mut(&id).and_then(Option::take) {
+            session.transaction = None;
+            self.state.unwatch(&mut session);
+            self.state.sessions.insert(id, Some(session));
+        }
+    }
+
     /// True for a session that may receive messages of channels.
     pub fn is_subscribed(&self, id: SessionId) -> bool {
         self.session(id).is_some_and(Session::is_subscribed)

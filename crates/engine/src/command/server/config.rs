@@ -80,11 +80,7 @@ const OWN: &[Setting] = &[
         Some(|draft, value| limits::set(&mut draft.config, "client-output-buffer-limit", value)),
     ),
     ("databases", |state| state.config.databases.to_string(), None),
-    (
-        "enable-debug-command",
-        |state| limits::shown(&state.config, "enable-debug-command"),
-        None,
-    ),
+    ("enable-debug-command", |state| limits::shown(&state.config, "enable-debug-command"), None),
     (
         "latency-monitor-threshold",
         |state| state.settings.latency_min_ms.to_string(),

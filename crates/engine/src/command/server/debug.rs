@@ -99,7 +99,8 @@ fn error(text: &[u8]) -> Value {
 fn object(call: &mut Call<'_>) -> Answer {
     let forms = call.state.settings.forms.clone();
     let Some(entry) = call.entry(call.args[2]) else { return Err(Error::NO_KEY) };
-    let (encoding, length) = (forms.encoding(&entry.value), encode_value(&entry.value).len() - DUMP_EXTRA_BYTES);
+    let (encoding, length) =
+        (forms.encoding(&entry.value), encode_value(&entry.value).len() - DUMP_EXTRA_BYTES);
     let text = format!(
         "Value at:0x0 refcount:1 encoding:{encoding} serializedlength:{length} lru:0 lru_seconds_idle:0"
     );
@@ -140,7 +141,9 @@ fn protocol(call: &mut Call<'_>) -> Answer {
         "NULL" => Value::Nil,
         "ARRAY" => Value::Array(three().collect()),
         "SET" => Value::Set(three().collect()),
-        "MAP" => Value::Map(three().map(|key| (key.clone(), Value::Boolean(key == Value::Integer(1)))).collect()),
+        "MAP" => {
+            Value::Map(three().map(|key| (key.clone(), Value::Boolean(key == Value::Integer(1)))).collect())
+        }
         "TRUE" => Value::Boolean(true),
         "FALSE" => Value::Boolean(false),
         "VERBATIM" => Value::Verbatim("txt", "This is a verbatim\nstring".into()),
