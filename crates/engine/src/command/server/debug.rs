@@ -137,7 +137,8 @@ fn protocol(call: &mut Call<'_>) -> Answer {
     Ok(match call.args.word(2).as_str() {
         "STRING" => Value::from("Hello World"),
         "INTEGER" => Value::Integer(12345),
-        "DOUBLE" => Value::Double(3.141),
+        // What Redis answers, and no attempt at a constant of mathematics.
+        "DOUBLE" => Value::Double(3141.0 / 1000.0),
         "NULL" => Value::Nil,
         "ARRAY" => Value::Array(three().collect()),
         "SET" => Value::Set(three().collect()),
