@@ -5,7 +5,7 @@ use std::path::Path;
 use super::File;
 
 /// Each package and the packages of ours that it may name.
-const ARROWS: [(&str, &[&str]); 10] = [
+const ARROWS: [(&str, &[&str]); 11] = [
     ("resp", &[]),
     ("engine", &["windlass-resp"]),
     ("db", &["windlass-engine", "windlass-resp"]),
@@ -18,6 +18,7 @@ const ARROWS: [(&str, &[&str]); 10] = [
         "test",
         &["windlass", "windlass-conn", "windlass-db", "windlass-engine", "windlass-resp", "windlass-server"],
     ),
+    ("fuzz", &["windlass-engine", "windlass-resp"]),
     ("xtask", &[]),
 ];
 

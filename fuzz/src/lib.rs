@@ -1,0 +1,36 @@
+//! What the targets share.
+
+use windlass_engine::{Config, Engine, SessionId, Time};
+use windlass_resp::Value;
+
+/// What a script of a target may compute: far less than a script of a user, so that none is slow.
+const INSTRUCTIONS_MAX: u64 = 200_000;
+/// What the data of a target may take.
+const MEMORY_MAX: usize = 64 << 20;
+
+/// An engine with one session.
+pub struct Fuzzed {
+    engine: Engine,
+    session: SessionId,
+}
+
+impl Default for Fuzzed {
+    fn default() -> Self {
+        let config =
+            Config { script_instructions_max: INSTRUCTIONS_MAX, memory_max: MEMORY_MAX, ..Config::default() };
+        let mut engine = Engine::new(config);
+        let session = engine.open_session("fuzz", Time::default());
+        Self { engine, session }
+    }
+}
+
+impl Fuzzed {
+    /// Runs a command and answers its reply.
+    ///
+    /// # Panics
+    /// When the command waits, which none of a target does.
+    pub fn call(&mut self, args: &[&[u8]]) -> Value {
+        let outcome = self.engine.execute(self.session, args, Time::default());
+        outcome.reply.expect("no command of a target waits")
+    }
+}

@@ -1,0 +1,22 @@
+//! Scripts: whatever they are, they end, and leave nothing behind for those that come after.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use windlass_fuzz::Fuzzed;
+use windlass_resp::Value;
+
+/// What a script of another user sees of the world.
+const PROBE: &[u8] = b"
+local seen = {}
+for name, value in pairs(_G) do seen[#seen + 1] = name .. type(value) end
+table.sort(seen)
+return table.concat(seen, ' ') .. tostring(('x').upper) .. tostring(getmetatable('').__index == string)";
+
+fuzz_target!(|bytes: &[u8]| {
+    let mut fuzzed = Fuzzed::default();
+    let before = fuzzed.call(&[b"EVAL", PROBE, b"0"]);
+    assert!(matches!(before, Value::Bulk(_)), "{before:?}");
+    fuzzed.call(&[b"EVAL", bytes, b"1", b"key", b"argument"]);
+    fuzzed.call(&[b"EVAL_RO", bytes, b"0"]);
+    assert_eq!(fuzzed.call(&[b"EVAL", PROBE, b"0"]), before);
+});
