@@ -282,27 +282,6 @@ impl Engine {
         state.slow.note(&state.settings, (session, command, Args(args)), took_us, now);
     }
 
-    /// Tells how long a [`tick`](Self::tick) took, for INFO.
-    pub fn note_tick(&mut self, took_us: u64) {
-        let longest = &mut self.state.stats.tick_max_us;
-        *longest = took_us.max(*longest);
-    }
-
-    /// Answers who waits for a snapshot: it is there, or it failed.
-    pub fn end_save(&mut self, is_saved: bool) -> Vec<Delivery> {
-        for id in std::mem::take(&mut self.state.savers) {
-            if self.state.waits.remove(id).is_some() {
-                let reply = if is_saved {
-                    Value::OK
-                } else {
-                    Error::new("ERR the snapshot could not be saved").into()
-                };
-                self.answer_waiting(id, Some(reply));
-            }
-        }
-        std::mem::take(&mut self.state.deliveries)
-    }
-
     /// Runs the commands that a pause put off, once it is over.
     fn resume(&mut self, now: Time) {
         while let Some(id) = self.state.pause.next(now) {
@@ -323,7 +302,7 @@ impl Engine {
     }
 
     /// Answers a command that waited.
-    fn answer_waiting(&mut self, id: SessionId, reply: Option<Value>) {
+    pub(crate) fn answer_waiting(&mut self, id: SessionId, reply: Option<Value>) {
         let is_silent = self.session(id).is_some_and(|session| session.silence == Silence::All);
         let message = reply.filter(|_| !is_silent).map_or(Message::Silent, Message::Reply);
         self.state.deliver(id, message);
