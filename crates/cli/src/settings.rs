@@ -30,6 +30,8 @@ struct File {
 #[serde(deny_unknown_fields)]
 struct ServeFile {
     dir: Option<PathBuf>,
+    #[serde(default)]
+    in_memory: bool,
     bind: Option<Addresses>,
     unixsocket: Option<PathBuf>,
     unixsocketperm: Option<String>,
@@ -46,6 +48,7 @@ struct ServeFile {
     tcp_keepalive: Option<String>,
     client_output_buffer_limit: Option<String>,
     busy_reply_threshold: Option<String>,
+    enable_debug_command: Option<String>,
     durability: Option<String>,
     requirepass_file: Option<PathBuf>,
     maxmemory: Option<String>,
@@ -71,7 +74,8 @@ pub struct Store {
 /// How to serve.
 #[derive(Debug)]
 pub struct Serve {
-    pub dir: PathBuf,
+    /// None for data in memory only.
+    pub dir: Option<PathBuf>,
     pub listen: windlass_server::Config,
     pub durability: windlass_db::Durability,
     pub engine: windlass_db::EngineConfig,
@@ -91,6 +95,17 @@ pub fn store(args: &StoreArgs) -> Result<Store> {
 pub fn serve(args: ServeArgs) -> Result<Serve> {
     let file = file()?.serve;
     let wrong = |error| Failure::new(CONFIGURATION, error);
+    let is_in_memory = args.in_memory || file.in_memory;
+    for (name, is_set) in [
+        ("dir", args.dir.is_some() || !args.in_memory && file.dir.is_some()),
+        ("durability", args.durability.is_some() || !args.in_memory && file.durability.is_some()),
+    ] {
+        if is_in_memory && is_set {
+            return Err(wrong(anyhow!(
+                "{name} and in-memory exclude each other: nothing is kept in memory only"
+            )));
+        }
+    }
     let durability = args.durability.clone().or(file.durability.clone()).unwrap_or_else(|| "always".into());
     let listen = self::listen(&args, &file).map_err(wrong)?;
     let mut engine = windlass_db::EngineConfig::default();
@@ -107,13 +122,14 @@ pub fn serve(args: ServeArgs) -> Result<Serve> {
         ("tcp-keepalive", args.tcp_keepalive.or(file.tcp_keepalive)),
         ("client-output-buffer-limit", args.client_output_buffer_limit.or(file.client_output_buffer_limit)),
         ("busy-reply-threshold", args.busy_reply_threshold.or(file.busy_reply_threshold)),
+        ("enable-debug-command", args.enable_debug_command.or(file.enable_debug_command)),
     ] {
         if let Some(value) = value {
             engine.set(name, &value).map_err(|why| wrong(anyhow!("`{value}` is no {name}: {why}")))?;
         }
     }
     Ok(Serve {
-        dir: args.dir.or(file.dir).unwrap_or_else(|| STORE_DEFAULT.into()),
+        dir: (!is_in_memory).then(|| args.dir.or(file.dir).unwrap_or_else(|| STORE_DEFAULT.into())),
         listen,
         durability: self::durability(&durability)?,
         engine,

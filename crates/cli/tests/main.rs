@@ -13,6 +13,8 @@ use std::process::{Child, Command, Output, Stdio};
 mod carry;
 #[path = "main/damage.rs"]
 mod damage;
+#[path = "main/serve.rs"]
+mod serve;
 #[path = "main/transfer.rs"]
 mod transfer;
 
@@ -66,6 +68,9 @@ fn a_wrong_command_line_says_what_to_do() {
             4,
             "Wrong number of arguments in buffer limit",
         ),
+        (&["serve", "--enable-debug-command", "remote"], 4, "must be one of the following: no, yes, local"),
+        (&["serve", "--in-memory", "--durability", "always"], 2, "cannot be used with"),
+        (&["serve", "--in-memory", "--dir", "data"], 2, "cannot be used with"),
         (&["serve", "--unixsocketperm", "rwx"], 4, "`rwx` is no unixsocketperm"),
         (&["serve", "--tls-port", "0"], 4, "--tls-port needs --tls-cert-file"),
         (&["serve", "--tls-only"], 2, "--tls-port"),

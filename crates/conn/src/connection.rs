@@ -156,7 +156,7 @@ impl Connection {
 
     async fn call(&self, cmd: &Cmd) -> RedisResult<Value> {
         with_args(cmd, async |args| {
-            rules::check(args[0], self.sharing)?;
+            rules::check(args, self.sharing)?;
             match &self.kind {
                 #[cfg(feature = "embedded")]
                 Kind::Embedded(embedded) => embedded.call(args).await,
@@ -171,7 +171,7 @@ impl Connection {
         for cmd in pipeline.cmd_iter() {
             with_args(cmd, async |args| {
                 wait = wait.and(wait_of(args));
-                rules::check(args[0], self.sharing)
+                rules::check(args, self.sharing)
             })
             .await?;
         }

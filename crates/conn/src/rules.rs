@@ -19,10 +19,11 @@ const OF_A_SUBSCRIPTION: [&str; 7] =
 /// Commands that the URL or the connection itself takes care of.
 const OF_THE_CONNECTION: [&str; 6] = ["AUTH", "HELLO", "RESET", "QUIT", "SYNC", "PSYNC"];
 
-/// Checks that a command with this name may run on a session shared in this way.
-pub fn check(name: &[u8], sharing: Sharing) -> Result<()> {
+/// Checks that a command may run on a session shared in this way.
+pub fn check(args: &[&[u8]], sharing: Sharing) -> Result<()> {
+    let name = args[0];
     // No name in the lists is shorter or longer, so that most commands are let through by their length or first byte.
-    if !matches!(name.len(), 4..=12) || !b"mewdusaphrqMEWDUSAPHRQ".contains(&name[0]) {
+    if !matches!(name.len(), 4..=12) || !b"cmewdusaphrqCMEWDUSAPHRQ".contains(&name[0]) {
         return Ok(());
     }
     let is_in = |names: &[&str]| names.iter().any(|other| name.eq_ignore_ascii_case(other.as_bytes()));
@@ -32,6 +33,8 @@ pub fn check(name: &[u8], sharing: Sharing) -> Result<()> {
         "use `subscribe()`, whose messages come apart from the replies"
     } else if is_in(&OF_THE_CONNECTION) {
         "user, password and protocol belong into the URL, and dropping the connection ends it"
+    } else if is_in(&["CLIENT"]) && args.get(1).is_some_and(|word| word.eq_ignore_ascii_case(b"REPLY")) {
+        "every call of a connection waits for its reply; to ignore one, drop its result"
     } else {
         return Ok(());
     };
@@ -45,16 +48,25 @@ mod tests {
     #[test]
     fn a_shared_session_refuses_what_changes_it() {
         for name in OF_A_SESSION.iter().chain(&OF_A_SUBSCRIPTION).chain(&OF_THE_CONNECTION) {
-            assert!(check(name.as_bytes(), Sharing::Shared).is_err(), "{name}");
-            assert!(check(name.to_ascii_lowercase().as_bytes(), Sharing::Shared).is_err(), "{name}");
+            assert!(check(&[name.as_bytes()], Sharing::Shared).is_err(), "{name}");
+            assert!(check(&[name.to_ascii_lowercase().as_bytes()], Sharing::Shared).is_err(), "{name}");
         }
-        assert!(check(b"SET", Sharing::Shared).is_ok());
-        assert!(check(b"PUBLISH", Sharing::Shared).is_ok());
+        assert!(check(&[b"SET"], Sharing::Shared).is_ok());
+        assert!(check(&[b"PUBLISH"], Sharing::Shared).is_ok());
     }
 
     #[test]
     fn a_session_of_ones_own_allows_transactions_but_not_subscriptions() {
-        assert!(OF_A_SESSION.iter().all(|name| check(name.as_bytes(), Sharing::Exclusive).is_ok()));
-        assert!(OF_A_SUBSCRIPTION.iter().all(|name| check(name.as_bytes(), Sharing::Exclusive).is_err()));
+        assert!(OF_A_SESSION.iter().all(|name| check(&[name.as_bytes()], Sharing::Exclusive).is_ok()));
+        assert!(OF_A_SUBSCRIPTION.iter().all(|name| check(&[name.as_bytes()], Sharing::Exclusive).is_err()));
+    }
+
+    #[test]
+    fn nobody_silences_the_replies_that_calls_wait_for() {
+        for sharing in [Sharing::Shared, Sharing::Exclusive] {
+            assert!(check(&[b"client", b"reply", b"OFF"], sharing).is_err());
+            assert!(check(&[b"CLIENT", b"SETNAME", b"reply"], sharing).is_ok());
+            assert!(check(&[b"CLIENT"], sharing).is_ok());
+        }
     }
 }

@@ -102,6 +102,7 @@ impl Store {
             .map(|(name, value)| (name.to_owned(), value))
             .collect();
         core.engine.set_facts("persistence", lines);
+        core.engine.set_facts("cpu", processor_time());
     }
 
     /// Tells CONFIG GET, whose names are Redis's, how the log is kept: clients judge the store by it.
@@ -139,4 +140,27 @@ impl Store {
             failure: self.progress.failure(),
         }
     }
+}
+
+/// The ticks in a second by which the system counts processor time.
+const TICKS: f64 = 100.0;
+
+/// The processor time of the process, where the system tells it.
+fn processor_time() -> Vec<(String, String)> {
+    let text = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    // The name of the program, in brackets, may have spaces.
+    let words: Vec<&str> =
+        text.rsplit_once(')').map(|(_, rest)| rest.split_ascii_whitespace().collect()).unwrap_or_default();
+    let seconds =
+        |at: usize| words.get(at).and_then(|word| word.parse::<f64>().ok()).map(|ticks| ticks / TICKS);
+    let names = [
+        ("used_cpu_sys", 12),
+        ("used_cpu_user", 11),
+        ("used_cpu_sys_children", 14),
+        ("used_cpu_user_children", 13),
+    ];
+    names
+        .into_iter()
+        .filter_map(|(name, at)| Some((name.to_owned(), format!("{:.6}", seconds(at)?))))
+        .collect()
 }

@@ -3,7 +3,7 @@
 //! Nothing of the engine can be looked at meanwhile, a session's transaction included. A command that never reached the
 //! engine must not be missing from a transaction that then runs: that is remembered here until the engine is free.
 
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
 use windlass_resp::Value;
 
@@ -15,7 +15,11 @@ const NO_TRANSACTION: &str = "ERR DISCARD without MULTI";
 
 /// What a session missed.
 #[derive(Debug, Default)]
-pub(crate) struct Missed(AtomicU8);
+pub(crate) struct Missed {
+    commands: AtomicU8,
+    /// An EXEC, which ended the transaction before it.
+    exec: AtomicBool,
+}
 
 const NOTHING: u8 = 0;
 /// A command, which may belong to a transaction.
@@ -50,9 +54,15 @@ impl Missed {
             busy.kill().map(|()| Value::OK)
         } else if let Some(reply) = self.after_multi(args) {
             Ok(reply)
+        } else if is(0, "EXEC") {
+            self.commands.store(NOTHING, Ordering::Relaxed);
+            self.exec.store(true, Ordering::Relaxed);
+            return Refusal::Reply(Value::Error(
+                format!("EXECABORT Transaction discarded because of: {BUSY}").into(),
+            ));
         } else {
             let missed = if is(0, "MULTI") { MULTI } else { COMMAND };
-            self.0.fetch_max(missed, Ordering::Relaxed);
+            self.commands.fetch_max(missed, Ordering::Relaxed);
             Err(BUSY)
         };
         Refusal::Reply(answer.unwrap_or_else(|text| Value::Error(text.into())))
@@ -60,7 +70,7 @@ impl Missed {
 
     /// The answer to what belongs to a transaction whose MULTI was refused; none for all else.
     pub fn after_multi(&self, args: &[&[u8]]) -> Option<Value> {
-        if self.0.load(Ordering::Relaxed) != MULTI {
+        if self.commands.load(Ordering::Relaxed) != MULTI {
             return None;
         }
         let is = |word: &str| args.first().is_some_and(|name| name.eq_ignore_ascii_case(word.as_bytes()));
@@ -69,17 +79,23 @@ impl Missed {
         } else if is("DISCARD") {
             NO_TRANSACTION
         } else if is("MULTI") || is("RESET") {
-            self.0.store(NOTHING, Ordering::Relaxed);
+            self.commands.store(NOTHING, Ordering::Relaxed);
             return None;
         } else {
             return Some(Value::Error(BUSY.into()));
         };
-        self.0.store(NOTHING, Ordering::Relaxed);
+        self.commands.store(NOTHING, Ordering::Relaxed);
         Some(Value::Error(text.into()))
+    }
+
+    /// True, once, when an EXEC was refused.
+    pub fn take_exec(&self) -> bool {
+        self.exec.load(Ordering::Relaxed) && self.exec.swap(false, Ordering::Relaxed)
     }
 
     /// True, once, when commands were refused that may belong to a transaction.
     pub fn take_command(&self) -> bool {
-        self.0.load(Ordering::Relaxed) == COMMAND && self.0.swap(NOTHING, Ordering::Relaxed) == COMMAND
+        self.commands.load(Ordering::Relaxed) == COMMAND
+            && self.commands.swap(NOTHING, Ordering::Relaxed) == COMMAND
     }
 }

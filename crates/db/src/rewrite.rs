@@ -214,6 +214,7 @@ impl Store {
             Err(error) => {
                 rewrites.is_started.store(false, Ordering::Relaxed);
                 rewrites.saves.end(None);
+                self.answer_savers(false);
                 tracing::warn!(%error, "no thread could be started to rewrite the log");
             }
         }

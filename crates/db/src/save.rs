@@ -6,12 +6,14 @@
 use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::task::Waker;
 use std::time::Instant;
 
 use crate::directory::SNAPSHOT_NAME;
 use crate::disk::DiskFile;
 use crate::error::{Error, Result};
 use crate::log::Log;
+use crate::progress::Position;
 use crate::store::Store;
 
 /// A snapshot until it is whole.
@@ -84,7 +86,18 @@ impl Store {
         {
             tracing::warn!(%error, "the snapshot could not be saved");
         }
+        let is_saved = saved.is_ok();
         log.rewrites.saves.end(saved.ok());
+        self.answer_savers(is_saved);
+    }
+
+    /// Answers who waits for a snapshot that has ended.
+    pub fn answer_savers(&self, is_saved: bool) {
+        let mut core = self.core.lock();
+        let deliveries = core.engine.end_save(is_saved);
+        let awake = self.route(&core, deliveries, Position::START);
+        drop(core);
+        awake.into_iter().for_each(Waker::wake);
     }
 
     /// Answers when it is of.

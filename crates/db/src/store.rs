@@ -7,7 +7,7 @@ use std::io::Read;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::Waker;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::watch;
@@ -35,7 +35,7 @@ const TOO_MUCH_PENDING: &str = "OOM command not allowed while too many bytes wai
 /// Who waits for the lock looks so often whether a slow script has it.
 const BUSY_LOOK: Duration = Duration::from_millis(50);
 /// The commands whose answers hold what only the store knows.
-const TOLD: [&[u8]; 6] = [b"SHUTDOWN", b"INFO", b"CONFIG", b"BGREWRITEAOF", b"BGSAVE", b"LASTSAVE"];
+const TOLD: [&[u8]; 7] = [b"SHUTDOWN", b"INFO", b"CONFIG", b"BGREWRITEAOF", b"BGSAVE", b"SAVE", b"LASTSAVE"];
 
 /// The shortest gap between two looks at the clock that is taken for a jump or a standstill, in milliseconds: twice what
 /// the timer sleeps at most.
@@ -205,6 +205,9 @@ impl Store {
         if let Some(reply) = caller.missed.after_multi(args) {
             return Called::Reply(reply, Position::START);
         }
+        if caller.missed.take_exec() {
+            core.engine.drop_transaction(id);
+        }
         if caller.missed.take_command() {
             core.engine.fail_transaction(id);
         }
@@ -306,7 +309,7 @@ impl Store {
         (position(core.pending.promised_end), position(core.pending.end))
     }
 
-    fn route(&self, core: &Core, deliveries: Vec<Delivery>, position: Position) -> Vec<Waker> {
+    pub(crate) fn route(&self, core: &Core, deliveries: Vec<Delivery>, position: Position) -> Vec<Waker> {
         let bytes_max = core.engine.config().clients.messages.hard;
         let bytes_max = if bytes_max == 0 { usize::MAX } else { bytes_max };
         deliveries
@@ -376,7 +379,9 @@ impl Tick for Store {
                 self.timer.replan(before);
                 return;
             }
+            let started = Instant::now();
             let deliveries = core.engine.tick(now, self.config.tick_budget);
+            core.engine.note_tick(u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX));
             let (_, position) = self.collect(&mut core, false);
             let awake = self.route(&core, deliveries, position);
             drop(core);

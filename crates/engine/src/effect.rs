@@ -15,6 +15,8 @@ pub struct Effects {
     bytes: Vec<u8>,
     /// The database that the log's last record left selected; none at the start of a file.
     selected: Option<usize>,
+    /// How many were made, recorded or not.
+    count: u64,
     group_start: usize,
     group_records: usize,
 }
@@ -23,6 +25,11 @@ impl Effects {
     /// Starts or stops recording; a store without a log need not pay for it. Off at first.
     pub fn set_recording(&mut self, is_recording: bool) {
         self.is_recording = is_recording;
+    }
+
+    /// How many effects there were.
+    pub(crate) fn count(&self) -> u64 {
+        self.count
     }
 
     /// True when there is nothing to log.
@@ -48,6 +55,7 @@ impl Effects {
     }
 
     pub(crate) fn push(&mut self, db: usize, args: &[&[u8]]) {
+        self.count += 1;
         if !self.is_recording {
             return;
         }

@@ -259,6 +259,7 @@ impl Engine {
         let state = &mut *self.state;
         let Some(session) = state.sessions.get(&id).and_then(Option::as_deref) else { return };
         let Some(command) = session.last_command.filter(|_| session.transaction.is_none()) else { return };
+        state.stats.call_max_us = state.stats.call_max_us.max(took_us);
         state.stats.tally.took(command, took_us);
         state.slow.note(&state.settings, (session, command, Args(args)), took_us, now);
     }
@@ -283,7 +284,7 @@ impl Engine {
     }
 
     /// Answers a command that waited.
-    fn answer_waiting(&mut self, id: SessionId, reply: Option<Value>) {
+    pub(crate) fn answer_waiting(&mut self, id: SessionId, reply: Option<Value>) {
         let is_silent = self.session(id).is_some_and(|session| session.silence == Silence::All);
         let message = reply.filter(|_| !is_silent).map_or(Message::Silent, Message::Reply);
         self.state.deliver(id, message);
@@ -448,7 +449,11 @@ impl Engine {
         self.state.effects.end_group();
         if wait.is_none() {
             self.state.waits.remove(id);
-            self.answer_waiting(id, Some(answer.unwrap_or_else(Value::from)));
+            let reply = answer.unwrap_or_else(Value::from);
+            if let Value::Error(text) = &reply {
+                self.state.stats.tally.error(text);
+            }
+            self.answer_waiting(id, Some(reply));
         }
     }
 }

@@ -31,6 +31,7 @@ mod dump;
 mod effect;
 mod engine;
 mod error;
+mod form;
 mod garbage;
 mod keyspace;
 mod limits;

@@ -2,14 +2,14 @@
 //!
 //! A new one gets an arm in [`shown`] and in [`set`], and a row of `command/server/config.rs`.
 
-use crate::config::{Config, OutputLimit};
+use crate::config::{Config, DebugCommand, OutputLimit};
 
 /// The greatest number of seconds, and of clients.
 const NUMBER_MAX: u64 = i32::MAX as u64;
 /// What Redis grants replicas. There are none here, and it can be set as it is only.
 const REPLICA: &str = "slave 268435456 67108864 60";
 
-/// The value of a setting.
+/// The value of a setting. Not each of them can be changed while the engine runs: who may call DEBUG is settled before.
 ///
 /// # Panics
 /// When the name is none of this file's.
@@ -21,6 +21,12 @@ pub fn shown(config: &Config, name: &str) -> String {
         "client-output-buffer-limit" => {
             format!("normal {} {REPLICA} pubsub {}", output(&clients.replies), output(&clients.messages))
         }
+        "enable-debug-command" => match config.debug_command {
+            DebugCommand::No => "no",
+            DebugCommand::Yes => "yes",
+            DebugCommand::Local => "local",
+        }
+        .to_owned(),
         "maxclients" => clients.count_max.to_string(),
         "protected-mode" => if clients.is_protected { "yes" } else { "no" }.to_owned(),
         "tcp-keepalive" => clients.keepalive_s.to_string(),
@@ -40,6 +46,14 @@ pub fn set(config: &mut Config, name: &str, value: &str) -> Result<(), String> {
             config.script_time_max_ms = number(value, 0, i64::MAX as u64)?;
         }
         "client-output-buffer-limit" => set_output(config, value)?,
+        "enable-debug-command" => {
+            config.debug_command = match value.to_ascii_lowercase().as_str() {
+                "no" => DebugCommand::No,
+                "yes" => DebugCommand::Yes,
+                "local" => DebugCommand::Local,
+                _ => return Err("argument(s) must be one of the following: no, yes, local".into()),
+            }
+        }
         "maxclients" => clients.count_max = number(value, 1, u64::from(u32::MAX))? as usize,
         "protected-mode" => {
             clients.is_protected = match value.to_ascii_lowercase().as_str() {
@@ -120,6 +134,7 @@ mod tests {
         for name in [
             "busy-reply-threshold",
             "client-output-buffer-limit",
+            "enable-debug-command",
             "lua-time-limit",
             "maxclients",
             "protected-mode",
@@ -157,6 +172,11 @@ mod tests {
             Err("argument must be between 0 and 2147483647 inclusive".into())
         );
         assert_eq!(shown_after("timeout", "x"), Err("argument couldn't be parsed into an integer".into()));
+        assert_eq!(shown_after("enable-debug-command", "LOCAL"), Ok("local".into()));
+        assert_eq!(
+            shown_after("enable-debug-command", "remote"),
+            Err("argument(s) must be one of the following: no, yes, local".into())
+        );
         assert_eq!(shown_after("protected-mode", "maybe"), Err("argument must be 'yes' or 'no'".into()));
     }
 }

@@ -1,10 +1,13 @@
 //! What CONFIG SET can change while the engine runs, beside the memory limit and the password.
 
+use crate::form::Forms;
 use crate::notify::Classes;
 
 /// Settings with the values of a Redis that was not configured.
 #[derive(Clone, Debug)]
 pub struct Settings {
+    /// Up to which sizes OBJECT ENCODING tells of packed collections.
+    pub forms: Forms,
     /// `notify-keyspace-events`.
     pub notify: Classes,
     /// `slowlog-log-slower-than`: from how many microseconds on a call is noted; negative for never.
@@ -20,6 +23,7 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
+            forms: Forms::default(),
             notify: Classes::default(),
             slow_min_us: 10_000,
             slow_len_max: 128,

@@ -65,6 +65,10 @@ pub struct State {
     pub is_loading: bool,
     /// Set by BGSAVE; see [`Outcome::wants_save`](crate::Outcome::wants_save).
     pub wants_save: bool,
+    /// How many effects there were when the last snapshot was asked for.
+    pub changes_saved: u64,
+    /// Who waits for the end of a snapshot.
+    pub savers: Vec<SessionId>,
     /// Set by SHUTDOWN; see [`Outcome::wants_shutdown`](crate::Outcome::wants_shutdown).
     pub wants_shutdown: bool,
     /// Set by BGREWRITEAOF; see [`Outcome::wants_rewrite`](crate::Outcome::wants_rewrite).
@@ -80,6 +84,10 @@ pub struct Stats {
     pub keyspace_misses: u64,
     pub expired_keys: u64,
     pub tally: Tally,
+    /// The longest that a tick kept everybody waiting, in microseconds: ending keys and freeing what was deleted.
+    pub tick_max_us: u64,
+    /// The longest that a call took, in microseconds.
+    pub call_max_us: u64,
     /// The most bytes of data that a tick or an INFO saw.
     pub memory_peak: usize,
 }
@@ -111,6 +119,8 @@ impl State {
             is_exchange: false,
             is_loading: false,
             wants_save: false,
+            changes_saved: 0,
+            savers: Vec::new(),
             wants_rewrite: false,
             wants_shutdown: false,
             config,

@@ -16,9 +16,9 @@ impl Time {
         Self(micros)
     }
 
-    /// The moment so many milliseconds after the Unix epoch.
+    /// The moment so many milliseconds after the Unix epoch. One beyond all time is the last: keys may end that late.
     pub const fn from_millis(millis: u64) -> Self {
-        Self(millis * 1000)
+        Self(millis.saturating_mul(1000))
     }
 
     /// Microseconds since the Unix epoch.

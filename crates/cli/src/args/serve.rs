@@ -7,6 +7,9 @@ pub struct ServeArgs {
     /// The directory of the data; created if absent [default: windlass-data]
     #[arg(long)]
     pub dir: Option<PathBuf>,
+    /// Keep the data in memory only: no directory, and it is gone at the end
+    #[arg(long, conflicts_with_all = ["dir", "durability"])]
+    pub in_memory: bool,
     /// An address to listen on, such as `0.0.0.0:6380` or `[::1]:6380`; may be given several times
     /// [default: 127.0.0.1:6380]
     #[arg(long, value_name = "ADDRESS:PORT")]
@@ -55,6 +58,9 @@ pub struct ServeArgs {
     /// [default: 5000]
     #[arg(long, value_name = "MS")]
     pub busy_reply_threshold: Option<String>,
+    /// Who may call DEBUG, whose subcommands are for tests: nobody, everybody, or clients of this machine [default: no]
+    #[arg(long, value_name = "no|yes|local")]
+    pub enable_debug_command: Option<String>,
     /// When a write is acknowledged: after the sync to disk, or with a sync each second, or none at all [default: always]
     #[arg(long, value_name = "always|everysec|none")]
     pub durability: Option<String>,

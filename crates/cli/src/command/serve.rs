@@ -24,9 +24,15 @@ pub async fn run(mut settings: Serve) -> Result<()> {
         engine: settings.engine,
         ..windlass_db::Config::default()
     };
-    let (directory, taken) = (settings.dir.clone(), config.clone());
-    let begun = tokio::task::spawn_blocking(move || Database::begin(directory, taken)).await?;
-    let (database, opening) = begun.map_err(refused)?;
+    let (database, opening) = match settings.dir.clone() {
+        Some(directory) => {
+            let taken = config.clone();
+            let begun = tokio::task::spawn_blocking(move || Database::begin(directory, taken)).await?;
+            let (database, opening) = begun.map_err(refused)?;
+            (database, Some(opening))
+        }
+        None => (Database::memory(config.clone()).map_err(refused)?, None),
+    };
     let server = Server::bind(settings.listen, database.clone())
         .map_err(|error| Failure::new(CONFIGURATION, error))?;
     let addresses = server.addresses().to_vec();
@@ -37,10 +43,12 @@ pub async fn run(mut settings: Serve) -> Result<()> {
     let serving = server.run_until(async move {
         let _ = until.wait_for(|is_stopped| *is_stopped).await;
     });
-    let path = settings.dir.to_string_lossy().into_owned();
+    let path = settings.dir.map(|directory| directory.to_string_lossy().into_owned());
     let working = async {
         let mut progress = Replaying::default();
-        let replay = tokio::task::spawn_blocking(move || opening.finish(|loaded| progress.show(loaded)));
+        let replay = tokio::task::spawn_blocking(move || {
+            opening.map(|opening| opening.finish(|loaded| progress.show(loaded))).transpose()
+        });
         let ending = async {
             tokio::select! {
                 () = stop_signal() => {}
@@ -52,12 +60,19 @@ pub async fn run(mut settings: Serve) -> Result<()> {
             replayed = replay => replayed?.map_err(refused)?,
             () = &mut ending => return Ok(()),
         };
-        report(&recovery);
+        if let Some(recovery) = recovery {
+            report(&recovery);
+        }
         // Processes that open the directory by its path are let in, as they are into any other that owns one.
-        let door = windlass_conn::Config { database: config, ..windlass_conn::Config::default() };
-        let _door = Connection::open_with(&format!("file:{path}"), door).await?;
+        let _door = match &path {
+            Some(path) => {
+                let door = windlass_conn::Config { database: config, ..windlass_conn::Config::default() };
+                Some(Connection::open_with(&format!("file:{path}"), door).await?)
+            }
+            None => None,
+        };
         for address in &addresses {
-            println!("ready on {address}, data in {path}");
+            println!("ready on {address}, data in {}", path.as_deref().unwrap_or("memory"));
         }
         ending.await;
         Ok(())

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tempfile::tempdir;
 use windlass_db::faults::Operation;
-use windlass_db::{Called, Config, Database, Error, ManualClock, Time};
+use windlass_db::{Called, Config, Database, Error, ManualClock, Message, Time};
 use windlass_resp::Value;
 
 use crate::compact::{fill, names};
@@ -296,6 +296,21 @@ fn a_snapshot_is_saved_beside_the_log_and_has_everything() {
     assert_eq!(content(&open(directory.path()).0).len(), 0, "the log is what counts");
     let other = tempdir().unwrap();
     std::fs::copy(&snapshot, other.path().join("dump.rdb")).unwrap();
+    assert_same(&content(&open(other.path()).0), &expected, "from the snapshot");
+}
+
+#[test]
+fn a_save_that_is_waited_for_is_there_when_it_is_answered() {
+    let directory = tempdir().unwrap();
+    let (database, _) = open(directory.path());
+    fill(&database);
+    let expected = content(&database);
+    let session = database.session("test");
+    assert_eq!(session.call(&[b"SAVE"]), Called::Waiting);
+    let answer = crate::durable::block_on(session.next_delivery()).unwrap();
+    assert_eq!(answer, Message::Reply(Value::OK));
+    let other = tempdir().unwrap();
+    std::fs::copy(directory.path().join("dump.rdb"), other.path().join("dump.rdb")).unwrap();
     assert_same(&content(&open(other.path()).0), &expected, "from the snapshot");
 }
 

@@ -53,7 +53,8 @@ fn look(call: &mut Call<'_>, describe: impl FnOnce(&Entry) -> Value) -> Answer {
 }
 
 fn encoding(call: &mut Call<'_>) -> Answer {
-    look(call, |entry| Value::from(entry.value.encoding()))
+    let forms = call.state.settings.forms.clone();
+    look(call, |entry| Value::from(forms.encoding(&entry.value)))
 }
 
 fn refcount(call: &mut Call<'_>) -> Answer {

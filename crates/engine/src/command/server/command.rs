@@ -2,7 +2,7 @@
 
 use windlass_resp::Value;
 
-use super::GROUP;
+use super::{GROUP, usage};
 use crate::args::Args;
 use crate::command::category::categories;
 use crate::command::{Answer, Command, Flags, Keys, all, find};
@@ -37,6 +37,15 @@ pub const SUBCOMMANDS: &[Command] = &[
         "<command> [<arg> ...]",
         "The keys of a whole command.",
         getkeys,
+    ),
+    GROUP.sub(
+        "command|getkeysandflags",
+        -4,
+        flags![LOADING, STALE],
+        Keys::None,
+        "<command> [<arg> ...]",
+        "The keys of a whole command, and what it does with each.",
+        getkeysandflags,
     ),
     GROUP.help("command|help"),
     GROUP.sub(
@@ -110,6 +119,22 @@ fn doc(command: &Command) -> (Value, Value) {
 }
 
 fn getkeys(call: &mut Call<'_>) -> Answer {
+    let (_, keys) = keys_of(call)?;
+    Ok(Value::Array(keys.into_iter().map(Value::bulk).collect()))
+}
+
+fn getkeysandflags(call: &mut Call<'_>) -> Answer {
+    let (command, keys) = keys_of(call)?;
+    let args = Args(call.args.from(2));
+    let pairs = keys.into_iter().enumerate().map(|(place, key)| {
+        let words = usage::of(command, args, place).iter().map(|word| Value::Simple((*word).into()));
+        Value::Array(vec![Value::bulk(key), Value::Set(words.collect())])
+    });
+    Ok(Value::Array(pairs.collect()))
+}
+
+/// The command that the arguments are, and its keys.
+fn keys_of<'a>(call: &Call<'a>) -> Result<(&'static Command, Vec<&'a [u8]>)> {
     let args = Args(call.args.from(2));
     let command = find(args[0]).and_then(|command| command.descend(args).ok());
     let command = command.ok_or_else(|| Error::new("ERR Invalid command specified"))?;
@@ -123,7 +148,7 @@ fn getkeys(call: &mut Call<'_>) -> Answer {
     if keys.is_empty() && command.flags.has(Flags::NO_MANDATORY_KEYS) {
         return Err(Error::new("ERR The command has no key arguments"));
     }
-    Ok(Value::Array(keys.into_iter().map(Value::bulk).collect()))
+    Ok((command, keys))
 }
 
 fn list(call: &mut Call<'_>) -> Answer {

@@ -1,4 +1,5 @@
-//! CONFIG: the settings of Redis that clients look at. Two can be set; the rest say how things are here.
+//! CONFIG: the settings of Redis that clients look at. Those with a change in [`OWN`] and the sizes of forms can be set;
+//! the rest say how things are here.
 
 use windlass_resp::Value;
 
@@ -6,8 +7,9 @@ use super::GROUP;
 use crate::command::hyperloglog::SPARSE_MAX;
 use crate::command::string::STRING_MAX;
 use crate::command::{Answer, Command, Keys};
-use crate::config::{Config, DebugCommand};
+use crate::config::Config;
 use crate::error::{Error, Result};
+use crate::form::Forms;
 use crate::limits;
 use crate::notify::Classes;
 use crate::pattern;
@@ -78,15 +80,7 @@ const OWN: &[Setting] = &[
         Some(|draft, value| limits::set(&mut draft.config, "client-output-buffer-limit", value)),
     ),
     ("databases", |state| state.config.databases.to_string(), None),
-    (
-        "enable-debug-command",
-        |state| match state.config.debug_command {
-            DebugCommand::No => "no".into(),
-            DebugCommand::Yes => "yes".into(),
-            DebugCommand::Local => "local".into(),
-        },
-        None,
-    ),
+    ("enable-debug-command", |state| limits::shown(&state.config, "enable-debug-command"), None),
     (
         "latency-monitor-threshold",
         |state| state.settings.latency_min_ms.to_string(),
@@ -176,23 +170,17 @@ const FIXED: &[(&str, &str)] = &[
     ("bind", ""),
     ("cluster-enabled", "no"),
     ("dir", ""),
-    ("hash-max-listpack-entries", "512"),
-    ("hash-max-listpack-value", "64"),
     ("hll-sparse-max-bytes", "3000"),
     ("io-threads", "1"),
     ("lazyfree-lazy-user-del", "yes"),
     ("lazyfree-lazy-user-flush", "yes"),
-    ("list-max-listpack-size", "-2"),
     ("maxmemory-policy", "noeviction"),
     ("port", "0"),
     ("proto-max-bulk-len", "536870912"),
     ("replica-read-only", "yes"),
     ("save", ""),
-    ("set-max-intset-entries", "512"),
     ("stop-writes-on-bgsave-error", "yes"),
     ("stream-node-max-entries", "100"),
-    ("zset-max-listpack-entries", "128"),
-    ("zset-max-listpack-value", "64"),
 ];
 const _: () = assert!(STRING_MAX == 536_870_912, "proto-max-bulk-len says what holds");
 const _: () = assert!(SPARSE_MAX == 3000, "hll-sparse-max-bytes says what holds");
@@ -200,7 +188,9 @@ const _: () = assert!(SPARSE_MAX == 3000, "hll-sparse-max-bytes says what holds"
 /// Every setting with its value: those of the engine, then what its owner told, then what is fixed.
 fn settings(state: &State) -> Vec<(String, String)> {
     let own = OWN.iter().map(|(name, value, _)| ((*name).to_owned(), value(state)));
-    let mut all: Vec<(String, String)> = own.collect();
+    let forms = &state.settings.forms;
+    let sizes = Forms::names().filter_map(|name| Some((name.to_owned(), forms.get(name)?.to_string())));
+    let mut all: Vec<(String, String)> = own.chain(sizes).collect();
     let told = state.facts.get("config").into_iter().flatten().cloned();
     let fixed = FIXED.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
     for (name, value) in told.chain(fixed) {
@@ -250,6 +240,9 @@ fn set(call: &mut Call<'_>) -> Answer {
         }
         match OWN.iter().find(|(own, ..)| *own == name) {
             Some((_, _, Some(change))) => change(&mut draft, &value).map_err(|why| refused(&why))?,
+            None if draft.settings.forms.get(&name).is_some() => {
+                draft.settings.forms.set(&name, &value).map_err(|why| refused(&why))?;
+            }
             // Tools set what they need without looking; that it is so already is no failure.
             _ if value.eq_ignore_ascii_case(before) => {}
             _ => return Err(refused("can't set immutable config")),

@@ -104,7 +104,7 @@ fn server(state: &State, now: Time) -> Lines {
 fn clients(state: &State, _: Time) -> Lines {
     vec![
         ("connected_clients", state.sessions.len().to_string()),
-        ("blocked_clients", (state.waits.len() - state.pause.len().min(state.waits.len())).to_string()),
+        ("blocked_clients", state.waits.len().to_string()),
         ("cluster_connections", "0".into()),
     ]
 }
@@ -137,7 +137,7 @@ fn human(bytes: usize) -> String {
 fn persistence(state: &State, _: Time) -> Lines {
     vec![
         ("loading", "0".into()),
-        ("rdb_changes_since_last_save", "0".into()),
+        ("rdb_changes_since_last_save", (state.effects.count() - state.changes_saved).to_string()),
         ("rdb_bgsave_in_progress", "0".into()),
         ("rdb_last_save_time", state.started.seconds().to_string()),
         ("rdb_last_bgsave_status", "ok".into()),
@@ -157,6 +157,8 @@ fn stats(state: &State, _: Time) -> Lines {
         ("instantaneous_ops_per_sec", "0".into()),
         ("expired_keys", stats.expired_keys.to_string()),
         ("evicted_keys", "0".into()),
+        ("longest_call_us", stats.call_max_us.to_string()),
+        ("longest_tick_us", stats.tick_max_us.to_string()),
         ("keyspace_hits", stats.keyspace_hits.to_string()),
         ("total_error_replies", stats.tally.errors().to_string()),
         ("keyspace_misses", stats.keyspace_misses.to_string()),

@@ -13,8 +13,10 @@ mod command;
 mod config;
 mod data;
 mod debug;
+mod digest;
 mod info;
 mod slow;
+mod usage;
 
 /// The version of Redis whose behaviour this is; clients decide by it what they may use.
 pub const REDIS_VERSION: &str = "7.0.15";
@@ -107,6 +109,14 @@ pub const COMMANDS: &[Command] = &[
         role,
     ),
     GROUP.row(
+        "save",
+        1,
+        flags![ADMIN, NO_SCRIPT, NO_ASYNC_LOADING, NO_MULTI],
+        Keys::None,
+        "Save a snapshot, and answer when it is there",
+        save,
+    ),
+    GROUP.row(
         "swapdb",
         3,
         flags![WRITE, FAST, DANGEROUS],
@@ -173,7 +183,24 @@ fn bgsave(call: &mut Call<'_>) -> Answer {
         return Err(Error::new("ERR Background save already in progress"));
     }
     call.state.wants_save = true;
+    call.state.changes_saved = call.state.effects.count();
     Ok(Value::Simple("Background saving started".into()))
+}
+
+/// As BGSAVE, but the caller waits: everybody else goes on meanwhile.
+fn save(call: &mut Call<'_>) -> Answer {
+    if call.state.fact("config", "appendonly") != Some("yes") {
+        return Err(Error::new("ERR there is no directory to save to"));
+    }
+    if call.state.fact("persistence", "rdb_bgsave_in_progress") == Some("1") || !call.state.savers.is_empty()
+    {
+        return Err(Error::new("ERR Background save already in progress"));
+    }
+    call.state.wants_save = true;
+    call.state.changes_saved = call.state.effects.count();
+    call.state.savers.push(call.session.id);
+    call.wait(&[], 0);
+    Ok(Value::OK)
 }
 
 fn monitor(call: &mut Call<'_>) -> Answer {

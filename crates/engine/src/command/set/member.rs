@@ -43,9 +43,11 @@ pub fn smove(call: &mut Call<'_>) -> Answer {
     drop(set);
     call.does("srem");
     call.changed(source);
-    call.does("sadd");
-    call.make::<Set>(target)?.add(member);
-    call.changed(target);
+    // A set that has the member already does not change.
+    if call.make::<Set>(target)?.add(member) {
+        call.does("sadd");
+        call.changed(target);
+    }
     call.log();
     Ok(Value::Integer(1))
 }
