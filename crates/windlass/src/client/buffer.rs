@@ -25,6 +25,10 @@ const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from
 /// What a store says that takes nothing at present and will again.
 const AWAY_CODES: [&str; 5] = ["LOADING", "READONLY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN"];
 
+/// What a store says that will not take a push at any time. All else passes, a full store and a failed disk too, and what
+/// was promised to be sent waits for that.
+const FINAL_CODES: [&str; 3] = ["ERR", "WRONGTYPE", "NOPERM"];
+
 /// The id of a buffered job, once the store has given it one.
 pub(super) type Later = Arc<OnceLock<JobId>>;
 
@@ -93,6 +97,16 @@ fn may_wait(error: &Error, is_once: bool) -> bool {
         Some(windlass_conn::Error::Connect { .. } | windlass_conn::Error::OwnerSilent { .. }) => true,
         Some(_) => is_once && windlass_conn::may_have_happened(error),
         None => error.code().is_some_and(|code| AWAY_CODES.contains(&code)),
+    }
+}
+
+/// Whether a push will never be taken.
+fn is_final(error: &Error) -> bool {
+    match error {
+        Error::Store(error) if windlass_conn::Error::of(error).is_none() => {
+            error.code().is_some_and(|code| FINAL_CODES.contains(&code))
+        }
+        error => !may_wait(error, true),
     }
 }
 
@@ -238,7 +252,7 @@ async fn send_all(mut sender: Sender) {
                 inner.leave();
                 backoff = BACKOFF.0;
             }
-            Err(error) if may_wait(&error, true) => {
+            Err(error) if !is_final(&error) => {
                 inner.state().error = Some(error.to_string());
                 tokio::time::sleep(backoff).await;
                 backoff = (backoff * 2).min(BACKOFF.1);
@@ -249,5 +263,27 @@ async fn send_all(mut sender: Sender) {
                 inner.leave();
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_waits_is_given_up_only_for_what_does_not_pass() {
+        let said = |text: &str| {
+            let error = redis::parse_redis_value(format!("-{text}\r\n").as_bytes());
+            Error::Store(error.and_then(redis::Value::extract_error).expect_err("an error"))
+        };
+        for text in
+            ["OOM no memory", "MISCONF no disk", "LOADING the data", "BUSY with a script", "NOREPLICAS left"]
+        {
+            assert!(!is_final(&said(text)), "{text}");
+        }
+        for text in ["ERR no such command", "WRONGTYPE of a key", "NOPERM for you"] {
+            assert!(is_final(&said(text)), "{text}");
+        }
+        assert!(may_wait(&said("LOADING the data"), false) && !may_wait(&said("OOM no memory"), true));
     }
 }

@@ -41,7 +41,7 @@ pub async fn measure(args: &BenchStoreArgs) -> anyhow::Result<Vec<Row>> {
     for load in LOADS {
         for in_flight in [1, 16] {
             let mut cpu = Vec::new();
-            let (ours, theirs) = beside(args, Log::Unsynced, async |server| {
+            let (ours, theirs) = beside(args, Log::Absent, async |server| {
                 let mut connection = server.connection().await?;
                 let _: () = redis::cmd("SET").arg("key:fixed").arg("x").query_async(&mut connection).await?;
                 let before = server.cpu_seconds();
@@ -56,9 +56,9 @@ pub async fn measure(args: &BenchStoreArgs) -> anyhow::Result<Vec<Row>> {
             rows.push(Row::new(TABLE, &what, "CPU s per million", every_other(0), every_other(1)));
         }
     }
-    let (ours, theirs) = beside(args, Log::Unsynced, groups).await?;
+    let (ours, theirs) = beside(args, Log::Absent, groups).await?;
     rows.push(Row::new(TABLE, format!("XREADGROUP and XACK of {BATCH}"), "entries per CPU s", ours, theirs));
-    let (ours, theirs) = beside(args, Log::Unsynced, scripts).await?;
+    let (ours, theirs) = beside(args, Log::Absent, scripts).await?;
     rows.push(Row::new(TABLE, "EVALSHA of five calls", "per CPU s", ours, theirs));
     let (ours, theirs) = local(args).await?;
     rows.push(Row::new(TABLE, "SET and GET one by one, here / by socket", "per s", ours, theirs));
@@ -106,7 +106,7 @@ async fn local(args: &BenchStoreArgs) -> anyhow::Result<(f64, f64)> {
     for _ in 0..args.rounds {
         let memory = windlass_conn::Connection::open("memory:").await?;
         ours.push(one_by_one(memory, LOCAL_CALLS).await?);
-        let server = super::server::Server::start(args, super::Kind::Redis, Log::Unsynced).await?;
+        let server = super::server::Server::start(args, super::Kind::Redis, Log::Absent).await?;
         let connection = windlass_conn::Connection::open(&server.url()).await?;
         theirs.push(one_by_one(connection, LOCAL_CALLS / 50).await?);
     }

@@ -24,8 +24,8 @@ pub enum Kind {
 /// What it does with its log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Log {
-    /// Redis has none; ours is written and never synced.
-    Unsynced,
+    /// There is none.
+    Absent,
     Everysec,
     Always,
 }
@@ -96,16 +96,15 @@ impl Server {
         match kind {
             Kind::Windlass => {
                 command.args(["serve", "--bind", &address.to_string()]);
-                let durability = match log {
-                    Log::Unsynced => "none",
-                    Log::Everysec => "everysec",
-                    Log::Always => "always",
+                match log {
+                    Log::Absent => command.arg("--in-memory"),
+                    Log::Everysec => command.args(["--durability", "everysec", "--dir"]).arg(directory),
+                    Log::Always => command.args(["--durability", "always", "--dir"]).arg(directory),
                 };
-                command.args(["--durability", durability, "--dir"]).arg(directory);
             }
             Kind::Redis => {
                 command.args(["--port", &address.port().to_string(), "--bind", "127.0.0.1", "--save", ""]);
-                command.args(["--appendonly", if log == Log::Unsynced { "no" } else { "yes" }]);
+                command.args(["--appendonly", if log == Log::Absent { "no" } else { "yes" }]);
                 command.args(["--appendfsync", if log == Log::Always { "always" } else { "everysec" }]);
                 command.arg("--dir").arg(directory);
             }
