@@ -176,7 +176,8 @@ impl Shared {
         for job in &mut exchanged.taken {
             job.queue = order[job.queue];
         }
-        exchanged.taken.extend(adopted);
+        // Jobs begin in the order in which they were taken: so it is known which of them a crash can have ended.
+        exchanged.taken.splice(0..0, adopted);
         self.note_resumed(&exchanged.taken);
         {
             let mut summary = self.summary();
