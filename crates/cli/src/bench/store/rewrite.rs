@@ -42,7 +42,12 @@ async fn pushes(server: &Server) -> anyhow::Result<[f64; 3]> {
         }
         pipe.query_async::<()>(&mut connection).await?;
     }
-    redis::cmd("BGREWRITEAOF").query_async::<redis::Value>(&mut connection).await?;
+    // One that has begun by itself, because the log has grown, is as good.
+    if let Err(error) = redis::cmd("BGREWRITEAOF").query_async::<redis::Value>(&mut connection).await
+        && !error.to_string().contains("already in progress")
+    {
+        return Err(error.into());
+    }
     let mut times = Vec::new();
     let mut is_running = true;
     while is_running {
