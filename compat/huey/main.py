@@ -5,7 +5,7 @@ import subprocess
 import jobs
 
 PATIENCE_S = 40
-DELAY_S = 1
+DELAY_S = 2
 
 begun = jobs.now()
 plain = jobs.add(2, 3)
