@@ -86,6 +86,25 @@ pub(super) async fn every_step_of_a_job_is_told(store: &Store) {
     assert_eq!(*heard.lock().unwrap(), all, "a listener hears the same");
 }
 
+/// The success makes the worker ask for one job more than it has room for once the other is there, so that it does not
+/// wait for more; and a job that fails is told of by itself.
+pub(super) async fn a_worker_whose_last_job_failed_takes_more(store: &Store) {
+    let world = store.world().await;
+    let mut subscription = world.client.subscribe(100);
+    let both = [json("1"), json("4")];
+    world.client.push_many_raw("k", both.iter().map(|args| &**args), Push::new()).await.unwrap();
+    let worker = Beside::start(worker(&world));
+    let subscription = RefCell::new(&mut subscription);
+    let sees = async |step| {
+        let is_told = || steps(*subscription.borrow_mut()).iter().any(|event| event.step == step);
+        eventually(async || is_told().then_some(())).await;
+    };
+    sees(JobStep::Cancelled).await;
+    world.push("k", "1", Push::new()).await;
+    sees(JobStep::Completed).await;
+    worker.stop().await;
+}
+
 pub(super) async fn bulk_pushes_are_told_of_one_by_one(store: &Store) {
     let world = store.world().await;
     let one = json("1");

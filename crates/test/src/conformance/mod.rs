@@ -255,6 +255,7 @@ pub const CASES: &[Case] = cases! {
         settings_of_capsules_are_checked;
     event:
         every_step_of_a_job_is_told
+        a_worker_whose_last_job_failed_takes_more
         bulk_pushes_are_told_of_one_by_one
         events_are_recorded_in_the_store_on_request;
     timeout:

@@ -96,6 +96,10 @@ impl Shared {
             Step::Exchange(plan) => Next::Exchange(plan),
             Step::End => return Poll::Ready(Next::End),
             Step::Wait => {
+                // A job that failed has made room without an exchange, after which it would be asked for.
+                if hand.wants_mark() {
+                    self.wants_mark.notify_one();
+                }
                 hand.rest(context.waker());
                 return Poll::Pending;
             }
