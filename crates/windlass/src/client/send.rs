@@ -232,7 +232,7 @@ impl Client {
         &self,
         queue: &str,
         kind: &str,
-        mut batch: Vec<Encoded>,
+        batch: Vec<Encoded>,
         options: &Push,
         is_limited: bool,
     ) -> Result<u64> {
@@ -243,19 +243,16 @@ impl Client {
             }
             return Ok(pushed);
         }
-        let count = batch.len() as u64;
-        // Those of a bulk load that is spread follow on each other: what is ready is in front.
-        let ready = batch.iter().take_while(|job| job.due.is_none()).count();
-        let later = batch.split_off(ready);
-        if !batch.is_empty() {
-            self.push_ready(queue, kind, &batch, options, is_limited).await?;
+        // Of a bulk load that is spread some jobs are ready and the others due later.
+        for jobs in batch.chunk_by(|job, next| job.due.is_some() == next.due.is_some()) {
+            let Some(due) = jobs[0].due else {
+                self.push_ready(queue, kind, jobs, options, is_limited).await?;
+                continue;
+            };
+            let later: Vec<_> = jobs.iter().map(|job| (job.due.unwrap_or(due), job)).collect();
+            self.tell_all(self.inner.broker.schedule(queue, &later).await?.iter(), kind, Some(due));
         }
-        if !later.is_empty() {
-            let due = later[0].due;
-            let jobs: Vec<_> = later.iter().filter_map(|job| Some((job.due?, job))).collect();
-            self.tell_all(self.inner.broker.schedule(queue, &jobs).await?.iter(), kind, due);
-        }
-        Ok(count)
+        Ok(batch.len() as u64)
     }
 
     /// Sends unique jobs that are due at the same time.
