@@ -363,12 +363,11 @@ impl MemoryWatch {
 
 impl Report {
     fn print(&self) {
-        let Machine { cpu, cores, memory_gb, system } = &self.machine;
         println!(
             "windlass {}, store {} ({}, durability {})",
             self.windlass, self.store, self.store_version, self.durability
         );
-        println!("{cpu}, {cores} cores, {memory_gb} GB, {system}");
+        println!("{}", self.machine);
         println!(
             "{} jobs, concurrency {}, payload {} bytes\n",
             self.jobs, self.concurrency, self.payload_bytes

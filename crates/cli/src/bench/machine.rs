@@ -1,16 +1,16 @@
 //! What a figure was measured on: nobody can compare it otherwise.
 
-use std::fs;
+use std::{fmt, fs};
 
 use serde::Serialize;
 
 /// The machine and its system.
 #[derive(Debug, Serialize)]
 pub struct Machine {
-    pub cpu: String,
-    pub cores: usize,
-    pub memory_gb: u64,
-    pub system: String,
+    cpu: String,
+    cores: usize,
+    memory_gb: u64,
+    system: String,
 }
 
 impl Machine {
@@ -26,6 +26,13 @@ impl Machine {
             memory_gb: memory_kb.unwrap_or_default() >> 20,
             system: format!("{} {}", std::env::consts::OS, release.trim()),
         }
+    }
+}
+
+impl fmt::Display for Machine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { cpu, cores, memory_gb, system } = self;
+        write!(f, "{cpu}, {cores} cores, {memory_gb} GB, {system}")
     }
 }
 

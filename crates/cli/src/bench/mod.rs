@@ -6,3 +6,9 @@ pub mod jobs;
 mod machine;
 mod process;
 pub mod store;
+
+/// The middle one of some figures.
+fn median(mut figures: Vec<f64>) -> f64 {
+    figures.sort_by(f64::total_cmp);
+    figures.get(figures.len() / 2).copied().unwrap_or(f64::NAN)
+}

@@ -81,9 +81,8 @@ pub async fn run(args: &BenchFeaturesArgs, store: &Store) -> Result<()> {
 
 impl Report {
     fn print(&self) {
-        let Machine { cpu, cores, memory_gb, system } = &self.machine;
         println!("windlass {}, store {}", self.windlass, self.store);
-        println!("{cpu}, {cores} cores, {memory_gb} GB, {system}");
+        println!("{}", self.machine);
         let Self { jobs, concurrency, rounds, .. } = self;
         println!(
             "{jobs} jobs, concurrency {concurrency}, medians of {rounds} rounds; processor time in µs per job\n"

@@ -10,6 +10,7 @@ use windlass_conn::Connection;
 
 use super::feature::{RAN, worker};
 use crate::args::{BenchFeature, BenchFeaturesArgs};
+use crate::bench::median;
 use crate::bench::process::{cpu_seconds, store_info};
 
 /// Keys that are removed at a time.
@@ -29,15 +30,10 @@ pub struct Row {
 impl Row {
     /// The middle one of each figure.
     pub fn median(rows: Vec<Self>) -> Self {
-        let of = |figure: fn(&Self) -> f64| {
-            let mut figures: Vec<f64> = rows.iter().map(figure).collect();
-            figures.sort_by(f64::total_cmp);
-            figures[figures.len() / 2]
-        };
+        let of = |figure: fn(&Self) -> f64| median(rows.iter().map(figure).collect());
         let time = |figure: fn(&Self) -> Option<f64>| {
-            let mut figures: Vec<f64> = rows.iter().filter_map(figure).collect();
-            figures.sort_by(f64::total_cmp);
-            figures.get(figures.len() / 2).copied()
+            let figures: Vec<f64> = rows.iter().filter_map(figure).collect();
+            (!figures.is_empty()).then(|| median(figures))
         };
         Self {
             push_per_s: of(|row| row.push_per_s),

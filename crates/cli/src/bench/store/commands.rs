@@ -6,6 +6,7 @@ use super::load::{self, CONNECTIONS, Load};
 use super::server::Log;
 use super::{Row, beside};
 use crate::args::BenchStoreArgs;
+use crate::bench::median;
 
 const TABLE: &str = "commands";
 /// Entries that one XREADGROUP takes and one XACK ends, and how many times.
@@ -52,7 +53,7 @@ pub async fn measure(args: &BenchStoreArgs) -> anyhow::Result<Vec<Row>> {
             .await?;
             let what = format!("{}, {CONNECTIONS} x {in_flight}", load.name);
             rows.push(Row::new(TABLE, &what, "per s", ours, theirs));
-            let every_other = |first| super::median(cpu.iter().skip(first).step_by(2).copied().collect());
+            let every_other = |first| median(cpu.iter().skip(first).step_by(2).copied().collect());
             rows.push(Row::new(TABLE, &what, "CPU s per million", every_other(0), every_other(1)));
         }
     }
@@ -110,7 +111,7 @@ async fn local(args: &BenchStoreArgs) -> anyhow::Result<(f64, f64)> {
         let connection = windlass_conn::Connection::open(&server.url()).await?;
         theirs.push(one_by_one(connection, LOCAL_CALLS / 50).await?);
     }
-    Ok((super::median(ours), super::median(theirs)))
+    Ok((median(ours), median(theirs)))
 }
 
 async fn one_by_one(mut connection: windlass_conn::Connection, calls: usize) -> anyhow::Result<f64> {

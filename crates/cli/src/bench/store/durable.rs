@@ -4,9 +4,9 @@ use std::time::{Duration, Instant};
 
 use super::load::{self, Load};
 use super::server::{Log, Server};
-use super::{Kind, Row, beside, median};
+use super::{Kind, Row, beside};
 use crate::args::BenchStoreArgs;
-use crate::bench::disk;
+use crate::bench::{disk, median};
 
 const TABLE: &str = "durable";
 const LPUSH: Load = Load { name: "LPUSH", commands: &["LPUSH list $"], lines: 1 };

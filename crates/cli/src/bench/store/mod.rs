@@ -18,6 +18,7 @@ use clap::ValueEnum;
 use serde::Serialize;
 
 use super::machine::Machine;
+use super::median;
 use crate::args::{BenchStoreArgs, BenchTable};
 use crate::exit::Result;
 use crate::output;
@@ -90,9 +91,8 @@ pub async fn run(args: &BenchStoreArgs, is_json: bool) -> Result<()> {
 
 impl Report {
     fn print(&self) {
-        let Machine { cpu, cores, memory_gb, system } = &self.machine;
         println!("windlass {}, {}, medians of {} rounds", self.windlass, self.redis, self.rounds);
-        println!("{cpu}, {cores} cores, {memory_gb} GB, {system}");
+        println!("{}", self.machine);
         let mut last = "";
         for Row { table, what, unit, windlass, redis, ratio } in &self.rows {
             if *table != last {
@@ -102,12 +102,6 @@ impl Report {
             println!("{:<44} {windlass:>14.2} {redis:>14.2} {ratio:>7.2}x", format!("{what}, {unit}"));
         }
     }
-}
-
-/// The middle one of some figures.
-fn median(mut figures: Vec<f64>) -> f64 {
-    figures.sort_by(f64::total_cmp);
-    figures.get(figures.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
 /// Measures ours and theirs in turn, as often as there are rounds, and answers the median of each.

@@ -3,8 +3,9 @@
 use std::time::{Duration, Instant};
 
 use super::server::{Log, Server};
-use super::{Kind, Row, median};
+use super::{Kind, Row};
 use crate::args::BenchStoreArgs;
+use crate::bench::median;
 
 const JOBS: usize = 1_000_000;
 const JOB_BYTES: usize = 200;

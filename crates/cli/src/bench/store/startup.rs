@@ -9,8 +9,9 @@ use windlass_conn::Connection;
 use windlass_db::{Config, Database, Durability};
 
 use super::server::{Folder, Log, Server};
-use super::{Kind, Row, median};
+use super::{Kind, Row};
 use crate::args::BenchStoreArgs;
+use crate::bench::median;
 
 const JOBS: u64 = 1_000_000;
 /// The bytes of a job's text; with the rest of its envelope about 300 bytes of the log.
