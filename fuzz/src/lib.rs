@@ -34,3 +34,21 @@ impl Fuzzed {
         outcome.reply.expect("no command of a target waits")
     }
 }
+
+/// Holds that what a function of scripts reads can be written by another, and is then read as the same.
+///
+/// # Panics
+/// When it is another.
+pub fn check_round_trip(bytes: &[u8], read: &str, write: &str) {
+    let script = format!(
+        "local is_read, value = pcall({read}, ARGV[1])
+        if not is_read then return 'no' end
+        local is_written, text = pcall({write}, value)
+        if not is_written then return 'no' end
+        local again = {write}({read}(text))
+        return #again == #text and 'same' or 'other'"
+    );
+    let reply = Fuzzed::default().call(&[b"EVAL", script.as_bytes(), b"0", bytes]);
+    // Its budget may end a script.
+    assert!(reply.is_error() || reply == Value::from("no") || reply == Value::from("same"), "{reply:?}");
+}
