@@ -3,7 +3,7 @@
 use windlass_resp::Value;
 
 use super::check::Check;
-use super::ruled::Base;
+use super::ruled::{Base, HISTORY, RULED, floor};
 use super::{NUMBER_END, number, wake};
 use crate::blob::Blob;
 use crate::error::Result;
@@ -14,15 +14,11 @@ use crate::types::{Hash, SortedSet};
 /// The most jobs of one call; beyond that Lua has limits of its own.
 const JOBS_MAX: usize = 1024;
 /// The greatest rank whose digits a lane's name has room for.
-const RANK_MAX: u64 = 999;
-/// How far the turns of the ranks are apart.
-const RANK_UNIT: u64 = 1 << 44;
-/// What is before the envelope in a record.
-const HISTORY: &[u8] = b"{\"state\":\"enqueued\"}\n";
+const RANK_MAX: u32 = 999;
 
 /// Jobs of one lane, by their places in the call.
 struct Lane<'a> {
-    rank: u64,
+    rank: u32,
     group: &'a [u8],
     name: Vec<u8>,
     key: Vec<u8>,
@@ -71,7 +67,8 @@ pub fn push(scene: &mut Scene, keys: &[&[u8]], argv: &[&[u8]]) -> Option<Value> 
 fn gather<'a>(base: &Base<'_>, queue: &[u8], jobs: &[[&'a [u8]; 3]]) -> Option<Vec<Lane<'a>>> {
     let mut lanes: Vec<Lane<'a>> = Vec::new();
     for (at, [rank_text, group, _]) in jobs.iter().enumerate() {
-        let rank = number(rank_text).filter(|rank| *rank <= RANK_MAX)?;
+        let rank =
+            number(rank_text).and_then(|rank| u32::try_from(rank).ok()).filter(|rank| *rank <= RANK_MAX)?;
         // The jobs of one call mostly go the same way.
         let known = lanes.iter_mut().rev().find(|lane| lane.rank == rank && lane.group == *group);
         if let Some(lane) = known {
@@ -132,7 +129,7 @@ impl Names {
     ) -> Result<()> {
         scene.run(&[b"INCRBY", seq, pushed.len().to_string().as_bytes()])?;
         let records: Vec<Vec<u8>> =
-            pushed.iter().map(|[_, _, envelope]| [HISTORY, envelope].concat()).collect();
+            pushed.iter().map(|[_, _, envelope]| [HISTORY, b"\n", envelope].concat()).collect();
         let mut command: Vec<&[u8]> = vec![b"HSET", jobs];
         command.extend(ids.iter().zip(&records).flat_map(|(id, record)| [id.as_slice(), record]));
         scene.run(&command)?;
@@ -157,7 +154,7 @@ impl Names {
 
     /// A lane that was empty takes its turn, unless it has one already.
     fn join(&self, scene: &mut Scene, lane: &Lane<'_>) -> Result<()> {
-        scene.run(&[b"HSET", &self.gate, b"ruled", b"1"])?;
+        scene.run(&[b"HSET", &self.gate, RULED, b"1"])?;
         let mut call = scene.view(&[]);
         let waits = call.get::<Hash>(&self.waits)?.is_some_and(|waits| waits.get(&lane.name).is_some());
         if waits || call.get::<SortedSet>(&self.turns)?.is_some_and(|turns| turns.score(&lane.name).is_some())
@@ -170,7 +167,7 @@ impl Names {
             _ => 0,
         };
         // As Lua reckons it.
-        let score = (lane.rank * RANK_UNIT) as f64 + now as f64;
+        let score = floor(lane.rank) + now as f64;
         scene.run(&[b"ZADD", &self.turns, format!("{score:.0}").as_bytes(), &lane.name]).map(drop)
     }
 }

@@ -10,6 +10,7 @@ mod turns;
 use windlass_resp::Value;
 
 pub use self::names::Base;
+pub use self::turns::floor;
 
 use self::names::Names;
 use self::take::Take;
@@ -23,7 +24,9 @@ use crate::script::Scene;
 use crate::types::{Hash, SortedSet, Stream};
 
 /// The field of a gate that says that its queue has lanes or rules.
-const RULED: &[u8] = b"ruled";
+pub const RULED: &[u8] = b"ruled";
+/// The history of a job that has none.
+pub const HISTORY: &[u8] = b"{\"state\":\"enqueued\"}";
 /// The fields of a gate that mean something unusual.
 const UNUSUAL: [&[u8]; 3] = [b"paused", b"suspect", b"recovered"];
 

@@ -6,8 +6,9 @@ use windlass_resp::Value;
 
 use super::super::GROUP;
 use super::super::exchange::{Queue, Request, Room};
+use super::HISTORY;
 use super::names::Names;
-use super::turns::{Field, Pace, RANK_DEFAULT, RANK_UNIT, Turns, UNIT};
+use super::turns::{Field, Pace, RANK_DEFAULT, Turns, UNIT, floor};
 use crate::command::stream::id_value;
 use crate::error::Result;
 use crate::script::Scene;
@@ -16,8 +17,6 @@ use crate::types::{Hash, Id, Stream};
 /// Jobs that are moved at a time, and how often somebody has a turn in one taking.
 const PIECE: usize = 32;
 const VISITS_MAX: usize = 2000;
-/// The history of a job that has none.
-const HISTORY: &[u8] = b"{\"state\":\"enqueued\"}";
 
 pub struct Take<'a> {
     stream: &'a [u8],
@@ -132,14 +131,14 @@ impl<'a> Take<'a> {
         }
         let rank = self.pace.get(scene, self.names, Field::Rank(RANK_DEFAULT))?;
         let plain = self.pace.get(scene, self.names, Field::Plain)?;
-        Ok(Some(f64::from(RANK_DEFAULT) * RANK_UNIT + rank.max(plain)))
+        Ok(Some(floor(RANK_DEFAULT) + rank.max(plain)))
     }
 
     /// Gives the first lane its turn: as many jobs as come before anybody else's.
     fn lane_turn(&mut self, scene: &mut Scene, plain: Option<f64>) -> Result<()> {
         let mut head = self.turns.heads.remove(0);
         let rank = rank_of(&head.lane);
-        let floor = f64::from(rank) * RANK_UNIT;
+        let floor = floor(rank);
         let start = head.score.max(floor + self.pace.get(scene, self.names, Field::Rank(rank))?);
         let mut wanted = (self.left - self.picked.len()).min(PIECE - self.picked.len());
         let next = self.turns.heads.first().map_or(f64::INFINITY, |head| head.score);
@@ -262,7 +261,7 @@ impl<'a> Take<'a> {
             count += 1;
         }
         if count > 0 {
-            let tag = start - f64::from(RANK_DEFAULT) * RANK_UNIT;
+            let tag = start - floor(RANK_DEFAULT);
             self.pace.set(Field::Rank(RANK_DEFAULT), tag + (count - 1) as f64 * UNIT);
             self.pace.set(Field::Plain, tag + count as f64 * UNIT);
         }

@@ -7,11 +7,16 @@ use crate::types::{Hash, SortedSet};
 
 /// How far one job moves its lane's turn, and how far the ranks are apart.
 pub const UNIT: f64 = 1024.0;
-pub const RANK_UNIT: f64 = (1_u64 << 44) as f64;
+const RANK_UNIT: f64 = (1_u64 << 44) as f64;
 /// The rank of what has none.
 pub const RANK_DEFAULT: u32 = 129;
 /// Lanes that are read at a time.
 const PAGE: usize = 128;
+
+/// Where the turns of a rank begin.
+pub fn floor(rank: u32) -> f64 {
+    f64::from(rank) * RANK_UNIT
+}
 
 /// A lane with its turn.
 #[derive(Clone)]
