@@ -9,6 +9,7 @@ mod bench;
 mod carry;
 mod command;
 mod exit;
+mod keep;
 mod output;
 mod settings;
 #[cfg(feature = "torture")]

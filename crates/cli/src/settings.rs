@@ -1,5 +1,6 @@
 //! Which store, and how to serve: flag over environment over `windlass.toml` over default.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow};
@@ -52,6 +53,10 @@ struct ServeFile {
     durability: Option<String>,
     requirepass_file: Option<PathBuf>,
     maxmemory: Option<String>,
+    maxmemory_policy: Option<String>,
+    /// Further settings under the names that CONFIG SET knows them by.
+    #[serde(default)]
+    config: BTreeMap<String, String>,
 }
 
 /// One address or several.
@@ -79,6 +84,10 @@ pub struct Serve {
     pub listen: windlass_server::Config,
     pub durability: windlass_db::Durability,
     pub engine: windlass_db::EngineConfig,
+    /// What CONFIG SET is to set before anybody is served.
+    pub config: BTreeMap<String, String>,
+    /// The settings file, if there was one.
+    pub file: Option<PathBuf>,
 }
 
 /// Settles the store from flags, environment, file and defaults.
@@ -116,6 +125,7 @@ pub fn serve(args: ServeArgs) -> Result<Serve> {
         engine.memory_max = bytes(&size).map_err(wrong)?;
     }
     for (name, value) in [
+        ("maxmemory-policy", args.maxmemory_policy.or(file.maxmemory_policy)),
         ("protected-mode", args.protected_mode.or(file.protected_mode)),
         ("maxclients", args.maxclients.or(file.maxclients)),
         ("timeout", args.timeout.or(file.timeout)),
@@ -133,6 +143,8 @@ pub fn serve(args: ServeArgs) -> Result<Serve> {
         listen,
         durability: self::durability(&durability)?,
         engine,
+        config: file.config,
+        file: std::path::absolute(FILE).ok().filter(|path| path.exists()),
     })
 }
 

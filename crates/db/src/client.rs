@@ -194,8 +194,9 @@ impl Client {
         }
         match self.session.call(args) {
             Called::Reply(reply, position) => {
-                // The reply to HELLO is in the new protocol already.
-                if is(&SESSION_COMMANDS) {
+                // The reply to HELLO is in the new protocol already. An error changed nothing, and may be that of a
+                // busy server, whose lock must not be waited for: nobody on this thread could stop its script.
+                if is(&SESSION_COMMANDS) && !reply.is_error() {
                     self.look_at_session();
                 }
                 self.output.push(&reply, self.protocol, position);

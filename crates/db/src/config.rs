@@ -83,6 +83,7 @@ impl Config {
         check(self.log_pending_bytes_max > 0, "log_pending_bytes_max");
         check(self.compact_ratio > 0, "compact_ratio");
         check(self.compact_files_max > 0, "compact_files_max");
+        problems.extend(self.engine.problems());
         if problems.is_empty() { Ok(()) } else { Err(Error::Config { problems }) }
     }
 }

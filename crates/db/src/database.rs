@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock, Weak};
 use std::thread::JoinHandle;
 
 use parking_lot::Mutex;
-use windlass_engine::{ClientLimits, Engine};
+use windlass_engine::{ClientLimits, Engine, Setting};
 
 use crate::clock::{Clock, SystemClock, Tick};
 use crate::config::Config;
@@ -20,7 +20,7 @@ use crate::log::{self, Log};
 use crate::progress::{Durable, Position};
 use crate::recovery::{Recovery, recover};
 use crate::registry::{self, Entered};
-use crate::session::Session;
+use crate::session::{Origin, Session};
 use crate::store::Store;
 use crate::timer;
 
@@ -129,9 +129,37 @@ impl Database {
         Ok((Self::start(store, Some((directory, entry)))?, true))
     }
 
+    /// Changes a setting as CONFIG SET does.
+    ///
+    /// # Errors
+    /// Those of the command, in words.
+    pub fn configure(&self, name: &str, value: &str) -> std::result::Result<(), String> {
+        let store = &self.owner.store;
+        let mut core = store.core.lock();
+        core.engine.configure(name, value).map_err(|error| error.text().to_owned())?;
+        store.learn_config(&core);
+        Ok(())
+    }
+
+    /// Has CONFIG REWRITE keep the settings by `keep`, which gets all that CONFIG SET can change. Its error, in words, is
+    /// the command's. The first call counts.
+    pub fn on_config_rewrite(
+        &self,
+        keep: impl Fn(&[Setting]) -> std::result::Result<(), String> + Send + Sync + 'static,
+    ) {
+        if self.owner.store.keep_settings.set(Box::new(keep)).is_ok() {
+            self.owner.store.core.lock().engine.allow_keeping_settings();
+        }
+    }
+
     /// Opens a session; `address` is what CLIENT LIST shows of the client.
     pub fn session(&self, address: &str) -> Session {
-        Session::new(self.clone(), address)
+        self.session_from(Origin { address: address.to_owned(), socket: None })
+    }
+
+    /// Opens a session for a client of whom more is known than an address.
+    pub fn session_from(&self, origin: Origin) -> Session {
+        Session::new(self.clone(), origin)
     }
 
     /// Becomes ready when the log is safe up to `position`; at once if nothing is pending.

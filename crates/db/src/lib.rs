@@ -72,5 +72,12 @@ pub use loading::Loaded;
 pub use progress::{Durable, Position};
 pub use recovery::{Cut, Recovery};
 pub use serve::serve;
-pub use session::{Called, NextDelivery, Session};
-pub use windlass_engine::{ClientLimits, Config as EngineConfig, Message, OutputLimit, SessionId, Time};
+pub use session::{Called, NextDelivery, Origin, Session};
+/// What a command of one's own is made of; it goes into [`EngineConfig::commands`].
+pub mod own {
+    pub use windlass_engine::{Answer, Command, Context, Error, Flags, Keys, OwnBody};
+}
+
+pub use windlass_engine::{
+    ClientLimits, Config as EngineConfig, Message, OutputLimit, SessionId, Setting, Time,
+};

@@ -1,6 +1,7 @@
 //! What reaches a session unasked: replies of waits, messages of channels, the order to close.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Waker;
 
 use parking_lot::Mutex;
@@ -16,6 +17,8 @@ const ENTRY_BYTES: usize = size_of::<Entry>();
 #[derive(Default)]
 pub(crate) struct Mailbox {
     state: Mutex<State>,
+    /// Bytes that were sent to the client and that it has not taken.
+    unread: AtomicUsize,
 }
 
 #[derive(Default)]
@@ -44,6 +47,16 @@ pub(crate) enum Taken {
 }
 
 impl Mailbox {
+    /// Notes how many bytes that were sent to the client lie unread.
+    pub fn note_unread(&self, bytes: usize) {
+        self.unread.store(bytes, Ordering::Relaxed);
+    }
+
+    /// How many bytes lie unread, of messages that are not sent yet as well.
+    pub fn unread(&self) -> usize {
+        self.unread.load(Ordering::Relaxed) + self.state.lock().bytes
+    }
+
     /// Puts a message at the end; answers whom to wake. A session that leaves more than `bytes_max` unread is told
     /// to close instead, and gets no more.
     pub fn put(&self, message: Message, position: Position, bytes_max: usize) -> Option<Waker> {

@@ -54,6 +54,7 @@ where
             // A client that is gone already does not mind.
             return writer.shutdown().await.or(Ok(()));
         }
+        client.session.note_unread(client.output.len());
         let may_read = client.may_read();
         let held = client.output.held();
         let deadline = client.deadline();

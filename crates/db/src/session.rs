@@ -29,6 +29,15 @@ pub enum Called {
     Delivered,
 }
 
+/// Where a client comes from, as CLIENT LIST shows it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Origin {
+    /// Its address, or what stands for one.
+    pub address: String,
+    /// The server's end of the connection and the handle of the socket, where there is one.
+    pub socket: Option<(String, i32)>,
+}
+
 /// One client of a database: its selected database, transaction, subscriptions and waits. Dropping it closes it.
 ///
 /// A session keeps its database open. Its calls are to come one after the other; while it waits, calls are answered
@@ -38,7 +47,7 @@ pub struct Session {
     /// Given when the engine is first free: a session may begin while a slow script has it.
     id: OnceLock<SessionId>,
     /// Kept until then.
-    address: Mutex<Option<Box<str>>>,
+    origin: Mutex<Option<Origin>>,
     mailbox: Arc<Mailbox>,
     missed: Missed,
     /// What was last seen of [`is_authenticated`](Self::is_authenticated).
@@ -46,10 +55,10 @@ pub struct Session {
 }
 
 impl Session {
-    pub(crate) fn new(database: Database, address: &str) -> Self {
+    pub(crate) fn new(database: Database, origin: Origin) -> Self {
         let session = Self {
             id: OnceLock::new(),
-            address: Mutex::new(Some(address.into())),
+            origin: Mutex::new(Some(origin)),
             mailbox: Arc::default(),
             missed: Missed::default(),
             was_authenticated: AtomicBool::new(!database.store().limits.get().needs_password),
@@ -68,8 +77,12 @@ impl Session {
     /// The number of the session, which is opened if it is not yet.
     fn open(&self, core: &mut Core) -> SessionId {
         *self.id.get_or_init(|| {
-            let address = self.address.lock().take().unwrap_or_default();
-            self.store().open_session(core, &address, &self.mailbox)
+            let origin = self.origin.lock().take().unwrap_or_default();
+            let id = self.store().open_session(core, &origin.address, &self.mailbox);
+            if let Some((local_address, descriptor)) = &origin.socket {
+                core.engine.note_socket(id, local_address, *descriptor);
+            }
+            id
         })
     }
 
@@ -104,6 +117,11 @@ impl Session {
             Taken::Message(message, position) => Some((message, position)),
             Taken::Held(_) | Taken::Nothing => None,
         }
+    }
+
+    /// Notes how many bytes that were sent to the client lie unread, for CLIENT LIST.
+    pub(crate) fn note_unread(&self, bytes: usize) {
+        self.mailbox.note_unread(bytes);
     }
 
     /// True once the session was told to close because it left too many messages unread.

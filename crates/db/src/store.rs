@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::watch;
-use windlass_engine::{Delivery, Engine, Message, SessionId, Time};
+use windlass_engine::{Delivery, Engine, Message, SessionId, Setting, Time};
 use windlass_resp::{Protocol, Value};
 
 use crate::busy::Busy;
@@ -59,9 +59,14 @@ pub(crate) struct Store {
     closed: Mutex<Vec<SessionId>>,
     has_closed: AtomicBool,
     pub limits: SharedLimits,
+    /// Keeps settings for the next start, where somebody can.
+    pub keep_settings: OnceLock<KeepSettings>,
     /// True once a client has asked for the end of the process; whoever can end it listens.
     pub shutdown: watch::Sender<bool>,
 }
+
+/// Keeps settings for the next start; the error says why it cannot, in words.
+pub(crate) type KeepSettings = Box<dyn Fn(&[Setting]) -> Result<(), String> + Send + Sync>;
 
 /// A session's own part of its calls.
 pub(crate) struct Caller<'a> {
@@ -114,6 +119,7 @@ impl Store {
             closed: Mutex::default(),
             has_closed: AtomicBool::new(false),
             limits,
+            keep_settings: OnceLock::new(),
             shutdown: watch::Sender::new(false),
         }
     }
@@ -179,7 +185,7 @@ impl Store {
     }
 
     /// Takes over what CONFIG may have changed.
-    fn learn_config(&self, core: &Core) {
+    pub fn learn_config(&self, core: &Core) {
         let config = core.engine.config();
         self.busy.set_limit(config.script_time_max_ms);
         self.limits.learn(config, core.engine.needs_password());
@@ -215,6 +221,11 @@ impl Store {
         if TOLD.iter().any(|name| asks(name)) {
             self.tell(&mut core);
         }
+        let is_list = |arg: &&[u8]| arg.eq_ignore_ascii_case(b"LIST") || arg.eq_ignore_ascii_case(b"INFO");
+        if asks(b"CLIENT") && args.get(1).is_some_and(is_list) {
+            let Core { engine, mailboxes, .. } = &mut *core;
+            mailboxes.iter().for_each(|(id, mailbox)| engine.note_unread(*id, mailbox.unread()));
+        }
         if asks(b"ACL") {
             give_entropy(&mut core.engine);
         }
@@ -233,11 +244,21 @@ impl Store {
         let is_waiting = is_answered_later || core.engine.is_waiting(id);
         let awake = self.route(&core, outcome.deliveries, position);
         let is_sooner = self.timer.plan(core.engine.next_due());
+        let settings = outcome.wants_settings_kept.then(|| core.engine.settings());
         drop(core);
         if is_sooner {
             self.timer.wake();
         }
         awake.into_iter().for_each(Waker::wake);
+        let unkept = settings.and_then(|settings| self.keep_settings.get()?(&settings).err());
+        let is_transaction = asks(b"EXEC");
+        if let Some(why) = &unkept {
+            tracing::warn!(%why, "the settings could not be kept");
+        }
+        if let Some(why) = unkept.filter(|_| !is_transaction) {
+            let text = format!("ERR Rewriting config file: {why}");
+            return Called::Reply(Value::Error(text.replace(['\r', '\n'], " ").into()), position);
+        }
         if outcome.wants_shutdown {
             self.shutdown.send_replace(true);
         }
@@ -381,7 +402,7 @@ impl Tick for Store {
             }
             let started = Instant::now();
             let deliveries = core.engine.tick(now, self.config.tick_budget);
-            core.engine.note_tick(u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX));
+            core.engine.note_tick(u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX), now);
             let (_, position) = self.collect(&mut core, false);
             let awake = self.route(&core, deliveries, position);
             drop(core);

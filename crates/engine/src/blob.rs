@@ -41,6 +41,19 @@ impl Blob {
 }
 
 impl Blob {
+    /// As [`edit`](Self::edit), leaving the form that can grow in place, however short the bytes are.
+    pub(crate) fn edit_in_place(&mut self, edit: impl FnOnce(&mut Vec<u8>)) {
+        self.edit(edit);
+        if !self.is_growable() {
+            self.0 = Form::Large(Arc::new(self.to_vec()));
+        }
+    }
+
+    /// True for the form that can grow in place.
+    pub(crate) fn is_growable(&self) -> bool {
+        matches!(self.0, Form::Large(_))
+    }
+
     /// Changes the bytes with `edit`, which may make them longer or shorter.
     pub(crate) fn edit(&mut self, edit: impl FnOnce(&mut Vec<u8>)) {
         let mut bytes = match std::mem::take(self).0 {

@@ -1,14 +1,24 @@
 //! Settings of the engine.
 
+use crate::command::Command;
+
 /// How an engine behaves; fixed when it is made, but for what `CONFIG SET` may change.
 #[derive(Clone, Debug)]
 pub struct Config {
+    /// Commands beside Redis's; see [`Command::own`]. They are there for clients, transactions and scripts of this
+    /// engine alone, and are no part of what is logged.
+    pub commands: &'static [Command],
     /// The number of databases that SELECT can choose.
     pub databases: usize,
     /// The password that a session must give before anything else; empty for none.
     pub password: String,
-    /// The most bytes that the data may take before commands that add data are refused with OOM; 0 for no limit.
+    /// The most bytes that the data may take before [`eviction`](Self::eviction) makes room or commands that add data
+    /// are refused with OOM; 0 for no limit.
     pub memory_max: usize,
+    /// What makes room at the memory limit.
+    pub eviction: Eviction,
+    /// How many keys of each database are drawn to find one that was not used for long.
+    pub eviction_samples: usize,
     /// The seed of hashing and of the commands that choose at random. Not a secret in tests; a server draws it.
     pub seed: u64,
     /// After how many milliseconds of a script the engine's owner answers others that it is busy; 0 for never. The
@@ -28,6 +38,11 @@ pub struct Config {
 }
 
 impl Config {
+    /// What is wrong with the settings, in words; nothing in those that are well-formed.
+    pub fn problems(&self) -> Vec<String> {
+        crate::command::own::problems(self.commands)
+    }
+
     /// Changes how clients are treated, under Redis's names: `maxclients`, say.
     ///
     /// ```
@@ -47,9 +62,12 @@ impl Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
+            commands: &[],
             databases: 16,
             password: String::new(),
             memory_max: 0,
+            eviction: Eviction::default(),
+            eviction_samples: 5,
             seed: 0,
             script_time_max_ms: 5000,
             clients: ClientLimits::default(),
@@ -58,6 +76,37 @@ impl Default for Config {
             native_scripts: true,
         }
     }
+}
+
+/// What happens at the memory limit, as Redis's `maxmemory-policy`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Eviction {
+    /// Nothing goes: commands that add data are refused. Whoever keeps jobs wants this.
+    #[default]
+    NoEviction,
+    /// Any key may go, first those that were not used for long, as far as a few samples tell.
+    AllkeysLru,
+}
+
+impl Eviction {
+    /// The name in CONFIG.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::NoEviction => "noeviction",
+            Self::AllkeysLru => "allkeys-lru",
+        }
+    }
+}
+
+/// A setting that CONFIG SET can change, under Redis's name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Setting {
+    /// Its name.
+    pub name: &'static str,
+    /// What it is now.
+    pub value: String,
+    /// True when that is what it is in an engine that was not configured.
+    pub is_default: bool,
 }
 
 /// How whoever serves clients treats them. The names in CONFIG are Redis's.

@@ -129,7 +129,7 @@ fn dump_entry(entry: &Entry, sink: &mut Sink<'_>) {
             dump_members(b"ZADD", key, words, sink);
         }
     }
-    if let Some(at) = entry.expires_ms {
+    if let Some(at) = entry.expires_ms() {
         sink.give(&[b"PEXPIREAT", &entry.key, itoa::Buffer::new().format(at).as_bytes()]);
     }
 }

@@ -10,6 +10,7 @@ use crate::command::{self, Command, Flags, Run};
 use crate::config::Config;
 use crate::effect::Effects;
 use crate::error::Error;
+use crate::evict;
 use crate::object::Kind;
 use crate::script::{ScriptGuard, Scripts};
 use crate::session::{Session, SessionId, Silence};
@@ -29,6 +30,8 @@ pub struct Outcome {
     pub is_exchange: bool,
     /// True when the call asks the owner of the engine to rewrite its log.
     pub wants_rewrite: bool,
+    /// True when the call asks the owner of the engine to keep the settings of [`Engine::settings`].
+    pub wants_settings_kept: bool,
     /// True when the call asks the owner of the engine to save the data as a snapshot.
     pub wants_save: bool,
     /// True when the call asks the owner of the engine to end its process; its client gets no reply.
@@ -140,6 +143,7 @@ impl Engine {
             deliveries: std::mem::take(&mut self.state.deliveries),
             is_exchange: std::mem::take(&mut self.state.is_exchange),
             wants_rewrite: std::mem::take(&mut self.state.wants_rewrite),
+            wants_settings_kept: std::mem::take(&mut self.state.wants_settings_kept),
             wants_save: std::mem::take(&mut self.state.wants_save),
             wants_shutdown: std::mem::take(&mut self.state.wants_shutdown),
         }
@@ -161,13 +165,17 @@ impl Engine {
             let wait = self.state.waits.remove(id).expect("a due wait exists");
             self.answer_waiting(id, Some(wait.timeout_reply));
         }
-        let databases = if self.state.settings.expires_actively { self.state.databases.len() } else { 0 };
+        let may_expire = self.state.settings.expires_actively && !self.state.pause.is_on(now);
+        let databases = if may_expire { self.state.databases.len() } else { 0 };
         for db in 0..databases {
             for _ in 0..budget {
                 let Some(key) = self.state.databases[db].expired(now.millis()) else { break };
                 self.state.expire(db, &key);
                 self.state.effects.end_group();
             }
+        }
+        if !self.state.pause.is_on(now) {
+            self.state.evict_some(budget);
         }
         self.state.garbage.free_some(budget);
         self.state.note_memory();
@@ -181,8 +189,12 @@ impl Engine {
             return Some(Time::default());
         }
         let databases = self.state.databases.iter().filter(|_| self.state.settings.expires_actively);
-        let expiries = databases.filter_map(|db| db.next_expiry());
-        self.state.waits.next_deadline().into_iter().chain(expiries).min().map(Time::from_millis)
+        // Nothing goes by itself while clients are paused.
+        let paused_until = self.state.pause.until_ms();
+        let expiries = databases.filter_map(|db| db.next_expiry()).map(|at| at.max(paused_until));
+        let eviction = self.state.has_to_evict().then_some(paused_until);
+        let deadlines = self.state.waits.next_deadline().into_iter();
+        deadlines.chain(expiries).chain(eviction).min().map(Time::from_millis)
     }
 
     /// What calls changed, to be logged.
@@ -309,7 +321,7 @@ impl Engine {
     }
 
     fn dispatch(&mut self, session: &mut Session, args: Args<'_>, now: Time) -> Option<Value> {
-        match self.admit(session, args) {
+        match self.admit(session, args, now) {
             Ok(command) => {
                 session.last_command = Some(command);
                 session.last_used = now;
@@ -341,11 +353,15 @@ impl Engine {
     }
 
     /// Checks that a command exists, is well-formed and may run now.
-    fn admit(&mut self, session: &Session, args: Args<'_>) -> Result<&'static Command, Error> {
+    fn admit(&mut self, session: &Session, args: Args<'_>, now: Time) -> Result<&'static Command, Error> {
         if args.len() == 0 {
             return Err(Error::new("ERR empty command"));
         }
-        let command = command::resolve(args)?;
+        let command = self.state.commands.resolve(args)?;
+        // While clients are paused nothing goes by itself.
+        if self.state.config.memory_max > 0 && !self.state.pause.is_on(now) {
+            self.state.evict_some(evict::STEP_MAX);
+        }
         let refused = self.refuse(session, command, args);
         if let Some(error) = refused {
             self.state.stats.tally.rejected(command);
@@ -382,11 +398,9 @@ impl Engine {
         {
             return Some(reason.clone());
         }
-        let limit = self.state.config.memory_max;
-        if limit > 0 && needs_memory(session, command) && self.state.bytes() > limit {
-            return Some(Error::OUT_OF_MEMORY);
-        }
-        None
+        // What is left to evict goes with the next commands.
+        let is_full = self.state.is_over_limit() && !self.state.has_to_evict();
+        (is_full && self.needs_memory(session, command)).then_some(Error::OUT_OF_MEMORY)
     }
 
     /// Runs a command that was admitted; without a reply it waits.
@@ -398,8 +412,14 @@ impl Engine {
         now: Time,
         may_wait: bool,
     ) -> Option<Value> {
+        self.state.databases[session.db].set_clock(now);
         let body = match command.run {
             Run::Call(body) => body,
+            Run::Own(body) => {
+                let answer = self.state.call_own(session, command, body, args, now);
+                self.state.show(session, command, args, now);
+                return Some(answer.unwrap_or_else(Value::from));
+            }
             Run::Engine(run) => {
                 // A script is shown before the commands that it calls, a transaction after them.
                 if command.group == "scripting" && command.flags.has(Flags::SKIP_MONITOR) {
@@ -444,10 +464,13 @@ impl Engine {
             return;
         }
         let Some(mut session) = self.state.sessions.get_mut(&id).and_then(Option::take) else { return };
-        let (answer, wait) = self.state.call(&mut session, command, body, Args(&args), now);
+        let (answer, wait) = self.state.call_again(&mut session, command, body, Args(&args), now);
         self.state.sessions.insert(id, Some(session));
         self.state.effects.end_group();
         if wait.is_none() {
+            if answer.is_err() {
+                self.state.stats.tally.failed(command);
+            }
             self.state.waits.remove(id);
             let reply = answer.unwrap_or_else(Value::from);
             if let Value::Error(text) = &reply {
@@ -456,17 +479,18 @@ impl Engine {
             self.answer_waiting(id, Some(reply));
         }
     }
-}
 
-/// Whether a command is refused at the memory limit. Queueing takes memory, whatever is queued, and EXEC does what was
-/// queued.
-fn needs_memory(session: &Session, command: &Command) -> bool {
-    let is_greedy = |command: &Command| command.flags.has(Flags::DENY_OOM);
-    match &session.transaction {
-        Some(transaction) if command.name == "exec" => {
-            transaction.queue.iter().filter_map(|args| command::find(&args[0])).any(is_greedy)
+    /// Whether a command is refused at the memory limit. Queueing takes memory, whatever is queued, and EXEC does what
+    /// was queued.
+    fn needs_memory(&self, session: &Session, command: &Command) -> bool {
+        let is_greedy = |command: &Command| command.flags.has(Flags::DENY_OOM);
+        match &session.transaction {
+            Some(transaction) if command.name == "exec" => {
+                let queued = transaction.queue.iter();
+                queued.filter_map(|args| self.state.commands.find(&args[0])).any(is_greedy)
+            }
+            Some(_) => !command.flags.has(Flags::IMMEDIATE),
+            None => is_greedy(command),
         }
-        Some(_) => !command.flags.has(Flags::IMMEDIATE),
-        None => is_greedy(command),
     }
 }

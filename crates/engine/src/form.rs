@@ -45,6 +45,11 @@ impl Forms {
         SIZES.iter().flat_map(|size| size.names.iter().copied())
     }
 
+    /// One name of each size.
+    pub fn first_names() -> impl Iterator<Item = &'static str> {
+        SIZES.iter().map(|size| size.names[0])
+    }
+
     /// The size of this name.
     pub fn get(&self, name: &str) -> Option<i64> {
         place(name).map(|at| self.0[at])

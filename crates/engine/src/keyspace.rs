@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::hash::{BuildHasher, Hasher};
 use std::ops::{Deref, DerefMut};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use foldhash::quality::FixedState;
 
@@ -10,6 +11,7 @@ use crate::blob::Blob;
 use crate::error::{Error, Result};
 use crate::object::{Kind, Object};
 use crate::random::Random;
+use crate::time::Time;
 use crate::types::table::Table;
 
 /// The keys of one database. It compares no time: expiry is decided by the caller, who has the clock.
@@ -21,17 +23,65 @@ pub struct Keyspace {
     hasher: FixedState,
     seed: u64,
     bytes: usize,
+    /// The second at which keys are used now.
+    clock_s: u32,
 }
 
-/// A key, its value and when it ends, in milliseconds since the epoch.
+/// A key, its value, when it ends and when it was last used.
 #[derive(Clone, Debug)]
 pub struct Entry {
     pub key: Blob,
     pub value: Object,
-    pub expires_ms: Option<u64>,
+    expiry: Expiry,
+    pub used: Used,
+}
+
+/// A moment in milliseconds since the epoch, or never, in the eight bytes that an [`Option`] would double.
+#[derive(Clone, Copy, Debug)]
+struct Expiry(u64);
+
+impl Expiry {
+    const NEVER: u64 = u64::MAX;
+
+    fn new(expires_ms: Option<u64>) -> Self {
+        Self(expires_ms.unwrap_or(Self::NEVER))
+    }
+
+    fn get(self) -> Option<u64> {
+        (self.0 != Self::NEVER).then_some(self.0)
+    }
+}
+
+/// The second since the epoch at which a key was last used; 0 when it was not since it was read from disk. A reader
+/// notes its use, and so it can be written through a shared reference.
+#[derive(Debug)]
+pub struct Used(AtomicU32);
+
+impl Clone for Used {
+    fn clone(&self) -> Self {
+        Self(AtomicU32::new(self.get()))
+    }
+}
+
+impl Used {
+    pub fn get(&self) -> u32 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    pub fn set(&self, second: u32) {
+        // Most uses are in the second of the use before, and what is not written stays in everybody's cache.
+        if self.get() != second {
+            self.0.store(second, Ordering::Relaxed);
+        }
+    }
 }
 
 impl Entry {
+    /// When it ends, in milliseconds since the epoch.
+    pub fn expires_ms(&self) -> Option<u64> {
+        self.expiry.get()
+    }
+
     /// Approximate bytes of memory that key and value take outside of the entry itself.
     pub fn bytes(&self) -> usize {
         self.key.heap_bytes() + self.value.bytes()
@@ -46,6 +96,7 @@ impl Keyspace {
             hasher: FixedState::with_seed(seed),
             seed,
             bytes: 0,
+            clock_s: 0,
         }
     }
 
@@ -67,10 +118,23 @@ impl Keyspace {
         self.table.find(self.hash(key), |entry| &*entry.key == key)
     }
 
+    /// Sets the time at which keys are used from now on.
+    pub fn set_clock(&mut self, now: Time) {
+        self.clock_s = u32::try_from(now.seconds()).unwrap_or(u32::MAX);
+    }
+
+    /// As [`entry`](Self::entry), for a command that uses the value.
+    pub fn used_entry(&self, key: &[u8]) -> Option<&Entry> {
+        let entry = self.entry(key)?;
+        entry.used.set(self.clock_s);
+        Some(entry)
+    }
+
     /// The value at `key` for writing; the memory count follows what happens to it.
     pub fn value_mut<T: Kind>(&mut self, key: &[u8]) -> Result<Option<Slot<'_, T>>> {
         let hash = self.hash(key);
         let Some(entry) = self.table.find_mut(hash, |entry| &*entry.key == key) else { return Ok(None) };
+        entry.used.set(self.clock_s);
         let value = T::of_mut(&mut entry.value).ok_or(Error::WRONG_TYPE)?;
         Ok(Some(Slot { before: value.bytes(), value, total: &mut self.bytes }))
     }
@@ -81,7 +145,9 @@ impl Keyspace {
             self.insert(Blob::from(key), T::create(self.seed).wrap(), None);
             return Ok(self.value_mut(key)?.expect("the key was just made"));
         };
-        let value = T::of_mut(&mut self.table.at_mut(place).value).ok_or(Error::WRONG_TYPE)?;
+        let entry = self.table.at_mut(place);
+        entry.used.set(self.clock_s);
+        let value = T::of_mut(&mut entry.value).ok_or(Error::WRONG_TYPE)?;
         Ok(Slot { before: value.bytes(), value, total: &mut self.bytes })
     }
 
@@ -91,7 +157,8 @@ impl Keyspace {
         if let Some(entry) = self.table.find_mut(hash, |entry| entry.key == key) {
             self.bytes = self.bytes - entry.value.bytes() + value.bytes();
             let before = std::mem::replace(&mut entry.value, value);
-            if entry.expires_ms != expires_ms {
+            entry.used.set(self.clock_s);
+            if entry.expires_ms() != expires_ms {
                 self.set_expiry(&key, expires_ms);
             }
             return Some(before);
@@ -99,7 +166,8 @@ impl Keyspace {
         if let Some(at) = expires_ms {
             self.expiries.insert((at, hash));
         }
-        let entry = Entry { key, value, expires_ms };
+        let entry =
+            Entry { key, value, expiry: Expiry::new(expires_ms), used: Used(AtomicU32::new(self.clock_s)) };
         self.bytes += entry.bytes();
         self.table.insert(hash, entry, |entry| hash_of(&self.hasher, &entry.key));
         None
@@ -114,7 +182,7 @@ impl Keyspace {
     pub fn remove(&mut self, key: &[u8]) -> Option<Entry> {
         let hash = self.hash(key);
         let entry = self.table.remove(hash, |entry| &*entry.key == key)?;
-        if let Some(at) = entry.expires_ms {
+        if let Some(at) = entry.expires_ms() {
             self.expiries.remove(&(at, hash));
         }
         self.bytes -= entry.bytes();
@@ -125,7 +193,7 @@ impl Keyspace {
     pub fn set_expiry(&mut self, key: &[u8], expires_ms: Option<u64>) -> Option<u64> {
         let hash = self.hash(key);
         let entry = self.table.find_mut(hash, |entry| &*entry.key == key)?;
-        let before = std::mem::replace(&mut entry.expires_ms, expires_ms);
+        let before = std::mem::replace(&mut entry.expiry, Expiry::new(expires_ms)).get();
         if let Some(at) = before {
             self.expiries.remove(&(at, hash));
         }
@@ -142,7 +210,7 @@ impl Keyspace {
             return None;
         }
         let entry =
-            self.table.find(hash, |entry| entry.expires_ms == Some(at) && self.hash(&entry.key) == hash);
+            self.table.find(hash, |entry| entry.expires_ms() == Some(at) && self.hash(&entry.key) == hash);
         Some(entry.expect("an expiry belongs to a key").key.clone())
     }
 

@@ -2,10 +2,12 @@
 //!
 //! A new one gets an arm in [`shown`] and in [`set`], and a row of `command/server/config.rs`.
 
-use crate::config::{Config, DebugCommand, OutputLimit};
+use crate::config::{Config, DebugCommand, Eviction, OutputLimit};
 
 /// The greatest number of seconds, and of clients.
 const NUMBER_MAX: u64 = i32::MAX as u64;
+/// The most keys that are drawn to find an idle one; more would hold everybody up.
+const SAMPLES_MAX: u64 = 64;
 /// What Redis grants replicas. There are none here, and it can be set as it is only.
 const REPLICA: &str = "slave 268435456 67108864 60";
 
@@ -28,6 +30,8 @@ pub fn shown(config: &Config, name: &str) -> String {
         }
         .to_owned(),
         "maxclients" => clients.count_max.to_string(),
+        "maxmemory-policy" => config.eviction.name().to_owned(),
+        "maxmemory-samples" => config.eviction_samples.to_string(),
         "protected-mode" => if clients.is_protected { "yes" } else { "no" }.to_owned(),
         "tcp-keepalive" => clients.keepalive_s.to_string(),
         "timeout" => clients.idle_s.to_string(),
@@ -55,6 +59,13 @@ pub fn set(config: &mut Config, name: &str, value: &str) -> Result<(), String> {
             }
         }
         "maxclients" => clients.count_max = number(value, 1, u64::from(u32::MAX))? as usize,
+        "maxmemory-policy" => {
+            let known = [Eviction::NoEviction, Eviction::AllkeysLru];
+            let named = known.into_iter().find(|policy| value.eq_ignore_ascii_case(policy.name()));
+            config.eviction =
+                named.ok_or("argument(s) must be one of the following: noeviction, allkeys-lru")?;
+        }
+        "maxmemory-samples" => config.eviction_samples = number(value, 1, SAMPLES_MAX)? as usize,
         "protected-mode" => {
             clients.is_protected = match value.to_ascii_lowercase().as_str() {
                 "yes" => true,

@@ -104,6 +104,7 @@ impl Event {
     pub const DEL: Self = Self(Classes::GENERIC, "del");
     pub const EXPIRE: Self = Self(Classes::GENERIC, "expire");
     pub const EXPIRED: Self = Self(Classes::EXPIRED, "expired");
+    pub const EVICTED: Self = Self(Classes::EVICTED, "evicted");
     pub const MISS: Self = Self(Classes::MISS, "keymiss");
     pub const NEW: Self = Self(Classes::NEW, "new");
 

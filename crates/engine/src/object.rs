@@ -45,6 +45,7 @@ impl Object {
     /// The name that OBJECT ENCODING gives.
     pub fn encoding(&self) -> &'static str {
         match self {
+            Self::String(text) if text.is_growable() => "raw",
             Self::String(text) if text.len() <= 20 && parse_integer(text).is_some() => "int",
             Self::String(text) if text.len() <= EMBSTR_MAX => "embstr",
             Self::String(_) => "raw",

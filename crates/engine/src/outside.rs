@@ -1,10 +1,13 @@
-//! What the engine's owner asks of a session, or tells it, beside its commands.
+//! What the engine's owner asks of a session, or tells it, beside its commands; and the settings, which it may keep.
 
 use windlass_resp::Value;
 
+use crate::command;
+use crate::config::Setting;
 use crate::engine::{Delivery, Engine};
 use crate::error::Error;
 use crate::session::{Session, SessionId};
+use crate::time::Time;
 
 impl Engine {
     /// Makes the transaction of a session fail, if it is in one: a command that belongs to it never reached the engine.
@@ -16,10 +19,44 @@ impl Engine {
         }
     }
 
+    /// Tells CLIENT LIST of the socket of a session: the server's end and the handle.
+    pub fn note_socket(&mut self, id: SessionId, local_address: &str, descriptor: i32) {
+        if let Some(session) = self.state.sessions.get_mut(&id).and_then(Option::as_deref_mut) {
+            local_address.clone_into(&mut session.local_address);
+            session.descriptor = Some(descriptor);
+        }
+    }
+
+    /// Tells CLIENT LIST how many bytes were sent to a session that it has not taken yet.
+    pub fn note_unread(&mut self, id: SessionId, bytes: usize) {
+        if let Some(session) = self.state.sessions.get_mut(&id).and_then(Option::as_deref_mut) {
+            session.unread = bytes;
+        }
+    }
+
+    /// Lets CONFIG REWRITE ask for the settings to be kept: the owner of the engine has a place for them.
+    pub fn allow_keeping_settings(&mut self) {
+        self.state.can_keep_settings = true;
+    }
+
+    /// Changes a setting as CONFIG SET does.
+    ///
+    /// # Errors
+    /// Those of the command.
+    pub fn configure(&mut self, name: &str, value: &str) -> Result<(), Error> {
+        command::configure(&mut self.state, &[name.as_bytes(), value.as_bytes()])
+    }
+
+    /// What CONFIG SET can change, as it is now.
+    pub fn settings(&self) -> Vec<Setting> {
+        command::settings(&self.state)
+    }
+
     /// Tells how long a [`tick`](Self::tick) took, for INFO.
-    pub fn note_tick(&mut self, took_us: u64) {
-        let longest = &mut self.state.stats.tick_max_us;
-        *longest = took_us.max(*longest);
+    pub fn note_tick(&mut self, took_us: u64, now: Time) {
+        let state = &mut *self.state;
+        state.stats.tick_max_us = state.stats.tick_max_us.max(took_us);
+        state.slow.note_tick(&state.settings, took_us, now);
     }
 
     /// Answers who waits for a snapshot: it is there, or it failed.

@@ -6,7 +6,8 @@ use windlass_resp::Value;
 
 use crate::args::Args;
 use crate::blob::Blob;
-use crate::command::{self, Command, Flags};
+use crate::command::own::Table;
+use crate::command::{Command, Flags};
 use crate::session::{Session, SessionId};
 use crate::state::State;
 use crate::time::Time;
@@ -58,7 +59,7 @@ impl Pause {
 impl State {
     /// Puts a command off if a pause is on that concerns it; true when it did.
     pub fn put_off(&mut self, session: &Session, command: &Command, args: Args<'_>, now: Time) -> bool {
-        if !self.pause.is_on(now) || !(self.pause.is_for_all || is_write(session, command)) {
+        if !self.pause.is_on(now) || !(self.pause.is_for_all || is_write(&self.commands, session, command)) {
             return false;
         }
         let wait = Wait {
@@ -76,13 +77,13 @@ impl State {
 }
 
 /// Whether a command, or a transaction that is to be executed, may have an effect beyond its reply.
-fn is_write(session: &Session, command: &Command) -> bool {
+fn is_write(commands: &Table, session: &Session, command: &Command) -> bool {
     let is_write =
         |command: &Command| command.flags.has(Flags::WRITE) || command.flags.has(Flags::MAY_REPLICATE);
     match &session.transaction {
         Some(transaction) if command.name == "exec" => transaction.queue.iter().any(|queued| {
             let args: Vec<&[u8]> = queued.iter().map(|arg| &**arg).collect();
-            command::resolve(Args(&args)).is_ok_and(is_write)
+            commands.resolve(Args(&args)).is_ok_and(is_write)
         }),
         _ => is_write(command),
     }

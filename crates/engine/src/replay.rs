@@ -3,7 +3,7 @@
 use windlass_resp::Value;
 
 use crate::args::Args;
-use crate::command::{self, Run};
+use crate::command::Run;
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::session::SessionId;
@@ -19,7 +19,7 @@ impl Engine {
         let slot = self.state.sessions.get_mut(&id).expect("a replay needs an open session");
         let mut session = slot.take().expect("a session that replays executes nothing else");
         session.is_authenticated = true;
-        let plain = command::resolve(Args(args)).ok().and_then(|command| match command.run {
+        let plain = self.state.commands.resolve(Args(args)).ok().and_then(|command| match command.run {
             Run::Call(body) if session.transaction.is_none() => Some((command, body)),
             _ => None,
         });

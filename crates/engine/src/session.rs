@@ -10,6 +10,9 @@ use crate::command::Command;
 use crate::pubsub::Kind;
 use crate::time::Time;
 
+/// The address of a session that is opened from within the process.
+pub const EMBEDDED: &str = "embedded";
+
 /// Names a session of an engine; never used twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SessionId(pub u64);
@@ -26,6 +29,11 @@ pub struct Session {
     /// True for the session that stands for the caller in a script.
     pub is_script: bool,
     pub address: String,
+    /// The server's end of its connection, and the handle of its socket, where it has one.
+    pub local_address: String,
+    pub descriptor: Option<i32>,
+    /// Bytes that were sent to it and are not taken yet, as its owner last told.
+    pub unread: usize,
     pub name: Blob,
     pub library: Blob,
     pub library_version: Blob,
@@ -75,6 +83,9 @@ impl Session {
             user: Blob::from(DEFAULT),
             is_script: false,
             address: address.to_owned(),
+            local_address: String::new(),
+            descriptor: None,
+            unread: 0,
             name: Blob::default(),
             library: Blob::default(),
             library_version: Blob::default(),
@@ -90,6 +101,11 @@ impl Session {
             patterns: BTreeSet::new(),
             shards: BTreeSet::new(),
         }
+    }
+
+    /// False for a session of the process itself that has asked for nothing yet: who owns a directory keeps one.
+    pub fn is_client(&self) -> bool {
+        self.last_command.is_some() || self.address != EMBEDDED
     }
 
     /// True when the session may receive messages of channels.

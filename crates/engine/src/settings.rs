@@ -2,6 +2,7 @@
 
 use crate::form::Forms;
 use crate::notify::Classes;
+use crate::types::ENTRIES_MAX;
 
 /// Settings with the values of a Redis that was not configured.
 #[derive(Clone, Debug)]
@@ -10,6 +11,9 @@ pub struct Settings {
     pub forms: Forms,
     /// `notify-keyspace-events`.
     pub notify: Classes,
+    /// `stream-node-max-entries`: the most entries of a stream's block, by which a trim with `~` goes; 0 for as many as
+    /// there can be.
+    pub stream_block_max: u16,
     /// `slowlog-log-slower-than`: from how many microseconds on a call is noted; negative for never.
     pub slow_min_us: i64,
     /// `slowlog-max-len`: how many calls are kept.
@@ -25,6 +29,7 @@ impl Default for Settings {
         Self {
             forms: Forms::default(),
             notify: Classes::default(),
+            stream_block_max: ENTRIES_MAX,
             slow_min_us: 10_000,
             slow_len_max: 128,
             expires_actively: true,

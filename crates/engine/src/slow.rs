@@ -77,6 +77,13 @@ impl Slow {
         }
     }
 
+    /// Notes that keys were ended, evicted or freed, if that took long enough.
+    pub fn note_tick(&mut self, settings: &Settings, took_us: u64, now: Time) {
+        if settings.latency_min_ms > 0 && took_us / 1000 >= settings.latency_min_ms {
+            self.delay("expire-cycle", now.seconds(), took_us / 1000);
+        }
+    }
+
     /// Notes a delay; two in the same second are one, the longer.
     fn delay(&mut self, name: &'static str, at_s: u64, took_ms: u64) {
         let delays = self.delays.entry(name).or_default();

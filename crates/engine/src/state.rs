@@ -8,11 +8,13 @@ use windlass_resp::Value;
 use crate::acl::Users;
 use crate::args::Args;
 use crate::blob::Blob;
+use crate::command::own::Table;
 use crate::command::{Answer, Body, Command, Flags};
 use crate::config::Config;
 use crate::effect::Effects;
 use crate::engine::{Delivery, Message};
 use crate::error::{Error, Result};
+use crate::evict::Pool;
 use crate::garbage::Garbage;
 use crate::keyspace::{Entry, Keyspace, Slot};
 use crate::notify::{Classes, Event};
@@ -30,6 +32,7 @@ use crate::wait::{Wait, Waits};
 /// The whole state of an engine, but for its scripts.
 pub struct State {
     pub config: Config,
+    pub commands: Table,
     pub databases: Vec<Keyspace>,
     pub effects: Effects,
     pub random: Random,
@@ -56,6 +59,10 @@ pub struct State {
     pub settings: Settings,
     /// What was deleted and is too big to be freed at once.
     pub garbage: Garbage,
+    /// The keys that may go first at the memory limit.
+    pub eviction_pool: Pool,
+    /// How many scripts are cached.
+    pub cached_scripts: usize,
     /// What the owner of the engine tells INFO: section, then lines of name and value.
     pub facts: BTreeMap<String, Vec<(String, String)>>,
     pub started: Time,
@@ -63,6 +70,10 @@ pub struct State {
     pub is_exchange: bool,
     /// True while the owner of the engine reads its data; see [`Engine::set_loading`](crate::Engine::set_loading).
     pub is_loading: bool,
+    /// Set by CONFIG REWRITE; see [`Outcome::wants_settings_kept`](crate::Outcome::wants_settings_kept).
+    pub wants_settings_kept: bool,
+    /// True when the owner of the engine has a place for settings.
+    pub can_keep_settings: bool,
     /// Set by BGSAVE; see [`Outcome::wants_save`](crate::Outcome::wants_save).
     pub wants_save: bool,
     /// How many effects there were when the last snapshot was asked for.
@@ -83,6 +94,7 @@ pub struct Stats {
     pub keyspace_hits: u64,
     pub keyspace_misses: u64,
     pub expired_keys: u64,
+    pub evicted_keys: u64,
     pub tally: Tally,
     /// The longest that a tick kept everybody waiting, in microseconds: ending keys and freeing what was deleted.
     pub tick_max_us: u64,
@@ -94,9 +106,11 @@ pub struct Stats {
 
 impl State {
     pub fn new(config: Config) -> Self {
+        let commands = Table::new(config.commands);
         let databases = (0..config.databases).map(|_| Keyspace::new(config.seed)).collect();
         Self {
             random: Random::new(config.seed),
+            commands,
             databases,
             effects: Effects::default(),
             pubsub: PubSub::default(),
@@ -114,10 +128,14 @@ impl State {
             slow: Slow::default(),
             settings: Settings::default(),
             garbage: Garbage::default(),
+            eviction_pool: Pool::default(),
+            cached_scripts: 0,
             facts: BTreeMap::new(),
             started: Time::default(),
             is_exchange: false,
             is_loading: false,
+            wants_settings_kept: false,
+            can_keep_settings: false,
             wants_save: false,
             changes_saved: 0,
             savers: Vec::new(),
@@ -163,15 +181,19 @@ impl State {
         }
     }
 
-    /// Removes `key` if it ended at or before `now`, and logs that; true when it did.
-    pub fn expire_if_due(&mut self, db: usize, key: &[u8], now: Time) -> bool {
+    /// True when `key` is there and ended at or before `now`.
+    pub fn has_ended(&self, db: usize, key: &[u8], now: Time) -> bool {
         // Nearly always no key of the database has ended, and none needs to be looked up.
         if self.databases[db].next_expiry().is_none_or(|at| at > now.millis()) {
             return false;
         }
-        let ended = self.databases[db]
-            .entry(key)
-            .is_some_and(|entry| entry.expires_ms.is_some_and(|at| at <= now.millis()));
+        let entry = self.databases[db].entry(key);
+        entry.is_some_and(|entry| entry.expires_ms().is_some_and(|at| at <= now.millis()))
+    }
+
+    /// Removes `key` if it ended at or before `now`, and logs that; true when it did.
+    pub fn expire_if_due(&mut self, db: usize, key: &[u8], now: Time) -> bool {
+        let ended = self.has_ended(db, key, now);
         if ended {
             self.expire(db, key);
         }
@@ -211,9 +233,22 @@ impl State {
         args: Args<'_>,
         now: Time,
     ) -> (Answer, Option<Wait>) {
+        let (answer, wait) = self.call_again(session, command, body, args, now);
+        self.stats.tally.called(command, answer.is_err());
+        (answer, wait)
+    }
+
+    /// As [`call`](Self::call), for a command that waited and was counted when it began to.
+    pub fn call_again(
+        &mut self,
+        session: &mut Session,
+        command: &'static Command,
+        body: Body,
+        args: Args<'_>,
+        now: Time,
+    ) -> (Answer, Option<Wait>) {
         let mut call = Call { state: self, session, command, args, now, wait: None, event: None };
         let answer = body(&mut call);
-        call.state.stats.tally.called(command, answer.is_err());
         let wait = call.wait.take().filter(|_| answer.as_ref().is_ok_and(|reply| !reply.is_error()));
         (answer, wait)
     }
@@ -251,9 +286,11 @@ impl<'a> Call<'a> {
         &mut self.state.databases[self.session.db]
     }
 
-    /// The entry at `key` whatever its type; an ended one is gone.
+    /// The entry at `key` whatever its type; an ended one is gone. To look at an entry is not to use it.
     pub fn entry(&mut self, key: &[u8]) -> Option<&Entry> {
-        self.expire_if_due(key);
+        if self.hides(key) {
+            return None;
+        }
         self.state.databases[self.session.db].entry(key)
     }
 
@@ -262,7 +299,10 @@ impl<'a> Call<'a> {
     /// # Errors
     /// WRONGTYPE when the key holds another type.
     pub fn get<T: Kind>(&mut self, key: &[u8]) -> Result<Option<&T>> {
-        self.expire_if_due(key);
+        if self.hides(key) {
+            self.state.stats.keyspace_misses += 1;
+            return Ok(None);
+        }
         let db = self.session.db;
         if self.state.notifies(Classes::MISS)
             && self.command.flags.has(Flags::READONLY)
@@ -270,7 +310,7 @@ impl<'a> Call<'a> {
         {
             self.notify(Event::MISS, key);
         }
-        match self.state.databases[db].entry(key) {
+        match self.state.databases[db].used_entry(key) {
             Some(entry) => {
                 self.state.stats.keyspace_hits += 1;
                 T::of(&entry.value).map(Some).ok_or(Error::WRONG_TYPE)
@@ -383,6 +423,19 @@ impl<'a> Call<'a> {
         if self.state.expire_if_due(self.session.db, key, self.now) {
             self.break_own_watch(key);
         }
+    }
+
+    /// Removes `key` if its time is over, or only hides it while clients are paused: then nothing may change. True
+    /// when the key is there and must not be seen.
+    fn hides(&mut self, key: &[u8]) -> bool {
+        if !self.state.has_ended(self.session.db, key, self.now) {
+            return false;
+        }
+        if self.state.pause.is_on(self.now) {
+            return true;
+        }
+        self.expire_if_due(key);
+        false
     }
 
     /// Logs the command as it was given.

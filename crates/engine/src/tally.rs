@@ -85,6 +85,11 @@ impl Tally {
         count.failed += u64::from(has_failed);
     }
 
+    /// Counts that a call, which was counted when it began to wait, answered an error.
+    pub fn failed(&mut self, command: &'static Command) {
+        self.of(command).failed += 1;
+    }
+
     pub fn rejected(&mut self, command: &'static Command) {
         self.of(command).rejected += 1;
     }

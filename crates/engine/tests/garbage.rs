@@ -110,3 +110,46 @@ fn assert_freed_in_about_200_ticks(engine: &mut Engine, name: &str) {
     }
     assert!((100..=300).contains(&ticks), "what {name} made took {ticks} ticks of 100");
 }
+
+#[test]
+fn keys_that_end_at_once_go_by_budget() {
+    const KEYS: usize = 20_000;
+    const BUDGET: usize = 200;
+    let mut engine = Engine::new(Config::default());
+    let session = engine.open_session("test", NOW);
+    let end = (NOW.millis() + 1000).to_string();
+    for number in 0..KEYS {
+        let key = format!("key:{number}");
+        engine.execute(session, &[b"SET", key.as_bytes(), b"value", b"PXAT", end.as_bytes()], NOW);
+    }
+    let later = Time::from_millis(NOW.millis() + 1000);
+    let mut left = KEYS;
+    while engine.next_due().is_some() {
+        engine.tick(later, BUDGET);
+        let reply = engine.execute(session, &[b"DBSIZE"], later).reply;
+        let Some(Value::Integer(now)) = reply else { panic!("DBSIZE answers a number") };
+        let now = usize::try_from(now).expect("a size");
+        assert!((1..=BUDGET).contains(&(left - now)), "one tick ended {} keys", left - now);
+        left = now;
+    }
+    assert_eq!(left, 0);
+}
+
+#[test]
+fn a_growing_hash_is_never_copied_whole() {
+    let mut engine = Engine::new(Config::default());
+    let session = engine.open_session("test", NOW);
+    let mut before = engine.bytes();
+    for number in 0..50_000 {
+        let field = format!("field:{number}");
+        engine.execute(session, &[b"HSET", b"big", field.as_bytes(), b"value"], NOW);
+        // What one field adds is its own bytes, a bucket that is split, or a segment of buckets: never the whole again.
+        let after = engine.bytes();
+        let added = after.abs_diff(before);
+        assert!(added < GROWTH_MAX, "field {number} changed {added} bytes of {after}");
+        before = after;
+    }
+}
+
+/// The most bytes by which one field may change what a hash takes: a segment of its table with its buckets.
+const GROWTH_MAX: usize = 16 * 1024;

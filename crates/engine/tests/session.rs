@@ -21,14 +21,28 @@ fn client_list_shows_every_session_and_its_caller() {
     let (mut engine, first, second) = engine();
     engine.execute(second, &[b"CLIENT", b"SETNAME", b"two"], NOW);
     engine.execute(second, &[b"SELECT", b"3"], NOW);
+    engine.note_socket(second, "10.0.0.9:6380", 7);
+    engine.note_unread(second, 1234);
+    // Nobody's client: a session of the process that has asked for nothing.
+    engine.open_session("embedded", NOW);
     let later = Time::from_millis(NOW.millis() + 7_000);
     let Some(Value::Verbatim("txt", text)) = engine.execute(first, &[b"CLIENT", b"LIST"], later).reply else {
         panic!("CLIENT LIST answers text");
     };
     let lines: Vec<&str> = text.lines().collect();
     assert_eq!(lines.len(), 2);
-    assert!(lines[0].starts_with("id=1 addr=10.0.0.1:1000 name= age=7 idle=0 flags=N db=0"), "{text}");
-    assert!(lines[1].starts_with("id=2 addr=10.0.0.2:2000 name=two age=7 idle=7 flags=N db=3"), "{text}");
+    assert!(
+        lines[0].starts_with("id=1 addr=10.0.0.1:1000 laddr= fd=-1 name= age=7 idle=0 flags=N db=0"),
+        "{text}"
+    );
+    assert!(
+        lines[1].starts_with(
+            "id=2 addr=10.0.0.2:2000 laddr=10.0.0.9:6380 fd=7 name=two age=7 idle=7 flags=N db=3"
+        ),
+        "{text}"
+    );
+    assert!(lines[0].contains(" qbuf=26 ") && lines[1].contains(" qbuf=0 "), "{text}");
+    assert!(lines[0].contains(" omem=0 ") && lines[1].contains(" oll=1 omem=1234 "), "{text}");
 }
 
 #[test]

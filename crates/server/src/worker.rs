@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::io::{self, Write};
 use std::net::SocketAddr;
+use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
@@ -14,7 +15,7 @@ use tokio::runtime::Builder;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
-use windlass_db::{Database, serve};
+use windlass_db::{Database, Origin, serve};
 
 use crate::error::{Error, Result};
 use crate::listen::{self, Arrival};
@@ -152,6 +153,9 @@ async fn serve_one(database: &Database, arrival: Arrival, mut stop: watch::Recei
     match arrival {
         Arrival::Tcp(stream, from, tls) => {
             listen::set_up(&stream, database.client_limits().keepalive_s)?;
+            let local_address = stream.local_addr().map(|address| address.to_string()).unwrap_or_default();
+            let socket = Some((local_address, stream.as_raw_fd()));
+            let origin = Origin { address: from.to_string(), socket };
             let mut stream = TcpStream::from_std(stream)?;
             let is_denied = is_denied(database, from);
             match tls {
@@ -161,15 +165,16 @@ async fn serve_one(database: &Database, arrival: Arrival, mut stop: watch::Recei
                         return refuse(&mut stream).await;
                     }
                     // What a stream with TLS is made of is kept apart: the many others need not be as large.
-                    Box::pin(serve(stream, database.session(&from.to_string()), stopped)).await
+                    Box::pin(serve(stream, database.session_from(origin), stopped)).await
                 }
                 None if is_denied => refuse(&mut stream).await,
-                None => serve(stream, database.session(&from.to_string()), stopped).await,
+                None => serve(stream, database.session_from(origin), stopped).await,
             }
         }
         Arrival::Unix(stream) => {
             stream.set_nonblocking(true)?;
-            serve(UnixStream::from_std(stream)?, database.session("unix"), stopped).await
+            let origin = Origin { address: "unix".into(), socket: Some(("unix".into(), stream.as_raw_fd())) };
+            serve(UnixStream::from_std(stream)?, database.session_from(origin), stopped).await
         }
     }
 }

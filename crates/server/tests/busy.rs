@@ -123,6 +123,23 @@ async fn a_script_in_a_transaction_keeps_nobody_from_being_told() {
     server.stop().await;
 }
 
+/// The thread of the one who sent EXEC waited for the script's end to learn of the session's protocol, and with it
+/// everybody whom it serves.
+#[tokio::test]
+async fn an_exec_that_is_refused_keeps_nobody_from_being_told() {
+    let server = start();
+    let (mut runner, mut other) = (server.connect().await, server.connect().await);
+    check(&mut other, "SET k 1\r\nMULTI\r\nINCR k\r\n", "+OK\r\n+OK\r\n+QUEUED\r\n").await;
+    runner.write_all(ENDLESS.as_bytes()).await.expect("the server reads");
+    let mut late = server.connect().await;
+    until_busy(&mut late).await;
+    let aborted = format!("-EXECABORT Transaction discarded because of: {}", &BUSY[1..]);
+    check(&mut other, "EXEC\r\nSCRIPT KILL\r\n", &format!("{aborted}+OK\r\n")).await;
+    assert!(line(&mut runner).await.starts_with("-ERR Script killed by user"));
+    check(&mut other, "GET k\r\n", "$1\r\n1\r\n").await;
+    server.stop().await;
+}
+
 #[tokio::test]
 async fn who_leaves_meanwhile_is_forgotten_afterwards() {
     let server = start();

@@ -5,9 +5,10 @@ use std::path::Path;
 use super::File;
 
 /// Each package and the packages of ours that it may name.
-const ARROWS: [(&str, &[&str]); 11] = [
+const ARROWS: [(&str, &[&str]); 12] = [
     ("resp", &[]),
     ("engine", &["windlass-resp"]),
+    ("miniature", &["windlass-engine", "windlass-resp"]),
     ("db", &["windlass-engine", "windlass-resp"]),
     ("conn", &["windlass-db", "windlass-resp"]),
     ("server", &["windlass-db", "windlass-resp"]),

@@ -45,6 +45,8 @@ pub enum BenchTable {
     Rewrite,
     /// Bytes of the log for the same jobs
     Log,
+    /// For how long everybody is held up while a huge value is freed or grows, or a million keys end
+    Stall,
     /// How long a directory with a million delayed jobs takes to be served
     Startup,
 }

@@ -70,4 +70,8 @@ pub struct ServeArgs {
     /// The most memory that data may take, such as 512mb or 2gb; then writes are refused [default: no limit]
     #[arg(long, value_name = "SIZE")]
     pub maxmemory: Option<String>,
+    /// What goes at that limit: nothing (noeviction), or keys that were not used for long (allkeys-lru), which no store
+    /// of jobs should allow [default: noeviction]
+    #[arg(long, value_name = "POLICY")]
+    pub maxmemory_policy: Option<String>,
 }

@@ -1,5 +1,6 @@
 //! `windlass serve`: a directory's database over sockets.
 
+use std::collections::BTreeMap;
 use std::io::{IsTerminal, Write};
 use std::time::{Duration, Instant};
 
@@ -11,6 +12,7 @@ use windlass_db::{Database, Loaded, Recovery};
 use windlass_server::Server;
 
 use crate::exit::{CANNOT_CONNECT, CONFIGURATION, FORCED, Failure, Result};
+use crate::keep::Keeper;
 use crate::settings::Serve;
 
 /// The files that the process opens besides one for each client.
@@ -19,6 +21,7 @@ const FILES_RESERVED: u64 = 64;
 pub async fn run(mut settings: Serve) -> Result<()> {
     settings.engine.seed = std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), "seed");
     settings.engine.clients.count_max = allow_clients(settings.engine.clients.count_max);
+    let password = settings.engine.password.clone();
     let config = windlass_db::Config {
         durability: settings.durability,
         engine: settings.engine,
@@ -33,6 +36,11 @@ pub async fn run(mut settings: Serve) -> Result<()> {
         }
         None => (Database::memory(config.clone()).map_err(refused)?, None),
     };
+    configure(&database, &settings.config)?;
+    if let Some(path) = settings.file {
+        let keeper = Keeper::new(path, password);
+        database.on_config_rewrite(move |settings| keeper.keep(settings));
+    }
     let server = Server::bind(settings.listen, database.clone())
         .map_err(|error| Failure::new(CONFIGURATION, error))?;
     let addresses = server.addresses().to_vec();
@@ -93,6 +101,15 @@ pub async fn run(mut settings: Serve) -> Result<()> {
         std::process::exit(0);
     }
     database.stop()?;
+    Ok(())
+}
+
+/// Sets what the settings file has under the names of CONFIG SET.
+fn configure(database: &Database, settings: &BTreeMap<String, String>) -> Result<()> {
+    for (name, value) in settings {
+        let problem = |why| anyhow!("the setting `{name}` under [serve.config] was refused: {why}");
+        database.configure(name, value).map_err(|why| Failure::new(CONFIGURATION, problem(why)))?;
+    }
     Ok(())
 }
 

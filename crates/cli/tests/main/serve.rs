@@ -32,3 +32,39 @@ fn debug_is_for_whom_the_flag_says() {
         assert_eq!(ask(&["--enable-debug-command", value]).expect("it is allowed"), "Hello World");
     }
 }
+
+#[test]
+fn settings_are_kept_in_the_file_with_its_comments() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("windlass.toml");
+    std::fs::write(&path, "[serve]\nin_memory = true\ntimeout = \"5\" # seconds\n").expect("a file");
+    let set = |serving: &Serving, name: &str, value: &str| {
+        redis::cmd("CONFIG").arg("SET").arg(name).arg(value).exec(&mut connect(serving)).expect("it is set");
+    };
+    let serving = Serving::start(folder.path(), &[]);
+    set(&serving, "timeout", "60");
+    set(&serving, "maxmemory-policy", "allkeys-lru");
+    set(&serving, "slowlog-max-len", "7");
+    redis::cmd("CONFIG").arg("REWRITE").exec(&mut connect(&serving)).expect("there is a file");
+    drop(serving);
+    let text = std::fs::read_to_string(&path).expect("the file");
+    let expected = "[serve]\nin_memory = true\ntimeout = \"60\" # seconds\nmaxmemory_policy = \"allkeys-lru\"\n\n\
+                    [serve.config]\nslowlog-max-len = \"7\"\n";
+    assert_eq!(text, expected);
+
+    let serving = Serving::start(folder.path(), &[]);
+    for (name, value) in [("timeout", "60"), ("maxmemory-policy", "allkeys-lru"), ("slowlog-max-len", "7")] {
+        let found: Vec<String> =
+            redis::cmd("CONFIG").arg("GET").arg(name).query(&mut connect(&serving)).expect("it is told");
+        assert_eq!(found, [name, value]);
+    }
+}
+
+#[test]
+fn without_a_file_there_is_none_to_keep_settings_in() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let serving = Serving::start(folder.path(), &["--in-memory"]);
+    let error =
+        redis::cmd("CONFIG").arg("REWRITE").exec(&mut connect(&serving)).expect_err("there is no file");
+    assert!(error.to_string().contains("running without a config file"), "{error}");
+}

@@ -130,6 +130,52 @@ fn redis_starts_on_our_directory_and_we_on_what_it_added() {
 }
 
 #[test]
+fn redis_starts_on_the_log_of_commands_of_ones_own() {
+    static COMMANDS: &[windlass_engine::Command] = &[windlass_engine::Command::own(
+        "transfer",
+        4,
+        windlass_engine::Flags::WRITE.and(windlass_engine::Flags::DENY_OOM),
+        windlass_engine::Keys::Range(1, 2, 1),
+        "Move an amount from one counter to another",
+        |context| {
+            let [_, from, to, amount] = *context.args() else { unreachable!("the row says so many") };
+            context.call(&[b"DECRBY", from, amount])?;
+            context.call(&[b"INCRBY", to, amount])
+        },
+    )];
+    let directory = tempdir().unwrap();
+    let engine = windlass_engine::Config { commands: COMMANDS, ..windlass_engine::Config::default() };
+    let config = Config { engine, ..Config::default() };
+    let (database, _) = open_on(directory.path(), &TestDisk::default(), config);
+    let session = database.session("test");
+    ok(&session, "SET a 10");
+    assert_eq!(ok(&session, "TRANSFER a b 4"), 4i64.into());
+    drop((session, database));
+
+    let Some(server) = Server::start(directory.path()) else { return };
+    assert_eq!(server.ask("GET a\r\nGET b"), "$1\r\n6\r\n$1\r\n4\r\n+OK\r\n");
+}
+
+#[test]
+fn commands_of_ones_own_that_are_not_well_formed_are_refused_by_name() {
+    static COMMANDS: &[windlass_engine::Command] = &[windlass_engine::Command::own(
+        "get",
+        0,
+        windlass_engine::Flags::DENY_OOM,
+        windlass_engine::Keys::None,
+        "",
+        |context| context.call(&[b"PING"]),
+    )];
+    let engine = windlass_engine::Config { commands: COMMANDS, ..windlass_engine::Config::default() };
+    let error = Config { engine, ..Config::default() }.validate().unwrap_err().to_string();
+    for part in
+        ["`get` has the name of one of Redis's", "takes 0 arguments", "has no summary", "add `Flags::WRITE`"]
+    {
+        assert!(error.contains(part), "{error}");
+    }
+}
+
+#[test]
 fn we_start_on_a_directory_that_redis_wrote() {
     let directory = tempdir().unwrap();
     let Some(server) = Server::start(directory.path()) else { return };

@@ -113,6 +113,8 @@ pub fn of(command: &Command, args: Args<'_>, index: usize) -> Access {
         }
         _ if TELLING.contains(&name) => BOTH,
         _ if DESCRIBING.contains(&name) || name.starts_with("object|") => NOTHING,
+        // What a body answers of the keys that it changes is not known.
+        _ if command.flags.has(Flags::WRITE) && command.is_own() => BOTH,
         _ if command.flags.has(Flags::WRITE) => WRITE,
         _ => READ,
     }

@@ -100,17 +100,19 @@ impl Users {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::command::own::Table;
 
     #[test]
     fn a_user_may_do_what_the_last_rule_that_concerns_it_says() {
+        let commands = Table::default();
         let mut user = User::default();
         for word in ["+@read", "-get", "~a:*"] {
-            user.apply(word.as_bytes()).expect("a rule");
+            user.apply(word.as_bytes(), &commands).expect("a rule");
         }
         let mut users = Users::new("");
         users.put(b"alice", user);
         let denial = |words: &[&[u8]]| {
-            let command = crate::command::resolve(Args(words)).expect("a command");
+            let command = commands.resolve(Args(words)).expect("a command");
             users.denial(b"alice", command, Args(words))
         };
         assert_eq!(denial(&[b"GET", b"a:1"]), Some(Denial::Command));

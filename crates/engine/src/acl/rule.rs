@@ -5,7 +5,8 @@ use super::user::{KeyPattern, Rule, Subject};
 use super::{User, hex, sha256};
 use crate::args::Args;
 use crate::blob::Blob;
-use crate::command::{self, category};
+use crate::command::category;
+use crate::command::own::Table;
 
 const SYNTAX: &str = "Syntax error";
 const UNKNOWN: &str = "Unknown command or category name in ACL";
@@ -21,7 +22,7 @@ type Applied = Result<(), &'static str>;
 
 impl User {
     /// Does what a word says; the error says what is wrong with it.
-    pub fn apply(&mut self, word: &[u8]) -> Applied {
+    pub fn apply(&mut self, word: &[u8], commands: &Table) -> Applied {
         let text = String::from_utf8_lossy(word).to_ascii_lowercase();
         match text.as_str() {
             "on" => self.is_enabled = true,
@@ -50,7 +51,7 @@ impl User {
             "nocommands" | "-@all" => self.set_all_commands(false),
             "clearselectors" => {}
             "reset" => *self = Self { sanitizes: Some(true), ..Self::default() },
-            _ => return self.apply_marked(word),
+            _ => return self.apply_marked(word, commands),
         }
         Ok(())
     }
@@ -61,7 +62,7 @@ impl User {
     }
 
     /// A word whose first character says what it is.
-    fn apply_marked(&mut self, word: &[u8]) -> Applied {
+    fn apply_marked(&mut self, word: &[u8], commands: &Table) -> Applied {
         let Some((mark, rest)) = word.split_first() else { return Err(SYNTAX) };
         match mark {
             b'>' => self.add_password(sha256(rest)),
@@ -89,7 +90,10 @@ impl User {
                     self.channels.push(Blob::from(rest));
                 }
             }
-            b'+' | b'-' => self.add_rule(Rule { allows: *mark == b'+', subject: parse_subject(rest)? }),
+            b'+' | b'-' => {
+                let subject = parse_subject(rest, commands)?;
+                self.add_rule(Rule { allows: *mark == b'+', subject });
+            }
             _ => return Err(SYNTAX),
         }
         Ok(())
@@ -226,14 +230,14 @@ fn parse_hash(text: &[u8]) -> Result<[u8; 32], &'static str> {
     Ok(hash)
 }
 
-fn parse_subject(text: &[u8]) -> Result<Subject, &'static str> {
+fn parse_subject(text: &[u8], commands: &Table) -> Result<Subject, &'static str> {
     if let Some(name) = text.strip_prefix(b"@") {
         let known =
             category::CATEGORIES.into_iter().find(|known| name.eq_ignore_ascii_case(known.as_bytes()));
         return known.map(Subject::Category).ok_or(UNKNOWN);
     }
     let mut parts = text.splitn(2, |byte| *byte == b'|');
-    let container = command::find(parts.next().unwrap_or_default()).ok_or(UNKNOWN)?;
+    let container = commands.find(parts.next().unwrap_or_default()).ok_or(UNKNOWN)?;
     let Some(subcommand) = parts.next() else { return Ok(Subject::Command(container.name)) };
     if container.subcommands.is_empty() {
         return Err("Allowing first-arg of a command is not supported");

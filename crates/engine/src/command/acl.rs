@@ -185,7 +185,7 @@ fn setuser(call: &mut Call<'_>) -> Answer {
     }
     let mut user = call.state.users.get(name).cloned().unwrap_or_default();
     for word in call.args.from(3) {
-        user.apply(word).map_err(|reason| {
+        user.apply(word, &call.state.commands).map_err(|reason| {
             let word = String::from_utf8_lossy(word);
             Error::new(format!("ERR Error in ACL SETUSER modifier '{word}': {reason}"))
         })?;
@@ -222,7 +222,7 @@ fn dryrun(call: &mut Call<'_>) -> Answer {
     let Some(user) = call.state.users.get(name) else {
         return Err(Error::new(format!("ERR User '{}' not found", shown(name))));
     };
-    let command = super::find(args[0]).and_then(|command| command.descend(args).ok());
+    let command = call.state.commands.find(args[0]).and_then(|command| command.descend(args).ok());
     let command = command.ok_or_else(|| Error::new(format!("ERR Command '{}' not found", shown(args[0]))))?;
     if !command.accepts(args.len()) {
         return Err(Error::arity(command.name));
@@ -247,7 +247,7 @@ fn cat(call: &mut Call<'_>) -> Answer {
     let known = category::CATEGORIES.into_iter().find(|known| given.eq_ignore_ascii_case(known.as_bytes()));
     let known = known
         .ok_or_else(|| Error::new(format!("ERR Unknown category '{}'", String::from_utf8_lossy(given))))?;
-    let all = super::all().flat_map(|command| [command].into_iter().chain(command.subcommands));
+    let all = call.state.commands.all().flat_map(|command| [command].into_iter().chain(command.subcommands));
     let found =
         all.filter(|command| category::is_in(command, known)).map(|command| Value::from(command.name));
     Ok(Value::Array(found.collect()))

@@ -31,12 +31,28 @@ pub const COMMANDS: &[Command] = &[
         pfcount,
     ),
     GROUP.row(
+        "pfdebug",
+        -3,
+        flags![WRITE, DENY_OOM, ADMIN],
+        Keys::Range(2, 2, 1),
+        "Tell how a HyperLogLog is kept",
+        pfdebug,
+    ),
+    GROUP.row(
         "pfmerge",
         -2,
         flags![WRITE, DENY_OOM],
         KEYS,
         "Count the elements of several keys in one",
         pfmerge,
+    ),
+    GROUP.row(
+        "pfselftest",
+        1,
+        flags![ADMIN],
+        Keys::None,
+        "Check the forms and the estimate against each other",
+        pfselftest,
     ),
 ];
 
@@ -135,5 +151,82 @@ pub fn pfmerge(call: &mut Call<'_>) -> Answer {
         hll::raise(&mut bytes, index, *run, SPARSE_MAX)?;
     }
     write(call, target, bytes)?;
+    Ok(Value::OK)
+}
+
+/// What tests of the forms need: GETREG, DECODE, ENCODING, TODENSE.
+fn pfdebug(call: &mut Call<'_>) -> Answer {
+    let key = call.args[2];
+    let Some(bytes) = read(call, key)? else {
+        return Err(Error::new("ERR The specified key does not exist"));
+    };
+    let is_dense = hll::is_dense(bytes);
+    let word = call.args.word(1);
+    if !["GETREG", "DECODE", "ENCODING", "TODENSE"].contains(&word.as_str()) {
+        let given = String::from_utf8_lossy(call.args[1]);
+        return Err(Error::new(format!("ERR Unknown PFDEBUG subcommand '{given}'")));
+    }
+    if call.args.len() != 3 {
+        let given = String::from_utf8_lossy(call.args[1]);
+        return Err(Error::new(format!("ERR Wrong number of arguments for the '{given}' subcommand")));
+    }
+    match word.as_str() {
+        // As in Redis, to look at the registers changes the form.
+        "GETREG" => {
+            to_dense(call, key)?;
+            let bytes = read(call, key)?.expect("the key was just read");
+            let registers = hll::registers(bytes)?;
+            Ok(Value::Array(registers.iter().map(|run| Value::Integer(i64::from(*run))).collect()))
+        }
+        "DECODE" if is_dense => Err(Error::new("ERR HLL encoding is not sparse")),
+        "DECODE" => Ok(Value::bulk(hll::describe_sparse(read(call, key)?.expect("the key was just read")))),
+        "ENCODING" => Ok(Value::Simple(if is_dense { "dense" } else { "sparse" }.into())),
+        _ => Ok(Value::from(to_dense(call, key)?)),
+    }
+}
+
+/// Gives the value at `key` its dense form; true when it had another.
+fn to_dense(call: &mut Call<'_>, key: &[u8]) -> Result<bool> {
+    let Some(bytes) = read(call, key)?.filter(|bytes| !hll::is_dense(bytes)) else { return Ok(false) };
+    let mut bytes = bytes.to_vec();
+    hll::make_dense(&mut bytes)?;
+    *call.make::<Blob>(key)? = Blob::from(bytes);
+    call.touched(key);
+    call.log_as(&[b"PFDEBUG", b"TODENSE", key]);
+    Ok(true)
+}
+
+/// Redis adds ten million elements and takes seconds; so many hold nobody up.
+const SELF_TEST_ELEMENTS: u64 = 20_000;
+
+/// Adds the same elements to both forms, and compares them with each other and the estimate with the truth.
+fn pfselftest(call: &mut Call<'_>) -> Answer {
+    let seed = call.state.random.next();
+    let failed = |what: String| Err(Error::new(format!("TESTFAILED {what}")));
+    let (mut sparse, mut dense) = (hll::create(), hll::create());
+    hll::make_dense(&mut dense)?;
+    let mut checkpoint = 1;
+    for number in 1..=SELF_TEST_ELEMENTS {
+        let element = (number ^ seed).to_le_bytes();
+        hll::add(&mut sparse, &element, SPARSE_MAX)?;
+        hll::add(&mut dense, &element, SPARSE_MAX)?;
+        if number != checkpoint {
+            continue;
+        }
+        if number < SPARSE_MAX as u64 / 2 && hll::is_dense(&sparse) {
+            return failed("sparse encoding not used".into());
+        }
+        let registers = hll::registers(&dense)?;
+        if registers != hll::registers(&sparse)? {
+            return failed("dense/sparse disagree".into());
+        }
+        // Six times the standard error, and one more where the number is small.
+        let wrong_by = hll::estimate(&registers).abs_diff(number);
+        let wrong_max = (6.0 * 1.04 / (REGISTERS as f64).sqrt() * number as f64).ceil() as u64;
+        if wrong_by > wrong_max.max(1) {
+            return failed(format!("Too big error. card:{number} abserr:{wrong_by}"));
+        }
+        checkpoint *= 10;
+    }
     Ok(Value::OK)
 }

@@ -27,6 +27,7 @@ pub mod hash;
 pub mod hyperloglog;
 pub mod key;
 pub mod list;
+pub mod own;
 pub mod pubsub;
 pub mod random;
 pub mod scan;
@@ -37,6 +38,8 @@ pub mod stream;
 pub mod string;
 pub mod transaction;
 pub mod zset;
+
+pub(crate) use server::{configure, settings};
 
 /// What a command answers.
 pub type Answer = Result<Value>;
@@ -76,6 +79,8 @@ pub(crate) enum Run {
     Call(Body),
     /// Needs the engine itself: runs other commands, or answers by messages alone.
     Engine(EngineBody),
+    /// Is an embedder's, and calls those that work on the state.
+    Own(own::OwnBody),
 }
 
 /// The group of a family, which makes the family's rows.
@@ -341,13 +346,7 @@ pub fn all() -> impl Iterator<Item = &'static Command> {
     FAMILIES.iter().flat_map(|family| family.iter())
 }
 
-/// The command that `args` are, down to the subcommand.
-pub(crate) fn resolve(args: Args<'_>) -> Result<&'static Command> {
-    let command = find(args[0]).ok_or_else(|| unknown(args))?.descend(args)?;
-    if command.accepts(args.len()) { Ok(command) } else { Err(Error::arity(command.name)) }
-}
-
-/// The command of this name, in any case.
+/// The command of Redis's of this name, in any case. An engine's own are in its [`Table`](own::Table).
 pub(crate) fn find(name: &[u8]) -> Option<&'static Command> {
     let mut lower = [0; NAME_MAX];
     let lower = lower.get_mut(..name.len())?;

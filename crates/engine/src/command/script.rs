@@ -109,6 +109,7 @@ fn answer(answer: Answer) -> Option<Value> {
 fn eval(engine: &mut Engine, session: &mut Session, args: Args<'_>, now: Time, is_read_only: bool) -> Answer {
     let (keys, argv) = parameters(args)?;
     let digest = engine.scripts.load_evaluated(args[1])?;
+    engine.state.cached_scripts = engine.scripts.len();
     let invocation = Invocation { session, keys, argv, is_read_only, now };
     engine.scripts.run(digest, &mut engine.state, invocation)
 }
@@ -151,6 +152,7 @@ fn flush(engine: &mut Engine, _: &mut Session, args: Args<'_>, _: Time) -> Optio
         return Some(Error::new("ERR SCRIPT FLUSH only support SYNC|ASYNC option").into());
     }
     engine.scripts.flush();
+    engine.state.cached_scripts = 0;
     Some(Value::OK)
 }
 
@@ -160,5 +162,7 @@ fn kill(_: &mut Call<'_>) -> Answer {
 }
 
 fn load(engine: &mut Engine, _: &mut Session, args: Args<'_>, _: Time) -> Option<Value> {
-    answer(engine.scripts.load(args[2]).map(|digest| Value::bulk(digest.hex())))
+    let loaded = engine.scripts.load(args[2]);
+    engine.state.cached_scripts = engine.scripts.len();
+    answer(loaded.map(|digest| Value::bulk(digest.hex())))
 }

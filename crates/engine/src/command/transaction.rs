@@ -3,7 +3,7 @@
 use windlass_resp::Value;
 
 use super::acl::denied_in_exec;
-use super::{Answer, Command, Flags, Group, Keys, find, resolve};
+use super::{Answer, Command, Flags, Group, Keys};
 use crate::args::Args;
 use crate::blob::Blob;
 use crate::engine::Engine;
@@ -84,14 +84,17 @@ fn exec(engine: &mut Engine, session: &mut Session, _: Args<'_>, now: Time) -> O
     }
     // The commands were queued while writes still ran.
     if let Some(reason) = &engine.state.write_refusal
-        && transaction.queue.iter().any(|queued| find(&queued[0]).is_some_and(|c| c.flags.has(Flags::WRITE)))
+        && transaction
+            .queue
+            .iter()
+            .any(|queued| engine.state.commands.find(&queued[0]).is_some_and(|c| c.flags.has(Flags::WRITE)))
     {
         return Some(reason.clone().into());
     }
     let mut replies = Vec::with_capacity(transaction.queue.len());
     for queued in &transaction.queue {
         let args: Vec<&[u8]> = queued.iter().map(|arg| &**arg).collect();
-        let command = resolve(Args(&args)).expect("only known commands are queued");
+        let command = engine.state.commands.resolve(Args(&args)).expect("only known commands are queued");
         if let Some(denial) = engine.state.users.denial(&session.user, command, Args(&args)) {
             replies.push(denied_in_exec(&denial).into());
             continue;

@@ -22,8 +22,7 @@ impl<'a> Check<'a> {
     pub fn begin(scene: &'a Scene) -> Option<Self> {
         let state = &scene.state;
         let keyspace = &state.databases[scene.session.db];
-        let limit = state.config.memory_max;
-        let has_room = limit == 0 || scene.allows_oom || state.bytes() <= limit;
+        let has_room = scene.allows_oom || !state.is_over_limit();
         let may_write = !scene.is_read_only && state.write_refusal.is_none();
         (has_room && may_write).then(|| Self { keyspace, now_ms: scene.now.millis(), absent: Vec::new() })
     }
@@ -47,7 +46,7 @@ impl<'a> Check<'a> {
     pub fn last_value<T: Kind + 'static>(&self, key: &'a [u8]) -> Option<Option<&'a T>> {
         match self.keyspace.entry(key) {
             // One whose time is over is to go first.
-            Some(entry) if entry.expires_ms.is_some_and(|at| at <= self.now_ms) => None,
+            Some(entry) if entry.expires_ms().is_some_and(|at| at <= self.now_ms) => None,
             Some(entry) => T::of(&entry.value).map(Some),
             None => self.is_free_for::<T>(key).then_some(None),
         }

@@ -16,7 +16,7 @@ fn content(engine: &Engine) -> BTreeMap<(usize, Vec<u8>), (Option<u64>, String)>
     let databases = engine.state.databases.iter().enumerate();
     let entries = databases.flat_map(|(db, keyspace)| keyspace.iter().map(move |entry| (db, entry)));
     entries
-        .map(|(db, entry)| ((db, entry.key.to_vec()), (entry.expires_ms, describe(&entry.value))))
+        .map(|(db, entry)| ((db, entry.key.to_vec()), (entry.expires_ms(), describe(&entry.value))))
         .collect()
 }
 

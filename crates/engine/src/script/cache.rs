@@ -108,6 +108,11 @@ impl Scripts {
         self.scripts.contains_key(digest)
     }
 
+    /// How many scripts there are.
+    pub fn len(&self) -> usize {
+        self.scripts.len()
+    }
+
     /// Forgets all scripts, and with them the Lua state.
     pub fn flush(&mut self) {
         *self = Self { guard: self.guard.take(), ..Self::new(self.seed) };
@@ -172,10 +177,7 @@ impl Scripts {
             if run.is_read_only {
                 return Err(Error::new("ERR Can not execute a script with write flag using *_ro command."));
             }
-            if !declaration.allow_oom
-                && state.config.memory_max > 0
-                && state.bytes() > state.config.memory_max
-            {
+            if !declaration.allow_oom && state.is_over_limit() {
                 return Err(Error::OUT_OF_MEMORY);
             }
         }

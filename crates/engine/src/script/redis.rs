@@ -116,7 +116,7 @@ fn words(args: &MultiValue) -> Result<Vec<Word>> {
 impl Scene {
     /// Runs a command for the script, if a script may.
     fn execute(&mut self, args: Args<'_>) -> Result<Value> {
-        let (command, run) = self.admit(args)?;
+        let command = self.admit(args)?;
         if command.flags.has(Flags::WRITE) {
             if !hook::may_write() {
                 return Err(Error::new(raise::KILLED));
@@ -125,14 +125,23 @@ impl Scene {
         }
         self.state.stats.commands += 1;
         // A script never waits: what a command answers where it would wait is its answer here.
-        let (answer, _) = self.state.call(&mut self.session, command, run, args, self.now);
+        self.state.databases[self.session.db].set_clock(self.now);
+        let Self { state, session, now, .. } = self;
+        let answer = match command.run {
+            Run::Call(run) => state.call(session, command, run, args, *now).0,
+            Run::Own(run) => state.call_own(session, command, run, args, *now),
+            Run::Engine(_) => unreachable!("a script was not let call it"),
+        };
         self.state.show(&self.session, command, args, self.now);
         answer
     }
 
     /// Checks that a command exists, is well-formed and may run in this script.
-    fn admit(&self, args: Args<'_>) -> Result<(&'static Command, command::Body)> {
-        let command = command::find(args[0])
+    fn admit(&self, args: Args<'_>) -> Result<&'static Command> {
+        let command = self
+            .state
+            .commands
+            .find(args[0])
             .and_then(|command| command.descend(args).ok())
             .ok_or_else(|| Error::new("ERR Unknown Redis command called from script"))?;
         if !command.accepts(args.len()) {
@@ -141,8 +150,7 @@ impl Scene {
         if let Some(denial) = self.state.users.denial(&self.session.user, command, args) {
             return Err(command::acl::denied_in_script(&denial));
         }
-        let Run::Call(run) = command.run else { return Err(not_allowed()) };
-        if command.flags.has(Flags::NO_SCRIPT) {
+        if command.flags.has(Flags::NO_SCRIPT) || matches!(command.run, Run::Engine(_)) {
             return Err(not_allowed());
         }
         // Redis sends a message to replicas and so counts it as a write.
@@ -156,12 +164,11 @@ impl Scene {
         {
             return Err(reason.clone());
         }
-        let limit = self.state.config.memory_max;
-        let may_be_refused = limit > 0 && !self.allows_oom && !self.has_written;
-        if may_be_refused && command.flags.has(Flags::DENY_OOM) && self.state.bytes() > limit {
+        let may_be_refused = !self.allows_oom && !self.has_written && command.flags.has(Flags::DENY_OOM);
+        if may_be_refused && self.state.is_over_limit() {
             return Err(Error::OUT_OF_MEMORY);
         }
-        Ok((command, run))
+        Ok(command)
     }
 }
 
@@ -262,11 +269,10 @@ fn number(args: &MultiValue) -> Option<f64> {
 fn acl_check_cmd(lua: &Lua, args: &MultiValue) -> mlua::Result<LuaValue> {
     let words = words(args).map_err(|error| raise::reply(error.text()))?;
     let words: Words<'_> = words.iter().map(Word::bytes).collect();
-    match command::find(words[0]).and_then(|command| command.descend(Args(&words)).ok()) {
-        Some(command) => Stage::with(lua, |scene| {
-            let denial = scene.state.users.denial(&scene.session.user, command, Args(&words));
-            LuaValue::Boolean(denial.is_none())
-        }),
-        None => Err(raise::reply("ERR Invalid command passed to redis.acl_check_cmd()")),
-    }
+    let is_allowed = Stage::with(lua, |scene| {
+        let command = scene.state.commands.find(words[0])?.descend(Args(&words)).ok()?;
+        Some(scene.state.users.denial(&scene.session.user, command, Args(&words)).is_none())
+    })?;
+    let unknown = || raise::reply("ERR Invalid command passed to redis.acl_check_cmd()");
+    is_allowed.map(LuaValue::Boolean).ok_or_else(unknown)
 }

@@ -19,8 +19,8 @@ local create, resume = coroutine.create, coroutine.resume
 local unwrap, on_error = native.unwrap, native.on_error
 
 local STRING_MAX = native.string_max
--- Values that `unpack` may put on the stack of a function of C; Lua's own limit is 8000.
-local UNPACK_MAX = 7990
+-- Values that `unpack` may put on the stack of a function of C, which has room for 8000 with its arguments.
+local UNPACK_MAX = 8000
 -- Coroutines within coroutines, and calls of functions from within `gsub`: each may take much of the C stack.
 local DEPTH_MAX = 8
 
@@ -181,8 +181,13 @@ function globals.unpack(list, first, last)
     bad_argument(1, "unpack", "table", list)
   end
   first, last = first or 1, last or #list
-  if last - first >= UNPACK_MAX then
+  -- Written so that what is no number, in whatever way, is refused as well.
+  if not (last - first < UNPACK_MAX - 1) then
     error("too many results to unpack", 2)
+  end
+  -- Its own arguments take room as well.
+  if first == 1 and last == #list then
+    return unpack(list)
   end
   return unpack(list, first, last)
 end

@@ -13,8 +13,8 @@ use crate::random::Random;
 
 /// The most fields of the small form: beyond it a search costs more than a table does.
 const SMALL_MAX: usize = 128;
-/// The longest field or value of the small form, as Redis's `hash-max-listpack-value`.
-const SMALL_LENGTH_MAX: usize = 64;
+/// The longest field or value that Redis keeps in a listpack, `hash-max-listpack-value`.
+const LISTPACK_LENGTH_MAX: usize = 64;
 /// The most fields that Redis keeps as a listpack, `hash-max-listpack-entries`.
 const LISTPACK_MAX: usize = 512;
 
@@ -74,9 +74,8 @@ impl Hash {
     }
 
     pub fn set(&mut self, field: &[u8], value: &[u8]) -> Put {
-        if field.len().max(value.len()) > SMALL_LENGTH_MAX {
+        if field.len().max(value.len()) > LISTPACK_LENGTH_MAX {
             self.is_listpack = false;
-            self.grow();
         }
         let found = match &mut self.form {
             Form::Small(block) => block.iter_mut().find(|pair| *pair.0 == *field),

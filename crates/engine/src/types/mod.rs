@@ -20,7 +20,7 @@ pub use hash::{Hash, Put};
 pub use list::{End, List};
 pub use set::{Member, Set};
 pub use stream::{
-    Consumer, ConsumerIndex, ENTRY_BYTES_MAX, Fields, Group, Id, IdText, NewId, Pending, Precision, Stream,
-    Trim,
+    Consumer, ConsumerIndex, ENTRIES_MAX, ENTRY_BYTES_MAX, Fields, Group, Id, IdText, NewId, Pending,
+    Precision, Stream, Trim,
 };
 pub use zset::{LexBound, ScoreBound, SortedSet};

@@ -2,7 +2,7 @@
 //!
 //! Each part is a table of its own: `commands` (throughput, and the server's processor time), `memory`, `durable` (what
 //! syncs cost), `rewrite` (what a push waits for while the log is rewritten), `log` (its bytes for the same jobs), `startup`
-//! (how long a directory takes to be served).
+//! (how long a directory takes to be served), `stall` (for how long everybody is held up by huge values).
 
 mod commands;
 mod durable;
@@ -11,6 +11,7 @@ mod load;
 mod memory;
 mod rewrite;
 mod server;
+mod stall;
 mod startup;
 
 use anyhow::ensure;
@@ -72,6 +73,7 @@ pub async fn run(args: &BenchStoreArgs, is_json: bool) -> Result<()> {
             BenchTable::Durable => durable::measure(args).await?,
             BenchTable::Rewrite => rewrite::measure(args).await?,
             BenchTable::Log => jobs::measure(args).await?,
+            BenchTable::Stall => stall::measure(args).await?,
             BenchTable::Startup => startup::measure(args).await?,
         });
     }

@@ -32,6 +32,7 @@ pub enum Log {
 
 /// A running server; dropping it ends the process and removes its folder.
 pub struct Server {
+    kind: Kind,
     child: Child,
     address: SocketAddr,
     folder: Folder,
@@ -111,7 +112,7 @@ impl Server {
         }
         let quiet = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let child = quiet.spawn().context("cannot start a server")?;
-        let server = Self { child, address, folder };
+        let server = Self { kind, child, address, folder };
         let started = std::time::Instant::now();
         loop {
             match server.ping().await {
@@ -120,6 +121,10 @@ impl Server {
                 Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
             }
         }
+    }
+
+    pub fn kind(&self) -> Kind {
+        self.kind
     }
 
     pub fn address(&self) -> SocketAddr {

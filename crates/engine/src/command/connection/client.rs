@@ -1,6 +1,6 @@
 //! CLIENT: looking at sessions, naming, closing and waking them.
 
-use windlass_resp::{Protocol, Value};
+use windlass_resp::{Protocol, Value, encode_command};
 
 use super::GROUP;
 use crate::acl::Users;
@@ -47,7 +47,7 @@ pub const SUBCOMMANDS: &[Command] = &[
         -3,
         flags![ADMIN, NO_SCRIPT, LOADING, STALE],
         Keys::None,
-        "<ip:port> | [ID <id>] [ADDR <ip:port>] [TYPE <type>] [USER <name>] [SKIPME yes|no]",
+        "<ip:port> | [ID <id>] [ADDR <ip:port>] [LADDR <ip:port>] [TYPE <type>] [USER <name>] [SKIPME yes|no]",
         "Close connections.",
         kill,
     ),
@@ -215,6 +215,7 @@ impl Kind {
 /// Every session, the calling one included, in the order in which they were opened.
 fn sessions<'s>(call: &'s Call<'_>) -> Vec<&'s Session> {
     let others = call.state.sessions.values().filter_map(|session| session.as_deref());
+    let others = others.filter(|session| session.is_client());
     let mut all: Vec<&Session> = others.chain([&*call.session]).collect();
     all.sort_by_key(|session| session.id);
     all
@@ -244,11 +245,13 @@ fn list(call: &mut Call<'_>) -> Answer {
     Ok(Value::Verbatim("txt", shown.map(|session| line(call, session)).collect()))
 }
 
-/// What CLIENT LIST shows of a session: the fields of Redis that have a meaning here.
+/// What CLIENT LIST shows of a session, in Redis's fields. Of the buffers there are the request in hand, what is queued
+/// since MULTI, and what was sent and is not taken.
 fn line(call: &Call<'_>, session: &Session) -> String {
     let seconds_since = |moment: crate::time::Time| call.now.seconds().saturating_sub(moment.seconds());
     let mut flags = String::new();
     for (is_set, flag) in [
+        (session.is_monitor, 'O'),
         (session.is_subscribed(), 'P'),
         (session.transaction.is_some(), 'x'),
         (call.state.waits.get(session.id).is_some(), 'b'),
@@ -261,30 +264,62 @@ fn line(call: &Call<'_>, session: &Session) -> String {
     if flags.is_empty() {
         flags.push('N');
     }
-    format!(
-        "id={} addr={} name={} age={} idle={} flags={flags} db={} sub={} psub={} ssub=0 multi={} cmd={} \
-         user={} redir=-1 resp={} lib-name={} lib-ver={}\n",
-        session.id.0,
-        session.address,
-        session.name.escape_ascii(),
-        seconds_since(session.opened),
-        seconds_since(session.last_used),
-        session.db,
-        session.subscriptions(Subscription::Channel).len(),
-        session.subscriptions(Subscription::Pattern).len(),
-        session.transaction.as_ref().map_or(-1, |transaction| transaction.queue.len() as i64),
-        session.last_command.map_or("NULL", |command| command.name),
-        session.user.escape_ascii(),
-        if session.protocol == Protocol::Resp3 { 3 } else { 2 },
-        session.library.escape_ascii(),
-        session.library_version.escape_ascii(),
-    )
+    // Only the caller has a request in hand.
+    let is_caller = session.id == call.session.id;
+    let request = if is_caller { encoded_len(call.args.0) } else { 0 };
+    let words: usize = if is_caller { call.args.0.iter().map(|arg| arg.len()).sum() } else { 0 };
+    let queue = session.transaction.iter().flat_map(|transaction| &transaction.queue);
+    let queued: usize = queue.flatten().map(|arg| size_of::<Blob>() + arg.heap_bytes()).sum();
+    let multi = session.transaction.as_ref().map_or(-1, |transaction| transaction.queue.len() as i64);
+    [
+        ("id", session.id.0.to_string()),
+        ("addr", session.address.clone()),
+        ("laddr", session.local_address.clone()),
+        ("fd", session.descriptor.unwrap_or(-1).to_string()),
+        ("name", session.name.escape_ascii().to_string()),
+        ("age", seconds_since(session.opened).to_string()),
+        ("idle", seconds_since(session.last_used).to_string()),
+        ("flags", flags),
+        ("db", session.db.to_string()),
+        ("sub", session.subscriptions(Subscription::Channel).len().to_string()),
+        ("psub", session.subscriptions(Subscription::Pattern).len().to_string()),
+        ("ssub", session.subscriptions(Subscription::Shard).len().to_string()),
+        ("multi", multi.to_string()),
+        ("qbuf", request.to_string()),
+        ("qbuf-free", "0".into()),
+        ("argv-mem", words.to_string()),
+        ("multi-mem", queued.to_string()),
+        ("rbs", "0".into()),
+        ("rbp", "0".into()),
+        ("obl", "0".into()),
+        ("oll", u8::from(session.unread > 0).to_string()),
+        ("omem", session.unread.to_string()),
+        ("tot-mem", (size_of::<Session>() + request + words + queued + session.unread).to_string()),
+        ("events", "r".into()),
+        ("cmd", session.last_command.map_or("NULL", |command| command.name).into()),
+        ("user", session.user.escape_ascii().to_string()),
+        ("redir", "-1".into()),
+        ("resp", if session.protocol == Protocol::Resp3 { "3" } else { "2" }.into()),
+        ("lib-name", session.library.escape_ascii().to_string()),
+        ("lib-ver", session.library_version.escape_ascii().to_string()),
+    ]
+    .map(|(name, value)| format!("{name}={value}"))
+    .join(" ")
+        + "\n"
+}
+
+/// The bytes of a request on the wire.
+fn encoded_len(args: &[&[u8]]) -> usize {
+    let mut bytes = Vec::new();
+    encode_command(args, &mut bytes);
+    bytes.len()
 }
 
 /// Which sessions CLIENT KILL closes.
 struct Filter<'a> {
     id: Option<SessionId>,
     address: Option<&'a [u8]>,
+    local_address: Option<&'a [u8]>,
     kind: Option<Kind>,
     user: Option<&'a [u8]>,
     skips_caller: bool,
@@ -292,7 +327,8 @@ struct Filter<'a> {
 
 impl<'a> Filter<'a> {
     fn parse(args: Args<'a>, users: &Users) -> Result<Self> {
-        let mut filter = Self { id: None, address: None, kind: None, user: None, skips_caller: true };
+        let mut filter =
+            Self { id: None, address: None, local_address: None, kind: None, user: None, skips_caller: true };
         let mut at = 2;
         while at < args.len() {
             let value = args.expect(at + 1)?;
@@ -305,6 +341,7 @@ impl<'a> Filter<'a> {
                     ));
                 }
                 "ADDR" => filter.address = Some(value),
+                "LADDR" => filter.local_address = Some(value),
                 "TYPE" => filter.kind = Some(Kind::parse(args, at + 1)?),
                 "USER" if users.get(value).is_some() => filter.user = Some(value),
                 "USER" => {
@@ -323,6 +360,7 @@ impl<'a> Filter<'a> {
     fn selects(&self, session: &Session, caller: SessionId) -> bool {
         self.id.is_none_or(|id| session.id == id)
             && self.address.is_none_or(|address| session.address.as_bytes() == address)
+            && self.local_address.is_none_or(|address| session.local_address.as_bytes() == address)
             && self.kind.is_none_or(|kind| Kind::of(session) == kind)
             && self.user.is_none_or(|user| *session.user == *user)
             && !(self.skips_caller && session.id == caller)
@@ -332,7 +370,8 @@ impl<'a> Filter<'a> {
 fn kill(call: &mut Call<'_>) -> Answer {
     let is_old_form = call.args.len() == 3;
     let filter = if is_old_form {
-        Filter { id: None, address: Some(call.args[2]), kind: None, user: None, skips_caller: false }
+        let address = Some(call.args[2]);
+        Filter { id: None, address, local_address: None, kind: None, user: None, skips_caller: false }
     } else {
         Filter::parse(call.args, &call.state.users)?
     };

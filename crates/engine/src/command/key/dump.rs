@@ -17,7 +17,7 @@ pub fn dump(call: &mut Call<'_>) -> Answer {
 
 pub fn restore(call: &mut Call<'_>) -> Answer {
     let (args, key) = (call.args, call.args[1]);
-    let Options { replaces, is_absolute } = options(call)?;
+    let Options { replaces, is_absolute, idle_s } = options(call)?;
     if !replaces && call.entry(key).is_some() {
         return Err(Error::new("BUSYKEY Target key name already exists."));
     }
@@ -40,6 +40,11 @@ pub fn restore(call: &mut Call<'_>) -> Answer {
     // The log is for a Redis of the version that we write.
     let encoded = (!payload.is_written_version()).then(|| encode_value(&value));
     call.set(key, value, at);
+    if let (Some(idle_s), now_s) = (idle_s, call.now.seconds())
+        && let Some(entry) = call.entry(key)
+    {
+        entry.used.set(u32::try_from(now_s.saturating_sub(idle_s)).unwrap_or(u32::MAX));
+    }
     let at = itoa::Buffer::new().format(at.unwrap_or(0)).to_owned();
     let payload = encoded.as_deref().unwrap_or(args[3]);
     call.log_as(&[b"RESTORE", key, at.as_bytes(), payload, b"REPLACE", b"ABSTTL"]);
@@ -49,12 +54,14 @@ pub fn restore(call: &mut Call<'_>) -> Answer {
 struct Options {
     replaces: bool,
     is_absolute: bool,
+    /// For how many seconds it was not used.
+    idle_s: Option<u64>,
 }
 
-/// The words after the payload. How often and how long ago the key was used is checked and not kept.
+/// The words after the payload. How often the key was used is checked and not kept.
 fn options(call: &Call<'_>) -> Result<Options> {
     let args = call.args;
-    let mut options = Options { replaces: false, is_absolute: false };
+    let mut options = Options { replaces: false, is_absolute: false, idle_s: None };
     let (mut is_idle, mut is_frequent) = (false, false);
     let mut at = 4;
     while at < args.len() {
@@ -64,9 +71,9 @@ fn options(call: &Call<'_>) -> Result<Options> {
             "IDLETIME" if at + 1 < args.len() && !is_frequent => {
                 at += 1;
                 is_idle = true;
-                if args.integer(at)? < 0 {
-                    return Err(Error::new("ERR Invalid IDLETIME value, must be >= 0"));
-                }
+                let idle_s = u64::try_from(args.integer(at)?);
+                let invalid = |_| Error::new("ERR Invalid IDLETIME value, must be >= 0");
+                options.idle_s = Some(idle_s.map_err(invalid)?);
             }
             "FREQ" if at + 1 < args.len() && !is_idle => {
                 at += 1;

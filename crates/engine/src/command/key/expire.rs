@@ -76,7 +76,7 @@ fn set_expiry(call: &mut Call<'_>, unit: Unit) -> Answer {
     let number = call.args.integer(2)?;
     let at = unit.absolute(number, call.now).ok_or_else(|| Error::invalid_expire(call.command.name))?;
     let Some(entry) = call.entry(key) else { return Ok(Value::from(false)) };
-    let before = entry.expires_ms;
+    let before = entry.expires_ms();
     if !condition.allows(before, at) {
         return Ok(Value::from(false));
     }
@@ -99,7 +99,7 @@ fn set_expiry(call: &mut Call<'_>, unit: Unit) -> Answer {
 
 pub fn persist(call: &mut Call<'_>) -> Answer {
     let key = call.args[1];
-    let has_expiry = call.entry(key).is_some_and(|entry| entry.expires_ms.is_some());
+    let has_expiry = call.entry(key).is_some_and(|entry| entry.expires_ms().is_some());
     if has_expiry {
         call.db().set_expiry(key, None);
         call.changed(key);
@@ -129,7 +129,7 @@ pub fn pexpiretime(call: &mut Call<'_>) -> Answer {
 /// -2 without the key, -1 without an expiry, otherwise what `form` makes of the rest and the end, in milliseconds.
 fn left(call: &mut Call<'_>, form: fn(u64, u64) -> u64) -> Answer {
     let now_ms = call.now.millis();
-    Ok(Value::Integer(match call.entry(call.args[1]).map(|entry| entry.expires_ms) {
+    Ok(Value::Integer(match call.entry(call.args[1]).map(|entry| entry.expires_ms()) {
         None => -2,
         Some(None) => -1,
         Some(Some(at)) => i64::try_from(form(at.saturating_sub(now_ms), at)).unwrap_or(i64::MAX),

@@ -107,7 +107,7 @@ pub const COMMANDS: &[Command] = &[
         flags![READONLY, FAST],
         KEYS,
         "Count the keys that are there as used now",
-        place::exists,
+        place::touch,
     ),
     GROUP.row("ttl", 2, flags![READONLY, FAST], KEY, "Get the seconds until a key ends", expire::ttl),
     GROUP.row("type", 2, flags![READONLY, FAST], KEY, "Get the type of a value", place::type_of),

@@ -34,7 +34,7 @@ pub const SUBCOMMANDS: &[Command] = &[
         flags![READONLY],
         Keys::Range(2, 2, 1),
         "<key>",
-        "Seconds since its last use; uses are not recorded, so always 0.",
+        "Seconds since its last use.",
         idletime,
     ),
     GROUP.sub(
@@ -62,7 +62,15 @@ fn refcount(call: &mut Call<'_>) -> Answer {
 }
 
 fn idletime(call: &mut Call<'_>) -> Answer {
-    look(call, |_| Value::Integer(0))
+    let (now_s, started_s) = (call.now.seconds(), call.state.started.seconds());
+    // What was read from disk counts as used when the server began.
+    look(call, |entry| {
+        let used_s = match entry.used.get() {
+            0 => started_s,
+            second => u64::from(second),
+        };
+        Value::Integer(now_s.saturating_sub(used_s).cast_signed())
+    })
 }
 
 fn freq(call: &mut Call<'_>) -> Answer {

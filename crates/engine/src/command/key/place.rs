@@ -4,7 +4,6 @@ use windlass_resp::Value;
 
 use crate::command::Answer;
 use crate::error::{Error, Result};
-use crate::keyspace::Entry;
 use crate::state::Call;
 
 /// DEL and UNLINK: a big value is always freed later.
@@ -54,7 +53,8 @@ pub fn renamenx(call: &mut Call<'_>) -> Answer {
 }
 
 fn rename_existing(call: &mut Call<'_>, from: &[u8], to: &[u8]) {
-    let Entry { value, expires_ms, .. } = call.db().remove(from).expect("the caller saw the key");
+    let entry = call.db().remove(from).expect("the caller saw the key");
+    let (expires_ms, value) = (entry.expires_ms(), entry.value);
     call.does("rename_from");
     call.changed(from);
     call.does("rename_to");
@@ -91,9 +91,10 @@ pub fn copy(call: &mut Call<'_>) -> Answer {
     if target == call.session.db && from == to {
         return Err(same_place());
     }
-    let Some(Entry { value, expires_ms, .. }) = call.entry(from).cloned() else {
+    let Some(entry) = call.entry(from).cloned() else {
         return Ok(Value::from(false));
     };
+    let (expires_ms, value) = (entry.expires_ms(), entry.value);
     let is_set = in_database(call, target, |call| {
         let may_set = replaces || call.entry(to).is_none();
         if may_set {
@@ -107,6 +108,16 @@ pub fn copy(call: &mut Call<'_>) -> Answer {
     Ok(Value::from(is_set))
 }
 
+/// As EXISTS, and the keys count as used.
+pub fn touch(call: &mut Call<'_>) -> Answer {
+    let keys = call.args.from(1);
+    let count = keys.iter().filter(|key| call.entry(key).is_some()).count();
+    for key in keys {
+        call.db().used_entry(key);
+    }
+    Ok(Value::from(count))
+}
+
 pub fn move_to_db(call: &mut Call<'_>) -> Answer {
     let key = call.args[1];
     let target = database(call, 2)?;
@@ -116,7 +127,8 @@ pub fn move_to_db(call: &mut Call<'_>) -> Answer {
     if call.entry(key).is_none() || in_database(call, target, |call| call.entry(key).is_some()) {
         return Ok(Value::from(false));
     }
-    let Entry { value, expires_ms, .. } = call.db().remove(key).expect("the key was just seen");
+    let entry = call.db().remove(key).expect("the key was just seen");
+    let (expires_ms, value) = (entry.expires_ms(), entry.value);
     call.does("move_from");
     call.changed(key);
     call.does("move_to");

@@ -16,7 +16,7 @@ const BUCKETS_PER_KEY: usize = 10;
 
 /// True for a key whose time is over but which nobody has removed yet.
 fn has_ended(entry: &Entry, now_ms: u64) -> bool {
-    entry.expires_ms.is_some_and(|at| at <= now_ms)
+    entry.expires_ms().is_some_and(|at| at <= now_ms)
 }
 
 pub fn keys(call: &mut Call<'_>) -> Answer {
@@ -70,7 +70,8 @@ pub fn randomkey(call: &mut Call<'_>) -> Answer {
         let Some(entry) = state.databases[call.session.db].choose(&mut state.random) else {
             return Ok(Value::Nil);
         };
-        if !has_ended(entry, now_ms) {
+        // While clients are paused nothing goes, and Redis, too, answers such a key then.
+        if !has_ended(entry, now_ms) || state.pause.is_on(call.now) {
             return Ok(Value::bulk(&entry.key));
         }
         let key: Blob = entry.key.clone();

@@ -5,7 +5,8 @@ use windlass_resp::Value;
 use super::{GROUP, usage};
 use crate::args::Args;
 use crate::command::category::categories;
-use crate::command::{Answer, Command, Flags, Keys, all, find};
+use crate::command::own::Table;
+use crate::command::{Answer, Command, Flags, Keys};
 use crate::error::{Error, Result};
 use crate::pattern;
 use crate::state::Call;
@@ -73,34 +74,36 @@ pub fn command(call: &mut Call<'_>) -> Answer {
     info(call)
 }
 
-fn count(_: &mut Call<'_>) -> Answer {
-    Ok(Value::from(all().count()))
+fn count(call: &mut Call<'_>) -> Answer {
+    Ok(Value::from(call.state.commands.all().count()))
 }
 
 fn info(call: &mut Call<'_>) -> Answer {
     if call.args.len() <= 2 {
-        return Ok(Value::Array(all().map(describe).collect()));
+        return Ok(Value::Array(call.state.commands.all().map(describe).collect()));
     }
-    let named = call.args.from(2).iter().map(|name| find_full(name).map_or(Value::Nil, describe));
+    let commands = &call.state.commands;
+    let named = call.args.from(2).iter().map(|name| find_full(commands, name).map_or(Value::Nil, describe));
     Ok(Value::Array(named.collect()))
 }
 
 /// The command of this name; that of a subcommand begins with the container's and a bar.
-fn find_full(name: &[u8]) -> Option<&'static Command> {
+fn find_full(commands: &Table, name: &[u8]) -> Option<&'static Command> {
     match name.iter().position(|byte| *byte == b'|') {
         Some(bar) => {
             let (container, subcommand) = (&name[..bar], &name[bar + 1..]);
-            find(container)?.descend(Args(&[container, subcommand])).ok()
+            let container_row = commands.find(container).filter(|command| !command.subcommands.is_empty())?;
+            container_row.descend(Args(&[container, subcommand])).ok()
         }
-        None => find(name),
+        None => commands.find(name),
     }
 }
 
 fn docs(call: &mut Call<'_>) -> Answer {
     let commands: Vec<&Command> = if call.args.len() == 2 {
-        all().collect()
+        call.state.commands.all().collect()
     } else {
-        call.args.from(2).iter().filter_map(|name| find_full(name)).collect()
+        call.args.from(2).iter().filter_map(|name| find_full(&call.state.commands, name)).collect()
     };
     Ok(Value::Map(commands.into_iter().map(doc).collect()))
 }
@@ -136,7 +139,7 @@ fn getkeysandflags(call: &mut Call<'_>) -> Answer {
 /// The command that the arguments are, and its keys.
 fn keys_of<'a>(call: &Call<'a>) -> Result<(&'static Command, Vec<&'a [u8]>)> {
     let args = Args(call.args.from(2));
-    let command = find(args[0]).and_then(|command| command.descend(args).ok());
+    let command = call.state.commands.find(args[0]).and_then(|command| command.descend(args).ok());
     let command = command.ok_or_else(|| Error::new("ERR Invalid command specified"))?;
     if command.keys == Keys::None {
         return Err(Error::new("ERR The command has no key arguments"));
@@ -158,7 +161,8 @@ fn list(call: &mut Call<'_>) -> Answer {
         (5, true) => filter(args)?,
         _ => return Err(Error::SYNTAX),
     };
-    let with_subcommands = all().flat_map(|command| [command].into_iter().chain(command.subcommands));
+    let with_subcommands =
+        call.state.commands.all().flat_map(|command| [command].into_iter().chain(command.subcommands));
     let names =
         with_subcommands.filter(|command| is_listed(command)).map(|command| Value::from(command.name));
     Ok(Value::Array(names.collect()))

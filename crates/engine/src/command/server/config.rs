@@ -7,7 +7,7 @@ use super::GROUP;
 use crate::command::hyperloglog::SPARSE_MAX;
 use crate::command::string::STRING_MAX;
 use crate::command::{Answer, Command, Keys};
-use crate::config::Config;
+use crate::config::{Config, Setting as SettingNow};
 use crate::error::{Error, Result};
 use crate::form::Forms;
 use crate::limits;
@@ -42,7 +42,7 @@ pub const SUBCOMMANDS: &[Command] = &[
         flags![ADMIN, NO_SCRIPT, LOADING, STALE],
         Keys::None,
         "",
-        "Refused: there is no file.",
+        "Keep the settings as they are now in the file that the server read.",
         rewrite,
     ),
     GROUP.sub(
@@ -104,6 +104,17 @@ const OWN: &[Setting] = &[
             Ok(())
         }),
     ),
+    ("maxmemory-clients", |_| "0".into(), Some(|_, value| set_clients_memory(value))),
+    (
+        "maxmemory-policy",
+        |state| limits::shown(&state.config, "maxmemory-policy"),
+        Some(|draft, value| limits::set(&mut draft.config, "maxmemory-policy", value)),
+    ),
+    (
+        "maxmemory-samples",
+        |state| limits::shown(&state.config, "maxmemory-samples"),
+        Some(|draft, value| limits::set(&mut draft.config, "maxmemory-samples", value)),
+    ),
     (
         "notify-keyspace-events",
         |state| state.settings.notify.letters(),
@@ -140,6 +151,14 @@ const OWN: &[Setting] = &[
         }),
     ),
     (
+        "stream-node-max-entries",
+        |state| state.settings.stream_block_max.to_string(),
+        Some(|draft, value| {
+            number(value, 0)
+                .map(|max| draft.settings.stream_block_max = u16::try_from(max).unwrap_or(u16::MAX))
+        }),
+    ),
+    (
         "tcp-keepalive",
         |state| limits::shown(&state.config, "tcp-keepalive"),
         Some(|draft, value| limits::set(&mut draft.config, "tcp-keepalive", value)),
@@ -150,6 +169,20 @@ const OWN: &[Setting] = &[
         Some(|draft, value| limits::set(&mut draft.config, "timeout", value)),
     ),
 ];
+
+/// What all clients together may take is not bounded, but what each may: this setting has one value.
+fn set_clients_memory(value: &str) -> std::result::Result<(), String> {
+    if let Some(percent) = value.strip_suffix('%') {
+        number(percent, 0)
+            .ok()
+            .filter(|percent| *percent <= 100)
+            .ok_or("percentage argument must be less or equal to 100")?;
+    }
+    match value {
+        "0" | "0%" => Ok(()),
+        _ => Err("only 0 is possible: see client-output-buffer-limit for what each client may take".into()),
+    }
+}
 
 /// A number that is at least `min`.
 fn number(text: &str, min: i64) -> std::result::Result<i64, String> {
@@ -169,18 +202,19 @@ const FIXED: &[(&str, &str)] = &[
     ("appendonly", "no"),
     ("bind", ""),
     ("cluster-enabled", "no"),
+    ("daemonize", "no"),
     ("dir", ""),
     ("hll-sparse-max-bytes", "3000"),
     ("io-threads", "1"),
     ("lazyfree-lazy-user-del", "yes"),
     ("lazyfree-lazy-user-flush", "yes"),
-    ("maxmemory-policy", "noeviction"),
     ("port", "0"),
     ("proto-max-bulk-len", "536870912"),
     ("replica-read-only", "yes"),
+    ("replicaof", ""),
     ("save", ""),
+    ("slaveof", ""),
     ("stop-writes-on-bgsave-error", "yes"),
-    ("stream-node-max-entries", "100"),
 ];
 const _: () = assert!(STRING_MAX == 536_870_912, "proto-max-bulk-len says what holds");
 const _: () = assert!(SPARSE_MAX == 3000, "hll-sparse-max-bytes says what holds");
@@ -216,12 +250,16 @@ fn get(call: &mut Call<'_>) -> Answer {
 }
 
 fn set(call: &mut Call<'_>) -> Answer {
-    let pairs = call.args.from(2);
+    apply(call.state, call.args.from(2)).map(|()| Value::OK)
+}
+
+/// Changes settings: names and values in turn.
+pub fn apply(state: &mut State, pairs: &[&[u8]]) -> Result<()> {
     if !pairs.len().is_multiple_of(2) {
         return Err(Error::arity("config|set"));
     }
-    let known = settings(call.state);
-    let mut draft = Draft { config: call.state.config.clone(), settings: call.state.settings.clone() };
+    let known = settings(state);
+    let mut draft = Draft { config: state.config.clone(), settings: state.settings.clone() };
     let mut seen: Vec<String> = Vec::new();
     for pair in pairs.chunks_exact(2) {
         let name = String::from_utf8_lossy(pair[0]).to_ascii_lowercase();
@@ -250,19 +288,40 @@ fn set(call: &mut Call<'_>) -> Answer {
         seen.push(name);
     }
     // All or nothing, as in Redis.
-    if draft.config.password != call.state.config.password || seen.iter().any(|name| name == "requirepass") {
-        call.state.users.set_default_password(&draft.config.password);
+    if draft.config.password != state.config.password || seen.iter().any(|name| name == "requirepass") {
+        state.users.set_default_password(&draft.config.password);
     }
-    call.state.config = draft.config;
-    call.state.settings = draft.settings;
-    Ok(Value::OK)
+    state.config = draft.config;
+    state.settings = draft.settings;
+    Ok(())
 }
 
 fn resetstat(call: &mut Call<'_>) -> Answer {
     call.state.stats = Stats::default();
+    call.state.garbage.freed = 0;
     Ok(Value::OK)
 }
 
-fn rewrite(_: &mut Call<'_>) -> Result<Value> {
-    Err(Error::new("ERR The server is running without a config file"))
+/// The file is the owner's: it is asked, if it has told that there is one.
+fn rewrite(call: &mut Call<'_>) -> Result<Value> {
+    if !call.state.can_keep_settings {
+        return Err(Error::new("ERR The server is running without a config file"));
+    }
+    call.state.wants_settings_kept = true;
+    Ok(Value::OK)
+}
+
+/// Settings that only have another name for one that is there, or one value.
+const UNKEPT: [&str; 2] = ["lua-time-limit", "maxmemory-clients"];
+
+/// What can be changed, as it is now.
+pub fn changeable(state: &State) -> Vec<SettingNow> {
+    let plain = State::new(Config { databases: 0, ..Config::default() });
+    let own = OWN.iter().filter(|(name, _, change)| change.is_some() && !UNKEPT.contains(name));
+    let own = own.map(|(name, value, _)| (*name, value(state), value(&plain)));
+    let of =
+        |state: &State, name| state.settings.forms.get(name).map(|size| size.to_string()).unwrap_or_default();
+    let sizes = Forms::first_names().map(|name| (name, of(state, name), of(&plain, name)));
+    let all = own.chain(sizes);
+    all.map(|(name, value, default)| SettingNow { name, is_default: value == default, value }).collect()
 }

@@ -44,7 +44,8 @@ fn empty(call: &mut Call<'_>, db: usize) -> bool {
         return false;
     }
     touch_all(call, db, |databases, key| databases[db].entry(key).is_some());
-    let fresh = Keyspace::new(call.state.config.seed);
+    let mut fresh = Keyspace::new(call.state.config.seed);
+    fresh.set_clock(call.now);
     let old = std::mem::replace(&mut call.state.databases[db], fresh);
     call.state.garbage.add_keyspace(old);
     true

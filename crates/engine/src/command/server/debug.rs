@@ -165,7 +165,8 @@ fn reload(call: &mut Call<'_>) -> Answer {
             let bytes = encode_value(&entry.value);
             let read = Payload::parse(&bytes).and_then(|payload| payload.decode(seed));
             let value = read.ok_or_else(|| Error::new("ERR Error trying to load the RDB dump"))?;
-            call.state.databases[db].insert(entry.key, value, entry.expires_ms);
+            let expires_ms = entry.expires_ms();
+            call.state.databases[db].insert(entry.key, value, expires_ms);
         }
     }
     Ok(Value::OK)

@@ -5,6 +5,7 @@ use windlass_resp::Value;
 use super::REDIS_VERSION;
 use crate::command::Answer;
 use crate::pubsub::Kind;
+use crate::session::Session;
 use crate::state::{Call, State};
 use crate::tally::Count;
 use crate::time::Time;
@@ -31,6 +32,9 @@ const SECTIONS: &[(&str, Describe)] = &[
     ("Cluster", |_, _| vec![("cluster_enabled", "0".into())]),
     ("Keyspace", |_, _| Vec::new()),
 ];
+
+/// About what an engine takes without data: its Lua state, its tables, and the buffers of its log.
+const FIXED_BYTES: usize = 256 * 1024;
 
 /// Sections that are long and so are not among the usual ones.
 const EXTRA: [&str; 2] = ["Commandstats", "Latencystats"];
@@ -102,24 +106,32 @@ fn server(state: &State, now: Time) -> Lines {
 }
 
 fn clients(state: &State, _: Time) -> Lines {
+    // Absent is who asks.
+    let clients =
+        state.sessions.values().filter(|session| session.as_ref().is_none_or(|s| s.is_client())).count();
     vec![
-        ("connected_clients", state.sessions.len().to_string()),
+        ("connected_clients", clients.to_string()),
         ("blocked_clients", state.waits.len().to_string()),
         ("cluster_connections", "0".into()),
     ]
 }
 
 fn memory(state: &State, _: Time) -> Lines {
-    let (used, limit) = (state.bytes(), state.config.memory_max);
+    let (data, limit) = (state.bytes(), state.config.memory_max);
+    // Beside the data: what is not freed yet, and what there is without any.
+    let used = data + state.garbage.bytes() + FIXED_BYTES + state.sessions.len() * size_of::<Session>();
     vec![
         ("used_memory", used.to_string()),
         ("used_memory_human", human(used)),
-        ("used_memory_peak", state.stats.memory_peak.to_string()),
-        ("used_memory_peak_human", human(state.stats.memory_peak)),
-        ("used_memory_dataset", used.to_string()),
+        ("used_memory_peak", state.stats.memory_peak.max(used).to_string()),
+        ("used_memory_peak_human", human(state.stats.memory_peak.max(used))),
+        ("used_memory_dataset", data.to_string()),
+        ("number_of_cached_scripts", state.cached_scripts.to_string()),
         ("maxmemory", limit.to_string()),
         ("maxmemory_human", human(limit)),
-        ("maxmemory_policy", "noeviction".into()),
+        ("maxmemory_policy", state.config.eviction.name().into()),
+        ("lazyfree_pending_objects", state.garbage.pending().to_string()),
+        ("lazyfreed_objects", state.garbage.freed.to_string()),
     ]
 }
 
@@ -156,7 +168,7 @@ fn stats(state: &State, _: Time) -> Lines {
         ("total_commands_processed", stats.commands.to_string()),
         ("instantaneous_ops_per_sec", "0".into()),
         ("expired_keys", stats.expired_keys.to_string()),
-        ("evicted_keys", "0".into()),
+        ("evicted_keys", stats.evicted_keys.to_string()),
         ("longest_call_us", stats.call_max_us.to_string()),
         ("longest_tick_us", stats.tick_max_us.to_string()),
         ("keyspace_hits", stats.keyspace_hits.to_string()),

@@ -18,6 +18,8 @@ mod info;
 mod slow;
 mod usage;
 
+pub use config::{apply as configure, changeable as settings};
+
 /// The version of Redis whose behaviour this is; clients decide by it what they may use.
 pub const REDIS_VERSION: &str = "7.0.15";
 

@@ -7,10 +7,10 @@ use crate::args::Args;
 use crate::command::Answer;
 use crate::error::{Error, Result};
 use crate::state::Call;
-use crate::types::{ENTRY_BYTES_MAX, Id, NewId, Precision, Stream, Trim};
+use crate::types::{ENTRIES_MAX, ENTRY_BYTES_MAX, Id, NewId, Precision, Stream, Trim};
 
-/// Most entries that a trim with `~` deletes when LIMIT does not say: a hundred blocks.
-const TRIM_LIMIT: usize = 10_000;
+/// Most blocks that a trim with `~` deletes when LIMIT does not say.
+const TRIM_BLOCKS: usize = 100;
 
 /// The options of XADD and XTRIM.
 struct Options {
@@ -29,7 +29,8 @@ enum Use {
 }
 
 pub fn xadd(call: &mut Call<'_>) -> Answer {
-    let options = parse(call.args, Use::Add)?;
+    let block_max = call.state.settings.stream_block_max;
+    let options = parse(call.args, Use::Add, block_max)?;
     let (key, fields) = (call.args[1], call.args.from(options.next));
     if fields.is_empty() || !fields.len().is_multiple_of(2) {
         return Err(Error::arity("xadd"));
@@ -56,6 +57,7 @@ pub fn xadd(call: &mut Call<'_>) -> Answer {
             "ERR The ID specified in XADD is equal or smaller than the target stream top item",
         ));
     };
+    stream.limit_blocks(block_max);
     stream.push(id, fields);
     let trimmed = options.trim.map_or(0, |(to, precision)| stream.trim(to, precision));
     let len = stream.len();
@@ -78,7 +80,7 @@ pub fn xadd(call: &mut Call<'_>) -> Answer {
 }
 
 pub fn xtrim(call: &mut Call<'_>) -> Answer {
-    let options = parse(call.args, Use::Trim)?;
+    let options = parse(call.args, Use::Trim, call.state.settings.stream_block_max)?;
     let (to, precision) = options.trim.expect("XTRIM without a strategy is refused");
     let key = call.args[1];
     let Some(mut stream) = call.get_mut::<Stream>(key)? else { return Ok(Value::Integer(0)) };
@@ -92,7 +94,8 @@ pub fn xtrim(call: &mut Call<'_>) -> Answer {
     Ok(Value::from(trimmed))
 }
 
-fn parse(args: Args<'_>, usage: Use) -> Result<Options> {
+fn parse(args: Args<'_>, usage: Use, block_max: u16) -> Result<Options> {
+    let entries_max = TRIM_BLOCKS * usize::from(if block_max == 0 { ENTRIES_MAX } else { block_max });
     let (mut to, mut is_approximate, mut limit) = (None, false, None);
     let (mut may_create, mut new_id) = (true, NewId::Auto);
     let mut at = 2;
@@ -151,7 +154,7 @@ fn parse(args: Args<'_>, usage: Use) -> Result<Options> {
     let precision = match limit {
         _ if !is_approximate => Precision::Exact,
         Some(0) => Precision::Blocks { entries_max: usize::MAX },
-        limit => Precision::Blocks { entries_max: limit.unwrap_or(TRIM_LIMIT) },
+        limit => Precision::Blocks { entries_max: limit.unwrap_or(entries_max) },
     };
     Ok(Options { trim: to.map(|to| (to, precision)), may_create, id: new_id, next: at + 1 })
 }

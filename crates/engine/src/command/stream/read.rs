@@ -4,7 +4,6 @@ use windlass_resp::{Protocol, Value};
 
 use super::effect::{Delivered, Progress, Target};
 use super::{entry_value, entry_with_id, id, id_value};
-use crate::args::Args;
 use crate::command::Answer;
 use crate::error::{Error, Result};
 use crate::number::parse_integer;
@@ -45,7 +44,7 @@ enum Start {
 }
 
 pub fn xread(call: &mut Call<'_>) -> Answer {
-    let options = parse(call.args)?;
+    let options = parse(call)?;
     let is_waiting = is_waiting(call);
     let mut starts = Vec::with_capacity(options.keys.len());
     for (key, text) in options.keys.iter().zip(options.ids) {
@@ -83,7 +82,7 @@ pub fn xread(call: &mut Call<'_>) -> Answer {
 }
 
 pub fn xreadgroup(call: &mut Call<'_>) -> Answer {
-    let options = parse(call.args)?;
+    let options = parse(call)?;
     let Some((group, consumer)) = options.group else {
         return Err(Error::new("ERR Missing GROUP option for XREADGROUP"));
     };
@@ -254,7 +253,8 @@ fn streams_value(call: &Call<'_>, streams: Vec<(Value, Value)>) -> Value {
     Value::Array(streams.into_iter().map(|(key, entries)| Value::Array(vec![key, entries])).collect())
 }
 
-fn parse<'a>(args: Args<'a>) -> Result<Options<'a>> {
+fn parse<'a>(call: &Call<'a>) -> Result<Options<'a>> {
+    let args = call.args;
     let of_group = args.is(0, "XREADGROUP");
     let mut options =
         Options { count: usize::MAX, block_ms: None, is_noack: false, group: None, keys: &[], ids: &[] };
@@ -262,6 +262,12 @@ fn parse<'a>(args: Args<'a>) -> Result<Options<'a>> {
     loop {
         let left = args.len().saturating_sub(at + 1);
         match args.word(at).as_str() {
+            "BLOCK" if left >= 1 && call.session.is_script => {
+                let name = String::from_utf8_lossy(args[0]);
+                return Err(Error::new(format!(
+                    "ERR {name} command is not allowed with BLOCK option from scripts"
+                )));
+            }
             "BLOCK" if left >= 1 => {
                 at += 1;
                 options.block_ms = Some(block_ms(args[at])?);

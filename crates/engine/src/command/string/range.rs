@@ -62,10 +62,11 @@ pub fn setrange(call: &mut Call<'_>) -> Answer {
     let end = offset.saturating_add(part.len());
     check_length(end)?;
     let mut text = call.make::<Blob>(key)?;
-    if end > length {
-        text.edit(|text| text.resize(end, 0));
-    }
-    text[offset..end].copy_from_slice(part);
+    // What is written in places is likely to be again.
+    text.edit_in_place(|text| {
+        text.resize(end.max(length), 0);
+        text[offset..end].copy_from_slice(part);
+    });
     drop(text);
     call.changed(key);
     call.log();

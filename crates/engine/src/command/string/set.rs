@@ -80,7 +80,7 @@ pub fn set(call: &mut Call<'_>) -> Answer {
     };
     let entry = call.entry(key);
     let is_there = entry.is_some();
-    let kept = entry.and_then(|entry| entry.expires_ms).filter(|_| options.keeps_expiry);
+    let kept = entry.and_then(|entry| entry.expires_ms()).filter(|_| options.keeps_expiry);
     if options.only_new && is_there || options.only_existing && !is_there {
         return Ok(before.unwrap_or(Value::Nil));
     }

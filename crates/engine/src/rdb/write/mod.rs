@@ -122,7 +122,7 @@ pub fn expiry(output: &mut Output<'_>, expires_ms: Option<u64>) {
 }
 
 fn write_entry(output: &mut Output<'_>, entry: &Entry) {
-    expiry(output, entry.expires_ms);
+    expiry(output, entry.expires_ms());
     output.bytes(&[kind_of(&entry.value)]);
     output.string(&entry.key);
     content(output, &entry.value);

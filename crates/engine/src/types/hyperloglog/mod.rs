@@ -105,6 +105,11 @@ pub fn registers(bytes: &[u8]) -> Result<Box<Registers>, Corrupt> {
     if is_dense(bytes) { Ok(dense::decode(content)) } else { sparse::decode(content) }
 }
 
+/// The codes of a sparse form, in the words of Redis's PFDEBUG DECODE; what is no code ends it.
+pub fn describe_sparse(bytes: &[u8]) -> String {
+    sparse::describe(&bytes[HEADER_BYTES..])
+}
+
 /// Makes each register of `into` as large as that of `from`, if it was smaller.
 pub fn merge(into: &mut Registers, from: &Registers) {
     for (into, from) in into.iter_mut().zip(from) {

@@ -64,6 +64,20 @@ pub fn decode(mut content: &[u8]) -> Result<Box<Registers>, Corrupt> {
     if at == REGISTERS && content.is_empty() { Ok(registers) } else { Err(Corrupt) }
 }
 
+/// A word for each code: `z` and `Z` for zeros in one byte and in two, `v` for a value and its run.
+pub fn describe(mut content: &[u8]) -> String {
+    let mut words = Vec::new();
+    while let Some(code) = Code::read(content) {
+        words.push(match (code.value, code.bytes) {
+            (0, 1) => format!("z:{}", code.run),
+            (0, _) => format!("Z:{}", code.run),
+            (value, _) => format!("v:{value},{}", code.run),
+        });
+        content = &content[code.bytes..];
+    }
+    words.join(" ")
+}
+
 /// What became of a register that was to grow.
 pub enum Raised {
     /// It is as it should be; true when it grew.

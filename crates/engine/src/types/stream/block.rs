@@ -5,14 +5,15 @@ use std::collections::VecDeque;
 use super::fields::{self, Fields};
 use super::id::Id;
 
-/// Most entries of a block. As Redis's `stream-node-max-entries`, so that a trim with `~` stops where Redis's does.
-pub const ENTRIES_MAX: usize = 100;
+/// Most entries of a block, unless it is told otherwise. As Redis's `stream-node-max-entries`, so that a trim with `~`
+/// stops where Redis's does.
+pub const ENTRIES_MAX: u16 = 100;
 /// Most bytes of content of a block; a larger entry has a block to itself.
 const BYTES_MAX: usize = 32 * 1024;
 /// Bytes of deleted content below which a block is left as it is.
 const DEAD_MIN: usize = 512;
 
-/// At most [`ENTRIES_MAX`] entries in the order of their ids.
+/// Some entries in the order of their ids.
 #[derive(Clone, Debug)]
 pub struct Block {
     /// The id of the first entry that it ever had; ids are kept as distances from it.
@@ -40,14 +41,14 @@ impl Block {
     pub fn new(id: Id, content: &[&[u8]], (slots, bytes): (usize, usize)) -> Self {
         let (slots, bytes) = (VecDeque::with_capacity(slots), Vec::with_capacity(bytes.min(BYTES_MAX)));
         let mut block = Self { base: id, slots, content: bytes, dead: 0 };
-        assert!(block.push(id, content), "an empty block takes any entry");
+        assert!(block.push(id, content, ENTRIES_MAX), "an empty block takes any entry");
         block
     }
 
-    /// Adds an entry after all others; false when there is no room for it.
-    pub fn push(&mut self, id: Id, content: &[&[u8]]) -> bool {
+    /// Adds an entry after all others; false when there is no room for it, or there are `entries_max`.
+    pub fn push(&mut self, id: Id, content: &[&[u8]], entries_max: u16) -> bool {
         let len = fields::encoded_len(content);
-        let is_full = self.slots.len() >= ENTRIES_MAX || self.content.len() + len > BYTES_MAX;
+        let is_full = self.slots.len() >= usize::from(entries_max) || self.content.len() + len > BYTES_MAX;
         if is_full && !self.slots.is_empty() {
             return false;
         }

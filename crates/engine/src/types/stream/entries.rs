@@ -2,18 +2,26 @@
 
 use std::sync::Arc;
 
-use super::block::Block;
+use super::block::{Block, ENTRIES_MAX};
 use super::fields::Fields;
 use super::id::Id;
 use super::shelf::Shelves;
 
 /// Entries in the order of their ids. A block is found by the id of the first entry that it ever had, which does not
 /// change when that entry goes.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Entries {
     blocks: Shelves,
     len: usize,
     bytes: usize,
+    /// The most entries of a block.
+    block_max: u16,
+}
+
+impl Default for Entries {
+    fn default() -> Self {
+        Self { blocks: Shelves::default(), len: 0, bytes: 0, block_max: ENTRIES_MAX }
+    }
 }
 
 /// What a trim leaves.
@@ -54,6 +62,11 @@ impl Entries {
         self.blocks.own()
     }
 
+    /// Sets how many entries the blocks get from now on; 0 for as many as there can be.
+    pub fn limit_blocks(&mut self, entries_max: u16) {
+        self.block_max = if entries_max == 0 { u16::MAX } else { entries_max };
+    }
+
     pub fn first_id(&self) -> Option<Id> {
         self.blocks.first().and_then(|(_, block)| block.first())
     }
@@ -71,7 +84,7 @@ impl Entries {
             // Counted before a shared block is copied: the copy may take less.
             let before = block.bytes();
             let block = Arc::make_mut(block);
-            let is_added = block.push(id, fields);
+            let is_added = block.push(id, fields, self.block_max);
             if !is_added {
                 block.seal();
                 expected = block.size();

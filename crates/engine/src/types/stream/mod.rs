@@ -15,6 +15,7 @@ mod shelf;
 
 use std::collections::BTreeMap;
 
+pub use block::ENTRIES_MAX;
 pub use entries::{Precision, Trim};
 pub use fields::Fields;
 pub use group::{Consumer, ConsumerIndex, Group, Pending};
@@ -157,6 +158,11 @@ impl Stream {
     /// When an entry with this or a greater id was added before.
     pub fn push(&mut self, id: Id, fields: &[&[u8]]) {
         self.log.push(id, fields);
+    }
+
+    /// Sets how many entries the blocks get from now on; 0 for as many as there can be.
+    pub fn limit_blocks(&mut self, entries_max: u16) {
+        self.log.entries.limit_blocks(entries_max);
     }
 
     /// Deletes an entry; true when it was there. It stays pending where it is.

@@ -106,7 +106,7 @@ fn apply(stream: &mut Stream, model: &mut Model, step: &Step) {
             let surplus = model.entries.len().saturating_sub(len);
             let trimmed = stream.trim(Trim::Len(len), Precision::Blocks { entries_max: 1000 });
             assert!(trimmed <= surplus.min(1000));
-            assert!(surplus > 1000 || surplus - trimmed < block::ENTRIES_MAX);
+            assert!(surplus > 1000 || surplus - trimmed < usize::from(block::ENTRIES_MAX));
             model.entries.drain(..trimmed);
         }
         Step::Take(count, name) => {
