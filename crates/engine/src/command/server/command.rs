@@ -6,7 +6,7 @@ use super::{GROUP, usage};
 use crate::args::Args;
 use crate::command::category::categories;
 use crate::command::own::Table;
-use crate::command::{Answer, Command, Flags, Keys};
+use crate::command::{Answer, Command, Keys};
 use crate::error::{Error, Result};
 use crate::pattern;
 use crate::state::Call;
@@ -148,9 +148,6 @@ fn keys_of<'a>(call: &Call<'a>) -> Result<(&'static Command, Vec<&'a [u8]>)> {
         return Err(Error::new("ERR Invalid number of arguments specified for command"));
     }
     let keys = command.keys(args.0).map_err(|_| Error::new("ERR Invalid arguments specified for command"))?;
-    if keys.is_empty() && command.flags.has(Flags::NO_MANDATORY_KEYS) {
-        return Err(Error::new("ERR The command has no key arguments"));
-    }
     Ok((command, keys))
 }
 
