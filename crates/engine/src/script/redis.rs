@@ -116,7 +116,11 @@ fn words(args: &MultiValue) -> Result<Vec<Word>> {
 impl Scene {
     /// Runs a command for the script, if a script may.
     fn execute(&mut self, args: Args<'_>) -> Result<Value> {
-        let command = self.admit(args)?;
+        let command = self.find(args)?;
+        if let Err(error) = self.admit(command, args) {
+            self.state.stats.tally.rejected(command);
+            return Err(error);
+        }
         if command.flags.has(Flags::WRITE) {
             if !hook::may_write() {
                 return Err(Error::new(raise::KILLED));
@@ -136,17 +140,18 @@ impl Scene {
         answer
     }
 
-    /// Checks that a command exists, is well-formed and may run in this script.
-    fn admit(&self, args: Args<'_>) -> Result<&'static Command> {
-        let command = self
-            .state
-            .commands
-            .find(args[0])
-            .and_then(|command| command.descend(args).ok())
-            .ok_or_else(|| Error::new("ERR Unknown Redis command called from script"))?;
+    /// The command that is called, if there is one of this form.
+    fn find(&self, args: Args<'_>) -> Result<&'static Command> {
+        let command = self.state.commands.find(args[0]).and_then(|command| command.descend(args).ok());
+        let command = command.ok_or_else(|| Error::new("ERR Unknown Redis command called from script"))?;
         if !command.accepts(args.len()) {
             return Err(Error::new("ERR Wrong number of args calling Redis command from script"));
         }
+        Ok(command)
+    }
+
+    /// Checks that a command may run in this script.
+    fn admit(&self, command: &Command, args: Args<'_>) -> Result<()> {
         if let Some(denial) = self.state.users.denial(&self.session.user, command, args) {
             return Err(command::acl::denied_in_script(&denial));
         }
@@ -168,7 +173,7 @@ impl Scene {
         if may_be_refused && self.state.is_over_limit() {
             return Err(Error::OUT_OF_MEMORY);
         }
-        Ok(command)
+        Ok(())
     }
 }
 
