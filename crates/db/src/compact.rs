@@ -13,6 +13,7 @@ use std::time::Instant;
 use windlass_engine::Frozen;
 
 use crate::base;
+use crate::config::Durability;
 use crate::disk::DiskFile;
 use crate::error::{Error, Result};
 use crate::log::{Log, Writer};
@@ -72,8 +73,11 @@ impl Store {
             Ok(cut)
         });
         drop(turn);
-        // Whoever found the turn taken relies on its holder.
+        // Whoever found the turn or the writer taken relies on its holder.
         if self.progress.is_awaited() {
+            if self.config.durability != Durability::Always {
+                self.try_write(log);
+            }
             log.thread.want();
         }
         // Unless a manifest that may be in force names it.
