@@ -73,6 +73,13 @@ impl Hash {
         pair.map(|(_, value)| value)
     }
 
+    /// Has the memory fetched where some fields are or belong, before they are set one by one.
+    pub fn warm<'a>(&self, fields: impl Iterator<Item = &'a [u8]>) {
+        if let Form::Large(table, hasher) = &self.form {
+            table.warm(fields.map(|field| hash_of(hasher, field)));
+        }
+    }
+
     pub fn set(&mut self, field: &[u8], value: &[u8]) -> Put {
         if field.len().max(value.len()) > SMALL_LENGTH_MAX {
             self.is_listpack = false;
