@@ -47,14 +47,14 @@ impl Crowd {
         if !ran.starts_with(&found) {
             return Err(format!("the {} calls that are there are not the first that ran", found.len()));
         }
-        for writer in 0..self.writers {
+        assert_eq!(acknowledged.len(), self.writers, "a figure for each writer");
+        for (writer, least) in acknowledged.iter().enumerate() {
             let own = items(database, &Self::list(writer));
             let start = format!("{writer}/");
             if !own.iter().eq(found.iter().filter_map(|call| call.strip_prefix(start.as_str()))) {
                 return Err(format!("a call of writer {writer} is not whole"));
             }
-            if own.len() < acknowledged[writer] {
-                let least = acknowledged[writer];
+            if own.len() < *least {
                 return Err(format!(
                     "{least} calls of writer {writer} were acknowledged and {} are there",
                     own.len()
