@@ -29,6 +29,11 @@ pub async fn store_info(connection: &Connection, section: &str, name: &str) -> O
     info_field(&text, name).map(str::to_owned)
 }
 
+/// What the store says that its data takes.
+pub async fn store_bytes(connection: &Connection) -> Option<u64> {
+    store_info(connection, "memory", "used_memory").await?.parse().ok()
+}
+
 /// Seconds of processor time that the store's process has used.
 pub async fn store_cpu(connection: &Connection) -> Option<f64> {
     let user: f64 = store_info(connection, "cpu", "used_cpu_user").await?.parse().ok()?;

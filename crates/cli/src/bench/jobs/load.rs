@@ -7,15 +7,17 @@ use std::time::{Duration, Instant};
 use anyhow::ensure;
 use serde::Serialize;
 use tokio::task::JoinHandle;
-use windlass::{Client, Control, Push, Summary, Worker};
+use windlass::{Client, Control, Job, Push, Summary, Worker};
 
-use super::nop::{Nop, STARTED, WAITS_NS, now_ns};
-use crate::bench::process::{cpu_seconds, resident_bytes, store_cpu};
+use super::nop::{Nop, RELEASED, STARTED, WAITS_NS, now_ns};
+use crate::bench::process::{cpu_seconds, resident_bytes, store_bytes, store_cpu};
 
 /// The tasks that push at once.
 const TASKS: u64 = 50;
 /// How often the memory of the draining worker is read.
 const MEMORY_PAUSE: Duration = Duration::from_millis(20);
+/// Which jobs are slow where some are.
+const SLOW_EVERY: u64 = 19;
 /// How long jobs are put off of which none is to run.
 const LATER: Duration = Duration::from_secs(3600);
 
@@ -60,7 +62,7 @@ impl Load {
                 let (client, payload) = (self.client.clone(), self.payload.clone());
                 tokio::spawn(async move {
                     for _ in 0..jobs / TASKS {
-                        client.push(Nop { pushed_ns: 0, payload: payload.clone() }).await?;
+                        client.push(Nop { payload: payload.clone(), ..Nop::default() }).await?;
                     }
                     Ok::<(), windlass::Error>(())
                 })
@@ -136,6 +138,27 @@ impl Load {
         Ok(per_s)
     }
 
+    /// Runs jobs of which each [`SLOW_EVERY`]th does not end yet, and answers how many these are and what the others have
+    /// left of the store's memory.
+    pub async fn stragglers(&self, jobs: u64) -> anyhow::Result<(u64, Option<u64>)> {
+        let (slow, started) = (jobs.div_ceil(SLOW_EVERY), STARTED.load(Ordering::Relaxed));
+        let nops = (0..jobs).map(|job| Nop { is_slow: job % SLOW_EVERY == 0, ..self.nop() });
+        let before = store_bytes(self.client.connection()).await;
+        self.client.push_many(nops).await?;
+        let concurrency = self.concurrency + slow as usize;
+        let work = Self { client: self.client.clone(), concurrency, payload: String::new() }.work().await;
+        work.until(started + jobs).await?;
+        // The last of the others are acknowledged a moment after they started.
+        let inspector = self.client.inspector();
+        while inspector.queue(Nop::QUEUE).await?.active > slow {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        let after = store_bytes(self.client.connection()).await;
+        RELEASED.add_permits(slow as usize);
+        work.stop().await?;
+        Ok((slow, after.zip(before).map(|(after, before)| after.saturating_sub(before))))
+    }
+
     /// Pushes at a steady rate to a waiting worker.
     pub async fn latency(&self, jobs: u64, per_s: f64) -> anyhow::Result<Latency> {
         let started = STARTED.load(Ordering::Relaxed);
@@ -147,9 +170,9 @@ impl Load {
             let due = start + Duration::from_secs_f64(job as f64 / per_s);
             tokio::time::sleep_until(due.into()).await;
             let (client, payload) = (self.client.clone(), self.payload.clone());
-            pushes.spawn(
-                async move { client.push(Nop { pushed_ns: now_ns().max(1), payload }).await.map(drop) },
-            );
+            pushes.spawn(async move {
+                client.push(Nop { pushed_ns: now_ns().max(1), payload, ..Nop::default() }).await.map(drop)
+            });
             while let Some(pushed) = pushes.try_join_next() {
                 pushed??;
             }
@@ -169,7 +192,7 @@ impl Load {
     }
 
     fn nop(&self) -> Nop {
-        Nop { pushed_ns: 0, payload: self.payload.clone() }
+        Nop { payload: self.payload.clone(), ..Nop::default() }
     }
 
     fn worker(&self) -> Worker {

@@ -11,7 +11,7 @@ use windlass_conn::Connection;
 
 use self::load::{Latency, Load};
 use super::machine::Machine;
-use super::process::store_info;
+use super::process::{store_bytes, store_info};
 use super::{delay, disk, namespace};
 use crate::args::BenchJobsArgs;
 use crate::exit::{CONFIGURATION, Failure, Result};
@@ -25,6 +25,8 @@ const FLOOD_MAX: u64 = 200_000;
 /// Jobs of the latency measurements, and the pause between two on an idle queue.
 const IDLE_JOBS: u64 = 250;
 const IDLE_PAUSE: Duration = Duration::from_millis(20);
+/// Jobs of which some are slow.
+const STRAGGLERS: u64 = 20_000;
 /// How long half load is kept up.
 const HALF_LOAD_TIME: Duration = Duration::from_secs(3);
 
@@ -55,6 +57,8 @@ struct Report {
     worker_rss_mb: f64,
     /// Pushed from 50 tasks and drained at the same time.
     push_and_drain_per_s: f64,
+    /// What the store keeps while every 19th job runs on and the others have ended, for each of the slow ones.
+    bytes_per_slow_job: Option<u64>,
     idle_ms: Latency,
     half_load_per_s: f64,
     half_load_ms: Latency,
@@ -112,6 +116,8 @@ async fn measure(args: &BenchJobsArgs, store: &Store, connection: &Connection) -
     ensure!(drain.jobs == args.jobs, "{} jobs were pushed and {} ran", args.jobs, drain.jobs);
     output::progress("pushing and draining");
     let push_and_drain_per_s = load.push_and_drain(FLOOD_MAX.min(args.jobs)).await?;
+    output::progress("every 19th job slow");
+    let (slow, left_bytes) = load.stragglers(STRAGGLERS).await?;
     output::progress("latency on an idle queue");
     let idle_ms = load.latency(IDLE_JOBS, 1.0 / IDLE_PAUSE.as_secs_f64()).await?;
     output::progress("latency at half load");
@@ -143,14 +149,11 @@ async fn measure(args: &BenchJobsArgs, store: &Store, connection: &Connection) -
         store_cpu_us_per_job: drain.store_cpu_us.filter(|_| !is_embedded),
         worker_rss_mb: drain.rss_bytes as f64 / f64::from(1 << 20),
         push_and_drain_per_s,
+        bytes_per_slow_job: left_bytes.map(|bytes| bytes / slow),
         idle_ms,
         half_load_per_s,
         half_load_ms,
     })
-}
-
-async fn store_bytes(connection: &Connection) -> Option<u64> {
-    store_info(connection, "memory", "used_memory").await?.parse().ok()
 }
 
 async fn store_version(connection: &Connection) -> String {
@@ -205,6 +208,9 @@ impl Report {
         }
         if let Some(bytes) = self.bytes_per_delayed_job {
             println!("memory of a delayed job{bytes:>12} bytes");
+        }
+        if let Some(bytes) = self.bytes_per_slow_job {
+            println!("memory of a slow job   {bytes:>12} bytes, one of 19, the others ended");
         }
         println!("worker processor time  {:>12.2} µs per job", self.worker_cpu_us_per_job);
         if let Some(time) = self.store_cpu_us_per_job {
