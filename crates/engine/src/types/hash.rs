@@ -85,9 +85,13 @@ impl Hash {
             self.is_listpack = false;
             self.grow();
         }
+        let mut hash = 0;
         let found = match &mut self.form {
             Form::Small(block) => block.iter_mut().find(|pair| *pair.0 == *field),
-            Form::Large(table, hasher) => table.find_mut(hash_of(hasher, field), |pair| *pair.0 == *field),
+            Form::Large(table, hasher) => {
+                hash = hash_of(hasher, field);
+                table.find_mut(hash, |pair| *pair.0 == *field)
+            }
         };
         if let Some((_, before)) = found {
             if **before == *value {
@@ -98,7 +102,14 @@ impl Hash {
             *before = value;
             return Put::Replaced;
         }
-        self.add((Blob::from(field), Blob::from(value)));
+        let pair = (Blob::from(field), Blob::from(value));
+        if let Form::Large(table, hasher) = &mut self.form {
+            self.is_listpack &= table.len() < LISTPACK_MAX;
+            self.heap_bytes += heap_bytes(&pair);
+            table.insert(hash, pair, |pair| hash_of(hasher, &pair.0));
+        } else {
+            self.add(pair);
+        }
         Put::Added
     }
 
