@@ -1,15 +1,19 @@
 //! One taking from a queue whose lanes take turns.
 
 mod finish;
+mod plain;
 
 use windlass_resp::Value;
 
 use super::super::GROUP;
 use super::super::exchange::{Queue, Request, Room};
-use super::HISTORY;
+use super::super::push::append;
+use super::limit::Limit;
 use super::names::Names;
-use super::turns::{Field, Pace, RANK_DEFAULT, Turns, UNIT, floor};
-use crate::command::stream::id_value;
+use super::rule::Rule;
+use super::scan::{Kind, Scan};
+use super::turns::{Field, Pace, RANK_DEFAULT, Turns, UNIT, floor, whole};
+use super::{HISTORY, Plan};
 use crate::error::Result;
 use crate::script::Scene;
 use crate::types::{Hash, Id, Stream};
@@ -24,6 +28,8 @@ pub struct Take<'a> {
     gate: &'a [u8],
     names: &'a Names,
     left: usize,
+    /// How many may be limited.
+    free: usize,
     bytes: i64,
     turns: Turns,
     pace: Pace,
@@ -34,6 +40,8 @@ pub struct Take<'a> {
     /// Whether what was taken is not all plain.
     is_mixed: bool,
     leaves_work: bool,
+    /// Whether the asker has no slot for what comes next.
+    is_over: bool,
     visits: usize,
     popped: i64,
     picked: Vec<Picked>,
@@ -42,6 +50,16 @@ pub struct Take<'a> {
     dropped: Vec<Vec<u8>>,
     /// Ids with their redirects.
     moved: Vec<Vec<u8>>,
+    /// Ids with what they hold of limits.
+    permits: Vec<Vec<u8>>,
+    has_rules: bool,
+    /// The limit of the queue.
+    own: Option<Limit>,
+    /// The next entries with the numbers of their kinds, if any kind has a rule.
+    next: Option<&'a [(Id, Option<usize>)]>,
+    kinds: &'a [Kind],
+    /// The limits of kinds that were met, each with the number of its kind.
+    limits: Vec<(Limit, usize)>,
 }
 
 /// A job out of its lane.
@@ -51,20 +69,24 @@ struct Picked {
     lane: Vec<u8>,
 }
 
-/// A new entry of the stream.
-struct Plain {
-    entry: Id,
-    fields: Vec<Vec<u8>>,
-}
-
 impl<'a> Take<'a> {
     pub fn begin(
         scene: &mut Scene,
         request: &Request<'a>,
         queue: &Queue<'a>,
-        names: &'a Names,
+        plan: &Plan<'a>,
+        scan: &'a Scan,
         room: &Room,
     ) -> Result<Self> {
+        let Plan { names, rule, next, .. } = *plan;
+        let own = match rule.filter(Rule::limits) {
+            Some(rule) => Some(Limit::read(scene, &names.queue_rule, (false, rule.rate), &names.rate)?),
+            None => None,
+        };
+        let mut left = room.left;
+        if let Some(tokens) = own.as_ref().and_then(|own| own.tokens(scene.now.millis())) {
+            left = left.min(room.free).min(tokens as usize);
+        }
         let mut call = scene.view(&[]);
         let stream = call.get::<Stream>(queue.stream)?;
         let last = stream.and_then(|stream| stream.group(GROUP)).map_or(Id::MIN, |group| group.last_id);
@@ -73,7 +95,8 @@ impl<'a> Take<'a> {
             consumer: request.consumer,
             gate: queue.gate,
             names,
-            left: room.left,
+            left,
+            free: room.free,
             bytes: room.bytes_left(),
             turns: Turns::default(),
             pace: Pace::default(),
@@ -82,6 +105,7 @@ impl<'a> Take<'a> {
             first: last,
             is_mixed: false,
             leaves_work: false,
+            is_over: false,
             visits: 0,
             popped: 0,
             picked: Vec::new(),
@@ -89,6 +113,12 @@ impl<'a> Take<'a> {
             claimed: Vec::new(),
             dropped: Vec::new(),
             moved: Vec::new(),
+            permits: Vec::new(),
+            has_rules: plan.has_rules,
+            own,
+            next: next.map(|next| &*scan.queues[next]),
+            kinds: &scan.kinds,
+            limits: Vec::new(),
         })
     }
 
@@ -96,7 +126,7 @@ impl<'a> Take<'a> {
     pub fn run(&mut self, scene: &mut Scene) -> Result<()> {
         self.turns.turn(scene, self.names, self.left)?;
         self.is_mixed = !self.turns.heads.is_empty();
-        while self.visits < VISITS_MAX {
+        while !self.is_over && self.visits < VISITS_MAX {
             self.visits += 1;
             if self.picked.len() >= self.left.min(PIECE) || self.turns.heads.is_empty() {
                 self.admit(scene)?;
@@ -197,85 +227,17 @@ impl<'a> Take<'a> {
             self.dropped.push(id);
             self.bytes -= record.len() as i64;
             self.left -= 1;
+            self.free = self.free.saturating_sub(1);
         }
         Ok(())
     }
 
-    /// Adds an entry, which is taken; answers its id.
+    /// Adds an entry, which is taken; answers its id as text.
     fn add(&mut self, scene: &mut Scene, fields: &[&[u8]]) -> Result<Vec<u8>> {
-        let mut command: Vec<&[u8]> = vec![b"XADD", self.stream, b"*"];
-        command.extend(fields);
-        let entry = text(scene.run(&command)?);
+        let entry = append(scene, self.stream, fields)?.text().to_vec();
         let fields = fields.iter().map(Value::bulk).collect();
         self.entries.push(Value::Array(vec![Value::bulk(&entry), Value::Array(fields)]));
         Ok(entry)
-    }
-
-    /// Takes from the stream those that come before the turn of the first lane.
-    fn plain_turn(&mut self, scene: &mut Scene, start: f64, other: Option<f64>) -> Result<()> {
-        let mut wanted = self.left.min(PIECE);
-        if let Some(other) = other {
-            wanted = wanted.min(turns_until(other, start) + 1);
-        }
-        let found = self.read(scene, wanted)?;
-        self.has_plain = found.len() == wanted;
-        let mut count = 0;
-        for Plain { entry, fields } in found {
-            let field = |name: &[u8]| {
-                let (pairs, _) = fields.as_chunks::<2>();
-                pairs.iter().rev().find(|[other, _]| other == name).map(|[_, value]| value.as_slice())
-            };
-            let is_laned = field(b"l").is_some();
-            if self.bytes <= 0 || (count >= wanted && !is_laned) {
-                self.has_plain = true;
-                break;
-            }
-            self.last = entry;
-            if is_laned {
-                // Somebody has it.
-                continue;
-            }
-            let mut bytes = fields.iter().map(Vec::len).sum::<usize>();
-            if self.is_mixed {
-                // Behind those from lanes that were taken before it: workers begin jobs in the order of their entries.
-                let old = entry.text();
-                let own = [&*self.names.queue, b"/", &*old].concat();
-                let id = field(b"i").map_or(own, <[u8]>::to_vec);
-                let mut list = vec![b"j", field(b"j").unwrap_or_default(), b"i", &id, b"l", b"1"];
-                if let Some(history) = field(b"s") {
-                    list.extend([b"s".as_slice(), history]);
-                }
-                bytes = list.iter().map(|part| part.len()).sum();
-                scene.run(&[b"XDEL", self.stream, &old])?;
-                let entry = self.add(scene, &list)?;
-                self.moved.push(id);
-                self.moved.push([&*self.names.queue, b"/", &entry].concat());
-                self.claimed.push(entry);
-            } else {
-                let values = fields.iter().map(Value::bulk).collect();
-                self.entries.push(Value::Array(vec![id_value(entry), Value::Array(values)]));
-                self.claimed.push(entry.text().to_vec());
-            }
-            self.bytes -= bytes as i64;
-            self.left -= 1;
-            count += 1;
-        }
-        if count > 0 {
-            let tag = start - floor(RANK_DEFAULT);
-            self.pace.set(Field::Rank(RANK_DEFAULT), tag + (count - 1) as f64 * UNIT);
-            self.pace.set(Field::Plain, tag + count as f64 * UNIT);
-        }
-        Ok(())
-    }
-
-    /// Entries behind the last that was looked at.
-    fn read(&self, scene: &mut Scene, count: usize) -> Result<Vec<Plain>> {
-        let mut call = scene.view(&[]);
-        let (Some(stream), Some(from)) = (call.get::<Stream>(self.stream)?, self.last.next()) else {
-            return Ok(Vec::new());
-        };
-        let plain = |(entry, fields): (Id, _)| Plain { entry, fields: owned(fields) };
-        Ok(stream.range(from, Id::MAX).take(count).map(plain).collect())
     }
 }
 
@@ -290,13 +252,9 @@ fn rank_of(lane: &[u8]) -> u32 {
     std::str::from_utf8(rank).ok().and_then(|rank| rank.parse().ok()).unwrap_or(RANK_DEFAULT)
 }
 
-fn owned<'a>(fields: impl Iterator<Item = &'a [u8]>) -> Vec<Vec<u8>> {
-    fields.map(<[u8]>::to_vec).collect()
-}
-
 /// A score that was answered, as it is told again.
 fn score(reply: Value) -> Vec<u8> {
-    if let Value::Double(score) = reply { format!("{score:.0}").into_bytes() } else { text(reply) }
+    if let Value::Double(score) = reply { whole(score).into_bytes() } else { text(reply) }
 }
 
 /// A reply that is text.

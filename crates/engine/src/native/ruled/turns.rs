@@ -154,7 +154,9 @@ impl Pace {
     }
 }
 
-/// A number as the store is told it.
-fn whole(number: f64) -> String {
-    format!("{number:.0}")
+/// A whole number as the store is told it.
+pub fn whole(number: f64) -> String {
+    let exact = number as i64;
+    // Digits of a float cost many times as much.
+    if exact as f64 == number && exact != 0 { exact.to_string() } else { format!("{number:.0}") }
 }

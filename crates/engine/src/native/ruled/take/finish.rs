@@ -18,6 +18,7 @@ impl Take<'_> {
         self.turns.turn(scene, names, self.left)?;
         run_list(scene, &[b"HDEL", &names.jobs], &self.dropped)?;
         run_list(scene, &[b"HSET", &names.moved], &self.moved)?;
+        run_list(scene, &[b"HSET", &names.permits], &self.permits)?;
         if self.popped != 0 {
             scene.run(&[b"HINCRBY", &names.pace, b"size", (-self.popped).to_string().as_bytes()])?;
         }
@@ -32,7 +33,14 @@ impl Take<'_> {
             let last = self.last.text();
             group::set_id(&mut scene.view(&[b"XGROUP", b"SETID", self.stream, GROUP, &last]))?;
         }
-        if self.entries.is_empty() && self.turns.heads.is_empty() {
+        if let Some(own) = &mut self.own {
+            own.took = self.entries.len();
+            own.write(scene, &names.caps, &names.rate)?;
+        }
+        for (limit, kind) in &self.limits {
+            limit.write(scene, &names.caps, &self.kinds[*kind].rate_key)?;
+        }
+        if self.entries.is_empty() && self.turns.heads.is_empty() && !self.has_rules {
             self.leave(scene)?;
         }
         Ok((self.entries, self.leaves_work))
