@@ -45,6 +45,8 @@ pub struct Take<'a> {
     visits: usize,
     popped: i64,
     picked: Vec<Picked>,
+    /// The keys of the lanes of what was picked.
+    lanes: Vec<Vec<u8>>,
     entries: Vec<Value>,
     claimed: Vec<Vec<u8>>,
     dropped: Vec<Vec<u8>>,
@@ -65,8 +67,10 @@ pub struct Take<'a> {
 /// A job out of its lane.
 struct Picked {
     id: Vec<u8>,
-    place: Vec<u8>,
-    lane: Vec<u8>,
+    /// Its place there, as it was answered.
+    place: Value,
+    /// The number of the lane's key.
+    lane: usize,
 }
 
 impl<'a> Take<'a> {
@@ -109,6 +113,7 @@ impl<'a> Take<'a> {
             visits: 0,
             popped: 0,
             picked: Vec::new(),
+            lanes: Vec::new(),
             entries: Vec::new(),
             claimed: Vec::new(),
             dropped: Vec::new(),
@@ -191,9 +196,9 @@ impl<'a> Take<'a> {
         }
         let mut popped = popped.into_iter();
         while let (Some(id), Some(place)) = (popped.next(), popped.next()) {
-            let (id, place) = (text(id), score(place));
-            self.picked.push(Picked { id, place, lane: key.clone() });
+            self.picked.push(Picked { id: text(id), place, lane: self.lanes.len() });
         }
+        self.lanes.push(key);
         self.popped += count as i64;
         self.pace.set(Field::Rank(rank), start - floor + (count - 1) as f64 * UNIT);
         head.score = start + count as f64 * UNIT;
@@ -203,13 +208,14 @@ impl<'a> Take<'a> {
 
     /// Moves the picked jobs from their lanes into the stream.
     fn admit(&mut self, scene: &mut Scene) -> Result<()> {
+        let lanes = std::mem::take(&mut self.lanes);
         for Picked { id, place, lane } in std::mem::take(&mut self.picked) {
             let record =
                 scene.view(&[]).get::<Hash>(&self.names.jobs)?.and_then(|jobs| jobs.get(&id)).cloned();
             let Some(record) = record else { continue };
             let Some(cut) = record.iter().position(|byte| *byte == b'\n') else { continue };
             if self.bytes <= 0 {
-                let added = scene.run(&[b"ZADD", &lane, &place, &id])?;
+                let added = scene.run(&[b"ZADD", &lanes[lane], &score(place), &id])?;
                 self.popped -= if let Value::Integer(added) = added { added } else { 0 };
                 self.leaves_work = true;
                 continue;
