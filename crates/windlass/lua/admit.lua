@@ -65,7 +65,7 @@ local function rules_admit(take)
       local history = string.sub(record, 1, cut - 1)
       if history ~= HISTORY then fields[7], fields[8] = 's', history end
       local entry = redis.call('XADD', take.stream, '*', unpack(fields))
-      take.is_mixed = true
+      take.is_mixed, take.laned = true, entry
       take.entries[#take.entries + 1] = { entry, fields }
       take.claimed[#take.claimed + 1] = entry
       take.dropped[#take.dropped + 1] = item.id

@@ -35,8 +35,11 @@ end
 -- Writes down what was taken.
 local function rules_finish(take)
   turns_turn(take)
+  -- With nothing left to be read before, what was added here is all that the group has not come to.
+  if take.laned and not take.has_plain then take.last = take.laned end
   if #take.dropped > 0 then redis.call('HDEL', base .. 'jobs', unpack(take.dropped)) end
   if #take.moved > 0 then redis.call('HSET', base .. 'moved', unpack(take.moved)) end
+  if take.laned then redis.call('HSET', base .. 'gate:' .. take.queue, 'l', take.laned) end
   if #take.permits > 0 then redis.call('HSET', base .. 'permits:' .. take.queue, unpack(take.permits)) end
   local paced = {}
   for _, field in ipairs(take.paces) do
@@ -59,7 +62,7 @@ local function rules_leave(take)
   if take.has_kinds or take.has_keys or rule_of('queue:' .. queue) or rule_of('key:' .. queue) then return end
   if redis.call('XLEN', take.stream) > 0 then return end
   if redis.call('EXISTS', base .. 'turns:' .. queue, base .. 'waits:' .. queue) > 0 then return end
-  redis.call('HDEL', base .. 'gate:' .. queue, 'ruled')
+  redis.call('HDEL', base .. 'gate:' .. queue, 'ruled', 'l')
   redis.call('DEL', base .. 'pace:' .. queue)
 end
 

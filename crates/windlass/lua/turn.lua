@@ -1,7 +1,8 @@
 -- Part of the exchange with a queue that has lanes or rules: one taking, and whose turn is next in it.
 -- What is in the stream is active or ready: of its entries behind the last that was delivered those with `l` came from
--- lanes and are pending, since they were claimed as they were added. So entries are claimed by their ids here, and
--- never read as new ones. To the other lanes the stream is one more, of the default rank and without a key.
+-- lanes and are pending, since they were claimed as they were added. The gate names the last of these. Up to there
+-- entries are claimed by their ids, and not read as new ones; behind it they are, as of any queue, which costs the store
+-- no search for each. To the other lanes the stream is one more, of the default rank and without a key.
 local UNIT, PAGE, PIECE = 1024, 128, 32
 local rules_leave_work = false
 
@@ -19,6 +20,14 @@ local function rules_last(stream)
   return '0-0'
 end
 
+-- Whether one entry comes after another.
+local function is_after(entry, other)
+  local ms, seq = string.match(entry, '^(%d+)-(%d+)$')
+  local other_ms, other_seq = string.match(other, '^(%d+)-(%d+)$')
+  if ms ~= other_ms then return tonumber(ms) > tonumber(other_ms) end
+  return tonumber(seq) > tonumber(other_seq)
+end
+
 -- One taking from one queue. `take.left` is how many may be taken, `take.free` how many of them may be limited,
 -- `take.bytes` how many bytes; what was taken is in `take.entries`.
 local function rules_begin(stream, consumer, left, free, bytes)
@@ -32,6 +41,8 @@ local function rules_begin(stream, consumer, left, free, bytes)
   }
   take.last = rules_last(stream)
   take.first = take.last
+  local laned = redis.call('HGET', base .. 'gate:' .. queue, 'l')
+  take.is_fresh = not laned or not is_after(laned, take.last)
   return take
 end
 

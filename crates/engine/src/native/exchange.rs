@@ -373,7 +373,7 @@ fn field_bytes(entry: &Value) -> usize {
 }
 
 /// An id in the form in which it is answered: only so does the script find it again.
-fn canonical(text: &[u8]) -> Option<Id> {
+pub fn canonical(text: &[u8]) -> Option<Id> {
     let (ms, rest) = canonical_part(text)?;
     let (seq, rest) = canonical_part(rest.strip_prefix(b"-")?)?;
     rest.is_empty().then_some(Id::new(ms, seq))

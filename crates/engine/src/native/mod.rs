@@ -37,7 +37,7 @@ pub type Body = fn(&mut Scene, &[&[u8]], &[&[u8]]) -> Option<Value>;
 const BODIES: [(&str, Body); 6] = [
     ("dcdfbb6d252501362393cf9d156f083df390f1d3", push::push),
     ("80e1c46b403da9f23ac70b03df3692ce18eedbce", exchange::exchange),
-    ("9a37e29c5d469269c199cb9856533425075f508d", ruled::exchange),
+    ("7e7d3b1099663ec909bfd604e68f3c88d3235e02", ruled::exchange),
     ("7dd9e850481a4c66e7b06208eb2d89d1bf3eb15b", lane::push),
     ("934926b76cf3f88d5691aa8a82578c7261acc2ea", unique::push),
     ("6599e53e4ee92768a9708ea45544ab6738ce205b", unique::release),

@@ -21,9 +21,9 @@ use self::names::Names;
 use self::release::Release;
 use self::rule::Rule;
 use self::scan::Scan;
-use self::take::Take;
+use self::take::{PIECE, Take};
 use super::check::Check;
-use super::exchange::{Fenced, Parts, Queue, Request};
+use super::exchange::{Fenced, Parts, Queue, Request, canonical};
 use super::push::has_ids_left;
 use super::{GROUP, NUMBER_END, number, wake};
 use crate::error::Result;
@@ -33,6 +33,8 @@ use crate::types::{Consumer, Group, Hash, SortedSet, Stream};
 
 /// The field of a gate that says that its queue has lanes or rules.
 pub const RULED: &[u8] = b"ruled";
+/// The field of a gate that names the last entry that came from a lane.
+pub const LANED: &[u8] = b"l";
 /// The history of a job that has none.
 pub const HISTORY: &[u8] = b"{\"state\":\"enqueued\"}";
 /// The fields of a gate that mean something unusual.
@@ -61,7 +63,9 @@ pub fn exchange(scene: &mut Scene, keys: &[&[u8]], argv: &[&[u8]]) -> Option<Val
         for (queue, names) in request.queues.iter().zip(&names) {
             let mut plan = names.check(&mut check, queue, rules)?;
             if has_kinds && plan.is_ruled {
-                scan.look(&mut check, &base, queue, names, rules?, request.count())?;
+                // Where some are passed over, a page may show more than are taken.
+                let seen = request.count() + if plan.is_fresh { 0 } else { PIECE };
+                scan.look(&mut check, &base, queue, names, rules?, seen)?;
                 (plan.next, plan.has_rules) = (Some(scan.queues.len() - 1), true);
             }
             plans.push(plan);
@@ -137,6 +141,8 @@ struct Plan<'a> {
     /// Whether any rule is for it, its groups or any kind.
     has_rules: bool,
     rule: Option<Rule>,
+    /// Whether what came from lanes was passed by its group: then new entries may be read as such.
+    is_fresh: bool,
     /// Where its next entries are among those that were looked at, if any kind has a rule.
     next: Option<usize>,
 }
@@ -173,15 +179,20 @@ impl Names {
         queue: &Queue<'q>,
         rules: Option<&Hash>,
     ) -> Option<Plan<'n>> {
-        let mut plan = Plan { names: self, is_ruled: false, has_rules: false, rule: None, next: None };
+        let mut plan =
+            Plan { names: self, is_ruled: false, has_rules: false, rule: None, is_fresh: false, next: None };
         let stream = check.value::<Stream>(queue.stream)??;
-        stream.group(GROUP)?;
+        let group = stream.group(GROUP)?;
         check.value::<SortedSet>(queue.wake)?;
         let Some(gate) = check.value::<Hash>(queue.gate)? else { return Some(plan) };
         if UNUSUAL.iter().any(|field| gate.get(field).is_some()) || !has_ids_left(stream) {
             return None;
         }
         plan.is_ruled = gate.get(RULED).is_some();
+        plan.is_fresh = match gate.get(LANED) {
+            Some(laned) => canonical(laned)? <= group.last_id,
+            None => true,
+        };
         if let Some(rules) = rules {
             if has_some(Some(rules), &self.key_rules)? || rules.get(&self.key_rule).is_some() {
                 return None;

@@ -34,7 +34,7 @@ impl Rule {
             match name {
                 b"cap" => rule.cap = Some(reader.number()?),
                 b"rate" => rule.rate = Some(Rate::read(reader)?),
-                b"max_jobs" => drop(reader.number()?),
+                b"max_jobs" | b"max_bytes" => drop(reader.number()?),
                 _ => return None,
             }
             Some(())
@@ -136,7 +136,7 @@ mod tests {
             ("{}", Some(Rule::default())),
             (r#"{"cap":3}"#, Some(Rule { cap: Some(3.0), rate: None })),
             (
-                r#"{"cap":0,"rate":{"form":"bucket","n":5,"per_ms":1000},"max_jobs":9}"#,
+                r#"{"cap":0,"rate":{"form":"bucket","n":5,"per_ms":1000},"max_jobs":9,"max_bytes":7}"#,
                 Some(Rule { cap: Some(0.0), rate: Some(rate) }),
             ),
             (

@@ -19,7 +19,7 @@ use crate::script::Scene;
 use crate::types::{Hash, Id, Stream};
 
 /// Jobs that are moved at a time, and how often somebody has a turn in one taking.
-const PIECE: usize = 32;
+pub const PIECE: usize = 32;
 const VISITS_MAX: usize = 2000;
 
 pub struct Take<'a> {
@@ -54,6 +54,10 @@ pub struct Take<'a> {
     moved: Vec<Vec<u8>>,
     /// Ids with what they hold of limits.
     permits: Vec<Vec<u8>>,
+    /// The last entry that came from a lane.
+    laned: Option<Vec<u8>>,
+    /// Whether new entries may be read as such.
+    is_fresh: bool,
     has_rules: bool,
     /// The limit of the queue.
     own: Option<Limit>,
@@ -119,6 +123,8 @@ impl<'a> Take<'a> {
             dropped: Vec::new(),
             moved: Vec::new(),
             permits: Vec::new(),
+            laned: None,
+            is_fresh: plan.is_fresh,
             has_rules: plan.has_rules,
             own,
             next: next.map(|next| &*scan.queues[next]),
@@ -243,6 +249,7 @@ impl<'a> Take<'a> {
         let entry = append(scene, self.stream, fields)?.text().to_vec();
         let fields = fields.iter().map(Value::bulk).collect();
         self.entries.push(Value::Array(vec![Value::bulk(&entry), Value::Array(fields)]));
+        self.laned = Some(entry.clone());
         Ok(entry)
     }
 }
