@@ -18,6 +18,7 @@ pub use self::job::{JobCommand, PushArgs};
 pub use self::serve::ServeArgs;
 #[cfg(feature = "torture")]
 pub use self::torture::TortureArgs;
+use crate::settings::bytes;
 
 /// Durable background jobs with no server to install.
 #[derive(Debug, Parser)]
@@ -271,6 +272,9 @@ pub struct LimitSetArgs {
     /// How many jobs a queue may have for a push to be let in
     #[arg(long, value_name = "JOBS")]
     pub max_jobs: Option<u64>,
+    /// How many bytes they may take in the store, such as 100mb
+    #[arg(long, value_name = "SIZE", value_parser = bytes)]
+    pub max_bytes: Option<usize>,
 }
 
 /// How a rate counts.

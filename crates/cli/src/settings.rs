@@ -231,7 +231,7 @@ fn password(path: &Path) -> anyhow::Result<String> {
 }
 
 /// A size as Redis writes it: `k`, `m`, `g` are powers of 1000, `kb`, `mb`, `gb` of 1024.
-fn bytes(text: &str) -> anyhow::Result<usize> {
+pub fn bytes(text: &str) -> anyhow::Result<usize> {
     let lower = text.to_ascii_lowercase();
     let split = lower.find(|c: char| !c.is_ascii_digit()).unwrap_or(lower.len());
     let (number, unit) = lower.split_at(split);

@@ -2,15 +2,16 @@
 -- KEYS: 1 batch, 2 queues, 3 stream, 4 wake, 5 seq, 6 scheduled, 7 jobs: those of the queue that jobs go to
 -- ARGV: 1 id of the batch, 2 queue name, 3 when due: "" for now, "+ms" from the store's now, "=ms" since the epoch,
 --       4 history JSON of a scheduled job, 5 "1" when the jobs are those of a group, 6 "1" to close,
---       7 how deep batches may be nested, 8 how many of the next are fields and values of the batch to be opened
---       or "0", then these, then envelopes
+--       7 how deep batches may be nested, 8 "1" when the queue has a limit to be kept, 9 how many of the next are
+--       fields and values of the batch to be opened or "0", then these, then envelopes
 -- Answer: {1, id...}; {0} when there is no such batch or it is over, {-1} when it or its parent is cancelled,
---       {-2} when its parent is over, {-3} when it would be nested too deep.
+--       {-2} when its parent is over, {-3} when it would be nested too deep, {-4, what the queue lacks...} as in
+--       room.lua.
 -- Guarantee: all of it happens or nothing; the batch does not end before the jobs that were added. To open what is
 --       open changes nothing.
 local id, queue, due = ARGV[1], ARGV[2], ARGV[3]
-local fields = tonumber(ARGV[8])
-local first = 9 + fields
+local fields = tonumber(ARGV[9])
+local first = 10 + fields
 
 -- Whether jobs may be added to a batch: it is open, or something in it has not ended.
 local function is_going(batch)
@@ -20,9 +21,15 @@ end
 
 local function is_cancelled(batch) return redis.call('HEXISTS', batch_key(batch), 'is_cancelled') == 1 end
 
+if ARGV[8] == '1' then
+  for i = first, #ARGV do
+    local lack = room_take(queue, KEYS[3], #ARGV[i])
+    if lack then return { -4, unpack(lack) } end
+  end
+end
 if fields > 0 and not batch_exists(id) then
   local given = {}
-  for i = 9, 8 + fields, 2 do given[ARGV[i]] = ARGV[i + 1] end
+  for i = 10, 9 + fields, 2 do given[ARGV[i]] = ARGV[i + 1] end
   local depth = 0
   if given.parent then
     if not is_going(given.parent) then return { -2 } end
@@ -34,7 +41,7 @@ if fields > 0 and not batch_exists(id) then
     redis.call('PERSIST', batch_key(given.parent))
   end
   redis.call('HSET', KEYS[1], 'state', 'open', 'total', 0, 'pending', 0, 'succeeded', 0, 'dead', 0, 'cancelled', 0,
-    'children', 0, 'unsuccessful', 0, 'depth', depth, 'created_at', flow_now(), unpack(ARGV, 9, 8 + fields))
+    'children', 0, 'unsuccessful', 0, 'depth', depth, 'created_at', flow_now(), unpack(ARGV, 10, 9 + fields))
 end
 if #ARGV >= first then
   if not is_going(id) then return { 0 } end

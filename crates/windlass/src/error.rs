@@ -80,12 +80,14 @@ pub enum Error {
     /// An equal job is there already, and the push was to be refused then.
     #[error("an equal job is there already: {0}")]
     Duplicate(JobId),
-    /// The queue has as many jobs as its rule allows; the push may be tried again later.
-    #[error("the queue `{queue}` has {actual} jobs, its max_jobs is {limit}")]
+    /// The queue has no room for the job by its rule; the push may be tried again later.
+    #[error("the queue `{queue}` is full: its {rule} is {limit}, and it has {actual}")]
     QueueFull {
         /// The queue.
         queue: String,
-        /// How many jobs it may have, waiting and active.
+        /// Which part of its rule: `max_jobs` or `max_bytes`.
+        rule: &'static str,
+        /// How many jobs or bytes it may have, waiting and active.
         limit: u64,
         /// How many it has.
         actual: u64,

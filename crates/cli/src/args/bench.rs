@@ -1,8 +1,11 @@
 //! Arguments of `windlass bench`.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Subcommand;
+
+use super::parse_duration;
 
 #[derive(Debug, Subcommand)]
 pub enum BenchCommand {
@@ -60,6 +63,9 @@ pub struct BenchJobsArgs {
     /// Bytes of each job's payload
     #[arg(long, value_name = "BYTES", default_value_t = 16)]
     pub payload: usize,
+    /// Add so much to each reply of a Redis, as a network would
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    pub reply_delay: Option<Duration>,
     /// When a directory acknowledges a write
     #[arg(long, value_name = "always|everysec|none", default_value = "always")]
     pub durability: String,

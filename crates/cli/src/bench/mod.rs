@@ -1,9 +1,11 @@
 //! `windlass bench`: measures a store on this machine, with the figures' circumstances beside them.
 
+mod delay;
 mod disk;
 pub mod features;
 pub mod jobs;
 mod machine;
+mod namespace;
 mod process;
 pub mod store;
 

@@ -29,6 +29,18 @@ pub async fn store_info(connection: &Connection, section: &str, name: &str) -> O
     info_field(&text, name).map(str::to_owned)
 }
 
+/// What the store says that its data takes.
+pub async fn store_bytes(connection: &Connection) -> Option<u64> {
+    store_info(connection, "memory", "used_memory").await?.parse().ok()
+}
+
+/// Seconds of processor time that the store's process has used.
+pub async fn store_cpu(connection: &Connection) -> Option<f64> {
+    let user: f64 = store_info(connection, "cpu", "used_cpu_user").await?.parse().ok()?;
+    let system: f64 = store_info(connection, "cpu", "used_cpu_sys").await?.parse().ok()?;
+    Some(user + system)
+}
+
 /// One field of the text that INFO answers.
 pub fn info_field<'a>(text: &'a str, name: &str) -> Option<&'a str> {
     text.lines()

@@ -70,6 +70,7 @@ fn parse(target: &str) -> Result<Target> {
 fn rule_of(set: &LimitSetArgs) -> Rule {
     let mut rule = Rule::new();
     (rule.cap, rule.weight, rule.max_jobs) = (set.cap, set.weight, set.max_jobs);
+    rule.max_bytes = set.max_bytes.map(|max| max as u64);
     if let Some((jobs, time)) = set.rate {
         let mut rate = match set.form {
             RateForm::Window => Rate::window(jobs, time),

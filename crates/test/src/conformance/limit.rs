@@ -239,17 +239,66 @@ pub(super) async fn a_full_queue_refuses_by_name(store: &Store) {
     assert_eq!(world.take(A, 1).await.len(), 1);
     let many = [json("2"), json("3")];
     let many = world.client.push_many_raw("k", many.iter().map(|args| &**args), Push::new()).await;
-    let is_full = |error: &Error| matches!(error, Error::QueueFull { queue, limit: 3, actual: 3 } if queue == "default");
+    let is_full = |error: &Error| matches!(error, Error::QueueFull { queue, rule: "max_jobs", limit: 3, actual: 3 } if queue == "default");
     assert!(is_full(&many.unwrap_err()), "the first fits, the second does not");
     for options in [Push::new(), Push::new().front()] {
         let error = world.client.push_raw("k", &json("4"), options).await.unwrap_err();
         assert!(is_full(&error), "{error}");
-        assert_eq!(error.to_string(), "the queue `default` has 3 jobs, its max_jobs is 3");
+        assert_eq!(error.to_string(), "the queue `default` is full: its max_jobs is 3, and it has 3");
     }
     world.push("k", "5", Push::new().queue("other")).await;
     assert!(world.client.limits().remove(&Target::queue("default")).await.unwrap());
     push_all(&world, 6..7, &Push::new()).await;
     assert_eq!(world.client.inspector().queue("default").await.unwrap().enqueued, 3);
+}
+
+/// However a job comes that is new to the queue; and nothing is left of one that is refused.
+pub(super) async fn a_full_queue_refuses_every_new_job(store: &Store) {
+    let world = store.world().await;
+    set(&world, Target::queue("default"), Rule::new().max_jobs(2)).await;
+    let once = || Push::new().key("once");
+    let first = world.client.push_raw("k", &json("0"), once()).await.unwrap();
+    let batch = world.client.batch().open().await.unwrap();
+    batch.push(job("1")).await.unwrap();
+    let refused = [
+        world.client.push_raw("k", &json("2"), Push::new().key("twice")).await.map(drop),
+        world.client.push_chain(Chain::new().then(job("3")).then(job("4"))).await.map(drop),
+        batch.push(job("5")).await.map(drop),
+        batch.push_many([job("6"), job("7")]).await.map(drop),
+        world.client.batch().push_all([job("8")]).await.map(drop),
+    ];
+    for (n, refused) in refused.into_iter().enumerate() {
+        let error = refused.expect_err("it is full");
+        assert!(matches!(error, Error::QueueFull { limit: 2, actual: 2, .. }), "{n}: {error}");
+    }
+    assert_eq!(counts(&batch).await[0], 1, "the batch waits for none that was refused");
+    assert_eq!(world.client.push_raw("k", &json("0"), once()).await.unwrap(), first, "it is there already");
+    world.push("k", "9", Push::new().delay(AGE)).await;
+    assert_eq!(world.take(A, 9).await.len(), 2, "what is due later does not count");
+}
+
+pub(super) async fn a_queue_is_full_by_bytes(store: &Store) {
+    let world = store.world().await;
+    const MAX: u64 = 100_000;
+    set(&world, Target::queue("default"), Rule::new().max_bytes(MAX)).await;
+    let args = json(&format!("\"{}\"", "x".repeat(10_000)));
+    for options in [Push::new(), Push::new().priority(1)] {
+        let mut pushed = 0;
+        let error = loop {
+            match world.client.push_raw("k", &args, options.clone()).await {
+                Ok(_) => pushed += 1,
+                Err(error) => break error,
+            }
+            assert!(pushed < 12, "it has no end");
+        };
+        let Error::QueueFull { rule: "max_bytes", limit: MAX, actual, .. } = error else { panic!("{error}") };
+        // What the store adds to a job is little beside one of this size.
+        assert!(pushed >= 5 && (MAX / 2..=MAX).contains(&actual), "{pushed} jobs, {actual} bytes");
+        while let [taken] = &world.take(A, 1).await[..] {
+            end(&world, A, std::slice::from_ref(taken)).await;
+        }
+    }
+    push_all(&world, 0..1, &Push::new()).await;
 }
 
 pub(super) async fn rules_that_cannot_be_meant_are_refused(store: &Store) {

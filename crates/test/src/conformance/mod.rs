@@ -102,6 +102,8 @@ pub const CASES: &[Case] = cases! {
         weights_share_out_the_turns
         what_is_limited_is_not_taken_ahead
         a_full_queue_refuses_by_name
+        a_full_queue_refuses_every_new_job
+        a_queue_is_full_by_bytes
         rules_that_cannot_be_meant_are_refused
         jobs_of_chains_and_batches_wait_in_lanes
         workers_keep_a_cap_and_run_everything

@@ -5,6 +5,7 @@ use std::time::Duration;
 use redis::{Cmd, Value};
 
 use super::fail::Fail;
+use super::lane::Lack;
 use super::lease::Held;
 use super::push::{Due, due_arg, ms, scheduled_history};
 use super::script::{BATCH_CANCEL, BATCH_LOOK, BATCH_PUSH, FAIL_FLOW, SETTLE, SETTLE_RULED, Script};
@@ -45,6 +46,8 @@ pub(crate) struct BatchPush<'a> {
     pub(crate) due: Option<Due>,
     pub(crate) is_group: bool,
     pub(crate) closes: bool,
+    /// Whether the limits of the queue are asked: not for the later calls of one push, so that none is left half done.
+    pub(crate) is_limited: bool,
 }
 
 impl Broker {
@@ -133,7 +136,7 @@ impl Broker {
         let mut call = BATCH_PUSH.call(&keys);
         call.arg(push.id).arg(queue).arg(push.due.map(due_arg).unwrap_or_default());
         call.arg(scheduled_history()?).arg(u8::from(push.is_group)).arg(u8::from(push.closes));
-        call.arg(BATCH_DEPTH_MAX).arg(2 * push.create.len());
+        call.arg(BATCH_DEPTH_MAX).arg(u8::from(push.is_limited)).arg(2 * push.create.len());
         for (name, value) in push.create {
             call.arg(name).arg(value);
         }
@@ -141,6 +144,7 @@ impl Broker {
         let mut answer = array(self.run(&BATCH_PUSH, &call).await?)?.into_iter();
         let refused = |problem| Err(Error::Batch { id: push.id.to_owned(), problem });
         match int(&answer.next().ok_or(Error::Answer("batch_push gave nothing"))?)? {
+            -4 => Err(Lack::read(answer.collect())?.error(queue)),
             1 => answer.map(|id| JobId::parse(&text(id)?)).collect(),
             -1 => refused("is cancelled"),
             -2 => refused("would be nested in one that is over"),

@@ -123,12 +123,10 @@ impl Broker {
             call.arg(envelope);
         }
         let mut answer = array(self.run(&PUSH_LIMITED, &call).await?)?.into_iter();
-        let (Some(limit), Some(size)) = (answer.next(), answer.next()) else {
-            return Err(Error::Answer("push_limited gave no numbers"));
-        };
+        let lack = array(answer.next().ok_or(Error::Answer("push_limited gave nothing"))?)?;
+        let lack = (!lack.is_empty()).then(|| Lack::read(lack)).transpose()?;
         let ids = answer.map(|id| JobId::parse(&text(id)?)).collect::<Result<_>>()?;
-        let limit = u64::try_from(int(&limit)?).unwrap_or(u64::MAX);
-        Ok(Limited { ids, limit, size: int(&size)?.unsigned_abs() })
+        Ok(Limited { ids, lack })
     }
 }
 
@@ -138,15 +136,33 @@ impl Broker {
 pub struct Limited {
     /// The jobs that were added: the first of those that were to be.
     pub ids: Vec<JobId>,
-    /// How many jobs the queue may have.
-    pub limit: u64,
-    /// How many it has.
-    pub size: u64,
+    /// Why the next one was not added, if there is one.
+    pub(crate) lack: Option<Lack>,
 }
 
-impl Limited {
-    /// Why the next one was not added.
-    pub(crate) fn error(&self, queue: &str) -> Error {
-        Error::QueueFull { queue: queue.to_owned(), limit: self.limit, actual: self.size }
+/// What a queue lacks for one more job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Lack {
+    rule: &'static str,
+    limit: u64,
+    actual: u64,
+}
+
+impl Lack {
+    /// Reads what `room.lua` says.
+    pub(super) fn read(said: Vec<Value>) -> Result<Self> {
+        let said =
+            <[_; 3]>::try_from(said).map_err(|_| Error::Answer("a limit and two numbers were expected"))?;
+        let [rule, limit, actual] = said;
+        let rule = match text(rule)?.as_str() {
+            "max_jobs" => "max_jobs",
+            "max_bytes" => "max_bytes",
+            _ => return Err(Error::Answer("a queue lacks what is not known here")),
+        };
+        Ok(Self { rule, limit: int(&limit)?.unsigned_abs(), actual: int(&actual)?.unsigned_abs() })
+    }
+
+    pub(crate) fn error(self, queue: &str) -> Error {
+        Error::QueueFull { queue: queue.to_owned(), rule: self.rule, limit: self.limit, actual: self.actual }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::lane::Lack;
 use super::script::{PUSH, PUSH_ONCE, QUEUE_ADD, SCHEDULE};
 use super::{Broker, array, int, text};
 use crate::error::{Error, Result};
@@ -68,18 +69,24 @@ impl Broker {
     /// Adds a ready job unless `key` is known. Answers the id, and whether the job is new.
     ///
     /// # Errors
-    /// When the store fails; repeating the call is safe.
+    /// [`Error::QueueFull`] when the queue has a limit, `is_limited` says so, and there is no room. When the store fails;
+    /// repeating the call is safe.
     pub async fn push_once(
         &self,
         queue: &str,
         key: &str,
         ttl: Duration,
         envelope: &[u8],
+        is_limited: bool,
     ) -> Result<(JobId, bool)> {
         let keys = [self.keys.stream(queue), self.keys.wake(queue), self.keys.enqueue_key(key)];
         let mut call = PUSH_ONCE.call(&keys);
-        call.arg(envelope).arg(queue).arg(ms(ttl).max(1));
-        first_and_id(array(self.run(&PUSH_ONCE, &call).await?)?)
+        call.arg(envelope).arg(queue).arg(ms(ttl).max(1)).arg(u8::from(is_limited));
+        let mut answer = array(self.run(&PUSH_ONCE, &call).await?)?;
+        if answer.len() == 4 {
+            return Err(Lack::read(answer.split_off(1))?.error(queue));
+        }
+        first_and_id(answer)
     }
 
     /// Stores jobs of `queue` that are due later and answers their ids.

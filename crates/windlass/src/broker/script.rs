@@ -23,7 +23,7 @@ scripts! {
     ADOPT = "adopt.lua";
     BATCH_CANCEL = "batch_cancel.lua";
     BATCH_LOOK = "batch_look.lua";
-    BATCH_PUSH = "lane.lua" "hooks.lua" "batch_push.lua";
+    BATCH_PUSH = "lane.lua" "room.lua" "hooks.lua" "batch_push.lua";
     BEAT = "beat.lua";
     #[cfg(feature = "cron")]
     CRON_DUE = "cron_due.lua";
@@ -58,8 +58,8 @@ scripts! {
     PRUNE = "lane.lua" "trim.lua" "hooks.lua" "prune.lua";
     PUSH = "push.lua";
     PUSH_LANE = "lane.lua" "push_lane.lua";
-    PUSH_LIMITED = "lane.lua" "push_limited.lua";
-    PUSH_ONCE = "lane.lua" "push_once.lua";
+    PUSH_LIMITED = "lane.lua" "room.lua" "push_limited.lua";
+    PUSH_ONCE = "lane.lua" "room.lua" "push_once.lua";
     PUSH_UNIQUE = "lane.lua" "find.lua" "enqueue.lua" "push_unique.lua";
     QUEUE_ADD = "lane.lua" "queue_add.lua";
     RECOVER = "lane.lua" "trim.lua" "hooks.lua" "recover.lua";

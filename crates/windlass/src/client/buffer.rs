@@ -182,7 +182,8 @@ impl Inner {
         let Waiting { kept, key, since, .. } = job;
         self.pusher.know(&kept.queue).await?;
         let pushed = match kept.due {
-            None => self.broker.push_once(&kept.queue, key, kept.key_ttl, &kept.envelope).await,
+            // Its caller was told that it is taken, so a full queue takes it, too.
+            None => self.broker.push_once(&kept.queue, key, kept.key_ttl, &kept.envelope, false).await,
             Some(due) => {
                 let due = match due {
                     Due::In(delay) => Due::In(delay.saturating_sub(since.elapsed())),

@@ -346,6 +346,11 @@ impl Client {
         Limits::new(self.clone())
     }
 
+    /// Makes a queue known to the store and answers whether a limit keeps pushes out when it is full.
+    pub(crate) async fn know(&self, queue: &str) -> crate::Result<bool> {
+        self.inner.pusher.know(queue).await
+    }
+
     /// Has the rules of queues read anew before the next push.
     pub(crate) fn forget_rules(&self) {
         self.inner.pusher.forget_rules();

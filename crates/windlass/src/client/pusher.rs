@@ -28,7 +28,7 @@ pub(super) struct Pusher {
 }
 
 /// How long a client goes by what it has read of a queue's rule: so long after another client has set
-/// [`max_jobs`](crate::Rule::max_jobs) its pushes are still let in.
+/// [`max_jobs`](crate::Rule::max_jobs) or [`max_bytes`](crate::Rule::max_bytes) its pushes are still let in.
 pub const QUEUE_RULES_AGE_MAX: Duration = Duration::from_secs(5);
 
 struct Inner {
@@ -87,7 +87,7 @@ impl Pusher {
         }
         let rule = self.inner.broker.rule(&Target::queue(queue).to_string()).await?;
         let rule = rule.map(|rule| serde_json::from_str::<Rule>(&rule)).transpose()?;
-        let is_limited = rule.is_some_and(|rule| rule.max_jobs.is_some());
+        let is_limited = rule.is_some_and(|rule| rule.max_jobs.is_some() || rule.max_bytes.is_some());
         let mut known = self.inner.known();
         if known.len() < KNOWN_MAX || found.is_some() {
             known.insert(queue.to_owned(), Known { is_limited, read_at: Instant::now() });
@@ -205,10 +205,13 @@ async fn answer_limited(broker: &Broker, batch: Vec<Waiting>) {
     let jobs: Vec<_> = batch.iter().map(|job| (job.lane.as_ref(), job.as_ref())).collect();
     match broker.push_limited(&queue, &jobs).await {
         Ok(limited) => {
-            let error = || Err(limited.error(&queue));
-            let mut ids = limited.ids.iter();
+            let mut ids = limited.ids.into_iter();
             for job in batch {
-                let _ = job.answer.send(ids.next().map_or_else(error, |id| Ok(id.clone())));
+                let full = || match limited.lack {
+                    Some(lack) => Err(lack.error(&queue)),
+                    None => Err(Error::Answer("push_limited gave another number of ids than jobs")),
+                };
+                let _ = job.answer.send(ids.next().map_or_else(full, Ok));
             }
         }
         Err(error) => answer(batch, Err(error)),

@@ -130,9 +130,9 @@ impl Client {
         match (&options.key, options.due) {
             (None, None) => Ok((pusher.push(queue, lane, bytes).await?, Pushed::New)),
             (Some(key), due) => {
-                pusher.know(queue).await?;
+                let is_limited = pusher.know(queue).await?;
                 let answer = match due {
-                    None => broker.push_once(queue, key, ttl, &bytes).await,
+                    None => broker.push_once(queue, key, ttl, &bytes, is_limited).await,
                     Some(due) => broker.schedule_once(queue, key, ttl, due, &bytes).await,
                 };
                 answer.map(|(id, is_new)| (id, if is_new { Pushed::New } else { Pushed::Kept }))
@@ -281,8 +281,8 @@ impl Client {
                 let jobs: Vec<_> = batch.iter().map(|job| (lane, job.as_ref())).collect();
                 let limited = broker.push_limited(queue, &jobs).await?;
                 self.tell_all(limited.ids.iter(), kind, None);
-                if limited.ids.len() < batch.len() {
-                    return Err(limited.error(queue));
+                if let Some(lack) = limited.lack {
+                    return Err(lack.error(queue));
                 }
             }
             // Ids are only asked for where somebody hears of them.

@@ -159,7 +159,8 @@ impl Batch {
         let (queue, job) = first.into_bytes()?;
         self.client.config().check_payload("a chain", job.len())?;
         let jobs = [job.as_slice()];
-        let push = BatchPush { jobs: &jobs, due, ..self.push_of(&queue) };
+        let is_limited = due.is_none() && self.client.know(&queue).await?;
+        let push = BatchPush { jobs: &jobs, due, is_limited, ..self.push_of(&queue) };
         self.call(push).await?.pop().ok_or(Error::Answer("batch_push gave no id"))
     }
 
@@ -250,7 +251,10 @@ impl Batch {
                 let to = first.and_then(|first| first.queue.as_deref()).unwrap_or(queue);
                 let due = first.map_or(options.due, |first| first.due);
                 let jobs: Vec<&[u8]> = call.iter().map(|job| job.job.as_ref()).collect();
-                let push = BatchPush { create, jobs: &jobs, due, is_group, closes, ..self.push_of(to) };
+                let asks = what == Jobs::Only || !create.is_empty();
+                let is_limited = asks && due.is_none() && !jobs.is_empty() && self.client.know(to).await?;
+                let push =
+                    BatchPush { create, jobs: &jobs, due, is_group, closes, is_limited, ..self.push_of(to) };
                 let ids = self.call(push).await?;
                 count += ids.len() as u64;
                 last = ids.into_iter().next_back().or(last);
@@ -288,6 +292,7 @@ impl Batch {
             due: None::<Due>,
             is_group: false,
             closes: false,
+            is_limited: false,
         }
     }
 

@@ -13,6 +13,9 @@ pub const PERIOD_MAX: Duration = Duration::from_secs(366 * 24 * 3600);
 /// Largest number in a rule: the scripts count exactly up to here.
 const COUNT_MAX: u64 = 1 << 40;
 
+/// Largest number of bytes, which they count exactly, too.
+const BYTES_MAX: u64 = 1 << 52;
+
 /// Least and greatest weight.
 const WEIGHTS: std::ops::RangeInclusive<f64> = 0.001..=1000.0;
 
@@ -50,6 +53,9 @@ pub struct Rule {
     /// How many jobs a queue may have, waiting and active, for a push to be let in.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_jobs: Option<u64>,
+    /// How many bytes they may take in the store.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_bytes: Option<u64>,
 }
 
 /// How many jobs may begin in a time.
@@ -149,10 +155,17 @@ impl Rule {
 
     /// A push of a job to a queue that has so many, waiting and active, is refused with
     /// [`Error::QueueFull`](crate::Error::QueueFull). Only for queues. Other clients learn of it within
-    /// [`QUEUE_RULES_AGE_MAX`](crate::QUEUE_RULES_AGE_MAX). What has a key, is unique, delayed or retried, or comes with a
-    /// batch or a cron entry, is let in.
+    /// [`QUEUE_RULES_AGE_MAX`](crate::QUEUE_RULES_AGE_MAX). What is due later or retried, follows from a job that ended, or
+    /// comes from a cron entry, is let in.
     pub fn max_jobs(mut self, max: u64) -> Self {
         self.max_jobs = Some(max);
+        self
+    }
+
+    /// The same by the bytes that the jobs take in the store, as its MEMORY USAGE reckons them: an estimate, by which a
+    /// call more or less may be let in. Only for queues.
+    pub fn max_bytes(mut self, max: u64) -> Self {
+        self.max_bytes = Some(max);
         self
     }
 
@@ -167,6 +180,7 @@ impl Rule {
         let period_max = whole_ms(PERIOD_MAX);
         count("cap", self.cap, COUNT_MAX);
         count("max_jobs", self.max_jobs, COUNT_MAX);
+        count("max_bytes", self.max_bytes, BYTES_MAX);
         count("rate.n", self.rate.map(|rate| rate.n), COUNT_MAX);
         count("rate.per_ms", self.rate.map(|rate| rate.per_ms), period_max);
         count("rate.burst", self.rate.and_then(|rate| rate.burst), COUNT_MAX);
@@ -190,6 +204,7 @@ impl Rule {
             ("order", self.order.is_some() && (is_queue || is_kind), "keys"),
             ("breaker", self.breaker.is_some() && !is_kind, "kinds"),
             ("max_jobs", self.max_jobs.is_some() && !is_queue, "queues"),
+            ("max_bytes", self.max_bytes.is_some() && !is_queue, "queues"),
             ("paused", self.paused && is_queue, "kinds and keys; pause a queue by its own command"),
         ];
         for (field, _, whose) in fits.iter().filter(|(_, is_wrong, _)| *is_wrong) {

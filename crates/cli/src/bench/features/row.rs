@@ -5,16 +5,12 @@ use std::time::Instant;
 
 use anyhow::ensure;
 use serde::Serialize;
-use windlass::{Client, Config, Keys};
 use windlass_conn::Connection;
 
 use super::feature::{RAN, worker};
 use crate::args::{BenchFeature, BenchFeaturesArgs};
-use crate::bench::median;
-use crate::bench::process::{cpu_seconds, store_info};
-
-/// Keys that are removed at a time.
-const REMOVED_PAGE: usize = 1_000;
+use crate::bench::process::{cpu_seconds, store_cpu};
+use crate::bench::{median, namespace};
 
 /// What was measured. Of an embedded store the processor time is part of this process's.
 #[derive(Debug, Serialize)]
@@ -52,9 +48,7 @@ pub async fn measure(
     connection: &Connection,
     feature: BenchFeature,
 ) -> anyhow::Result<Row> {
-    let namespace = format!("bench-{}", std::process::id());
-    let keys = Keys::new(&namespace)?;
-    let client = Client::with_config(connection.clone(), Config { namespace, ..Config::default() }).await?;
+    let client = namespace::client(connection).await?;
     feature.prepare(&client).await?;
     let before = Watch::look(connection).await;
     feature.push(&client, args.jobs).await?;
@@ -69,7 +63,8 @@ pub async fn measure(
         let (enqueued, active, name) = (queue.enqueued, queue.active, queue.name);
         ensure!(enqueued + active == 0, "{enqueued} jobs are left in {name} and {active} are pending");
     }
-    remove(connection, &keys).await?;
+    // No feature is to bear what another has left.
+    namespace::remove(connection).await?;
     Ok(Row {
         push_per_s: pushed.per_s,
         push_cpu_us: pushed.own_us,
@@ -78,24 +73,6 @@ pub async fn measure(
         worker_cpu_us: drained.own_us,
         store_cpu_us: drained.store_us,
     })
-}
-
-/// Removes everything of the namespace, so that no feature bears what another has left.
-async fn remove(connection: &Connection, keys: &Keys) -> anyhow::Result<()> {
-    let mut connection = connection.clone();
-    let mut cursor = "0".to_owned();
-    loop {
-        let mut scan = redis::cmd("SCAN");
-        scan.arg(&cursor).arg("MATCH").arg(keys.pattern()).arg("COUNT").arg(REMOVED_PAGE);
-        let (next, found): (String, Vec<String>) = scan.query_async(&mut connection).await?;
-        if !found.is_empty() {
-            let _: i64 = redis::cmd("UNLINK").arg(&found).query_async(&mut connection).await?;
-        }
-        if next == "0" {
-            return Ok(());
-        }
-        cursor = next;
-    }
 }
 
 /// When something began, and the processor time until then.
@@ -128,10 +105,4 @@ impl Watch {
             store_us: now.store.zip(self.store).map(|(now, before)| us(now - before)),
         }
     }
-}
-
-async fn store_cpu(connection: &Connection) -> Option<f64> {
-    let user: f64 = store_info(connection, "cpu", "used_cpu_user").await?.parse().ok()?;
-    let system: f64 = store_info(connection, "cpu", "used_cpu_sys").await?.parse().ok()?;
-    Some(user + system)
 }
