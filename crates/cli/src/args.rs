@@ -150,12 +150,42 @@ pub struct ExportArgs {
 pub struct ImportArgs {
     /// The file: .rdb or .jsonl
     pub file: PathBuf,
+    /// Only keys like this pattern, as SCAN takes it; --namespace narrows to the keys of a namespace
+    #[arg(long = "match", value_name = "PATTERN")]
+    pub pattern: Option<String>,
+    /// Only keys of these types
+    #[arg(long = "type", value_name = "TYPE,...", value_delimiter = ',', value_enum)]
+    pub types: Vec<KeyType>,
     /// Put keys of the file in place of others of their names
     #[arg(long)]
     pub replace: bool,
     /// Write each key by the commands of its type, for a store that does not allow RESTORE
     #[arg(long)]
     pub by_type: bool,
+}
+
+/// A type of key, as TYPE names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum KeyType {
+    String,
+    List,
+    Set,
+    Hash,
+    Zset,
+    Stream,
+}
+
+impl KeyType {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::String => "string",
+            Self::List => "list",
+            Self::Set => "set",
+            Self::Hash => "hash",
+            Self::Zset => "zset",
+            Self::Stream => "stream",
+        }
+    }
 }
 
 #[derive(Clone, Debug, clap::Args)]

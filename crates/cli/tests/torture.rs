@@ -45,7 +45,7 @@ fn what_was_acknowledged_holds() {
 #[test]
 fn a_guard_that_is_taken_out_is_noticed() {
     let guards = listed("guards");
-    assert_eq!(guards.len(), 15);
+    assert_eq!(guards.len(), 16);
     for (guard, stage) in guards {
         let output = torture(&[&stage, "--without", &guard, "--kills", "8", "--seed", "3"]);
         let said = said(&output);

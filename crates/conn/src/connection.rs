@@ -160,7 +160,8 @@ impl Connection {
             match &self.kind {
                 #[cfg(feature = "embedded")]
                 Kind::Embedded(embedded) => embedded.call(args).await,
-                Kind::Remote(remote) => remote.call(cmd, args, wait_of(args)).await,
+                // Boxed, so that the future of an embedded call need not have room for it.
+                Kind::Remote(remote) => Box::pin(remote.call(cmd, args, wait_of(args))).await,
             }
         })
         .await

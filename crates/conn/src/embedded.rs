@@ -104,10 +104,12 @@ impl Embedded {
     }
 
     /// The right to use the session; without waiting if nobody has it.
+    ///
+    /// What waits, here and below, is boxed: a call that need not wait, as nearly all do not, is a future of a few words.
     async fn turn(&self) -> MutexGuard<'_, Turn> {
         match self.inner.turn.try_lock() {
             Ok(turn) => turn,
-            Err(_) => self.inner.turn.lock().await,
+            Err(_) => Box::pin(self.inner.turn.lock()).await,
         }
     }
 
@@ -127,7 +129,7 @@ impl Embedded {
                 }
                 Ok((reply, position))
             }
-            Called::Waiting => self.wait(turn, args).await,
+            Called::Waiting => Box::pin(self.wait(turn, args)).await,
             Called::Delivered => Err(Error::Refused {
                 command: String::from_utf8_lossy(args[0]).into_owned(),
                 hint: "its answers are messages, which only `subscribe()` receives",
@@ -191,7 +193,7 @@ impl Embedded {
         if database.is_durable(position) {
             return Ok(());
         }
-        database.durable(position).await.map_err(lost)
+        Box::pin(database.durable(position)).await.map_err(lost)
     }
 }
 

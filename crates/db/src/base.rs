@@ -9,8 +9,9 @@ use crate::log::{HEAD_BYTES, put_annotation};
 
 /// How many bytes of records one group of a base holds, but for its last record.
 const GROUP_BYTES: usize = 1 << 20;
-/// A base is synced each time so many bytes were written: one sync of it all would hold up the log's own for seconds.
-const SYNC_BYTES: u64 = 32 << 20;
+/// A base is synced each time so many bytes were written: while it is, a write to the log may have to wait for the file
+/// system's journal, for a hundred milliseconds at 32 MiB.
+const SYNC_BYTES: u64 = 2 << 20;
 
 /// Writes the content to `file` and syncs it; answers its bytes. After each group `may_go_on` is told the bytes so far;
 /// there is no base, and the answer is none, when it says no.

@@ -13,6 +13,7 @@ use std::time::Instant;
 use windlass_engine::Frozen;
 
 use crate::base;
+use crate::config::Durability;
 use crate::disk::DiskFile;
 use crate::error::{Error, Result};
 use crate::log::{Log, Writer};
@@ -59,6 +60,11 @@ impl Store {
         let part = Part::incremental(number);
         let name = part.name.clone();
         let (path, file) = self.make_file(&folder, &part)?;
+        let manifest = manifest.with(part);
+        if let Err(error) = manifest.write_aside(&*self.disk, &folder) {
+            self.remove(&path);
+            return Err(error);
+        }
         // Most of what is not safe yet is made safe while others may write.
         self.commit(log);
         self.sync_rest(log);
@@ -67,13 +73,16 @@ impl Store {
         let cut = self.with_writer(log, |writer| {
             let content = self.flush_and_freeze(writer)?;
             let cut = Cut { content, incremental: number, bytes: writer.incremental_bytes };
-            self.switch(writer, manifest.with(part), file)?;
+            self.switch(writer, manifest, file)?;
             log.synced.store(0, Ordering::Relaxed);
             Ok(cut)
         });
         drop(turn);
-        // Whoever found the turn taken relies on its holder.
+        // Whoever found the turn or the writer taken relies on its holder.
         if self.progress.is_awaited() {
+            if self.config.durability != Durability::Always {
+                self.try_write(log);
+            }
             log.thread.want();
         }
         // Unless a manifest that may be in force names it.
@@ -106,9 +115,8 @@ impl Store {
         Ok(content)
     }
 
-    /// Puts a manifest with one more file in force, and goes on in that file.
+    /// Puts a manifest with one more file, which was written aside, in force, and goes on in that file.
     fn switch(&self, writer: &mut Writer, manifest: Manifest, file: Arc<dyn DiskFile>) -> Result<()> {
-        manifest.write_aside(&*self.disk, &writer.folder)?;
         if let Err(error) = manifest.put_in_force(&*self.disk, &writer.folder) {
             // After a crash either manifest may be found. By the one the old file may take no more records, and by
             // the other the new file may not. The numbers of both are used up.

@@ -21,6 +21,8 @@ const INHERITED_NAME: &str = "appendonly.aof.inherited.base.aof";
 
 /// So many bytes are replayed before it is told again how far it is.
 const WATCH_BYTES: u64 = 1 << 20;
+/// A file with more bytes of records is read by a thread of its own.
+const AHEAD_BYTES_MIN: u64 = 4 << 20;
 /// About the bytes of an argument's head and end in the log.
 const ARG_FRAME_BYTES: usize = 6;
 /// What breaks off a replay that is given up; nobody sees it.
@@ -224,7 +226,7 @@ fn replay(
     let before = replay.loaded.bytes;
     // Each file is read by a new session: it begins in database 0, as in Redis.
     let session = replay.engine.open_session("log", Time::default());
-    let content = log::read(path, snapshot.bytes, may_be_torn, &mut |args| replay.take(session, args));
+    let content = read(replay, session, path, snapshot.bytes, may_be_torn);
     replay.engine.close_session(session);
     if replay.is_given_up() {
         return Err(Error::Stopped);
@@ -240,6 +242,33 @@ fn replay(
         recovery.cut = Some(Cut { file, offset: content.end, bytes });
     }
     Ok(content)
+}
+
+/// Replays the records of a file from `start` on.
+fn read(
+    replay: &mut Replay<'_>,
+    session: SessionId,
+    path: &Path,
+    start: u64,
+    may_be_torn: bool,
+) -> Result<Content> {
+    let length = fs::metadata(path).map_err(Error::io("look at", path))?.len();
+    let mut apply = |args: &[&[u8]]| replay.take(session, args);
+    if length.saturating_sub(start) < AHEAD_BYTES_MIN {
+        return log::read(path, start, may_be_torn, &mut apply);
+    }
+    let ahead = log::read_ahead(path, start, may_be_torn, &mut apply)?;
+    match ahead.refused {
+        Some((mut before, reason)) if !replay.is_given_up() => {
+            // Once more, for the place of the record that does not fit.
+            log::read(path, start, may_be_torn, &mut |_| {
+                let is_it = before == 0;
+                before = before.saturating_sub(1);
+                if is_it { Err(reason.clone()) } else { Ok(()) }
+            })
+        }
+        _ => ahead.content,
+    }
 }
 
 /// Deletes what the log no longer or not yet consists of: history, temporary files and the files of a compaction

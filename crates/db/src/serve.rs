@@ -8,12 +8,14 @@
 use std::future::Future;
 use std::io;
 use std::pin::pin;
+use std::task::Poll;
 
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};
 
 use crate::client::{Client, State};
+use crate::error::Result;
 use crate::input::read_more;
 use crate::progress::Position;
 use crate::session::{Called, Session};
@@ -47,6 +49,8 @@ where
     let mut client = Client::new(session);
     let mut stop = pin!(stop);
     let mut is_flushed = true;
+    // True once the clients of this thread had their turn since something was held back.
+    let mut has_let_others = false;
     loop {
         client.execute_complete()?;
         client.output.release(&client.session);
@@ -57,6 +61,8 @@ where
         let may_read = client.may_read();
         let held = client.output.held();
         let deadline = client.deadline();
+        let lets_others = held.is_some() && !has_let_others;
+        has_let_others = held.is_some();
         let Client { session, input, output, state, script, .. } = &mut client;
         tokio::select! {
             biased;
@@ -65,7 +71,7 @@ where
                 is_flushed = count == 0;
                 output.remove(count);
             }
-            safe = session.database().durable(held.unwrap_or(Position::START)), if held.is_some() => {
+            safe = made_safe(session, held.unwrap_or(Position::START), lets_others), if held.is_some() => {
                 safe.map_err(io::Error::other)?;
             }
             called = ended(script), if script.is_some() => client.end_script(called),
@@ -83,6 +89,26 @@ where
             () = &mut stop, if *state != State::Closing => client.close(),
         }
     }
+}
+
+/// Waits until the log is safe up to a position. With `lets_others`, the other clients of this thread whose requests
+/// have come run first: whoever is back first then writes the records of all as one group, as Redis does once for each
+/// turn of its loop. A write for each client was most of what a log costs.
+async fn made_safe(session: &Session, position: Position, lets_others: bool) -> Result<()> {
+    let database = session.database();
+    if lets_others && database.writes_on_tasks() {
+        let mut has_waited = false;
+        // Not tokio's own, which looks for new requests in between: that is a call of the system for each turn.
+        std::future::poll_fn(|context| {
+            if std::mem::replace(&mut has_waited, true) || database.is_durable(position) {
+                return Poll::Ready(());
+            }
+            context.waker().wake_by_ref();
+            Poll::Pending
+        })
+        .await;
+    }
+    database.durable(position).await
 }
 
 /// Waits for the end of a script.

@@ -129,7 +129,7 @@ impl Engine {
         let mut session =
             self.state.sessions.get_mut(&id).and_then(Option::take).expect("a command needs an open session");
         let reply = self.answer(&mut session, Args(args), now);
-        self.state.sessions.insert(id, Some(session));
+        *self.state.sessions.entry(id).or_default() = Some(session);
         self.state.effects.end_group();
         self.serve_ready(now);
         if self.state.pause.len() > 0 {

@@ -77,11 +77,17 @@ impl Keyspace {
 
     /// The value at `key` for writing; an empty one is made where there is none.
     pub fn value_or_create<T: Kind>(&mut self, key: &[u8]) -> Result<Slot<'_, T>> {
-        let Some(place) = self.table.place(self.hash(key), |entry| &*entry.key == key) else {
-            self.insert(Blob::from(key), T::create(self.seed).wrap(), None);
-            return Ok(self.value_mut(key)?.expect("the key was just made"));
+        let hash = self.hash(key);
+        let entry = match self.table.place(hash, |entry| &*entry.key == key) {
+            Some(place) => self.table.at_mut(place),
+            None => {
+                let value = T::create(self.seed).wrap();
+                let entry = Entry { key: Blob::from(key), value, expires_ms: None };
+                self.bytes += entry.bytes();
+                self.table.insert(hash, entry, |entry| hash_of(&self.hasher, &entry.key))
+            }
         };
-        let value = T::of_mut(&mut self.table.at_mut(place).value).ok_or(Error::WRONG_TYPE)?;
+        let value = T::of_mut(&mut entry.value).ok_or(Error::WRONG_TYPE)?;
         Ok(Slot { before: value.bytes(), value, total: &mut self.bytes })
     }
 

@@ -65,6 +65,7 @@ pub use effect::Effects;
 pub use engine::{Delivery, Engine, Message, Outcome};
 pub use error::Error;
 pub use native::native_scripts;
+pub use pattern::matches as matches_pattern;
 pub use script::ScriptGuard;
 pub use session::SessionId;
 pub use time::Time;

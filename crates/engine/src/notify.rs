@@ -175,22 +175,31 @@ impl Call<'_> {
 
     /// Tells of an event of the command's own class.
     pub fn notify_as(&mut self, name: &'static str, key: &[u8]) {
-        let Event(class, _) = Event::of(self.command);
-        self.notify(Event(class, name), key);
+        if self.is_notifying() {
+            let Event(class, _) = Event::of(self.command);
+            self.notify(Event(class, name), key);
+        }
     }
 
     /// Names what the command does from now on, where that is not the usual.
     pub fn does(&mut self, name: &'static str) {
-        let Event(class, _) = Event::of(self.command);
-        self.event = Some(Event(class, name));
+        if self.is_notifying() {
+            let Event(class, _) = Event::of(self.command);
+            self.event = Some(Event(class, name));
+        }
     }
 
     /// Tells of the command's write to a key.
     pub fn notify_write(&mut self, key: &[u8]) {
-        // Which event a command is takes longer to find than most commands do, and nearly always nobody asks.
-        if self.state.settings.notify != Classes::default() {
+        if self.is_notifying() {
             self.notify(self.event.unwrap_or_else(|| Event::of(self.command)), key);
         }
+    }
+
+    /// True when somebody asks for events. Which event a command is takes longer to find than most commands do, and nearly
+    /// always nobody asks.
+    fn is_notifying(&self) -> bool {
+        self.state.settings.notify != Classes::default()
     }
 }
 

@@ -217,6 +217,38 @@ fn formatting_is_checked() {
 }
 
 #[test]
+fn protected_calls_return_however_many_values() {
+    let mut client = Client::new();
+    let protected = [
+        "return {pcall(unpack, list)}",
+        "return {xpcall(function() return unpack(list) end, error)}",
+        "return {pcall(pcall, unpack, list)}",
+    ];
+    for (script, verdicts) in protected.into_iter().zip([1, 1, 2]) {
+        for count in [0, 1, 17, 18, 19, 20, 21, 200] {
+            let script = format!("local list = {{}} for i = 1, {count} do list[i] = i end {script}");
+            let values = (0..verdicts).map(|_| 1).chain(1..=count).map(Value::Integer).collect();
+            assert_eq!(client.eval(&script), Value::Array(values), "{script}");
+        }
+    }
+    let failed = "return {tostring(pcall(error, 'x')), select(2, xpcall(error, function() return 'y' end))}";
+    assert_eq!(client.eval(failed), Value::Array(vec![Value::from("false"), Value::from("y")]));
+    client.fails("pcall()", "bad argument #1 to 'pcall' (value expected)");
+}
+
+#[test]
+fn numbers_and_words_are_arguments_wherever_they_stand() {
+    let mut client = Client::new();
+    client.eval("redis.call('RPUSH', 'list', 1, 'a', -2.5, 'b', 1e15, 12345678, '', 0.1, -0)");
+    let list = ["1", "a", "-2.5", "b", "1000000000000000", "12345678", "", "0.10000000000000001", "-0"];
+    assert_eq!(client.run(&["LRANGE", "list", "0", "-1"]), Value::Array(list.map(Value::from).into()));
+    let many = "local list = {} for i = 1, 100 do list[i] = i % 2 == 0 and i or 'w' .. i end \
+        redis.call('RPUSH', 'many', unpack(list)) return redis.call('LRANGE', 'many', 0, -1)";
+    let words = (1..=100).map(|i| if i % 2 == 0 { i.to_string() } else { format!("w{i}") });
+    assert_eq!(client.eval(many), Value::Array(words.map(|word| Value::from(&*word)).collect()));
+}
+
+#[test]
 fn errors_are_tables_and_strings_and_never_anything_else() {
     let mut client = Client::new();
     let strings = [

@@ -280,15 +280,22 @@ impl Decoder {
     }
 }
 
+/// So many digits are no number that is too large.
+const DIGITS_SAFE: usize = 18;
+
 /// A number as Redis reads one in a header: no plus sign, no leading zeros, nothing around it.
 fn integer(text: &[u8]) -> Option<i64> {
     let digits = text.strip_prefix(b"-").unwrap_or(text);
     let is_plain =
         digits.iter().all(u8::is_ascii_digit) && (digits[..] != *b"0" || digits.len() == text.len());
-    if !is_plain || (digits.len() > 1 && digits[0] == b'0') {
+    if !is_plain || digits.is_empty() || (digits.len() > 1 && digits[0] == b'0') {
         return None;
     }
-    std::str::from_utf8(text).ok()?.parse().ok()
+    if digits.len() > DIGITS_SAFE {
+        return std::str::from_utf8(text).ok()?.parse().ok();
+    }
+    let size = digits.iter().fold(0, |number, digit| number * 10 + i64::from(digit - b'0'));
+    Some(if digits.len() == text.len() { size } else { -size })
 }
 
 #[cfg(test)]

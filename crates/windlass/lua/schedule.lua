@@ -11,14 +11,24 @@ if keyed then
 end
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local answer = { (#ARGV - 3) / 2 }
-for i = 4, #ARGV, 2 do
-  local due = tonumber(string.sub(ARGV[i], 2))
-  if string.sub(ARGV[i], 1, 1) == '+' then due = due + now end
-  local id = ARGV[1] .. '/s' .. redis.call('INCR', KEYS[1])
-  redis.call('ZADD', KEYS[2], string.format('%.0f', due), id)
-  redis.call('HSET', KEYS[3], id, ARGV[2] .. '\n' .. ARGV[i + 1])
-  if keyed then redis.call('SET', KEYS[4], id, 'PX', ARGV[3]) end
-  answer[#answer + 1] = id
+local count = (#ARGV - 3) / 2
+local last = redis.call('INCRBY', KEYS[1], count)
+local answer, order, data = { count }, {}, {}
+for n = 1, count do
+  local word = ARGV[2 + 2 * n]
+  local due = tonumber(string.sub(word, 2))
+  if string.sub(word, 1, 1) == '+' then due = due + now end
+  local id = ARGV[1] .. '/s' .. string.format('%.0f', last - count + n)
+  answer[n + 1] = id
+  order[#order + 1], order[#order + 2] = string.format('%.0f', due), id
+  data[#data + 1], data[#data + 2] = id, ARGV[2] .. '\n' .. ARGV[3 + 2 * n]
+  -- One command for many jobs: the log holds one record for them, and it is what a start reads. Lua hands over so many
+  -- words at once.
+  if #order == 1000 or n == count then
+    redis.call('ZADD', KEYS[2], unpack(order))
+    redis.call('HSET', KEYS[3], unpack(data))
+    order, data = {}, {}
+  end
 end
+if keyed then redis.call('SET', KEYS[4], answer[2], 'PX', ARGV[3]) end
 return answer

@@ -8,6 +8,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use tokio::sync::mpsc;
 use windlass_db::carry::{Digest, Reader, Saved, Scratch, Writer};
 
+use super::filter::Filter;
 use super::lines::{self, Key, Line};
 use super::store::{Item, SCAN_COUNT};
 
@@ -106,15 +107,15 @@ impl Drop for Unfinished {
     }
 }
 
-/// Reads a file to its end, batch by batch, each of one database; the last thing to come is an error if the file is
-/// not whole.
-pub fn read(path: &Path) -> Result<mpsc::Receiver<Result<Vec<Item>>>> {
+/// Reads a file to its end, batch by batch, each of one database, and gives the keys that `filter` takes; the last thing
+/// to come is an error if the file is not whole, of which that of the other keys is a part.
+pub fn read(path: &Path, filter: &Filter) -> Result<mpsc::Receiver<Result<Vec<Item>>>> {
     let form = Form::of(path)?;
     let file = File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
     let (sender, receiver) = mpsc::channel(AHEAD);
-    let path = path.to_owned();
+    let (path, filter) = (path.to_owned(), filter.clone());
     tokio::task::spawn_blocking(move || {
-        let mut batches = Batches { sender, batch: Vec::new(), scratch: Scratch::default() };
+        let mut batches = Batches { sender, filter, batch: Vec::new(), scratch: Scratch::default() };
         let file = BufReader::with_capacity(1 << 20, file);
         let read = match form {
             Form::Rdb => read_rdb(file, &mut batches),
@@ -131,12 +132,16 @@ pub fn read(path: &Path) -> Result<mpsc::Receiver<Result<Vec<Item>>>> {
 
 struct Batches {
     sender: mpsc::Sender<Result<Vec<Item>>>,
+    filter: Filter,
     batch: Vec<Item>,
     scratch: Scratch,
 }
 
 impl Batches {
-    fn add(&mut self, item: Item) -> Result<()> {
+    fn add(&mut self, item: Item, kind: &str) -> Result<()> {
+        if !self.filter.takes(&item.saved.key, kind) {
+            return Ok(());
+        }
         if self.batch.len() == SCAN_COUNT
             || self.batch.last().is_some_and(|last| last.saved.db != item.saved.db)
         {
@@ -159,7 +164,7 @@ fn read_rdb(mut file: impl BufRead, batches: &mut Batches) -> Result<()> {
     let mut reader = Reader::open(&mut file)?;
     while let Some(saved) = reader.next_entry()? {
         let content = batches.scratch.content(&saved.payload).context("a value is not understood")?;
-        batches.add(Item { saved, digest: Digest::of(&content) })?;
+        batches.add(Item { saved, digest: Digest::of(&content) }, content.kind())?;
     }
     Ok(())
 }
@@ -186,7 +191,7 @@ fn read_lines(mut file: impl BufRead, batches: &mut Batches) -> Result<()> {
                 let item = Item { saved, digest: Digest::of(&key.content) };
                 keys += 1;
                 digest.add(item.whole());
-                batches.add(item)?;
+                batches.add(item, key.content.kind())?;
             }
             Line::End { .. } if number == 1 => bail!("line 1 is not the header of an export"),
             Line::End { keys: told, digest: expected } => {

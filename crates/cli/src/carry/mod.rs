@@ -6,12 +6,14 @@
 mod bar;
 mod base64;
 mod file;
+mod filter;
 mod lines;
 mod store;
 mod stream;
 
 pub use bar::{Bar, count, keys};
 pub use file::{Form, read, write};
+pub use filter::Filter;
 pub use store::{Item, Store};
 
 /// The names of a store as it may be shown: without a password.

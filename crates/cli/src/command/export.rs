@@ -8,7 +8,7 @@ use windlass_db::carry::Digest;
 
 use super::{connect_to_carry, done};
 use crate::args::{ExportArgs, ImportArgs};
-use crate::carry::{self, Bar, Form, Item, Store, count};
+use crate::carry::{self, Bar, Filter, Form, Item, Store, count};
 use crate::exit::{CONFIGURATION, FAILURE, Failure, Result, USAGE};
 use crate::settings;
 
@@ -60,13 +60,14 @@ fn name(key: &[u8]) -> Digest {
     Digest::of_key(0, key, Digest::default(), None)
 }
 
-pub async fn import(args: ImportArgs, store: &settings::Store) -> Result<()> {
+pub async fn import(args: ImportArgs, pattern: Option<String>, store: &settings::Store) -> Result<()> {
+    let filter = Filter { pattern, types: args.types.clone() };
     Form::of(&args.file).map_err(|error| Failure::new(USAGE, error))?;
     let mut to = Store::open(&connect_to_carry(store).await?, &store.url).await?;
     if args.by_type {
         to.write_by_type();
     }
-    let found = look(&args, &mut to).await?;
+    let found = look(&args, &filter, &mut to).await?;
     if !found.different.is_empty() && !args.replace {
         let names: Vec<_> = found.different.iter().take(NAMED_MAX).map(|key| format!("`{key}`")).collect();
         let error = anyhow!(
@@ -83,7 +84,7 @@ pub async fn import(args: ImportArgs, store: &settings::Store) -> Result<()> {
     }
     let mut put = 0;
     let mut bar = Bar::new("importing", found.keys);
-    let mut batches = carry::read(&args.file)?;
+    let mut batches = carry::read(&args.file, &filter)?;
     while let Some(batch) = batches.recv().await {
         let batch = current(batch?);
         let Some(db) = batch.first().map(|item| item.saved.db) else { continue };
@@ -106,7 +107,7 @@ pub async fn import(args: ImportArgs, store: &settings::Store) -> Result<()> {
         bar.add(keys.len() as u64);
     }
     drop(bar);
-    let verified = look(&args, &mut to).await?;
+    let verified = look(&args, &filter, &mut to).await?;
     let wrong = verified.different.len() as u64 + verified.missing;
     if wrong > 0 {
         let error = anyhow!(
@@ -147,9 +148,9 @@ struct Found {
 
 /// Reads a file to its end and compares it with the store. A file that is not whole is refused by that before anything
 /// of it is imported.
-async fn look(args: &ImportArgs, to: &mut Store) -> Result<Found> {
+async fn look(args: &ImportArgs, filter: &Filter, to: &mut Store) -> Result<Found> {
     let mut found = Found::default();
-    let mut batches = carry::read(&args.file)?;
+    let mut batches = carry::read(&args.file, filter)?;
     let mut bar = Bar::new("comparing", 0);
     while let Some(batch) = batches.recv().await {
         let batch = batch?;

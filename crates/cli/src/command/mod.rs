@@ -44,7 +44,10 @@ pub fn run(args: Args) -> Result<()> {
                 let pattern = scope(command.pattern.clone(), args.store.namespace.as_deref())?;
                 export::export(command, pattern, &settings::store(&args.store)?).await
             }
-            Command::Import(command) => export::import(command, &settings::store(&args.store)?).await,
+            Command::Import(command) => {
+                let pattern = scope(command.pattern.clone(), args.store.namespace.as_deref())?;
+                export::import(command, pattern, &settings::store(&args.store)?).await
+            }
             Command::Move(command) => {
                 let pattern = scope(command.pattern.clone(), args.store.namespace.as_deref())?;
                 transfer::run(command, pattern, &settings::store(&args.store)?).await

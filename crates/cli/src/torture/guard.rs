@@ -7,6 +7,7 @@ pub enum Guard {
     Sync,
     SyncFolder,
     SyncFirst,
+    Position,
     Write,
     Error,
     Annotation,
@@ -22,10 +23,11 @@ pub enum Guard {
 }
 
 impl Guard {
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Sync,
         Self::SyncFolder,
         Self::SyncFirst,
+        Self::Position,
         Self::Write,
         Self::Error,
         Self::Annotation,
@@ -56,6 +58,7 @@ impl Guard {
             Self::Sync => "sync",
             Self::SyncFolder => "sync-folder",
             Self::SyncFirst => "sync-first",
+            Self::Position => "position",
             Self::Write => "write",
             Self::Error => "error",
             Self::Annotation => "annotation",
@@ -76,6 +79,7 @@ impl Guard {
             Self::Sync => "without it a sync does nothing",
             Self::SyncFolder => "without it a sync of a folder does nothing",
             Self::SyncFirst => "without it replies leave before the sync",
+            Self::Position => "without it a reply leaves when the call before it, whoever made it, is safe",
             Self::Write => "without it a killed process takes the end of its log with it",
             Self::Error => "without it a write that failed says that it succeeded",
             Self::Annotation => "without it groups are read unchecked",
@@ -94,7 +98,7 @@ impl Guard {
     /// The stage that notices.
     pub fn stage(self) -> &'static str {
         match self {
-            Self::Sync | Self::SyncFolder | Self::SyncFirst => "power",
+            Self::Sync | Self::SyncFolder | Self::SyncFirst | Self::Position => "power",
             Self::Write | Self::Replay => "kill",
             Self::Error => "fault",
             Self::Annotation => "flip",

@@ -1,5 +1,7 @@
 //! Power cuts at each step of log, rewrite and opening.
 
+mod writers;
+
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -35,6 +37,12 @@ struct Run {
 
 pub fn run(plan: &Plan) -> anyhow::Result<Report> {
     let mut report = Report::default();
+    if matches!(plan.guard, None | Some(Guard::Position)) {
+        writers::run(plan, &mut report)?;
+    }
+    if plan.guard == Some(Guard::Position) {
+        return Ok(report);
+    }
     always(plan, &mut report)?;
     if plan.guard.is_none() {
         openings(plan, &mut report)?;

@@ -88,6 +88,27 @@ fn every_type_goes_to_a_file_of_either_form_and_back() {
 }
 
 #[test]
+fn an_import_takes_only_the_keys_that_are_asked_for() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let serving = Serving::start(folder.path(), &["--dir", "data"]);
+    fill(&serving.url());
+    for file in ["all.jsonl", "all.rdb"] {
+        succeed(folder.path(), &["--store", &serving.url(), "export", file]);
+        let store = format!("{file}-store");
+        let import = ["--store", &store, "import", file, "--match", "s*", "--type", "set,stream"];
+        // Neither the sorted set `scores` nor the set `numbers`.
+        let said = succeed(folder.path(), &import);
+        assert!(said.contains("2 keys as in") && said.contains("2 put, 0 there already"), "{file}: {said}");
+        let again = succeed(folder.path(), &["--store", &store, "import", file]);
+        assert!(again.contains("11 put, 2 there already"), "{file}: {again}");
+    }
+    let import = ["--store", "other", "import", "all.rdb", "--type", "module"];
+    let refused = windlass(folder.path(), &import);
+    assert_eq!(code(&refused), 2);
+    assert!(stderr(&refused).contains("possible values: string, list"), "{}", stderr(&refused));
+}
+
+#[test]
 fn a_real_redis_starts_on_an_export_and_what_it_writes_is_imported() {
     let folder = tempfile::tempdir().expect("a folder");
     let serving = Serving::start(folder.path(), &["--dir", "data"]);

@@ -24,5 +24,6 @@ pub use content::{Consumer, Content, Group, Pending, Stream};
 pub use digest::Digest;
 pub use reply::Kind;
 pub use scratch::Scratch;
+pub use windlass_engine::matches_pattern;
 pub use windlass_engine::rdb::{Error as FileError, Reader, Saved, Writer};
 pub use windlass_resp::Value;

@@ -152,7 +152,7 @@ impl Ledger {
 }
 
 /// Sends the lines of a transaction; answers why it was refused, if it was, and the position of the last reply.
-fn send(session: &Session, lines: &[String]) -> (Option<String>, Position) {
+pub(super) fn send(session: &Session, lines: &[String]) -> (Option<String>, Position) {
     let (mut refusal, mut position) = (None, Position::START);
     for line in lines {
         let (reply, at) = send_line(session, line);
@@ -164,11 +164,11 @@ fn send(session: &Session, lines: &[String]) -> (Option<String>, Position) {
     (refusal, position)
 }
 
-fn send_line(session: &Session, line: &str) -> (Value, Position) {
+pub(super) fn send_line(session: &Session, line: &str) -> (Value, Position) {
     let words: Vec<&[u8]> = line.split(' ').map(str::as_bytes).collect();
     match session.call(&words) {
         Called::Reply(reply, position) => (reply, position),
-        Called::Waiting | Called::Delivered => unreachable!("no call of a ledger blocks or subscribes"),
+        Called::Waiting | Called::Delivered => unreachable!("no call here blocks or subscribes"),
     }
 }
 
@@ -221,7 +221,7 @@ fn sorted_fields(session: &Session, key: &str) -> String {
     pairs.join(",")
 }
 
-fn text(value: &Value) -> String {
+pub(super) fn text(value: &Value) -> String {
     match value {
         Value::Bulk(bytes) => String::from_utf8_lossy(bytes).into_owned(),
         other => format!("{other:?}"),

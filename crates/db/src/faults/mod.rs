@@ -25,12 +25,14 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod crowd;
 mod disk;
 mod ledger;
 mod look;
 mod power;
 mod random;
 
+pub use crowd::Crowd;
 pub use disk::{Failure, Fault, FaultDisk, Operation, UnsyncedDisk};
 pub use ledger::{Answer, Ledger};
 pub use look::recover;

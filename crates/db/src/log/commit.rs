@@ -14,6 +14,9 @@ use crate::error::Result;
 use crate::progress::Position;
 use crate::store::{Core, Store};
 
+/// How often in a row one who writes goes on for others, who came meanwhile, before the log's thread does.
+const TURNS_MAX: usize = 4;
+
 impl Store {
     /// Says what is known of `position`, or sees to it that `waker` is woken when it is known.
     pub fn poll_durable(
@@ -32,10 +35,19 @@ impl Store {
             }
         }
         let outcome = self.progress.register(position, key, waker);
-        if outcome.is_none() {
-            log.thread.want();
+        if outcome.is_some() {
+            return outcome;
         }
-        outcome
+        // Once more, so that a writer which did not see the registration is not waited for.
+        if self.config.durability != Durability::Always && self.try_commit() {
+            let outcome = self.progress.outcome(position);
+            if outcome.is_some() {
+                key.take().into_iter().for_each(|key| self.progress.forget(position, key));
+                return outcome;
+            }
+        }
+        log.thread.want();
+        None
     }
 
     /// Blocks until `position` is safe or never will be.
@@ -67,8 +79,29 @@ impl Store {
     /// Commits what is pending unless somebody is at it.
     fn try_commit(&self) -> bool {
         let Some(log) = self.log.get() else { return false };
+        if self.config.durability != Durability::Always {
+            return self.try_write(log);
+        }
         let Some(turn) = log.turn.try_lock() else { return false };
         self.commit_in_turn(log, turn);
+        true
+    }
+
+    /// Writes what is pending unless somebody is at it. It needs no turn to commit: who has that may be in the sync of each
+    /// second, which takes long on a busy disk, and nobody waits for that one.
+    pub fn try_write(&self, log: &Log) -> bool {
+        for turn in 0..TURNS_MAX {
+            let Some(mut writer) = log.writer.try_lock() else { return turn > 0 };
+            self.flush(&mut writer);
+            let awake = std::mem::take(&mut writer.awake);
+            drop(writer);
+            awake.into_iter().for_each(Waker::wake);
+            // Whoever found the writer taken relies on its holder.
+            if !self.progress.is_awaited() {
+                return true;
+            }
+        }
+        log.thread.want();
         true
     }
 
@@ -186,6 +219,10 @@ impl Store {
             let is_due = !writer.has_failed && std::mem::take(&mut writer.is_unsynced);
             is_due.then(|| (writer.file.clone(), writer.sequence - 1))
         });
+        // Whoever just found the writer taken is not to wait for the sync.
+        if self.config.durability != Durability::Always && self.progress.is_awaited() {
+            self.try_write(log);
+        }
         if let Some((file, sequence)) = unsynced {
             match file.sync() {
                 Ok(()) => log.synced.store(sequence, Ordering::Relaxed),

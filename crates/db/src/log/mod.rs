@@ -5,6 +5,7 @@
 //! write meanwhile: a caller that blocks and finds nobody at it, or else the log's thread, which is told when somebody
 //! waits. What is written during a sync goes with the next one.
 
+mod ahead;
 mod annotation;
 mod commit;
 mod reader;
@@ -22,6 +23,7 @@ use parking_lot::Mutex;
 use crate::facts::Gauges;
 use crate::rewrite::Rewrites;
 
+pub use ahead::read_ahead;
 pub use reader::{Content, read, read_part};
 pub use search::{Place, find_group};
 pub use snapshot::{check_version, read as read_snapshot, skip as skip_snapshot};

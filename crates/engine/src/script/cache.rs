@@ -4,10 +4,10 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use foldhash::fast::FixedState;
-use mlua::Function;
 use sha1_smol::Sha1;
 use windlass_resp::{Protocol, Value};
 
+use super::bridge::Kept;
 use super::guard::ScriptGuard;
 use super::machine::{Machine, Task};
 use super::scene::Scene;
@@ -23,7 +23,7 @@ use crate::time::Time;
 /// script anew, with values in its text, would fill any memory.
 const EVALUATED_MAX: usize = 500;
 
-/// The most scripts that are kept compiled: the bridge to Lua has room for a few thousand values that Rust holds.
+/// The most scripts that are kept compiled.
 const COMPILED_MAX: usize = 2000;
 
 /// The SHA-1 digest that names a script.
@@ -65,7 +65,7 @@ struct Script {
     source: Box<[u8]>,
     declaration: Declaration,
     /// Compiled in the present machine, once it was needed there.
-    function: Option<Function>,
+    function: Option<Kept>,
     /// What stands for it in the usual case.
     native: Option<native::Body>,
 }
@@ -73,7 +73,7 @@ struct Script {
 /// The scripts of an engine. They are no data: nothing of this is logged.
 pub struct Scripts {
     scripts: HashMap<Digest, Script, FixedState>,
-    /// How many scripts may be compiled at most: each one that was since none was.
+    /// How many scripts are compiled.
     compiled: usize,
     /// What EVAL left, the oldest first.
     evaluated: VecDeque<Digest>,
@@ -135,8 +135,9 @@ impl Scripts {
             self.evaluated.push_back(digest);
             if self.evaluated.len() > EVALUATED_MAX
                 && let Some(oldest) = self.evaluated.pop_front()
+                && let Some(script) = self.scripts.remove(&oldest)
             {
-                self.scripts.remove(&oldest);
+                self.release(script);
             }
         }
         Ok(digest)
@@ -227,7 +228,7 @@ impl Scripts {
         };
         let instructions_max = scene.state.config.script_instructions_max;
         let guard = self.guard.as_ref();
-        let task = Task { function: &function, keys: run.keys, argv: run.argv, instructions_max, guard };
+        let task = Task { script: function, keys: run.keys, argv: run.argv, instructions_max, guard };
         let machine = self.machine.as_ref().expect("the script was compiled in it");
         let done = machine.run(&task, scene);
         if !done.is_sound {
@@ -237,20 +238,20 @@ impl Scripts {
     }
 
     /// The compiled script.
-    fn prepare(&mut self, digest: Digest) -> Result<Function> {
+    fn prepare(&mut self, digest: Digest) -> Result<Kept> {
         let script = self.scripts.get(&digest).ok_or(Error::NO_SCRIPT)?;
-        if let Some(function) = &script.function {
-            return Ok(function.clone());
+        if let Some(function) = script.function {
+            return Ok(function);
         }
         let source = script.source.clone();
         let (_, code) = source::split(&source)?;
         let function = self.compile(code)?;
         let script = self.scripts.get_mut(&digest).expect("it was there");
-        script.function = Some(function.clone());
+        script.function = Some(function);
         Ok(function)
     }
 
-    fn compile(&mut self, code: &[u8]) -> Result<Function> {
+    fn compile(&mut self, code: &[u8]) -> Result<Kept> {
         if self.compiled >= COMPILED_MAX {
             self.forget_compiled();
         }
@@ -261,16 +262,27 @@ impl Scripts {
 
     /// Drops what is compiled. It is compiled again when needed.
     fn forget_compiled(&mut self) {
-        for script in self.scripts.values_mut() {
-            script.function = None;
+        let compiled = self.scripts.values_mut().filter_map(|script| script.function.take());
+        if let Some(machine) = &self.machine {
+            compiled.for_each(|function| machine.forget(function));
+        } else {
+            compiled.for_each(drop);
         }
         self.compiled = 0;
     }
 
-    /// Throws the Lua state away.
+    /// Lets go of what is compiled of a script that goes.
+    fn release(&mut self, script: Script) {
+        if let (Some(function), Some(machine)) = (script.function, &self.machine) {
+            machine.forget(function);
+            self.compiled -= 1;
+        }
+    }
+
+    /// Throws the Lua state away, and what is compiled with it.
     fn replace_machine(&mut self) {
-        self.forget_compiled();
         self.machine = None;
+        self.forget_compiled();
     }
 }
 

@@ -1,19 +1,22 @@
-//! Values from replies to Lua and back.
+//! What a script returns, as a reply.
+//!
+//! Unsafe by the rules that `bridge` states: what reads a value runs where nothing can fail.
+#![allow(unsafe_code)]
 
 use std::borrow::Cow;
+use std::ffi::c_int;
 
-use mlua::{IntoLua, Lua, LuaString, Table, Value as LuaValue};
+use mlua::Lua;
+use mlua::ffi::{self, lua_State};
 use windlass_resp::{Protocol, Value};
 
-use super::{hook, raise};
+use super::bridge::{Kept, keep};
+use super::hook;
+use super::push::{ITEM_COST, LEVEL_PLACES, push_bytes};
 use crate::error::{Error, Result};
-use crate::number::format_float;
 
 /// The deepest reply that a script may build; Redis allows some thousands, as far as the stack of Lua goes.
 const DEPTH_MAX: usize = 200;
-
-/// What each value of a reply counts in the script's budget, in instructions of Lua.
-const ITEM_COST: u64 = 10;
 
 /// The most bytes that the reply of a script may take: tables that contain each other would fill any memory.
 const REPLY_MAX: usize = 512 * 1024 * 1024;
@@ -21,74 +24,27 @@ const REPLY_MAX: usize = 512 * 1024 * 1024;
 /// What each value of a reply counts besides its text.
 const VALUE_COST: usize = std::mem::size_of::<Value>();
 
-/// A reply on its way into a script, in the terms of a protocol.
-pub struct Reply(pub Value, pub Protocol);
-
-impl IntoLua for Reply {
-    fn into_lua(self, lua: &Lua) -> mlua::Result<LuaValue> {
-        let Self(value, protocol) = self;
-        raise::spend(ITEM_COST)?;
-        let is_typed = protocol == Protocol::Resp3;
-        match value {
-            Value::Nil | Value::NilArray if is_typed => Ok(LuaValue::Nil),
-            Value::Nil | Value::NilArray => Ok(LuaValue::Boolean(false)),
-            Value::Simple(text) => field(lua, "ok", lua.create_string(&*text)?),
-            Value::Error(text) => field(lua, "err", lua.create_string(&*text)?),
-            Value::Integer(number) => Ok(LuaValue::Integer(number)),
-            Value::Double(number) if is_typed => field(lua, "double", number),
-            Value::Double(number) => string(lua, format_float(number).as_bytes()),
-            Value::Boolean(yes) if is_typed => Ok(LuaValue::Boolean(yes)),
-            Value::Boolean(yes) => Ok(LuaValue::Integer(i64::from(yes))),
-            Value::Bulk(bytes) => string(lua, &bytes),
-            Value::Verbatim(format, text) if is_typed => {
-                let parts = lua.create_table_with_capacity(0, 2)?;
-                parts.raw_set("format", format)?;
-                parts.raw_set("string", text)?;
-                field(lua, "verbatim_string", parts)
-            }
-            Value::Verbatim(_, text) => string(lua, text.as_bytes()),
-            Value::Map(pairs) if is_typed => {
-                let table = lua.create_table_with_capacity(0, pairs.len())?;
-                for (key, value) in pairs {
-                    table.raw_set(Self(key, protocol), Self(value, protocol))?;
-                }
-                field(lua, "map", table)
-            }
-            Value::Set(items) if is_typed => {
-                let table = lua.create_table_with_capacity(0, items.len())?;
-                for item in items {
-                    table.raw_set(Self(item, protocol), true)?;
-                }
-                field(lua, "set", table)
-            }
-            Value::Array(items) | Value::Set(items) | Value::Push(items) => {
-                let items = items.into_iter().map(|item| Self(item, protocol));
-                lua.create_sequence_from(items).map(LuaValue::Table)
-            }
-            Value::Map(pairs) => {
-                let items = pairs.into_iter().flat_map(|(key, value)| [key, value]);
-                let items = items.map(|item| Self(item, protocol));
-                lua.create_sequence_from(items).map(LuaValue::Table)
-            }
+/// The bytes of a string; none of another value.
+///
+/// # Safety
+/// There must be a value at `place`, and the string lives only as long as Lua keeps it.
+pub unsafe fn text<'a>(state: *mut lua_State, place: c_int) -> Option<&'a [u8]> {
+    // SAFETY: as this function's; a string is not converted, so that nothing is allocated.
+    unsafe {
+        if ffi::lua_type(state, place) != ffi::LUA_TSTRING {
+            return None;
         }
+        let mut length = 0;
+        let start = ffi::lua_tolstring(state, place, &mut length);
+        Some(std::slice::from_raw_parts(start.cast(), length))
     }
-}
-
-fn string(lua: &Lua, bytes: &[u8]) -> mlua::Result<LuaValue> {
-    lua.create_string(bytes).map(LuaValue::String)
-}
-
-fn field(lua: &Lua, name: &str, value: impl IntoLua) -> mlua::Result<LuaValue> {
-    let table = lua.create_table_with_capacity(0, 1)?;
-    table.raw_set(name, value)?;
-    Ok(LuaValue::Table(table))
 }
 
 /// The names by which a table says what it stands for, made once: each table that a script returns is asked.
 pub struct Names {
-    err: LuaString,
-    ok: LuaString,
-    typed: [(LuaString, Typed); 5],
+    err: Kept,
+    ok: Kept,
+    typed: [(Kept, Typed); 5],
 }
 
 #[derive(Clone, Copy)]
@@ -102,29 +58,38 @@ enum Typed {
 
 impl Names {
     pub fn new(lua: &Lua) -> mlua::Result<Self> {
+        let name = |text: &str| keep(lua, lua.create_string(text)?);
         Ok(Self {
-            err: lua.create_string("err")?,
-            ok: lua.create_string("ok")?,
+            err: name("err")?,
+            ok: name("ok")?,
             typed: [
-                (lua.create_string("double")?, Typed::Double),
-                (lua.create_string("map")?, Typed::Map),
-                (lua.create_string("set")?, Typed::Set),
-                (lua.create_string("big_number")?, Typed::BigNumber),
-                (lua.create_string("verbatim_string")?, Typed::Verbatim),
+                (name("double")?, Typed::Double),
+                (name("map")?, Typed::Map),
+                (name("set")?, Typed::Set),
+                (name("big_number")?, Typed::BigNumber),
+                (name("verbatim_string")?, Typed::Verbatim),
             ],
         })
     }
 
-    /// The reply that a script's result stands for.
+    /// The reply that the value on the top of the stack stands for.
     ///
     /// # Errors
     /// When it is too deep or too large.
-    pub fn reply(&self, value: &LuaValue, protocol: Protocol) -> Result<Value> {
-        Reader { names: self, is_typed: protocol == Protocol::Resp3, left: REPLY_MAX }.read(value, 0)
+    ///
+    /// # Safety
+    /// The names must have been made in the same Lua, and a table needs that no limit of memory is in force.
+    pub unsafe fn reply(&self, state: *mut lua_State, protocol: Protocol) -> Result<Value> {
+        let mut reader =
+            Reader { state, names: self, is_typed: protocol == Protocol::Resp3, left: REPLY_MAX };
+        // SAFETY: as this function's.
+        unsafe { reader.read(0) }
     }
 }
 
+/// Reads the value on the top of the stack and leaves it there.
 struct Reader<'a> {
+    state: *mut lua_State,
     names: &'a Names,
     is_typed: bool,
     /// Bytes that the reply may still take.
@@ -132,92 +97,142 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    fn read(&mut self, value: &LuaValue, depth: usize) -> Result<Value> {
+    unsafe fn read(&mut self, depth: usize) -> Result<Value> {
         self.spend(VALUE_COST)?;
         if !hook::spend(ITEM_COST) {
             return Err(Error::new("ERR Script killed: its reply takes longer than it may"));
         }
-        Ok(match value {
-            LuaValue::String(text) => self.bulk(text)?,
-            LuaValue::Integer(number) => Value::Integer(*number),
-            LuaValue::Number(number) => Value::Integer(truncate(*number)),
-            LuaValue::Boolean(yes) if self.is_typed => Value::Boolean(*yes),
-            LuaValue::Boolean(true) => Value::Integer(1),
-            LuaValue::Table(_) if depth >= DEPTH_MAX => {
-                return Err(Error::new("ERR reached lua stack limit"));
-            }
-            LuaValue::Table(table) => self.table(table, depth)?,
-            _ => Value::Nil,
-        })
-    }
-
-    fn table(&mut self, table: &Table, depth: usize) -> Result<Value> {
-        let names = self.names;
-        if let Some(text) = text_field(table, &names.err) {
-            return Ok(Value::Error(line(&text)));
-        }
-        if let Some(text) = text_field(table, &names.ok) {
-            return Ok(Value::Simple(line(&text)));
-        }
-        for (name, typed) in &names.typed {
-            let value: LuaValue = raw(table, name);
-            if !value.is_nil()
-                && let Some(reply) = self.typed(*typed, &value, depth)?
-            {
-                return Ok(reply);
-            }
-        }
-        let mut items = Vec::new();
-        for index in 1.. {
-            let item: LuaValue = table.raw_get(index).map_err(|_| Error::OUT_OF_MEMORY)?;
-            if item.is_nil() {
-                break;
-            }
-            items.push(self.read(&item, depth + 1)?);
-        }
-        Ok(Value::Array(items))
-    }
-
-    /// The reply of a table with a typed field; none when the field's value does not fit.
-    fn typed(&mut self, typed: Typed, value: &LuaValue, depth: usize) -> Result<Option<Value>> {
-        match (typed, value) {
-            (Typed::Double, LuaValue::Integer(number)) => Ok(Some(Value::Double(*number as f64))),
-            (Typed::Double, LuaValue::Number(number)) => Ok(Some(Value::Double(*number))),
-            (Typed::Map, LuaValue::Table(entries)) => {
-                let mut pairs = Vec::new();
-                for pair in entries.pairs::<LuaValue, LuaValue>() {
-                    let (key, value) = pair.map_err(|_| Error::OUT_OF_MEMORY)?;
-                    pairs.push((self.read(&key, depth + 1)?, self.read(&value, depth + 1)?));
+        let state = self.state;
+        // SAFETY: there is a value on the top of the stack, and none of these calls can fail.
+        unsafe {
+            Ok(match ffi::lua_type(state, -1) {
+                ffi::LUA_TSTRING => self.bulk()?,
+                ffi::LUA_TNUMBER => Value::Integer(truncate(ffi::lua_tonumber(state, -1))),
+                ffi::LUA_TBOOLEAN => match ffi::lua_toboolean(state, -1) {
+                    yes if self.is_typed => Value::Boolean(yes != 0),
+                    0 => Value::Nil,
+                    _ => Value::Integer(1),
+                },
+                ffi::LUA_TTABLE if depth >= DEPTH_MAX || ffi::lua_checkstack(state, LEVEL_PLACES) == 0 => {
+                    return Err(Error::new("ERR reached lua stack limit"));
                 }
-                Ok(Some(Value::Map(pairs)))
-            }
-            (Typed::Set, LuaValue::Table(entries)) => {
-                let mut items = Vec::new();
-                for pair in entries.pairs::<LuaValue, LuaValue>() {
-                    let (key, _) = pair.map_err(|_| Error::OUT_OF_MEMORY)?;
-                    items.push(self.read(&key, depth + 1)?);
-                }
-                Ok(Some(Value::Set(items)))
-            }
-            // There is no big number in `Value`: RESP2's form of one, its digits as text, serves for both.
-            (Typed::BigNumber, LuaValue::String(digits)) => self.bulk(digits).map(Some),
-            (Typed::Verbatim, LuaValue::Table(parts)) => {
-                let text: Option<LuaString> = parts.raw_get("string").ok();
-                let format: Option<LuaString> = parts.raw_get("format").ok();
-                let (Some(text), Some(format)) = (text, format) else { return Ok(None) };
-                let text = text.to_string_lossy();
-                self.spend(text.len())?;
-                let format = if format.as_bytes() == b"mkd" { "mkd" } else { "txt" };
-                Ok(Some(Value::Verbatim(format, text)))
-            }
-            _ => Ok(None),
+                ffi::LUA_TTABLE => self.table(depth)?,
+                _ => Value::Nil,
+            })
         }
     }
 
-    fn bulk(&mut self, text: &LuaString) -> Result<Value> {
-        let bytes = text.as_bytes();
+    unsafe fn table(&mut self, depth: usize) -> Result<Value> {
+        let (state, names) = (self.state, self.names);
+        // SAFETY: the table is on the top of the stack, with places beside it; nothing fails without a limit of memory.
+        unsafe {
+            for (name, make) in [(names.err, Value::Error as fn(_) -> _), (names.ok, Value::Simple)] {
+                self.field(name);
+                let text = text(state, -1).map(|text| line(&String::from_utf8_lossy(text)));
+                self.pop();
+                if let Some(text) = text {
+                    return Ok(make(text));
+                }
+            }
+            for (name, typed) in &names.typed {
+                self.field(*name);
+                let reply = self.typed(*typed, depth);
+                self.pop();
+                if let Some(reply) = reply? {
+                    return Ok(reply);
+                }
+            }
+            let mut items = Vec::new();
+            for place in 1.. {
+                ffi::lua_rawgeti_(state, -1, place);
+                let item =
+                    if ffi::lua_type(state, -1) == ffi::LUA_TNIL { None } else { Some(self.read(depth + 1)) };
+                self.pop();
+                let Some(item) = item else { break };
+                items.push(item?);
+            }
+            Ok(Value::Array(items))
+        }
+    }
+
+    /// The reply of a table with a typed field, whose value is on the top of the stack; none when that does not fit.
+    unsafe fn typed(&mut self, typed: Typed, depth: usize) -> Result<Option<Value>> {
+        let state = self.state;
+        // SAFETY: as in `table`, which asked for the places.
+        unsafe {
+            match (typed, ffi::lua_type(state, -1)) {
+                (Typed::Double, ffi::LUA_TNUMBER) => Ok(Some(Value::Double(ffi::lua_tonumber(state, -1)))),
+                (Typed::Map, ffi::LUA_TTABLE) => {
+                    let mut pairs = Vec::new();
+                    ffi::lua_pushnil(state);
+                    while ffi::lua_next(state, -2) != 0 {
+                        ffi::lua_pushvalue(state, -2);
+                        let key = self.read(depth + 1);
+                        self.pop();
+                        let value = key.and_then(|key| Ok((key, self.read(depth + 1)?)));
+                        self.pop();
+                        pairs.push(value.inspect_err(|_| self.pop())?);
+                    }
+                    Ok(Some(Value::Map(pairs)))
+                }
+                (Typed::Set, ffi::LUA_TTABLE) => {
+                    let mut items = Vec::new();
+                    ffi::lua_pushnil(state);
+                    while ffi::lua_next(state, -2) != 0 {
+                        self.pop();
+                        let item = self.read(depth + 1);
+                        items.push(item.inspect_err(|_| self.pop())?);
+                    }
+                    Ok(Some(Value::Set(items)))
+                }
+                // There is no big number in `Value`: RESP2's form of one, its digits as text, serves for both.
+                (Typed::BigNumber, ffi::LUA_TSTRING) => self.bulk().map(Some),
+                (Typed::Verbatim, ffi::LUA_TTABLE) => self.verbatim(),
+                _ => Ok(None),
+            }
+        }
+    }
+
+    /// The verbatim text of the table on the top of the stack; none when a part is missing.
+    unsafe fn verbatim(&mut self) -> Result<Option<Value>> {
+        let state = self.state;
+        // SAFETY: as in `table`, which asked for the places. A number is converted, which takes memory.
+        let part = |name: &[u8]| unsafe {
+            push_bytes(state, name);
+            ffi::lua_rawget(state, -2);
+            let is_text = ffi::lua_isstring(state, -1) != 0;
+            let part = is_text.then(|| {
+                ffi::lua_tolstring(state, -1, std::ptr::null_mut());
+                String::from_utf8_lossy(text(state, -1).unwrap_or_default()).into_owned()
+            });
+            ffi::lua_settop(state, -2);
+            part
+        };
+        let (Some(text), Some(format)) = (part(b"string"), part(b"format")) else { return Ok(None) };
+        self.spend(text.len())?;
+        Ok(Some(Value::Verbatim(if format == "mkd" { "mkd" } else { "txt" }, text)))
+    }
+
+    /// Pushes the field `name` of the table on the top of the stack.
+    unsafe fn field(&self, name: Kept) {
+        // SAFETY: as in `table`.
+        unsafe {
+            name.push(self.state);
+            ffi::lua_rawget(self.state, -2);
+        }
+    }
+
+    fn pop(&self) {
+        // SAFETY: who calls this has pushed a value.
+        unsafe { ffi::lua_settop(self.state, -2) }
+    }
+
+    /// The string on the top of the stack.
+    unsafe fn bulk(&mut self) -> Result<Value> {
+        // SAFETY: there is a value on the top of the stack, which stays.
+        let bytes = unsafe { text(self.state, -1).unwrap_or_default() };
         self.spend(bytes.len())?;
-        Ok(Value::bulk(&*bytes))
+        Ok(Value::bulk(bytes))
     }
 
     fn spend(&mut self, bytes: usize) -> Result<()> {
@@ -225,14 +240,6 @@ impl Reader<'_> {
         self.left = left.ok_or_else(|| Error::new("ERR the reply of the script is too large"))?;
         Ok(())
     }
-}
-
-fn raw(table: &Table, name: &LuaString) -> LuaValue {
-    table.raw_get(name).unwrap_or(LuaValue::Nil)
-}
-
-fn text_field(table: &Table, name: &LuaString) -> Option<String> {
-    raw(table, name).as_string().map(LuaString::to_string_lossy)
 }
 
 /// A status or an error is one line.
@@ -247,14 +254,6 @@ fn truncate(number: f64) -> i64 {
     if (-LIMIT..LIMIT).contains(&number) { number as i64 } else { i64::MIN }
 }
 
-/// A number as a command's argument: `%.17g`.
-pub fn argument(number: f64) -> String {
-    if number.is_nan() {
-        return if number.is_sign_negative() { "-nan".into() } else { "nan".into() };
-    }
-    format_float(number)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -262,11 +261,5 @@ mod tests {
     #[test]
     fn numbers_are_cut_off_and_what_does_not_fit_is_the_smallest() {
         assert_eq!([2.9, -3.9, 1e300, -1e300, f64::NAN].map(truncate), [2, -3, i64::MIN, i64::MIN, i64::MIN]);
-    }
-
-    #[test]
-    fn numbers_become_arguments_with_seventeen_digits() {
-        let written = [3.0, 0.1, -1e15, 1e17, f64::INFINITY].map(argument);
-        assert_eq!(written, ["3", "0.10000000000000001", "-1000000000000000", "1e+17", "inf"]);
     }
 }

@@ -1,6 +1,6 @@
 //! The budget of a running script, counted in Lua instructions.
 //!
-//! Unsafe, and here alone: what `mlua` offers as a hook raises one error, and a script's `pcall` swallows one
+//! Unsafe, because what `mlua` offers as a hook raises one error, and a script's `pcall` swallows one
 //! error. Redis's answer is to switch, at the limit, to a hook on every line and instruction, so that whatever
 //! catches the error meets the next one at once; for that the hook must be set from inside itself, on the thread
 //! of Lua that is running, which takes the C interface.
@@ -35,6 +35,8 @@ pub enum Stop {
     Budget,
     /// The guard said so.
     Guard,
+    /// Code of ours panicked on its behalf, which a script must not outlive.
+    Panic,
 }
 
 thread_local! {
@@ -99,6 +101,11 @@ pub fn may_write() -> bool {
         }
         meter.has_written.get()
     })
+}
+
+/// Stops the script, even one that has written, because code of ours panicked.
+pub fn stop_for_panic() {
+    METER.with(|meter| meter.stop.set(Some(Stop::Panic)));
 }
 
 /// Why the script has been told to stop, once it has.

@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use mlua::{Function, IntoLua, Lua, LuaOptions, LuaString, MultiValue, StdLib, Value as LuaValue};
+use mlua::{Function, Lua, LuaOptions, LuaString, MultiValue, StdLib, Value as LuaValue};
 use windlass_resp::Value;
 
+use super::bridge::{self, Bridge, Kept};
 use super::cache::Digest;
-use super::convert::Names;
 use super::guard::ScriptGuard;
 use super::hook::Stop;
-use super::scene::{Scene, Stage};
+use super::scene::{Scene, stage, with_scene};
 use super::{hook, library, raise};
 use crate::error::Error;
 
@@ -27,15 +27,14 @@ const PLACE_DEPTH_MAX: usize = 16;
 
 /// A Lua state with its sandbox.
 pub struct Machine {
-    lua: Lua,
-    run: Function,
+    bridge: Bridge,
     compile: Function,
-    names: Names,
+    lua: Lua,
 }
 
 /// A script that is to run.
 pub struct Task<'a> {
-    pub function: &'a Function,
+    pub script: Kept,
     pub keys: &'a [&'a [u8]],
     pub argv: &'a [&'a [u8]],
     pub instructions_max: u64,
@@ -57,87 +56,89 @@ impl Machine {
         let lua = Lua::new_with(libraries, LuaOptions::default())?;
         // Nothing may be collected while the parser runs on a name that only it knows.
         lua.gc_stop();
-        lua.set_app_data(Stage::default());
         library::prepare(&lua, seed);
         let native = lua.create_table()?;
         native.raw_set("unwrap", lua.create_function(raise::unwrap)?)?;
-        native.raw_set("on_error", lua.create_function(on_error)?)?;
+        let (pcall, xpcall) = bridge::protected(&lua)?;
+        native.raw_set("pcall", pcall)?;
+        native.raw_set("xpcall", xpcall)?;
         native.raw_set("string_max", MEMORY_MAX)?;
         library::register(&lua, &native)?;
         let sandbox = lua.load(include_str!("sandbox.lua")).set_name(SANDBOX_NAME);
         let (run, compile): (Function, Function) = sandbox.call(native)?;
-        let names = Names::new(&lua)?;
+        let bridge = Bridge::new(&lua, run, lua.create_function(on_error)?)?;
         lua.gc_restart();
         hook::install(&lua)?;
         lua.set_memory_limit(MEMORY_MAX)?;
-        Ok(Self { lua, run, compile, names })
+        Ok(Self { bridge, compile, lua })
     }
 
-    /// Compiles a script.
+    /// Compiles a script, which is kept until it is [forgotten](Self::forget).
     ///
     /// # Errors
     /// In Redis's words, when it is not well-formed.
-    pub fn compile(&self, source: &[u8]) -> Result<Function, Error> {
+    pub fn compile(&self, source: &[u8]) -> Result<Kept, Error> {
         // The parser allocates as the source says and is bounded by it; a failure could not be told from a bad script.
         hook::start(u64::MAX, None);
         let answer = self.lua.create_string(source).and_then(|source| {
             self.compile.call::<(Option<Function>, Option<LuaString>)>((source, CHUNK_NAME))
         });
         let message = match answer {
-            Ok((Some(function), _)) => return Ok(function),
+            Ok((Some(function), _)) => match bridge::keep(&self.lua, function) {
+                Ok(script) => return Ok(script),
+                Err(error) => raise::plain(&error),
+            },
             Ok((None, message)) => message.map(|text| text.to_string_lossy()).unwrap_or_default(),
             Err(error) => raise::plain(&error),
         };
         Err(Error::new(format!("ERR Error compiling script (new function): {message}")))
     }
 
+    /// Lets go of a script.
+    pub fn forget(&self, script: Kept) {
+        bridge::forget(&self.lua, script);
+    }
+
     /// Runs a script on a scene.
     pub fn run(&self, task: &Task<'_>, scene: Scene) -> Run {
-        let protocol_of = |scene: &Scene| scene.session.protocol;
-        let digest = scene.digest;
-        self.stage(Some(scene));
+        stage(Some(scene));
         hook::start(task.instructions_max, task.guard);
-        let answer = self.call(task);
+        let mut stop = None;
+        let answer = self.bridge.run(task.script, (task.keys, task.argv), |left| {
+            stop = hook::stopped();
+            hook::end();
+            let protocol = with_scene(|scene| scene.session.protocol).unwrap_or_default();
+            if left.is_plain() {
+                return Ok(left.reply(protocol));
+            }
+            relaxed(&self.lua, || Ok(left.reply(protocol)))
+        });
         hook::end();
-        let scene = self.stage(None).expect("the scene was put on the stage");
+        let scene = stage(None).expect("the scene was put on the stage");
         // A script that was told to stop may have got around it to its end: it is stopped all the same.
-        if let Some(stop) = hook::stopped() {
+        if let Some(stop) = stop.or_else(|| hook::stopped().filter(|_| answer.is_err())) {
             return Run { reply: killed(stop, &scene).into(), scene, is_sound: false };
         }
         let (reply, is_sound) = match answer {
-            Ok((true, result)) => match self.names.reply(&result, protocol_of(&scene)) {
-                Ok(reply) => (reply, true),
-                Err(error) => (error.into(), true),
-            },
-            Ok((false, result)) => match &scene.failure {
+            Ok(Ok(reply)) => (reply.unwrap_or_else(Value::from), true),
+            Ok(Err(error)) => (aborted(&scene.digest, &raise::plain(&error)), false),
+            Err(message) => match &scene.failure {
                 Some(text) => (Error::new(text.as_str()).into(), true),
                 // No handler runs when memory is out.
-                None => (aborted(&digest, &result.to_string().unwrap_or_default()), false),
+                None => (aborted(&scene.digest, &message), false),
             },
-            Err(error) => (aborted(&digest, &raise::plain(&error)), !raise::is_memory(&error)),
         };
         Run { reply, scene, is_sound }
-    }
-
-    fn call(&self, task: &Task<'_>) -> mlua::Result<(bool, LuaValue)> {
-        // Without a limit the bridge need not guard each of these calls against a failing allocation.
-        let (keys, argv) = relaxed(&self.lua, || {
-            let list = |items: &[&[u8]]| self.lua.create_sequence_from(items.iter().map(|item| Bytes(item)));
-            Ok((list(task.keys)?, list(task.argv)?))
-        })?;
-        self.run.call((task.function, keys, argv))
-    }
-
-    /// Puts a scene on the stage and answers the one that was there.
-    fn stage(&self, scene: Option<Scene>) -> Option<Scene> {
-        let mut stage = self.lua.app_data_mut::<Stage>().expect("the stage is built with the machine");
-        std::mem::replace(&mut stage.0, scene)
     }
 }
 
 /// The reply of a script that was stopped. Redis tells the line of a script that somebody killed.
 fn killed(stop: Stop, scene: &Scene) -> Error {
     match stop {
+        Stop::Panic => {
+            bridge::resume_panic();
+            unreachable!("a panic is kept until it goes on")
+        }
         Stop::Budget => Error::new("ERR Script killed: it ran for longer than it may, and had not written"),
         Stop::Guard => {
             let failure = scene.failure.as_deref().unwrap_or_default();
@@ -149,15 +150,6 @@ fn killed(stop: Stop, scene: &Scene) -> Error {
 
 fn aborted(digest: &Digest, message: &str) -> Value {
     Error::new(format!("ERR Error running script {}, {message}", digest.hex())).into()
-}
-
-/// Bytes that become a string of Lua.
-struct Bytes<'a>(&'a [u8]);
-
-impl IntoLua for Bytes<'_> {
-    fn into_lua(self, lua: &Lua) -> mlua::Result<LuaValue> {
-        lua.create_string(self.0).map(LuaValue::String)
-    }
 }
 
 /// Runs `work`, in which our code and no script allocates, without the memory limit; what it took counts afterwards.
@@ -190,14 +182,14 @@ fn on_error(lua: &Lua, raised: LuaValue) -> mlua::Result<MultiValue> {
             other => format!("ERR {}", other.to_string()?),
         };
         let place = place(lua);
-        Stage::with(lua, |scene| {
+        with_scene(|scene| {
             scene.failure = Some(match place {
                 Some(place) => format!("{message} script: {}, on {place}.", scene.digest.hex()),
                 None => message,
             });
-        })
-    })?;
-    Ok(MultiValue::new())
+        });
+        Ok(MultiValue::new())
+    })
 }
 
 /// The source and line of the script's code that raised an error, or called what raised it.

@@ -34,12 +34,17 @@ pub fn bare(message: &str) -> mlua::Error {
     mlua::Error::external(Raised::Text(message.to_owned()))
 }
 
+/// The error of a script that is to stop.
+pub fn stopped() -> mlua::Error {
+    bare("the script is stopped")
+}
+
 /// Counts work of a library in the script's budget.
 ///
 /// # Errors
 /// When the budget is spent.
 pub fn spend(instructions: u64) -> mlua::Result<()> {
-    if super::hook::spend(instructions) { Ok(()) } else { Err(bare("the script is stopped")) }
+    if super::hook::spend(instructions) { Ok(()) } else { Err(stopped()) }
 }
 
 /// The error for argument `position` of the function `name`, in Lua's words.
@@ -72,15 +77,6 @@ pub fn plain(error: &mlua::Error) -> String {
         mlua::Error::RuntimeError(text) => text.split("\nstack traceback:").next().unwrap_or_default().into(),
         mlua::Error::StackError => "stack overflow".into(),
         other => other.to_string(),
-    }
-}
-
-/// True when memory ran out: the state is not to be used again.
-pub fn is_memory(error: &mlua::Error) -> bool {
-    match error {
-        mlua::Error::CallbackError { cause, .. } => is_memory(cause),
-        mlua::Error::MemoryError(_) => true,
-        _ => false,
     }
 }
 

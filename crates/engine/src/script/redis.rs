@@ -1,19 +1,16 @@
 //! The library `redis`: commands, replies and settings of the running script.
 
-use mlua::{IntoLua, Lua, MultiValue, Table, Value as LuaValue};
+use mlua::{Lua, MultiValue, Table, Value as LuaValue};
 use windlass_resp::{Protocol, Value};
 
 use super::arguments::Arguments;
-use super::convert::{self, Reply};
 use super::library::{Library, VERSION, VERSION_NUMBER};
-use super::scene::{Scene, Stage};
-use super::{hook, raise};
+use super::push::argument;
+use super::scene::{NO_SCENE, Scene, with_scene};
+use super::{bridge, hook, raise};
 use crate::args::Args;
 use crate::command::{self, Command, Flags, Run};
 use crate::error::{Error, Result};
-
-/// What a command counts in the budget of the script that calls it, in instructions of Lua.
-const CALL_COST: u64 = 100;
 
 /// How many levels of `redis.log` there are.
 const LOG_LEVELS: f64 = 4.0;
@@ -33,8 +30,8 @@ const CONSTANTS: [(&str, i64); 9] = [
 
 pub fn library(lua: &Lua) -> mlua::Result<Table> {
     let library = Library::new(lua)?
-        .with("call", call)?
-        .with("pcall", pcall)?
+        .value("call", bridge::call(lua)?)?
+        .value("pcall", bridge::pcall(lua)?)?
         .with("error_reply", error_reply)?
         .with("status_reply", status_reply)?
         .with("sha1hex", sha1hex)?
@@ -54,37 +51,9 @@ pub fn library(lua: &Lua) -> mlua::Result<Table> {
     Ok(library)
 }
 
-/// Runs a command; its error is raised.
-fn call(lua: &Lua, args: &MultiValue) -> mlua::Result<LuaValue> {
-    match invoke(lua, args)? {
-        (Value::Error(text), _) => Err(raise::reply(text)),
-        (value, protocol) => Reply(value, protocol).into_lua(lua),
-    }
-}
-
-/// Runs a command; its error is returned.
-fn pcall(lua: &Lua, args: &MultiValue) -> mlua::Result<LuaValue> {
-    let (value, protocol) = invoke(lua, args)?;
-    Reply(value, protocol).into_lua(lua)
-}
-
-/// Runs a command; answers its reply and the protocol in whose terms the script wants it.
-fn invoke(lua: &Lua, args: &MultiValue) -> mlua::Result<(Value, Protocol)> {
-    raise::spend(CALL_COST)?;
-    let words = match words(args) {
-        Ok(words) => words,
-        Err(error) => return Ok((error.into(), Protocol::Resp2)),
-    };
-    let words: Words<'_> = words.iter().map(Word::bytes).collect();
-    Stage::with(lua, |scene| {
-        let reply = scene.execute(Args(&words)).unwrap_or_else(Value::from);
-        (reply, scene.session.protocol)
-    })
-}
-
 type Words<'a> = Vec<&'a [u8]>;
 
-/// One argument of a command that a script calls.
+/// One argument of a command that a script asks about.
 enum Word {
     Text(mlua::BorrowedBytes),
     Number(String),
@@ -106,8 +75,8 @@ fn words(args: &MultiValue) -> Result<Vec<Word>> {
     args.iter()
         .map(|arg| match arg {
             LuaValue::String(text) => Ok(Word::Text(text.as_bytes())),
-            LuaValue::Integer(number) => Ok(Word::Number(convert::argument(*number as f64))),
-            LuaValue::Number(number) => Ok(Word::Number(convert::argument(*number))),
+            LuaValue::Integer(number) => Ok(Word::Number(argument(*number as f64))),
+            LuaValue::Number(number) => Ok(Word::Number(argument(*number))),
             _ => Err(Error::new("ERR Lua redis lib command arguments must be strings or integers")),
         })
         .collect()
@@ -115,7 +84,7 @@ fn words(args: &MultiValue) -> Result<Vec<Word>> {
 
 impl Scene {
     /// Runs a command for the script, if a script may.
-    fn execute(&mut self, args: Args<'_>) -> Result<Value> {
+    pub fn execute(&mut self, args: Args<'_>) -> Result<Value> {
         let (command, run) = self.admit(args)?;
         if command.flags.has(Flags::WRITE) {
             if !hook::may_write() {
@@ -224,7 +193,7 @@ fn log(_: &Lua, args: &MultiValue) -> mlua::Result<LuaValue> {
     Ok(LuaValue::Nil)
 }
 
-fn setresp(lua: &Lua, args: &MultiValue) -> mlua::Result<LuaValue> {
+fn setresp(_: &Lua, args: &MultiValue) -> mlua::Result<LuaValue> {
     if args.len() != 1 {
         return Err(raise::reply("ERR redis.setresp() requires one argument."));
     }
@@ -233,7 +202,7 @@ fn setresp(lua: &Lua, args: &MultiValue) -> mlua::Result<LuaValue> {
         Some(3.0) => Protocol::Resp3,
         _ => return Err(raise::reply("ERR RESP version must be 2 or 3.")),
     };
-    Stage::with(lua, |scene| scene.session.protocol = protocol)?;
+    on_scene(|scene| scene.session.protocol = protocol)?;
     Ok(LuaValue::Nil)
 }
 
@@ -250,6 +219,11 @@ fn set_repl(_: &Lua, args: &MultiValue) -> mlua::Result<LuaValue> {
     }
 }
 
+/// Lends the running script's scene to `work`.
+fn on_scene<R>(work: impl FnOnce(&mut Scene) -> R) -> mlua::Result<R> {
+    with_scene(work).ok_or_else(|| raise::reply(NO_SCENE))
+}
+
 fn number(args: &MultiValue) -> Option<f64> {
     match args.front()? {
         LuaValue::Integer(number) => Some(*number as f64),
@@ -259,11 +233,11 @@ fn number(args: &MultiValue) -> Option<f64> {
 }
 
 /// Whether the caller of the script may run a command.
-fn acl_check_cmd(lua: &Lua, args: &MultiValue) -> mlua::Result<LuaValue> {
+fn acl_check_cmd(_: &Lua, args: &MultiValue) -> mlua::Result<LuaValue> {
     let words = words(args).map_err(|error| raise::reply(error.text()))?;
     let words: Words<'_> = words.iter().map(Word::bytes).collect();
     match command::find(words[0]).and_then(|command| command.descend(Args(&words)).ok()) {
-        Some(command) => Stage::with(lua, |scene| {
+        Some(command) => on_scene(|scene| {
             let denial = scene.state.users.denial(&scene.session.user, command, Args(&words));
             LuaValue::Boolean(denial.is_none())
         }),

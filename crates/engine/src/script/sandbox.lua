@@ -1,7 +1,7 @@
 -- What scripts see of Lua.
 --
 -- Gets: a table of native functions and libraries. Answers: `run(script, keys, argv)`, which calls a compiled script
--- and answers true and its result, or false; and `compile(source, name)`, which answers a function, or nil and why not.
+-- and answers its result; `compile(source, name)`, which answers a function, or nil and why not.
 --
 -- Guarantees: nothing that a script does changes what another one sees. Globals, libraries and the metatable of
 -- strings are read-only: scripts get an empty table in place of each, whose metatable finds the real one. (Redis
@@ -10,13 +10,15 @@
 
 local native = ...
 
-local error, getmetatable, next, pairs, pcall, rawget, rawset = error, getmetatable, next, pairs, pcall, rawget, rawset
+local error, getmetatable, next, pairs, rawget, rawset = error, getmetatable, next, pairs, rawget, rawset
 local select, setfenv, setmetatable, tonumber, type, unpack = select, setfenv, setmetatable, tonumber, type, unpack
-local xpcall, loadstring, collectgarbage = xpcall, loadstring, collectgarbage
+local loadstring, collectgarbage = loadstring, collectgarbage
+-- Lua's own leave no room on the stack beside many results.
+local pcall, xpcall = native.pcall, native.xpcall
 local byte, gsub, match, rep = string.byte, string.gsub, string.match, string.rep
 local concat, insert = table.concat, table.insert
 local create, resume = coroutine.create, coroutine.resume
-local unwrap, on_error = native.unwrap, native.on_error
+local unwrap = native.unwrap
 
 local STRING_MAX = native.string_max
 -- Values that `unpack` may put on the stack of a function of C; Lua's own limit is 8000.
@@ -312,7 +314,7 @@ guarded[string_metatable].__index = globals.string
 local function run(script, keys, argv)
   depth = 0
   globals.KEYS, globals.ARGV = keys, argv
-  return xpcall(script, on_error)
+  return script()
 end
 
 return run, compile

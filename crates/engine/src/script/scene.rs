@@ -1,6 +1,6 @@
 //! What a running script works on.
 
-use mlua::Lua;
+use std::cell::RefCell;
 
 use super::cache::Digest;
 use crate::session::Session;
@@ -26,20 +26,20 @@ pub struct Scene {
     pub failure: Option<String>,
 }
 
-/// The place in the Lua state where the scene is while a script runs.
-#[derive(Default)]
-pub struct Stage(pub Option<Scene>);
-
-impl Stage {
-    /// Lends the running script's scene to `work`.
-    ///
-    /// # Errors
-    /// When no script runs.
-    pub fn with<R>(lua: &Lua, work: impl FnOnce(&mut Scene) -> R) -> mlua::Result<R> {
-        let mut stage = lua.app_data_mut::<Self>();
-        let scene = stage.as_mut().and_then(|stage| stage.0.as_mut());
-        scene
-            .map(work)
-            .ok_or_else(|| super::raise::reply("ERR redis functions work in a running script only"))
-    }
+thread_local! {
+    /// Where the scene is while a script runs: on one thread from its start to its end.
+    static STAGE: RefCell<Option<Scene>> = const { RefCell::new(None) };
 }
+
+/// Puts a scene on this thread's stage and answers the one that was there.
+pub fn stage(scene: Option<Scene>) -> Option<Scene> {
+    STAGE.replace(scene)
+}
+
+/// Lends the running script's scene to `work`; none when no script runs.
+pub fn with_scene<R>(work: impl FnOnce(&mut Scene) -> R) -> Option<R> {
+    STAGE.with_borrow_mut(|stage| stage.as_mut().map(work))
+}
+
+/// What functions of `redis` answer outside of a script.
+pub const NO_SCENE: &str = "ERR redis functions work in a running script only";

@@ -73,14 +73,25 @@ impl Hash {
         pair.map(|(_, value)| value)
     }
 
+    /// Has the memory fetched where some fields are or belong, before they are set one by one.
+    pub fn warm<'a>(&self, fields: impl Iterator<Item = &'a [u8]>) {
+        if let Form::Large(table, hasher) = &self.form {
+            table.warm(fields.map(|field| hash_of(hasher, field)));
+        }
+    }
+
     pub fn set(&mut self, field: &[u8], value: &[u8]) -> Put {
         if field.len().max(value.len()) > SMALL_LENGTH_MAX {
             self.is_listpack = false;
             self.grow();
         }
+        let mut hash = 0;
         let found = match &mut self.form {
             Form::Small(block) => block.iter_mut().find(|pair| *pair.0 == *field),
-            Form::Large(table, hasher) => table.find_mut(hash_of(hasher, field), |pair| *pair.0 == *field),
+            Form::Large(table, hasher) => {
+                hash = hash_of(hasher, field);
+                table.find_mut(hash, |pair| *pair.0 == *field)
+            }
         };
         if let Some((_, before)) = found {
             if **before == *value {
@@ -91,7 +102,14 @@ impl Hash {
             *before = value;
             return Put::Replaced;
         }
-        self.add((Blob::from(field), Blob::from(value)));
+        let pair = (Blob::from(field), Blob::from(value));
+        if let Form::Large(table, hasher) = &mut self.form {
+            self.is_listpack &= table.len() < LISTPACK_MAX;
+            self.heap_bytes += heap_bytes(&pair);
+            table.insert(hash, pair, |pair| hash_of(hasher, &pair.0));
+        } else {
+            self.add(pair);
+        }
         Put::Added
     }
 

@@ -23,4 +23,5 @@ pub use stream::{
     Consumer, ConsumerIndex, ENTRY_BYTES_MAX, Fields, Group, Id, IdText, NewId, Pending, Precision, Stream,
     Trim,
 };
+pub use table::WARM;
 pub use zset::{LexBound, ScoreBound, SortedSet};

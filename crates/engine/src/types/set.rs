@@ -82,6 +82,16 @@ impl Set {
             }
             self.make_bytes();
         }
+        if let Form::Large(table, hasher) = &mut self.form {
+            let hash = hash_of(hasher, member);
+            if table.find(hash, |other| **other == *member).is_some() {
+                return false;
+            }
+            let member = Blob::from(member);
+            self.heap_bytes += member.heap_bytes();
+            table.insert(hash, member, |other| hash_of(hasher, other));
+            return true;
+        }
         if self.contains(member) {
             return false;
         }

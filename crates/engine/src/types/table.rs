@@ -14,6 +14,12 @@ const LOAD: usize = 6;
 /// Buckets of one segment: so few that a write to a shared one does not copy for long.
 const SEGMENT: usize = 16;
 
+/// So many members of a large command have their memory fetched at once: more would push the first out of the nearest
+/// cache again.
+pub const WARM: usize = 32;
+/// At so many places a bucket is looked at to have all of it fetched.
+const WARM_PARTS: usize = 4;
+
 /// A hash table of `T` with hashes given by the caller.
 #[derive(Clone, Debug)]
 pub struct Table<T> {
@@ -59,6 +65,40 @@ impl<T: Clone> Table<T> {
         // Searched before the segment is written, so that what is not there copies nothing.
         let place = self.place(hash, matches)?;
         Some(self.at_mut(place))
+    }
+
+    /// Looks at the buckets where items with these hashes are or belong, and at those that split when as many are added.
+    /// Who is about to search for many items one by one has their memory fetched all at once by this, where each search
+    /// would wait for its own. More than [`WARM`] hashes are not looked at.
+    pub fn warm(&self, hashes: impl Iterator<Item = u64>) {
+        if self.buckets == 0 {
+            return;
+        }
+        // In turns: first where the buckets are, then what is in them. A turn that waited for the one before, as a loop
+        // over the items of each bucket does, would fetch one after the other again.
+        let mut buckets = [0; WARM + WARM / LOAD + 1];
+        let mut count = 0;
+        hashes.take(WARM).for_each(|hash| {
+            buckets[count] = self.fold(hash & self.mask());
+            count += 1;
+        });
+        for ahead in 0..count / LOAD + 1 {
+            buckets[count + ahead] = split_source(self.buckets + ahead).min(self.buckets - 1);
+        }
+        let buckets = &buckets[..count + count / LOAD + 1];
+        let mut seen = 0;
+        for bucket in buckets {
+            seen ^= self.bucket(*bucket).len();
+        }
+        for bucket in buckets {
+            let items = self.bucket(*bucket);
+            let last = items.len().saturating_sub(1);
+            for part in 0..WARM_PARTS {
+                seen ^= items.get(last * part / (WARM_PARTS - 1)).map_or(0, |(tag, _)| *tag as usize);
+            }
+        }
+        // What nobody uses would not be read.
+        std::hint::black_box(seen);
     }
 
     /// Where an item is, for [`at_mut`](Self::at_mut): one search for who makes the item if it is not there.
@@ -286,6 +326,18 @@ mod tests {
             .wrapping_mul(0x9e37_79b9_7f4a_7c15)
             .rotate_left(29)
             .wrapping_mul(0xbf58_476d_1ce4_e5b9)
+    }
+
+    #[test]
+    fn a_table_of_any_size_is_warmed_for_any_number_of_hashes() {
+        let mut table = Table::default();
+        for n in 0..300 {
+            for count in [0, 1, 7, 32, 100] {
+                table.warm((n..n + count).map(|n| mix(&n)));
+            }
+            table.insert(mix(&n), n, mix);
+            assert_eq!(table.find(mix(&n), |other| *other == n), Some(&n));
+        }
     }
 
     fn table(numbers: std::ops::Range<u64>) -> Table<u64> {

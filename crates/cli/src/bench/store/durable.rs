@@ -34,16 +34,16 @@ pub async fn measure(args: &BenchStoreArgs) -> anyhow::Result<Vec<Row>> {
     Ok(rows)
 }
 
-/// A push at a time in this process under `always`, beside a bare write and sync of 256 bytes: ours minus theirs is what
-/// we add.
+/// A push at a time in this process under `always`, each beside a bare write and sync of 256 bytes, since a disk's speed
+/// changes from moment to moment: ours minus theirs is what we add.
 async fn one_at_a_time(args: &BenchStoreArgs) -> anyhow::Result<Row> {
     let (mut ours, mut bare) = (Vec::new(), Vec::new());
     for round in 0..args.rounds {
         let directory = args.dir.join(format!("windlass-bench-{}-alone-{round}", std::process::id()));
-        bare.push(disk::sync_time(&directory)?.as_secs_f64() * 1e6);
+        let mut file = disk::Bare::beside(&directory)?;
         let opened = windlass_db::Database::open(&directory, windlass_db::Config::default());
         let (database, _) = opened?;
-        let mut times = Vec::with_capacity(PUSHES);
+        let (mut times, mut bare_times) = (Vec::new(), Vec::new());
         let session = database.session("bench");
         for _ in 0..PUSHES {
             let start = Instant::now();
@@ -53,8 +53,10 @@ async fn one_at_a_time(args: &BenchStoreArgs) -> anyhow::Result<Row> {
             };
             database.wait_durable(position)?;
             times.push(start.elapsed().as_secs_f64() * 1e6);
+            bare_times.push(file.write()?.as_secs_f64() * 1e6);
         }
         ours.push(median(times));
+        bare.push(median(bare_times));
         drop(session);
         database.stop()?;
         std::fs::remove_dir_all(&directory)?;

@@ -5,7 +5,7 @@ use windlass_resp::Value;
 use crate::command::Answer;
 use crate::error::Error;
 use crate::state::Call;
-use crate::types::{Hash, Put};
+use crate::types::{Hash, Put, WARM};
 
 pub fn hset(call: &mut Call<'_>) -> Answer {
     Ok(set_all(call)?.into())
@@ -24,10 +24,15 @@ fn set_all(call: &mut Call<'_>) -> Result<usize, Error> {
     }
     let mut hash = call.make::<Hash>(key)?;
     let (mut added, mut has_changed) = (0, false);
-    for pair in pairs.chunks_exact(2) {
-        let put = hash.set(pair[0], pair[1]);
-        added += usize::from(put == Put::Added);
-        has_changed |= put != Put::Kept;
+    for some in pairs.chunks(2 * WARM) {
+        if some.len() > 2 {
+            hash.warm(some.iter().step_by(2).copied());
+        }
+        for pair in some.chunks_exact(2) {
+            let put = hash.set(pair[0], pair[1]);
+            added += usize::from(put == Put::Added);
+            has_changed |= put != Put::Kept;
+        }
     }
     drop(hash);
     // Setting a value that was there already breaks a WATCH, as in Redis, but leaves nothing to log.

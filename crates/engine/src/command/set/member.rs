@@ -12,7 +12,7 @@ pub fn sadd(call: &mut Call<'_>) -> Answer {
     let added = members.iter().filter(|member| set.add(member)).count();
     drop(set);
     if added > 0 {
-        call.changed(key);
+        call.grew(key);
         call.log();
     }
     Ok(added.into())

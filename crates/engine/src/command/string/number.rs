@@ -7,6 +7,7 @@ use crate::command::Answer;
 use crate::decimal::Decimal;
 use crate::error::Error;
 use crate::number::parse_integer;
+use crate::object::Kind;
 use crate::state::Call;
 
 pub fn incr(call: &mut Call<'_>) -> Answer {
@@ -30,13 +31,19 @@ pub fn decrby(call: &mut Call<'_>) -> Answer {
 
 fn add(call: &mut Call<'_>, by: i64) -> Answer {
     let key = call.args[1];
-    let before = match call.get::<Blob>(key)? {
-        Some(text) => parse_integer(text).ok_or(Error::NOT_INTEGER)?,
-        None => 0,
-    };
-    let sum = before.checked_add(by).ok_or(Error::OVERFLOW)?;
-    *call.make::<Blob>(key)? = Blob::from(itoa::Buffer::new().format(sum).as_bytes());
-    call.grew(key);
+    let written = |sum: i64| Blob::from(itoa::Buffer::new().format(sum).as_bytes());
+    let mut sum = None;
+    if let Some(mut text) = call.get_mut::<Blob>(key)? {
+        let before = parse_integer(&text).ok_or(Error::NOT_INTEGER)?;
+        let after = before.checked_add(by).ok_or(Error::OVERFLOW)?;
+        *text = written(after);
+        sum = Some(after);
+    }
+    match sum {
+        Some(_) => call.grew(key),
+        None => call.set(key, written(by).wrap(), None),
+    }
+    let sum = sum.unwrap_or(by);
     call.log();
     Ok(Value::Integer(sum))
 }

@@ -7,7 +7,7 @@ use crate::args::Args;
 use crate::error::{Error, Result};
 use crate::number::parse_float;
 use crate::state::Call;
-use crate::types::SortedSet;
+use crate::types::{SortedSet, WARM};
 
 pub const COMMANDS: &[Command] = &[
     GROUP.row("zadd", -4, flags![WRITE, DENY_OOM, FAST], FIRST, "Add members, or change their scores", zadd),
@@ -51,18 +51,16 @@ impl Change {
 
 fn zadd(call: &mut Call<'_>) -> Answer {
     let (options, pairs) = Options::parse(call.args)?;
-    let scores: Vec<f64> = pairs
-        .iter()
-        .step_by(2)
-        .map(|text| parse_float(text).ok_or(Error::NOT_FLOAT))
-        .collect::<Result<_>>()?;
-    let members = pairs.iter().skip(1).step_by(2).copied();
-    add(call, options, scores.into_iter().zip(members))
+    let scored = pairs
+        .chunks_exact(2)
+        .map(|pair| Ok((parse_float(pair[0]).ok_or(Error::NOT_FLOAT)?, pair[1])))
+        .collect::<Result<Vec<_>>>()?;
+    add(call, options, &scored)
 }
 
 fn zincrby(call: &mut Call<'_>) -> Answer {
     let pair = (call.args.float(2)?, call.args[3]);
-    add(call, Options { is_increment: true, ..Options::default() }, std::iter::once(pair))
+    add(call, Options { is_increment: true, ..Options::default() }, &[pair])
 }
 
 impl Options {
@@ -100,17 +98,18 @@ impl Options {
         Ok((options, pairs))
     }
 
-    fn apply_all<'p>(
-        self,
-        set: &mut SortedSet,
-        pairs: impl Iterator<Item = (f64, &'p [u8])>,
-    ) -> Result<Tally> {
+    fn apply_all(self, set: &mut SortedSet, pairs: &[(f64, &[u8])]) -> Result<Tally> {
         let mut tally = Tally::default();
-        for (score, member) in pairs {
-            let change = self.apply(set, score, member)?;
-            tally.added += usize::from(change.is_addition());
-            tally.updated += usize::from(change.is_update());
-            tally.last = change.now;
+        for some in pairs.chunks(WARM) {
+            if some.len() > 1 {
+                set.warm(some.iter().map(|(_, member)| *member));
+            }
+            for (score, member) in some {
+                let change = self.apply(set, *score, member)?;
+                tally.added += usize::from(change.is_addition());
+                tally.updated += usize::from(change.is_update());
+                tally.last = change.now;
+            }
         }
         Ok(tally)
     }
@@ -143,7 +142,7 @@ impl Options {
 }
 
 /// The body of ZADD and ZINCRBY.
-fn add<'p>(call: &mut Call<'_>, options: Options, pairs: impl Iterator<Item = (f64, &'p [u8])>) -> Answer {
+fn add(call: &mut Call<'_>, options: Options, pairs: &[(f64, &[u8])]) -> Answer {
     let key = call.args[1];
     let tally = if !options.only_existing {
         // A set that is made here does not stay empty: the first pair is always added to it.

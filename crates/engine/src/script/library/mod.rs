@@ -3,8 +3,9 @@
 
 use mlua::{IntoLua, IntoLuaMulti, Lua, MultiValue, Table};
 
+use super::bridge::guarded;
 use super::machine::relaxed;
-use super::redis;
+use super::{raise, redis};
 
 mod bit;
 mod cjson;
@@ -51,8 +52,9 @@ impl<'a> Library<'a> {
         R: IntoLuaMulti,
         F: Fn(&Lua, &MultiValue) -> mlua::Result<R> + Send + 'static,
     {
-        let function =
-            self.lua.create_function(move |lua, args: MultiValue| relaxed(lua, || function(lua, &args)))?;
+        let function = self.lua.create_function(move |lua, args: MultiValue| {
+            guarded(|| relaxed(lua, || function(lua, &args))).unwrap_or_else(|| Err(raise::stopped()))
+        })?;
         self.table.raw_set(name, function)?;
         Ok(self)
     }

@@ -121,6 +121,13 @@ impl SortedSet {
         self.add_to_index(id);
     }
 
+    /// Has the memory fetched where some members are or belong, before they are added one by one.
+    pub fn warm<'a>(&self, members: impl Iterator<Item = &'a [u8]>) {
+        if let Some(index) = &self.index {
+            index.table.warm(members.map(|member| hash_of(&index.hasher, member)));
+        }
+    }
+
     /// Removes a member and answers its score.
     pub fn remove(&mut self, member: &[u8]) -> Option<f64> {
         let id = self.find(member)?;
