@@ -229,8 +229,8 @@ impl Play {
         let held = Held::of(&taken);
         let fail = Fail { held, id: id.clone(), state, history, delay: Duration::ZERO, result: None };
         let bounds = (10_000, HOUR * 10_000);
-        let was_held = match taken.is_laned {
-            true => self.broker.fail_laned(QUEUE, worker, &fail, bounds, None).await,
+        let was_held = match taken.is_ruled {
+            true => self.broker.fail_ruled(QUEUE, worker, &fail, bounds, None).await,
             false => self.broker.fail(QUEUE, worker, &fail, bounds.0, bounds.1).await,
         };
         assert!(was_held.unwrap());

@@ -45,15 +45,18 @@ local function finish()
   redis.call('XDEL', stream, unpack(held))
   redis.call('HINCRBY', KEYS[4], 'completed', #held)
   -- What is called `rules_…` is there only with its parts in front, and so is `free`.
-  if not ARGV[first_extra] then return free and rules_ended_in(stream, {}, left) end
+  if not ARGV[first_extra] then return free and rules_ended_in(stream, held, {}, left) end
   local is_held = {}
   for i = 1, #held do is_held[held[i]] = true end
-  local result, entries, moved_ids = last_queue, {}, {}
+  local result, entries, moved_ids, moved_of = last_queue, {}, {}, {}
   for i = first_extra, #ARGV, 4 do
     result = result + 1
     if is_held[ARGV[i]] then
       entries[#entries + 1] = ARGV[i]
-      if ARGV[i + 1] ~= '' then moved_ids[#moved_ids + 1] = ARGV[i + 1] end
+      if ARGV[i + 1] ~= '' then
+        moved_ids[#moved_ids + 1] = ARGV[i + 1]
+        moved_of[ARGV[i]] = ARGV[i + 1]
+      end
       if ARGV[i + 2] ~= '0' then
         redis.call('XADD', KEYS[result], '*', 'state', 'completed', 'v', ARGV[i + 3])
         redis.call('PEXPIRE', KEYS[result], ARGV[i + 2])
@@ -62,7 +65,7 @@ local function finish()
   end
   if #entries > 0 then redis.call('HDEL', suspect, unpack(entries)) end
   if #moved_ids > 0 then redis.call('HDEL', moved, unpack(moved_ids)) end
-  if free then rules_ended_in(stream, moved_ids, left) end
+  if free then rules_ended_in(stream, held, moved_of, left) end
 end
 
 -- Claims listed pending entries; those whose data is gone are dropped from the pending list.
@@ -89,9 +92,9 @@ local function claim(queue, stream, pending, suspect)
 end
 
 -- The unusual: the queue is paused, or recovered entries wait in front of the fresh ones.
-local function pass_gate(queue, gate, stream, wake, suspect)
-  if redis.call('HEXISTS', gate, 'paused') == 1 then return false end
-  if may_suspect and redis.call('HEXISTS', gate, 'suspect') == 1 then
+local function pass_gate(queue, gate, stream, wake, suspect, is_paused, has_suspect, has_recovered)
+  if is_paused then return false end
+  if may_suspect and has_suspect then
     local pending = redis.call('XPENDING', stream, 'w', '-', '+', 2, '~suspect')
     local more = table.remove(pending, 2)
     if free and #pending > 0 then pending, more = rules_suspect(stream) end
@@ -104,7 +107,6 @@ local function pass_gate(queue, gate, stream, wake, suspect)
     end
     if not more then redis.call('HDEL', gate, 'suspect') end
   end
-  local has_recovered = redis.call('HEXISTS', gate, 'recovered') == 1
   while left > 0 and has_recovered do
     local wanted = math.min(left, PIECE_JOBS)
     local pending = redis.call('XPENDING', stream, 'w', '-', '+', wanted, '~recovered')
@@ -116,13 +118,13 @@ local function pass_gate(queue, gate, stream, wake, suspect)
 end
 
 -- The same from a queue with lanes or rules.
-local function take_ruled(queue, gate, stream, wake, suspect)
+local function take_ruled(queue, gate, stream, wake, suspect, ...)
   answer[#answer + 1] = { queue, 'ruled' }
   if not free then return end
   local room = math.min(left, rules_room(stream))
   local spare = left - room
   left = room
-  if left > 0 and pass_gate(queue, gate, stream, wake, suspect) and left > 0 then
+  if left > 0 and pass_gate(queue, gate, stream, wake, suspect, ...) and left > 0 then
     local entries = rules_take(stream, wake, consumer, left, free, TAKEN_BYTES - bytes)
     if #entries > 0 then answer[#answer + 1] = { queue, entries } end
     count_taken(entries)
@@ -138,8 +140,11 @@ local function take(queue, gate, stream, wake, suspect)
     return
   end
   if redis.call('EXISTS', gate) == 1 then
-    if redis.call('HEXISTS', gate, 'ruled') == 1 then return take_ruled(queue, gate, stream, wake, suspect) end
-    if not pass_gate(queue, gate, stream, wake, suspect) then return end
+    local is_ruled, is_paused, has_suspect, has_recovered =
+      unpack(redis.call('HMGET', gate, 'ruled', 'paused', 'suspect', 'recovered'))
+    local go_on = is_ruled and take_ruled or pass_gate
+    local is_open = go_on(queue, gate, stream, wake, suspect, is_paused, has_suspect, has_recovered)
+    if is_ruled or not is_open then return end
   end
   while left > 0 do
     local wanted = math.min(left, PIECE_JOBS)

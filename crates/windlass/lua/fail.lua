@@ -4,7 +4,7 @@
 --       7 how many the set may hold or "0" for any, 8 greatest age in ms, 9 counter to raise,
 --       10 life of the result in ms or "0", 11 state, 12 error JSON,
 --       and for a job of a chain or a batch that ends: 13 its flow as JSON, 14 the failure as JSON, or "" for both,
---       and for a job that came from a lane: 15 its queue
+--       and for a job of a queue with lanes or rules: 15 its queue
 -- Answer: 1, or 0 when the consumer does not hold the job any more.
 -- Guarantee: the job is in exactly one place afterwards, with its data and its history.
 if #fence(KEYS[1], ARGV[1], 2, 1) == 0 then return 0 end

@@ -108,11 +108,10 @@ local function limit_open(limit, count)
 end
 
 -- Gives back what jobs of one queue hold of limits, whatever ends them; `keeps` is a limit of which it stays held.
--- Answers how much of each limit was given back.
 local function permits_release(queue, ids, keeps)
-  local freed = {}
   local permits = base .. 'permits:' .. queue
-  if #ids == 0 or redis.call('EXISTS', permits) == 0 then return freed end
+  if #ids == 0 or redis.call('EXISTS', permits) == 0 then return end
+  local freed, limits = {}, {}
   local found = redis.call('HMGET', permits, unpack(ids))
   local has_breakers, dropped = redis.call('HGET', base .. 'rules', 'breakers'), {}
   for i, id in ipairs(ids) do
@@ -122,7 +121,8 @@ local function permits_release(queue, ids, keeps)
         if limit == keeps then
           kept = true
         else
-          freed[limit] = (freed[limit] or 0) + 1
+          if not freed[limit] then freed[limit], limits[#limits + 1] = 0, limit end
+          freed[limit] = freed[limit] + 1
           -- The one try of a breaker came to nothing: another may.
           local breaker = has_breakers and base .. 'breaker:' .. limit
           if breaker and redis.call('HGET', breaker, 'probe') == id then redis.call('HDEL', breaker, 'probe') end
@@ -132,11 +132,11 @@ local function permits_release(queue, ids, keeps)
     end
   end
   if #dropped > 0 then redis.call('HDEL', permits, unpack(dropped)) end
-  for limit, count in pairs(freed) do
+  for _, limit in ipairs(limits) do
+    local count = freed[limit]
     if redis.call('HINCRBY', base .. 'caps', limit, -count) <= 0 then redis.call('HDEL', base .. 'caps', limit) end
     limit_open(limit, count)
   end
-  return freed
 end
 
 -- A stored job goes back into its lane: at its end, or in front if it still holds its place in the order of its key.

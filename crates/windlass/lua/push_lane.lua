@@ -3,26 +3,31 @@
 -- ARGV: 1 queue name, 2 "ids" to answer the ids or "count" to answer their number, then rank, key and envelope of each
 -- Answer: list of ids, or the number added.
 -- Guarantee: all of them are added, in order, and one wake mark is left for an idle worker.
+local HISTORY = '{"state":"enqueued"}\n'
 local queue, count = ARGV[1], (#ARGV - 2) / 3
 local last = redis.call('INCRBY', KEYS[1], count)
-local ids, records, lanes, places = {}, {}, {}, {}
+local ids, records, lanes, known = {}, {}, {}, {}
+local rank, key, lane
 for i = 1, count do
-  local rank, key, envelope = unpack(ARGV, 3 * i, 3 * i + 2)
-  local number = last - count + i
-  local id = queue .. '/s' .. whole(number)
-  ids[i] = id
-  records[#records + 1] = id
-  records[#records + 1] = '{"state":"enqueued"}\n' .. envelope
-  local lane = rank .. '/' .. key
-  if not places[lane] then
-    places[lane] = {}
-    lanes[#lanes + 1] = { places[lane], tonumber(rank), key }
+  local at = 3 * i
+  -- The jobs of one call mostly go the same way.
+  if ARGV[at] ~= rank or ARGV[at + 1] ~= key then
+    rank, key = ARGV[at], ARGV[at + 1]
+    lane = known[rank .. '/' .. key]
+    if not lane then
+      lane = { rank = tonumber(rank), key = key, size = 0 }
+      known[rank .. '/' .. key], lanes[#lanes + 1] = lane, lane
+    end
   end
-  table.insert(places[lane], whole(number))
-  table.insert(places[lane], id)
+  local number = whole(last - count + i)
+  local id = queue .. '/s' .. number
+  ids[i] = id
+  records[2 * i - 1], records[2 * i] = id, HISTORY .. ARGV[at + 2]
+  local size = lane.size
+  lane[size + 1], lane[size + 2], lane.size = number, id, size + 2
 end
 redis.call('HSET', KEYS[2], unpack(records))
-for _, lane in ipairs(lanes) do lane_put(queue, lane[2], '', lane[3], unpack(lane[1])) end
+for _, lane in ipairs(lanes) do lane_put(queue, lane.rank, '', lane.key, unpack(lane)) end
 redis.call('ZADD', KEYS[3], 0, 'w')
 if ARGV[2] == 'ids' then return ids end
 return count

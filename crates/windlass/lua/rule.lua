@@ -4,9 +4,12 @@
 -- is a member of `blocked`: limit, score of its turn, lane, with line feeds between; so the lanes of one limit are a
 -- range in the order of their turns. A limit that opens by itself, as time goes by, is in `asleep` with that moment.
 local DUE_MAX, OPEN_MAX, BREAKER_AGE = 100, 1000, 24 * 3600 * 1000
+-- How long what a rate has counted is kept at least: a key that ends and begins anew with every call costs more.
+local RATE_LIFE_MIN = 1000
 local rule_time = redis.call('TIME')
 local rule_now = rule_time[1] * 1000 + math.floor(rule_time[2] / 1000)
-local rules, limits = {}, {}
+-- Limits by their names, and the names in the order in which they were first looked at, so that equal calls do equal things.
+local rules, limits, limit_names = {}, {}, {}
 
 local function rule_note(field, text) rules[field] = text and cjson.decode(text) or false end
 
@@ -73,18 +76,19 @@ local function rate_write(limit)
   if rate.form == 'bucket' then
     local left, burst = limit.state - limit.took, rate.burst or rate.n
     redis.call('HSET', key, 'a', string.format('%.6f', left), 'b', whole(rule_now), 'form', limit.form)
-    redis.call('PEXPIRE', key, whole(math.ceil((burst - left) * rate.per_ms / rate.n) + 1))
+    local life = math.ceil((burst - left) * rate.per_ms / rate.n) + 1
+    redis.call('PEXPIRE', key, whole(math.max(RATE_LIFE_MIN, life)))
   else
     redis.call('HSET', key, 'a', whole(limit.window), 'b', whole(limit.used + limit.took), 'c', whole(limit.before),
       'form', limit.form)
-    redis.call('PEXPIRE', key, whole(2 * rate.per_ms))
+    redis.call('PEXPIRE', key, whole(math.max(RATE_LIFE_MIN, 2 * rate.per_ms)))
   end
 end
 
 -- One table for each limit that a rule makes; false where no rule limits.
 local function limit_of(name, rule)
   if limits[name] ~= nil then return limits[name] end
-  limits[name] = false
+  limits[name], limit_names[#limit_names + 1] = false, name
   if not rule or not (rule.cap or rule.rate or rule.paused or rule.order or rule.breaker) then return false end
   local limit = { name = name, rule = rule, took = 0, cap = rule.order and 1 or rule.cap }
   if limit.cap or rule.breaker then
@@ -158,14 +162,15 @@ end
 
 -- Writes down what was taken of limits in this script.
 local function limits_write()
-  for name, limit in pairs(limits) do
+  for _, name in ipairs(limit_names) do
+    local limit = limits[name]
     if limit and limit.took > 0 then
       if limit.is_held then redis.call('HINCRBY', base .. 'caps', name, limit.took) end
       if limit.tokens then rate_write(limit) end
     end
   end
   -- Whoever looks again reads what was written.
-  limits = {}
+  limits, limit_names = {}, {}
 end
 
 -- A job that a breaker watches has failed.

@@ -1,9 +1,9 @@
 -- Ends one job of a chain or a batch that succeeded.
 -- KEYS: 1 stream, 2 suspect, 3 moved, 4 stats, 5 result stream
--- ARGV: 1 consumer, 2 entry, 3 delivery count, 4 id when the job has a redirect or "",
+-- ARGV: 1 consumer, 2 entry, 3 delivery count, 4 id when the job has a redirect or a queue is given, or "",
 --       5 life of the result in ms or "0", 6 result JSON, 7 batch or "", 8 place in a group or "", 9 its item there,
 --       10 queue of the next job of the chain or "", 11 envelope of that job,
---       and for a job that came from a lane: 12 its queue
+--       and for a job of a queue with lanes or rules: 12 its queue
 -- Answer: 1, or 0 when the consumer does not hold the job any more.
 -- Guarantee: the end, the next job of the chain, the count of the batch and the callbacks that are due with it
 --       happen together, once.

@@ -52,6 +52,21 @@ impl<'a> Check<'a> {
         }
     }
 
+    /// As [`last_value`](Self::last_value), for keys that the script reads before it writes to them: one whose time is
+    /// over is gone by then.
+    pub fn lasting<T: Kind + 'static>(&self, key: &[u8]) -> Option<Option<&'a T>> {
+        match self.keyspace.entry(key) {
+            Some(entry) if entry.expires_ms.is_some_and(|at| at <= self.now_ms) => Some(None),
+            Some(entry) => T::of(&entry.value).map(Some),
+            None => self.is_free_for::<T>(key).then_some(None),
+        }
+    }
+
+    /// Whether there is something at `key`.
+    pub fn holds(&self, key: &[u8]) -> bool {
+        self.keyspace.entry(key).is_some()
+    }
+
     /// Holds that `key` is not there, and that nothing is made there.
     pub fn absent(&mut self, key: &'a [u8]) -> Option<()> {
         if self.keyspace.entry(key).is_some() || !self.is_free_for::<Nothing>(key) {

@@ -9,9 +9,10 @@ use crate::command::stream::effect::Target;
 use crate::command::stream::read::Reader;
 use crate::error::Result;
 use crate::number::parse_integer;
+use crate::object::Kind;
 use crate::script::Scene;
 use crate::state::Call;
-use crate::types::{ENTRY_BYTES_MAX, Hash, Id, SortedSet, Stream};
+use crate::types::{ENTRY_BYTES_MAX, Hash, Id, NewId, SortedSet, Stream};
 
 /// The most jobs that one call ends or takes; beyond that Lua has limits of its own.
 const JOBS_MAX: usize = 4096;
@@ -73,6 +74,8 @@ pub struct Room {
     pub left: usize,
     /// The bytes of what was taken.
     pub bytes: usize,
+    /// How many of them may be limited.
+    pub free: usize,
 }
 
 /// The parts of an answer that say what was taken.
@@ -188,29 +191,34 @@ impl<'a> Request<'a> {
     }
 
     fn act(&self, scene: &mut Scene, fenced: Fenced<'_>) -> Result<Value> {
-        self.act_with(scene, fenced, |scene, number, queue, room, answer| {
+        let mut answer = self.end(scene, fenced)?;
+        self.take_each(scene, &mut answer, |scene, number, queue, room, answer| {
             self.take(scene, number, queue, room, answer)
-        })
-        .map(Value::Array)
+        })?;
+        Ok(Value::Array(answer))
     }
 
-    /// Ends what is held, then has `take` take from each queue in turn, as long as there is room.
-    pub fn act_with(
-        &self,
-        scene: &mut Scene,
-        fenced: Fenced<'_>,
-        mut take: impl FnMut(&mut Scene, i64, &Queue<'a>, &mut Room, &mut Parts) -> Result<()>,
-    ) -> Result<Parts> {
+    /// Ends what is held; answers how the answer begins.
+    pub fn end(&self, scene: &mut Scene, fenced: Fenced<'_>) -> Result<Parts> {
         scene.state.is_exchange = true;
         if !fenced.held.is_empty() {
             self.finish(scene, &fenced.held)?;
         }
         let now_ms = Value::Integer(i64::try_from(scene.now.millis()).unwrap_or(i64::MAX));
-        let mut answer = vec![now_ms, Value::Array(fenced.refused)];
-        let mut room = Room { left: self.count, bytes: 0 };
+        Ok(vec![now_ms, Value::Array(fenced.refused)])
+    }
+
+    /// Has `take` take from each queue in turn, as long as there is room.
+    pub fn take_each(
+        &self,
+        scene: &mut Scene,
+        answer: &mut Parts,
+        mut take: impl FnMut(&mut Scene, i64, &Queue<'a>, &mut Room, &mut Parts) -> Result<()>,
+    ) -> Result<()> {
+        let mut room = Room { left: self.count, bytes: 0, free: self.free.unwrap_or(0) };
         for (number, queue) in (1..).zip(&self.queues) {
             if room.left > 0 {
-                take(scene, number, queue, &mut room, &mut answer)?;
+                take(scene, number, queue, &mut room, answer)?;
                 if room.left == 0 {
                     wake(scene, queue.wake)?;
                 }
@@ -219,7 +227,18 @@ impl<'a> Request<'a> {
                 wake(scene, queue.wake)?;
             }
         }
-        Ok(answer)
+        Ok(())
+    }
+
+    /// How many it takes at most.
+    pub fn count(&self) -> usize {
+        self.count
+    }
+
+    /// The entries of ended jobs that have redirects, with their ids.
+    pub fn moved_ids(&self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> {
+        let pairs = self.extras.iter().map(|extra| (extra.entry, extra.moved_id));
+        pairs.filter(|(_, id)| !id.is_empty())
     }
 
     /// Takes new entries of an ordinary queue.
@@ -272,9 +291,7 @@ impl<'a> Request<'a> {
         };
         let extras = || self.extras.iter().filter(|extra| is_held(extra.entry));
         for extra in extras().filter(|extra| extra.has_result()) {
-            let key = extra.result_key;
-            scene.run(&[b"XADD", key, b"*", b"state", COMPLETED, b"v", extra.result])?;
-            scene.run(&[b"PEXPIRE", key, extra.ttl_ms])?;
+            extra.keep_result(scene)?;
         }
         let moved = extras().map(|extra| extra.moved_id).filter(|id| !id.is_empty());
         forget(scene, self.suspect, extras().map(|extra| extra.entry))?;
@@ -288,11 +305,24 @@ fn forget<'a>(scene: &mut Scene, key: &'a [u8], fields: impl Iterator<Item = &'a
     if command.len() > 2 { scene.run(&command).map(drop) } else { Ok(()) }
 }
 
+impl<'a> Fenced<'a> {
+    /// The entries that are held, in order.
+    pub fn entries(&self) -> impl ExactSizeIterator<Item = &'a [u8]> {
+        self.held.iter().map(|ended| ended.text)
+    }
+}
+
 impl Room {
     /// Counts entries against what may be taken; with enough of them there is no room left.
     pub fn count(&mut self, entries: &[Value]) {
         self.bytes += entries.iter().map(field_bytes).sum::<usize>();
-        self.left = if self.bytes < TAKEN_BYTES { self.left.saturating_sub(entries.len()) } else { 0 };
+        self.left = if self.has_bytes() { self.left.saturating_sub(entries.len()) } else { 0 };
+        self.free = self.free.saturating_sub(entries.len());
+    }
+
+    /// Whether more bytes may be taken.
+    pub fn has_bytes(&self) -> bool {
+        self.bytes < TAKEN_BYTES
     }
 
     /// How many bytes may still be taken.
@@ -312,6 +342,27 @@ impl Extra<'_> {
     fn has_result(&self) -> bool {
         self.ttl_ms != b"0"
     }
+
+    /// As XADD and PEXPIRE.
+    fn keep_result(&self, scene: &mut Scene) -> Result<()> {
+        let key = self.result_key;
+        let (now_ms, fields) = (scene.now.millis(), [b"state".as_slice(), COMPLETED, b"v", self.result]);
+        let mut call = scene.view(&[]);
+        if call.entry(key).is_some() {
+            scene.run(&[&[b"XADD".as_slice(), key, b"*"], fields.as_slice()].concat())?;
+            return scene.run(&[b"PEXPIRE", key, self.ttl_ms]).map(drop);
+        }
+        // Nearly always it is the job's first result, and made with its expiry in one step.
+        let mut stream = Stream::new(0);
+        let id = stream.next_id(NewId::Auto, now_ms).expect("a new stream has all ids left");
+        stream.push(id, &fields);
+        let expires_ms = now_ms + number(self.ttl_ms).expect("the time was seen to be a number");
+        call.set(key, stream.wrap(), Some(expires_ms));
+        let [name, state, value_name, value] = fields;
+        call.log_as(&[b"XADD", key, &id.text(), name, state, value_name, value]);
+        call.log_as(&[b"PEXPIREAT", key, itoa::Buffer::new().format(expires_ms).as_bytes()]);
+        Ok(())
+    }
 }
 
 /// How many bytes the fields of an entry have, as it is answered.
@@ -322,7 +373,7 @@ fn field_bytes(entry: &Value) -> usize {
 }
 
 /// An id in the form in which it is answered: only so does the script find it again.
-fn canonical(text: &[u8]) -> Option<Id> {
+pub fn canonical(text: &[u8]) -> Option<Id> {
     let (ms, rest) = canonical_part(text)?;
     let (seq, rest) = canonical_part(rest.strip_prefix(b"-")?)?;
     rest.is_empty().then_some(Id::new(ms, seq))

@@ -36,10 +36,10 @@ pub type Body = fn(&mut Scene, &[&[u8]], &[&[u8]]) -> Option<Value>;
 /// The scripts that have a body, by the digests of their texts.
 const BODIES: [(&str, Body); 6] = [
     ("dcdfbb6d252501362393cf9d156f083df390f1d3", push::push),
-    ("ef42c4560203e985ebdb0ed6e2a425464ac0bf88", exchange::exchange),
-    ("1c9a770ba3869c066e2ecb8502ae54748de5a1e6", ruled::exchange),
-    ("3fb1605afb3d44058d3dd7514da4a56a6a2ef4ef", lane::push),
-    ("d8fce83cf484a3ca88bc2761897cdb7d36640c5b", unique::push),
+    ("80e1c46b403da9f23ac70b03df3692ce18eedbce", exchange::exchange),
+    ("7e7d3b1099663ec909bfd604e68f3c88d3235e02", ruled::exchange),
+    ("7dd9e850481a4c66e7b06208eb2d89d1bf3eb15b", lane::push),
+    ("934926b76cf3f88d5691aa8a82578c7261acc2ea", unique::push),
     ("6599e53e4ee92768a9708ea45544ab6738ce205b", unique::release),
 ];
 

@@ -37,6 +37,21 @@ pub fn has_ids_left(stream: &Stream) -> bool {
     stream.last_id().ms < u64::MAX
 }
 
+/// As XADD of one entry, to a stream that has ids left.
+pub fn append(scene: &mut Scene, key: &[u8], fields: &[&[u8]]) -> Result<Id> {
+    let now_ms = scene.now.millis();
+    let mut call = scene.view(&[]);
+    let mut stream = call.make::<Stream>(key)?;
+    let id = stream.next_id(NewId::Auto, now_ms).expect("the stream was seen to have ids left");
+    stream.push(id, fields);
+    drop(stream);
+    call.grew(key);
+    let text = id.text();
+    let effect: Vec<&[u8]> = [b"XADD", key, &text].into_iter().chain(fields.iter().copied()).collect();
+    call.log_as(&effect);
+    Ok(id)
+}
+
 /// As XADD for each envelope, with one look at the key.
 fn add(scene: &mut Scene, key: &[u8], envelopes: &[&[u8]]) -> Result<Vec<Id>> {
     if envelopes.is_empty() {

@@ -5,11 +5,12 @@ use std::collections::HashSet;
 use windlass_resp::Value;
 
 use super::check::Check;
-use super::push::has_ids_left;
+use super::push::{append, has_ids_left};
 use super::ruled::Base;
 use super::{number, wake};
 use crate::blob::Blob;
 use crate::error::Result;
+use crate::object::Object;
 use crate::script::Scene;
 use crate::types::{ENTRY_BYTES_MAX, SortedSet, Stream};
 
@@ -23,7 +24,7 @@ pub fn push(scene: &mut Scene, keys: &[&[u8]], argv: &[&[u8]]) -> Option<Value> 
     let (options, envelopes) = argv.split_first_chunk::<OPTIONS>()?;
     let (keys, locks) = keys.split_first_chunk::<KEYS>()?;
     let (&[queue, _, life, _, due, _], stream, mark) = (options, keys[2], keys[10]);
-    number(life)?;
+    let life_ms = number(life)?;
     let is_usual = due.is_empty() && locks.len() == envelopes.len() && locks.len() <= JOBS_MAX;
     // A job of a lane goes another way.
     let is_plain = |envelope: &&[u8]| {
@@ -46,32 +47,40 @@ pub fn push(scene: &mut Scene, keys: &[&[u8]], argv: &[&[u8]]) -> Option<Value> 
             return None;
         }
     }
-    let answer = add(scene, (queue, stream, mark), life, locks, envelopes);
+    let answer = add(scene, (queue, stream, mark), life_ms, locks, envelopes);
     Some(answer.expect("all keys were seen to be as the commands need them"))
 }
 
 fn add(
     scene: &mut Scene,
     (queue, stream, mark): (&[u8], &[u8], &[u8]),
-    life: &[u8],
+    life_ms: u64,
     locks: &[&[u8]],
     envelopes: &[&[u8]],
 ) -> Result<Value> {
     let mut answer = Vec::with_capacity(locks.len());
     for (lock, envelope) in locks.iter().zip(envelopes) {
-        let entry = scene.run(&[b"XADD", stream, b"*", b"j", envelope])?;
-        let entry = if let Value::Bulk(entry) = entry { entry } else { Vec::new() };
-        let id = [queue, b"/", &entry].concat();
-        match life {
-            b"0" => scene.run(&[b"SET", lock, &id])?,
-            life => scene.run(&[b"SET", lock, &id, b"PX", life])?,
-        };
+        let entry = append(scene, stream, &[b"j", envelope])?;
+        let id = [queue, b"/", &*entry.text()].concat();
+        hold(scene, lock, &id, life_ms);
         answer.push(Value::Array(vec![Value::Integer(1), Value::Bulk(id)]));
     }
     if !answer.is_empty() {
         wake(scene, mark)?;
     }
     Ok(Value::Array(answer))
+}
+
+/// As SET of a key that is not there, with its life unless it has none.
+fn hold(scene: &mut Scene, lock: &[u8], id: &[u8], life_ms: u64) {
+    let expires_ms = (life_ms > 0).then(|| scene.now.millis() + life_ms);
+    let mut call = scene.view(&[]);
+    call.set(lock, Object::String(Blob::from(id)), expires_ms);
+    let mut digits = itoa::Buffer::new();
+    match expires_ms {
+        Some(at) => call.log_as(&[b"SET", lock, id, b"PXAT", digits.format(at).as_bytes()]),
+        None => call.log_as(&[b"SET", lock, id]),
+    }
 }
 
 pub fn release(scene: &mut Scene, locks: &[&[u8]], ids: &[&[u8]]) -> Option<Value> {

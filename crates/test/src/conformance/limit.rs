@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use windlass::broker::{Ended, Extra, Fail, Held, Request, Taken};
+use windlass::broker::{Asker, Ended, Extra, Fail, Held, Request, Taken};
 use windlass::{Chain, Error, JobId, Order, Outcome, Push, Rate, Retry, Rule, State, Target};
 
 use super::act::{counts, job, mortal, names, play};
@@ -24,7 +24,7 @@ pub(super) async fn fail(world: &World, consumer: &str, taken: &Taken, state: St
     let history = format!(r#"{{"state":"{state}"}}"#).into_bytes();
     let fail =
         Fail { held: Held::of(taken), id: id.clone(), state, history, delay: Duration::ZERO, result: None };
-    assert!(world.broker.fail_laned("default", consumer, &fail, (100, AGE), None).await.unwrap());
+    assert!(world.broker.fail_ruled("default", consumer, &fail, (100, AGE), None).await.unwrap());
     id
 }
 
@@ -83,7 +83,7 @@ pub(super) async fn a_kind_is_capped_in_all_queues(store: &Store) {
         let refused = world.broker.finish(A, Ended { queue, held: &held, extras: &extras }).await.unwrap();
         assert!(refused.is_empty());
     }
-    assert_eq!(seen[..3], ["5", "3", "1"], "by priority and turn, and no third of the kind");
+    assert_eq!(seen[..3], ["5", "1", "3"], "by priority and turn, and no third of the kind");
     seen.sort();
     assert_eq!(seen, ["1", "2", "3", "4", "5"]);
     assert!(is_clean(&world).await);
@@ -221,7 +221,8 @@ pub(super) async fn what_is_limited_is_not_taken_ahead(store: &Store) {
     set(&world, Target::each_key("default"), Rule::new().cap(9)).await;
     push_all(&world, 0..5, &Push::new().group_key("a")).await;
     let request = Request { consumer: A, count: 5, may_suspect: true, woken: None };
-    let exchanged = world.broker.exchange_with(None, &["default"], request, 2).await.unwrap();
+    let asker = Asker { free: 2, ends_ruled: false };
+    let exchanged = world.broker.exchange_with(None, &["default"], request, asker).await.unwrap();
     assert_eq!(
         args_of(&exchanged.taken),
         ["0", "1"],

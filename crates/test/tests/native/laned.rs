@@ -1,4 +1,4 @@
-//! Makes random calls of the scripts for lanes and for unique jobs, and commands that change what they find.
+//! Makes random calls of the scripts for lanes, for rules and for unique jobs, and commands that change what they find.
 
 use windlass_resp::Value;
 
@@ -8,6 +8,21 @@ use crate::subject::Digests;
 const BASE: &str = "wl:{t}:";
 const QUEUES: [&str; 2] = ["q", "p"];
 const LOCKS: u64 = 12;
+/// Rules that bind and rules that do not, and some that the native body leaves to the text.
+const RULES: [&str; 12] = [
+    r#"{"cap":1000}"#,
+    r#"{"cap":1000}"#,
+    r#"{"cap":60}"#,
+    r#"{"cap":4}"#,
+    r#"{"rate":{"form":"bucket","n":300,"per_ms":7}}"#,
+    r#"{"rate":{"form":"bucket","n":60,"per_ms":900,"burst":200}}"#,
+    r#"{"rate":{"form":"window","n":200,"per_ms":10}}"#,
+    r#"{"rate":{"form":"sliding","n":200,"per_ms":30}}"#,
+    r#"{"cap":500,"rate":{"form":"sliding","n":90,"per_ms":30},"max_jobs":7}"#,
+    r#"{"max_jobs":9}"#,
+    r#"{"paused":true}"#,
+    r#"{"breaker":{"failures":2,"window_ms":9,"cooldown_ms":9}}"#,
+];
 
 /// What a worker was given.
 #[derive(Clone, Debug)]
@@ -27,6 +42,8 @@ pub struct Laned {
     held: Vec<Held>,
     /// Locks with the jobs that they name.
     locks: Vec<(String, String)>,
+    /// Whether rules are set rather than lanes filled.
+    is_ruled: bool,
 }
 
 fn envelope(number: u64, filling: &str) -> String {
@@ -34,8 +51,8 @@ fn envelope(number: u64, filling: &str) -> String {
 }
 
 impl Laned {
-    pub fn new(seed: u64, digests: Digests) -> Self {
-        Self { random: Random::new(seed), digests, held: Vec::new(), locks: Vec::new() }
+    pub fn new(seed: u64, digests: Digests, is_ruled: bool) -> Self {
+        Self { random: Random::new(seed), digests, held: Vec::new(), locks: Vec::new(), is_ruled }
     }
 
     fn queue(&mut self) -> &'static str {
@@ -51,6 +68,10 @@ impl Laned {
     /// The next call.
     pub fn call(&mut self) -> Vec<String> {
         match self.random.below(20) {
+            0..=4 if self.is_ruled => self.push(),
+            5 if self.is_ruled => self.plain(),
+            6..=15 if self.is_ruled => self.exchange(),
+            _ if self.is_ruled => self.rule(),
             0..=1 => self.push(),
             2..=5 => self.push_lane(),
             6..=7 => self.push_unique(),
@@ -158,7 +179,8 @@ impl Laned {
         let take = self.random.pick(&["0", "1", "2", "3", "5", "20", "90"]);
         let suspect = self.random.pick(&["0", "1"]);
         let woken = self.random.below(queues.len() as u64 + 1);
-        call.extend(words(&format!("{consumer} {} {take} {suspect}r50 {woken}", ended.len())));
+        let free = self.random.pick(&["50", "50", "50", "50", "100", "2", "0"]);
+        call.extend(words(&format!("{consumer} {} {take} {suspect}r{free} {woken}", ended.len())));
         for held in &ended {
             call.extend([held.entry.clone(), (held.count + i64::from(self.random.one_in(15))).to_string()]);
         }
@@ -168,6 +190,24 @@ impl Laned {
             call.extend([held.entry.clone(), id, life.to_owned(), result.to_owned()]);
         }
         call
+    }
+
+    /// A command that sets a rule, or takes back what rules have led to.
+    fn rule(&mut self) -> Vec<String> {
+        let (queue, rule) = (self.queue(), self.random.pick(&RULES));
+        let line = match self.random.below(16) {
+            0..=2 => format!("HSET {BASE}rules kinds 1 kind:k {rule}"),
+            3..=5 => format!("HSET {BASE}rules queue:{queue} {rule}"),
+            6..=9 => format!("HSET {BASE}gate:{queue} ruled 1"),
+            10 => format!("DEL {BASE}rules"),
+            11 => format!("XGROUP CREATE {BASE}q:{queue} w 0 MKSTREAM"),
+            12..=13 => format!(
+                "DEL {BASE}turns:q {BASE}turns:p {BASE}waits:q {BASE}waits:p {BASE}lane:q/129/k/ {BASE}lane:p/129/k/"
+            ),
+            14 => format!("DEL {BASE}asleep {BASE}blocked"),
+            _ => format!("HDEL {BASE}gate:{queue} recovered suspect paused"),
+        };
+        line.split(' ').map(str::to_owned).collect()
     }
 
     fn plain(&mut self) -> Vec<String> {

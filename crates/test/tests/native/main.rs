@@ -15,7 +15,9 @@ use crate::subject::{Answer, Subject};
 
 const SEEDS: std::ops::Range<u64> = 0..40;
 /// Those of calls for lanes, which cost their texts more.
-const LANED_SEEDS: std::ops::Range<u64> = 0..16;
+const LANED_SEEDS: std::ops::Range<u64> = 0..20;
+/// Those of calls under rules.
+const RULED_SEEDS: std::ops::Range<u64> = 100..124;
 const STEPS: usize = 300;
 
 #[test]
@@ -110,15 +112,16 @@ fn native_bodies_do_what_the_texts_do() {
     assert!(pushes > 1000 && takes > 500 && ends > 200 && results > 50, "{tally:?}");
 }
 
-#[test]
-fn lanes_and_unique_jobs_go_natively_as_the_texts_say() {
-    let (mut natives, mut calls) = ([0_usize; 6], [0_usize; 6]);
-    for seed in LANED_SEEDS {
+/// Has random calls answered natively and by the texts; answers how many of each script were made, how many of them went
+/// natively, and of exchanges how many of these wrote down what they took of limits.
+fn compare(seeds: std::ops::Range<u64>, is_ruled: bool) -> ([usize; 6], [usize; 6], usize) {
+    let (mut natives, mut calls, mut limited) = ([0_usize; 6], [0_usize; 6], 0);
+    for seed in seeds {
         let mut now = Time::from_millis(1000);
         let (mut native, mut plain) = (Subject::new(true, now), Subject::new(false, now));
         let digests = native.load(now);
         assert_eq!(plain.load(now), digests);
-        let mut laned = Laned::new(seed, digests.clone());
+        let mut laned = Laned::new(seed, digests.clone(), is_ruled);
         for step in 0..STEPS {
             now = Time::from_millis(now.millis() + laned.random.below(3));
             let call = laned.call();
@@ -127,18 +130,36 @@ fn lanes_and_unique_jobs_go_natively_as_the_texts_say() {
                 [&mut native, &mut plain].map(|subject| subject.call(subject.worker, &call, now));
             assert_eq!(answer, expected, "seed {seed}, step {step}: {call:?}");
             if let Some(script) = digests.iter().position(|digest| *digest == call[1]) {
-                calls[script] += 1;
                 // The script's call, and the look at the count.
-                natives[script] += usize::from(native.commands(now) - before <= 2);
+                let is_native = native.commands(now) - before <= 2;
+                calls[script] += 1;
+                natives[script] += usize::from(is_native);
+                let writes = |key: &str| expected.effects.contains(key);
+                limited += usize::from(is_native && (writes("}:permits:") || writes("}:rate:")));
             }
             laned.note(&call, &expected.reply.unwrap_or(Value::Nil));
         }
     }
+    (natives, calls, limited)
+}
+
+#[test]
+fn lanes_and_unique_jobs_go_natively_as_the_texts_say() {
+    let (natives, calls, _) = compare(LANED_SEEDS, false);
     // Otherwise the bodies would have left nearly all to the texts, and little would have been compared.
     let [_, _, exchanges, lanes, uniques, releases] = natives;
     assert!(
         exchanges > 400 && lanes > 400 && uniques > 80 && releases > 80,
         "{natives:?} of {calls:?} went natively"
+    );
+}
+
+#[test]
+fn caps_and_rates_go_natively_as_the_texts_say() {
+    let (natives, calls, limited) = compare(RULED_SEEDS, true);
+    assert!(
+        natives[2] > 800 && limited > 250,
+        "{natives:?} of {calls:?} went natively, {limited} with a limit"
     );
 }
 

@@ -25,6 +25,15 @@ pub struct Request<'a> {
     pub woken: Option<usize>,
 }
 
+/// What a worker is that makes an exchange.
+#[derive(Debug, Clone, Copy)]
+pub struct Asker {
+    /// How many jobs it can begin at once: it gets no more than these of what is limited.
+    pub free: usize,
+    /// Whether any of the jobs that it ends came from a queue with lanes or rules.
+    pub ends_ruled: bool,
+}
+
 /// A job that was taken.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Taken {
@@ -41,8 +50,8 @@ pub struct Taken {
     pub id: Option<String>,
     /// Its history as JSON, when it has one.
     pub history: Option<Vec<u8>>,
-    /// Whether it came from a lane: its end is told with the rules.
-    pub is_laned: bool,
+    /// Whether it came from a queue with lanes or rules: its end is told with the rules.
+    pub is_ruled: bool,
 }
 
 impl Taken {
@@ -72,8 +81,8 @@ pub struct Extra {
     pub id: JobId,
     /// Whether its id has a redirect.
     pub is_moved: bool,
-    /// Whether it came from a lane.
-    pub(crate) is_laned: bool,
+    /// Whether it came from a queue with lanes or rules.
+    pub(crate) is_ruled: bool,
     /// Its result as JSON, and how long it is kept.
     pub result: Option<(Vec<u8>, Duration)>,
     /// The lock that is not needed any more.
@@ -83,8 +92,8 @@ pub struct Extra {
 impl Extra {
     /// What a success of `taken`, the job `id`, has beside its entry.
     pub fn of(taken: &Taken, id: JobId, result: Option<(Vec<u8>, Duration)>) -> Self {
-        let (is_moved, is_laned) = (taken.id.is_some(), taken.is_laned);
-        Self { entry: taken.entry, id, is_moved, is_laned, result, lock: None }
+        let (is_moved, is_ruled) = (taken.id.is_some(), taken.is_ruled);
+        Self { entry: taken.entry, id, is_moved, is_ruled, result, lock: None }
     }
 
     /// The same of a job that is unique until it has ended.
@@ -118,10 +127,11 @@ impl Broker {
         queues: &[&str],
         request: Request<'_>,
     ) -> Result<Exchanged> {
-        self.exchange_with(ended, queues, request, request.count).await
+        let ends_ruled = ended.is_some_and(|ended| ended.extras.iter().any(|extra| extra.is_ruled));
+        self.exchange_with(ended, queues, request, Asker { free: request.count, ends_ruled }).await
     }
 
-    /// The same for a worker that can begin `free` jobs at once: it gets no more than these of what is limited.
+    /// The same for a worker of which more is known.
     ///
     /// # Errors
     /// As [`exchange`](Self::exchange).
@@ -130,10 +140,9 @@ impl Broker {
         ended: Option<Ended<'_>>,
         queues: &[&str],
         request: Request<'_>,
-        free: usize,
+        Asker { free, ends_ruled }: Asker,
     ) -> Result<Exchanged> {
-        let ends_laned = ended.is_some_and(|ended| ended.extras.iter().any(|extra| extra.is_laned));
-        if ends_laned || self.is_ruled.load(Ordering::Relaxed) {
+        if ends_ruled || self.is_ruled.load(Ordering::Relaxed) {
             return Ok(self.exchange_once(ended, queues, request, Some(free)).await?.0);
         }
         let (mut exchanged, is_ruled) = self.exchange_once(ended, queues, request, None).await?;
@@ -209,10 +218,11 @@ impl Broker {
             taken: Vec::with_capacity(request.count.min(super::BATCH_JOBS_MAX)),
             next: None,
         };
-        let mut is_ruled = false;
+        let mut ruled = None;
         for part in parts {
-            is_ruled |= read_part(part, &mut exchanged)?;
+            read_part(part, &mut exchanged, &mut ruled)?;
         }
+        let is_ruled = ruled.is_some();
         // One that had no room did not look at all queues.
         if request.count > 0 && (is_ruled || exchanged.taken.len() < request.count) {
             self.is_ruled.store(is_ruled, Ordering::Relaxed);
@@ -277,44 +287,49 @@ impl Broker {
 
 /// Reads a list of parts as [`read_part`] does, for what was taken.
 pub(super) fn read_taken(parts: Value) -> Result<Vec<Taken>> {
-    let mut exchanged = Exchanged::default();
+    let (mut exchanged, mut ruled) = (Exchanged::default(), None);
     for part in array(parts)? {
-        read_part(part, &mut exchanged)?;
+        read_part(part, &mut exchanged, &mut ruled)?;
     }
     Ok(exchanged.taken)
 }
 
-/// Reads `{queue, entries}`, `{queue, entries, counts, suspect}`, `{queue, "ruled"}` or `{0, ms}`. Answers whether the
-/// part says that a queue has lanes or rules.
-fn read_part(part: Value, exchanged: &mut Exchanged) -> Result<bool> {
+/// Reads `{queue, entries}`, `{queue, entries, counts, suspect}`, `{queue, "ruled"}` or `{0, ms}`; `ruled` is the last
+/// queue that was said to have lanes or rules, before what it gives.
+fn read_part(part: Value, exchanged: &mut Exchanged, ruled: &mut Option<usize>) -> Result<()> {
     let wrong = || Error::Answer("an exchange gave a part without entries");
     let mut part = array(part)?.into_iter();
     let queue = int(&part.next().ok_or_else(wrong)?)? as usize;
     let entries = match part.next().ok_or_else(wrong)? {
         Value::Int(next) if queue == 0 => {
             exchanged.next = u64::try_from(next).ok().map(Duration::from_millis);
-            return Ok(false);
+            return Ok(());
         }
         Value::Array(entries) => entries,
-        word => return if bytes(word)? == b"ruled" { Ok(true) } else { Err(wrong()) },
+        word => {
+            *ruled = Some(queue);
+            return if bytes(word)? == b"ruled" { Ok(()) } else { Err(wrong()) };
+        }
     };
+    let is_ruled = *ruled == Some(queue);
     let queue = queue.checked_sub(1).ok_or_else(wrong)?;
     let counts = part.next().map(array).transpose()?.unwrap_or_default();
     let is_suspect = matches!(part.next(), Some(Value::BulkString(flag)) if flag == b"1");
     for (i, entry) in entries.into_iter().enumerate() {
         let count = counts.get(i).map(int).transpose()?.unwrap_or(1) as u32;
-        exchanged.taken.push(read_entry(queue, entry, count, is_suspect)?);
+        exchanged.taken.push(Taken { is_suspect, is_ruled, ..read_entry(queue, entry, count)? });
     }
-    Ok(false)
+    Ok(())
 }
 
-fn read_entry(queue: usize, entry: Value, count: u32, is_suspect: bool) -> Result<Taken> {
+fn read_entry(queue: usize, entry: Value, count: u32) -> Result<Taken> {
     let wrong = || Error::Answer("an entry of a stream was expected");
     let mut parts = array(entry)?.into_iter();
     let id = bytes(parts.next().ok_or_else(wrong)?)?;
     let entry = std::str::from_utf8(&id).ok().and_then(EntryId::parse).ok_or_else(wrong)?;
-    let (envelope, id, history, is_laned) = (Vec::new(), None, None, false);
-    let mut taken = Taken { queue, entry, count, is_suspect, envelope, id, history, is_laned };
+    let (envelope, id, history) = (Vec::new(), None, None);
+    let (is_suspect, is_ruled) = (false, false);
+    let mut taken = Taken { queue, entry, count, is_suspect, envelope, id, history, is_ruled };
     let mut fields = array(parts.next().ok_or_else(wrong)?)?.into_iter();
     while let (Some(name), Some(value)) = (fields.next(), fields.next()) {
         let value = bytes(value)?;
@@ -322,7 +337,6 @@ fn read_entry(queue: usize, entry: Value, count: u32, is_suspect: bool) -> Resul
             b"j" => taken.envelope = value,
             b"i" => taken.id = String::from_utf8(value).ok(),
             b"s" => taken.history = Some(value),
-            b"l" => taken.is_laned = true,
             _ => {}
         }
     }

@@ -49,12 +49,12 @@ impl Broker {
         Ok(int(&self.run(&FAIL, &call).await?)? == 1)
     }
 
-    /// The same for a job that came from a lane, with what follows from its end: what it held of limits is free in the
-    /// same step.
+    /// The same for a job of a queue with lanes or rules, with what follows from its end: what it held of limits is
+    /// free in the same step.
     ///
     /// # Errors
     /// When the store fails; repeating the call is safe.
-    pub async fn fail_laned(
+    pub async fn fail_ruled(
         &self,
         queue: &str,
         consumer: &str,

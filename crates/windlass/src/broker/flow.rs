@@ -57,21 +57,22 @@ impl Broker {
     /// # Errors
     /// When the store fails; repeating the call is safe.
     pub async fn settle(&self, queue: &str, consumer: &str, settle: &Settle) -> Result<bool> {
-        let call = self.settle_call(&SETTLE, queue, consumer, settle);
+        let redirected = if settle.is_moved { settle.id.as_str() } else { "" };
+        let call = self.settle_call(&SETTLE, queue, consumer, settle, redirected);
         Ok(int(&self.run(&SETTLE, &call).await?)? == 1)
     }
 
-    /// The same for a job that came from a lane: what it held of limits is free in the same step.
+    /// The same for a job of a queue with lanes or rules: what it held of limits is free in the same step.
     ///
     /// # Errors
     /// When the store fails; repeating the call is safe.
-    pub async fn settle_laned(&self, queue: &str, consumer: &str, settle: &Settle) -> Result<bool> {
-        let mut call = self.settle_call(&SETTLE_RULED, queue, consumer, settle);
+    pub async fn settle_ruled(&self, queue: &str, consumer: &str, settle: &Settle) -> Result<bool> {
+        let mut call = self.settle_call(&SETTLE_RULED, queue, consumer, settle, settle.id.as_str());
         call.arg(queue);
         Ok(int(&self.run(&SETTLE_RULED, &call).await?)? == 1)
     }
 
-    fn settle_call(&self, script: &Script, queue: &str, consumer: &str, settle: &Settle) -> Cmd {
+    fn settle_call(&self, script: &Script, queue: &str, consumer: &str, settle: &Settle, id: &str) -> Cmd {
         let keys = [
             self.keys.stream(queue),
             self.keys.suspect(queue),
@@ -81,7 +82,7 @@ impl Broker {
         ];
         let mut call = script.call(&keys);
         call.arg(consumer).arg(settle.held.entry.to_string()).arg(settle.held.count);
-        call.arg(if settle.is_moved { settle.id.as_str() } else { "" });
+        call.arg(id);
         match &settle.result {
             Some((value, ttl)) => call.arg(ms(*ttl).max(1)).arg(value),
             None => call.arg("0").arg(""),

@@ -32,7 +32,7 @@ pub use control::{Place, Promoted};
 pub(crate) use control::{SETS_SCANNED_MAX, pairs, scored};
 #[cfg(feature = "cron")]
 pub use cron::{CRONS_MAX, DueCron, DueCrons, Fired};
-pub use exchange::{Ended, Exchanged, Extra, Request, Taken};
+pub use exchange::{Asker, Ended, Exchanged, Extra, Request, Taken};
 pub use fail::Fail;
 pub(crate) use flow::BatchPush;
 pub use flow::Settle;

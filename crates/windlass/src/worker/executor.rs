@@ -10,7 +10,7 @@ use std::task::{Context, Poll};
 
 use super::hand::{Finish, HoldKey, Plan, Step};
 use super::{Shared, attempt, fail, settle};
-use crate::broker::{Ended, Extra, Held, Request, Settle, Taken};
+use crate::broker::{Asker, Ended, Extra, Held, Request, Settle, Taken};
 use crate::event::Event;
 use crate::id::JobId;
 use crate::state::History;
@@ -126,7 +126,8 @@ impl Shared {
                 let needs_extra =
                     result.is_some() || lock.is_some() || taken.id.is_some() || taken.is_suspect;
                 let extra = needs_extra.then(|| Extra::of(&taken, self.id_of(&taken), result).locked(lock));
-                hand.add_finish(taken.queue, Finish { held: key.held, extra });
+                let is_ruled = taken.is_ruled;
+                hand.add_finish(taken.queue, Finish { held: key.held, is_ruled, extra });
                 None
             }
             attempt::End::Settled { settle, lock } if is_held => Some(Next::Settle(taken, settle, lock)),
@@ -153,6 +154,7 @@ impl Shared {
         let was_denied = plan.may_suspect && plan.count > 0 && !may_suspect;
         let order = self.order.draw();
         let held: Vec<Held> = plan.finishes.iter().map(|finish| finish.held).collect();
+        let ends_ruled = plan.finishes.iter().any(|finish| finish.is_ruled);
         let extras: Vec<Extra> = plan.finishes.into_iter().filter_map(|finish| finish.extra).collect();
         let queue = &*self.queues[plan.queue];
         let ended = (!held.is_empty()).then_some(Ended { queue, held: &held, extras: &extras });
@@ -170,7 +172,7 @@ impl Shared {
             // A store that was away may answer when the worker is about to end.
             let count = if self.control.is_taking() { room } else { 0 };
             let request = Request { consumer: &self.worker, count, may_suspect, woken };
-            self.broker.exchange_with(ended, &queues, request, free)
+            self.broker.exchange_with(ended, &queues, request, Asker { free, ends_ruled })
         };
         let mut exchanged = self.until_answered(exchange).await;
         self.note_clock(exchanged.now_ms);

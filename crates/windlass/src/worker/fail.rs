@@ -35,9 +35,9 @@ pub(super) async fn tell(shared: &Shared, taken: Taken, failed: Failed) {
             let (queue, config) = (&*shared.queues[taken.queue], shared.client.config());
             let (max, age) = (config.ended_max, config.ended_age);
             match &flow {
-                flow if taken.is_laned => {
+                flow if taken.is_ruled => {
                     let flow = flow.as_ref().map(|(flow, error)| (flow, error));
-                    let call = || shared.broker.fail_laned(queue, &shared.worker, &fail, (max, age), flow);
+                    let call = || shared.broker.fail_ruled(queue, &shared.worker, &fail, (max, age), flow);
                     shared.until_answered(call).await
                 }
                 None => {
@@ -78,7 +78,7 @@ pub(super) async fn tell(shared: &Shared, taken: Taken, failed: Failed) {
 /// Gives a job of an unknown kind to a worker that knows it, where its queue asks for that; answers false when there is
 /// none. What has to do with limits or with crashes is parked as in any other queue: its place is kept elsewhere.
 async fn hand_over(shared: &Shared, taken: &Taken, failed: &Failed, key: HoldKey, id: &JobId) -> bool {
-    let is_plain = !taken.is_laned && !taken.is_suspect;
+    let is_plain = !taken.is_ruled && !taken.is_suspect;
     if !matches!(failed.failure.fate, Fate::Park) || !is_plain || !shared.asks_for_kinds(taken.queue) {
         return false;
     }

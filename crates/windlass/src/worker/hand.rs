@@ -44,6 +44,8 @@ pub(super) struct Ticket {
 /// A success on its way to the store.
 pub(super) struct Finish {
     pub(super) held: Held,
+    /// Whether it came from a queue with lanes or rules.
+    pub(super) is_ruled: bool,
     pub(super) extra: Option<Extra>,
 }
 

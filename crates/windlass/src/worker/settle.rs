@@ -9,8 +9,8 @@ use crate::event::Event;
 pub(super) async fn tell(shared: &Shared, taken: Taken, settle: Settle, lock: Option<String>) {
     let key = HoldKey::of(&taken);
     let queue = &*shared.queues[taken.queue];
-    let was_held = match taken.is_laned {
-        true => shared.until_answered(|| shared.broker.settle_laned(queue, &shared.worker, &settle)).await,
+    let was_held = match taken.is_ruled {
+        true => shared.until_answered(|| shared.broker.settle_ruled(queue, &shared.worker, &settle)).await,
         false => shared.until_answered(|| shared.broker.settle(queue, &shared.worker, &settle)).await,
     };
     shared.tell_success(&key, was_held);

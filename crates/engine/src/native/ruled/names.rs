@@ -15,6 +15,10 @@ pub struct Names {
     pub lane: Vec<u8>,
     pub jobs: Vec<u8>,
     pub moved: Vec<u8>,
+    pub permits: Vec<u8>,
+    pub caps: Vec<u8>,
+    /// What a rate of the queue has counted.
+    pub rate: Vec<u8>,
     /// The rules of the queue and of its keys, and how many single keys have one.
     pub queue_rule: Vec<u8>,
     pub key_rule: Vec<u8>,
@@ -41,15 +45,14 @@ impl<'a> Base<'a> {
         stream.strip_prefix(self.0)?.strip_prefix(b"q:")
     }
 
-    /// Holds that the keys of the queue whose jobs ended are its own, so that no key has two uses; answers the key of
-    /// what its jobs hold of limits.
-    pub fn ended(&self, request: &Request<'a>) -> Option<Vec<u8>> {
+    /// Holds that the keys of the queue whose jobs ended are its own, so that no key has two uses; answers its name.
+    pub fn ended(&self, request: &Request<'a>) -> Option<&'a [u8]> {
         let queue = self.queue_name(request.stream)?;
         let is_own = request.suspect == self.key("suspect:", queue)
             && request.moved == self.key("moved", b"")
             && request.stats == self.key("stats", b"");
         let has_results = request.extras.iter().all(|extra| self.has(extra.result_key, b"r:"));
-        (is_own && has_results).then(|| self.key("permits:", queue))
+        (is_own && has_results).then_some(queue)
     }
 
     /// The names of a queue, if the keys that are given are its own.
@@ -66,6 +69,9 @@ impl<'a> Base<'a> {
             lane: self.key("lane:", b""),
             jobs: self.key("jobs", b""),
             moved: self.key("moved", b""),
+            permits: self.key("permits:", name),
+            caps: self.key("caps", b""),
+            rate: self.key("rate:queue:", name),
             queue_rule: [b"queue:", name].concat(),
             key_rule: [b"key:", name].concat(),
             key_rules: [b"keys:", name].concat(),

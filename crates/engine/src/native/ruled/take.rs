@@ -1,21 +1,25 @@
 //! One taking from a queue whose lanes take turns.
 
 mod finish;
+mod plain;
 
 use windlass_resp::Value;
 
 use super::super::GROUP;
 use super::super::exchange::{Queue, Request, Room};
-use super::HISTORY;
+use super::super::push::append;
+use super::limit::Limit;
 use super::names::Names;
-use super::turns::{Field, Pace, RANK_DEFAULT, Turns, UNIT, floor};
-use crate::command::stream::id_value;
+use super::rule::Rule;
+use super::scan::{Kind, Scan};
+use super::turns::{Field, Pace, RANK_DEFAULT, Turns, UNIT, floor, whole};
+use super::{HISTORY, Plan};
 use crate::error::Result;
 use crate::script::Scene;
 use crate::types::{Hash, Id, Stream};
 
 /// Jobs that are moved at a time, and how often somebody has a turn in one taking.
-const PIECE: usize = 32;
+pub const PIECE: usize = 32;
 const VISITS_MAX: usize = 2000;
 
 pub struct Take<'a> {
@@ -24,6 +28,8 @@ pub struct Take<'a> {
     gate: &'a [u8],
     names: &'a Names,
     left: usize,
+    /// How many may be limited.
+    free: usize,
     bytes: i64,
     turns: Turns,
     pace: Pace,
@@ -34,27 +40,41 @@ pub struct Take<'a> {
     /// Whether what was taken is not all plain.
     is_mixed: bool,
     leaves_work: bool,
+    /// Whether the asker has no slot for what comes next.
+    is_over: bool,
     visits: usize,
     popped: i64,
     picked: Vec<Picked>,
+    /// The keys of the lanes of what was picked.
+    lanes: Vec<Vec<u8>>,
     entries: Vec<Value>,
     claimed: Vec<Vec<u8>>,
     dropped: Vec<Vec<u8>>,
     /// Ids with their redirects.
     moved: Vec<Vec<u8>>,
+    /// Ids with what they hold of limits.
+    permits: Vec<Vec<u8>>,
+    /// The last entry that came from a lane.
+    laned: Option<Vec<u8>>,
+    /// Whether new entries may be read as such.
+    is_fresh: bool,
+    has_rules: bool,
+    /// The limit of the queue.
+    own: Option<Limit>,
+    /// The next entries with the numbers of their kinds, if any kind has a rule.
+    next: Option<&'a [(Id, Option<usize>)]>,
+    kinds: &'a [Kind],
+    /// The limits of kinds that were met, each with the number of its kind.
+    limits: Vec<(Limit, usize)>,
 }
 
 /// A job out of its lane.
 struct Picked {
     id: Vec<u8>,
-    place: Vec<u8>,
-    lane: Vec<u8>,
-}
-
-/// A new entry of the stream.
-struct Plain {
-    entry: Id,
-    fields: Vec<Vec<u8>>,
+    /// Its place there, as it was answered.
+    place: Value,
+    /// The number of the lane's key.
+    lane: usize,
 }
 
 impl<'a> Take<'a> {
@@ -62,9 +82,19 @@ impl<'a> Take<'a> {
         scene: &mut Scene,
         request: &Request<'a>,
         queue: &Queue<'a>,
-        names: &'a Names,
+        plan: &Plan<'a>,
+        scan: &'a Scan,
         room: &Room,
     ) -> Result<Self> {
+        let Plan { names, rule, next, .. } = *plan;
+        let own = match rule.filter(Rule::limits) {
+            Some(rule) => Some(Limit::read(scene, &names.queue_rule, (false, rule.rate), &names.rate)?),
+            None => None,
+        };
+        let mut left = room.left;
+        if let Some(tokens) = own.as_ref().and_then(|own| own.tokens(scene.now.millis())) {
+            left = left.min(room.free).min(tokens as usize);
+        }
         let mut call = scene.view(&[]);
         let stream = call.get::<Stream>(queue.stream)?;
         let last = stream.and_then(|stream| stream.group(GROUP)).map_or(Id::MIN, |group| group.last_id);
@@ -73,7 +103,8 @@ impl<'a> Take<'a> {
             consumer: request.consumer,
             gate: queue.gate,
             names,
-            left: room.left,
+            left,
+            free: room.free,
             bytes: room.bytes_left(),
             turns: Turns::default(),
             pace: Pace::default(),
@@ -82,13 +113,23 @@ impl<'a> Take<'a> {
             first: last,
             is_mixed: false,
             leaves_work: false,
+            is_over: false,
             visits: 0,
             popped: 0,
             picked: Vec::new(),
+            lanes: Vec::new(),
             entries: Vec::new(),
             claimed: Vec::new(),
             dropped: Vec::new(),
             moved: Vec::new(),
+            permits: Vec::new(),
+            laned: None,
+            is_fresh: plan.is_fresh,
+            has_rules: plan.has_rules,
+            own,
+            next: next.map(|next| &*scan.queues[next]),
+            kinds: &scan.kinds,
+            limits: Vec::new(),
         })
     }
 
@@ -96,7 +137,7 @@ impl<'a> Take<'a> {
     pub fn run(&mut self, scene: &mut Scene) -> Result<()> {
         self.turns.turn(scene, self.names, self.left)?;
         self.is_mixed = !self.turns.heads.is_empty();
-        while self.visits < VISITS_MAX {
+        while !self.is_over && self.visits < VISITS_MAX {
             self.visits += 1;
             if self.picked.len() >= self.left.min(PIECE) || self.turns.heads.is_empty() {
                 self.admit(scene)?;
@@ -161,9 +202,9 @@ impl<'a> Take<'a> {
         }
         let mut popped = popped.into_iter();
         while let (Some(id), Some(place)) = (popped.next(), popped.next()) {
-            let (id, place) = (text(id), score(place));
-            self.picked.push(Picked { id, place, lane: key.clone() });
+            self.picked.push(Picked { id: text(id), place, lane: self.lanes.len() });
         }
+        self.lanes.push(key);
         self.popped += count as i64;
         self.pace.set(Field::Rank(rank), start - floor + (count - 1) as f64 * UNIT);
         head.score = start + count as f64 * UNIT;
@@ -173,13 +214,14 @@ impl<'a> Take<'a> {
 
     /// Moves the picked jobs from their lanes into the stream.
     fn admit(&mut self, scene: &mut Scene) -> Result<()> {
+        let lanes = std::mem::take(&mut self.lanes);
         for Picked { id, place, lane } in std::mem::take(&mut self.picked) {
             let record =
                 scene.view(&[]).get::<Hash>(&self.names.jobs)?.and_then(|jobs| jobs.get(&id)).cloned();
             let Some(record) = record else { continue };
             let Some(cut) = record.iter().position(|byte| *byte == b'\n') else { continue };
             if self.bytes <= 0 {
-                let added = scene.run(&[b"ZADD", &lane, &place, &id])?;
+                let added = scene.run(&[b"ZADD", &lanes[lane], &score(place), &id])?;
                 self.popped -= if let Value::Integer(added) = added { added } else { 0 };
                 self.leaves_work = true;
                 continue;
@@ -197,85 +239,18 @@ impl<'a> Take<'a> {
             self.dropped.push(id);
             self.bytes -= record.len() as i64;
             self.left -= 1;
+            self.free = self.free.saturating_sub(1);
         }
         Ok(())
     }
 
-    /// Adds an entry, which is taken; answers its id.
+    /// Adds an entry, which is taken; answers its id as text.
     fn add(&mut self, scene: &mut Scene, fields: &[&[u8]]) -> Result<Vec<u8>> {
-        let mut command: Vec<&[u8]> = vec![b"XADD", self.stream, b"*"];
-        command.extend(fields);
-        let entry = text(scene.run(&command)?);
+        let entry = append(scene, self.stream, fields)?.text().to_vec();
         let fields = fields.iter().map(Value::bulk).collect();
         self.entries.push(Value::Array(vec![Value::bulk(&entry), Value::Array(fields)]));
+        self.laned = Some(entry.clone());
         Ok(entry)
-    }
-
-    /// Takes from the stream those that come before the turn of the first lane.
-    fn plain_turn(&mut self, scene: &mut Scene, start: f64, other: Option<f64>) -> Result<()> {
-        let mut wanted = self.left.min(PIECE);
-        if let Some(other) = other {
-            wanted = wanted.min(turns_until(other, start) + 1);
-        }
-        let found = self.read(scene, wanted)?;
-        self.has_plain = found.len() == wanted;
-        let mut count = 0;
-        for Plain { entry, fields } in found {
-            let field = |name: &[u8]| {
-                let (pairs, _) = fields.as_chunks::<2>();
-                pairs.iter().rev().find(|[other, _]| other == name).map(|[_, value]| value.as_slice())
-            };
-            let is_laned = field(b"l").is_some();
-            if self.bytes <= 0 || (count >= wanted && !is_laned) {
-                self.has_plain = true;
-                break;
-            }
-            self.last = entry;
-            if is_laned {
-                // Somebody has it.
-                continue;
-            }
-            let mut bytes = fields.iter().map(Vec::len).sum::<usize>();
-            if self.is_mixed {
-                // Behind those from lanes that were taken before it: workers begin jobs in the order of their entries.
-                let old = entry.text();
-                let own = [&*self.names.queue, b"/", &*old].concat();
-                let id = field(b"i").map_or(own, <[u8]>::to_vec);
-                let mut list = vec![b"j", field(b"j").unwrap_or_default(), b"i", &id, b"l", b"1"];
-                if let Some(history) = field(b"s") {
-                    list.extend([b"s".as_slice(), history]);
-                }
-                bytes = list.iter().map(|part| part.len()).sum();
-                scene.run(&[b"XDEL", self.stream, &old])?;
-                let entry = self.add(scene, &list)?;
-                self.moved.push(id);
-                self.moved.push([&*self.names.queue, b"/", &entry].concat());
-                self.claimed.push(entry);
-            } else {
-                let values = fields.iter().map(Value::bulk).collect();
-                self.entries.push(Value::Array(vec![id_value(entry), Value::Array(values)]));
-                self.claimed.push(entry.text().to_vec());
-            }
-            self.bytes -= bytes as i64;
-            self.left -= 1;
-            count += 1;
-        }
-        if count > 0 {
-            let tag = start - floor(RANK_DEFAULT);
-            self.pace.set(Field::Rank(RANK_DEFAULT), tag + (count - 1) as f64 * UNIT);
-            self.pace.set(Field::Plain, tag + count as f64 * UNIT);
-        }
-        Ok(())
-    }
-
-    /// Entries behind the last that was looked at.
-    fn read(&self, scene: &mut Scene, count: usize) -> Result<Vec<Plain>> {
-        let mut call = scene.view(&[]);
-        let (Some(stream), Some(from)) = (call.get::<Stream>(self.stream)?, self.last.next()) else {
-            return Ok(Vec::new());
-        };
-        let plain = |(entry, fields): (Id, _)| Plain { entry, fields: owned(fields) };
-        Ok(stream.range(from, Id::MAX).take(count).map(plain).collect())
     }
 }
 
@@ -290,13 +265,9 @@ fn rank_of(lane: &[u8]) -> u32 {
     std::str::from_utf8(rank).ok().and_then(|rank| rank.parse().ok()).unwrap_or(RANK_DEFAULT)
 }
 
-fn owned<'a>(fields: impl Iterator<Item = &'a [u8]>) -> Vec<Vec<u8>> {
-    fields.map(<[u8]>::to_vec).collect()
-}
-
 /// A score that was answered, as it is told again.
 fn score(reply: Value) -> Vec<u8> {
-    if let Value::Double(score) = reply { format!("{score:.0}").into_bytes() } else { text(reply) }
+    if let Value::Double(score) = reply { whole(score).into_bytes() } else { text(reply) }
 }
 
 /// A reply that is text.

@@ -19,10 +19,11 @@ pub fn floor(rank: u32) -> f64 {
 }
 
 /// A lane with its turn.
-#[derive(Clone)]
 pub struct Head {
     pub lane: Vec<u8>,
     pub score: f64,
+    /// Where its change is among those that are to be written down, if its turn has changed.
+    change: Option<usize>,
 }
 
 /// The turns of a queue's lanes, as far as they were read.
@@ -31,8 +32,9 @@ pub struct Turns {
     pub heads: Vec<Head>,
     /// Whether there may be lanes behind the last that was read.
     pub is_part: bool,
-    /// Lanes whose turn has changed, in the order of their first change.
-    changed: Vec<Head>,
+    /// Lanes whose turn has changed, in the order of their first change, with their turns; none for one that has none
+    /// any more.
+    changed: Vec<(Vec<u8>, Option<f64>)>,
     /// Lanes that have no turn any more.
     gone: Vec<Vec<u8>>,
 }
@@ -40,12 +42,14 @@ pub struct Turns {
 impl Turns {
     /// Writes the turns down, and reads those that are next for as many jobs as there is room for.
     pub fn turn(&mut self, scene: &mut Scene, names: &Names, left: usize) -> Result<()> {
-        if !self.changed.is_empty() {
-            let scores: Vec<String> = self.changed.iter().map(|head| whole(head.score)).collect();
+        let scores: Vec<(String, &[u8])> = self
+            .changed
+            .iter()
+            .filter_map(|(lane, score)| Some((whole((*score)?), lane.as_slice())))
+            .collect();
+        if !scores.is_empty() {
             let mut command: Vec<&[u8]> = vec![b"ZADD", &names.turns];
-            for (head, score) in self.changed.iter().zip(&scores) {
-                command.extend([score.as_bytes(), &head.lane]);
-            }
+            command.extend(scores.iter().flat_map(|(score, lane)| [score.as_bytes(), lane]));
             scene.run(&command)?;
         }
         if !self.gone.is_empty() {
@@ -63,17 +67,20 @@ impl Turns {
         let mut call = scene.view(&[]);
         if let Some(turns) = call.get::<SortedSet>(&names.turns)? {
             let page = turns.iter().take(count);
-            self.heads.extend(page.map(|(lane, score)| Head { lane: lane.to_vec(), score }));
+            self.heads.extend(page.map(|(lane, score)| Head { lane: lane.to_vec(), score, change: None }));
         }
         self.is_part = self.heads.len() == count;
         Ok(())
     }
 
     /// The lane has its next turn at `head.score`.
-    pub fn set(&mut self, head: Head) {
-        match self.changed.iter_mut().find(|other| other.lane == head.lane) {
-            Some(other) => other.score = head.score,
-            None => self.changed.push(head.clone()),
+    pub fn set(&mut self, mut head: Head) {
+        match head.change {
+            Some(at) => self.changed[at].1 = Some(head.score),
+            None => {
+                head.change = Some(self.changed.len());
+                self.changed.push((head.lane.clone(), Some(head.score)));
+            }
         }
         let at = self.heads.partition_point(|other| other.score <= head.score);
         // Behind the last that was read there may be others before it.
@@ -84,7 +91,9 @@ impl Turns {
 
     /// The lane is empty.
     pub fn leave(&mut self, head: Head) {
-        self.changed.retain(|other| other.lane != head.lane);
+        if let Some(at) = head.change {
+            self.changed[at].1 = None;
+        }
         self.gone.push(head.lane);
     }
 }
@@ -154,7 +163,9 @@ impl Pace {
     }
 }
 
-/// A number as the store is told it.
-fn whole(number: f64) -> String {
-    format!("{number:.0}")
+/// A whole number as the store is told it.
+pub fn whole(number: f64) -> String {
+    let exact = number as i64;
+    // Digits of a float cost many times as much.
+    if exact as f64 == number && exact != 0 { exact.to_string() } else { format!("{number:.0}") }
 }

@@ -6,7 +6,8 @@ use super::{Take, VISITS_MAX};
 use crate::command::stream::group;
 use crate::error::Result;
 use crate::native::GROUP;
-use crate::native::ruled::RULED;
+use crate::native::exchange::canonical;
+use crate::native::ruled::{LANED, RULED};
 use crate::script::Scene;
 use crate::types::{Hash, SortedSet, Stream};
 
@@ -16,8 +17,16 @@ impl Take<'_> {
         let names = self.names;
         self.leaves_work |= self.visits >= VISITS_MAX || self.bytes <= 0;
         self.turns.turn(scene, names, self.left)?;
+        if let Some(laned) = self.laned.as_deref().filter(|_| !self.has_plain) {
+            // With nothing left to be read before, what was added here is all that the group has not come to.
+            self.last = canonical(laned).expect("an entry that was added has an id");
+        }
         run_list(scene, &[b"HDEL", &names.jobs], &self.dropped)?;
         run_list(scene, &[b"HSET", &names.moved], &self.moved)?;
+        if let Some(laned) = &self.laned {
+            scene.run(&[b"HSET", self.gate, LANED, laned])?;
+        }
+        run_list(scene, &[b"HSET", &names.permits], &self.permits)?;
         if self.popped != 0 {
             scene.run(&[b"HINCRBY", &names.pace, b"size", (-self.popped).to_string().as_bytes()])?;
         }
@@ -32,7 +41,14 @@ impl Take<'_> {
             let last = self.last.text();
             group::set_id(&mut scene.view(&[b"XGROUP", b"SETID", self.stream, GROUP, &last]))?;
         }
-        if self.entries.is_empty() && self.turns.heads.is_empty() {
+        if let Some(own) = &mut self.own {
+            own.took = self.entries.len();
+            own.write(scene, &names.caps, &names.rate)?;
+        }
+        for (limit, kind) in &self.limits {
+            limit.write(scene, &names.caps, &self.kinds[*kind].rate_key)?;
+        }
+        if self.entries.is_empty() && self.turns.heads.is_empty() && !self.has_rules {
             self.leave(scene)?;
         }
         Ok((self.entries, self.leaves_work))
@@ -46,7 +62,7 @@ impl Take<'_> {
         if has_jobs || has_turns || call.get::<Hash>(&self.names.waits)?.is_some() {
             return Ok(());
         }
-        scene.run(&[b"HDEL", self.gate, RULED])?;
+        scene.run(&[b"HDEL", self.gate, RULED, LANED])?;
         scene.run(&[b"DEL", &self.names.pace]).map(drop)
     }
 }

@@ -1,0 +1,96 @@
+-- Part of the exchange with a queue that has lanes or rules: one taking, and whose turn is next in it.
+-- What is in the stream is active or ready: of its entries behind the last that was delivered those with `l` came from
+-- lanes and are pending, since they were claimed as they were added. The gate names the last of these. Up to there
+-- entries are claimed by their ids, and not read as new ones; behind it they are, as of any queue, which costs the store
+-- no search for each. To the other lanes the stream is one more, of the default rank and without a key.
+local UNIT, PAGE, PIECE = 1024, 128, 32
+local rules_leave_work = false
+
+local function rules_queue(stream) return string.sub(stream, #base + 3) end
+
+-- The last entry that was delivered; makes the group if there is none.
+local function rules_last(stream)
+  local groups = redis.pcall('XINFO', 'GROUPS', stream)
+  for _, flat in ipairs(groups.err and {} or groups) do
+    local info = {}
+    for i = 1, #flat, 2 do info[flat[i]] = flat[i + 1] end
+    if info.name == 'w' then return info['last-delivered-id'] end
+  end
+  redis.call('XGROUP', 'CREATE', stream, 'w', '0', 'MKSTREAM')
+  return '0-0'
+end
+
+-- Whether one entry comes after another.
+local function is_after(entry, other)
+  local ms, seq = string.match(entry, '^(%d+)-(%d+)$')
+  local other_ms, other_seq = string.match(other, '^(%d+)-(%d+)$')
+  if ms ~= other_ms then return tonumber(ms) > tonumber(other_ms) end
+  return tonumber(seq) > tonumber(other_seq)
+end
+
+-- One taking from one queue. `take.left` is how many may be taken, `take.free` how many of them may be limited,
+-- `take.bytes` how many bytes; what was taken is in `take.entries`.
+local function rules_begin(stream, consumer, left, free, bytes)
+  local queue = rules_queue(stream)
+  local take = {
+    queue = queue, stream = stream, consumer = consumer, left = left, free = free, bytes = bytes,
+    entries = {}, claimed = {}, moved = {}, permits = {}, dropped = {}, picked = {},
+    heads = {}, changed = {}, lanes_changed = {}, gone = {}, lanes = {}, kinds = {}, lined = {},
+    pace = {}, paced = {}, paces = {},
+    visits = 0, sorted = 0, popped = 0, has_kinds = rule_of('kinds'), has_keys = rule_of('keys:' .. queue), has_plain = true,
+  }
+  take.last = rules_last(stream)
+  take.first = take.last
+  local laned = redis.call('HGET', base .. 'gate:' .. queue, 'l')
+  take.is_fresh = not laned or not is_after(laned, take.last)
+  return take
+end
+
+local function pace_of(take, field)
+  if not take.pace[field] then
+    take.pace[field] = tonumber(redis.call('HGET', base .. 'pace:' .. take.queue, field) or 0)
+  end
+  return take.pace[field]
+end
+
+local function pace_set(take, field, value)
+  if not take.paced[field] then take.paces[#take.paces + 1] = field end
+  take.pace[field], take.paced[field] = value, value
+end
+
+-- Notes the turn of a lane, or that it has none any more. They are written down in the order of their first change, so
+-- that equal calls do equal things.
+local function turn_set(take, lane, score)
+  if score and not take.changed[lane] then take.lanes_changed[#take.lanes_changed + 1] = lane end
+  take.changed[lane] = score
+  if not score then take.gone[#take.gone + 1] = lane end
+end
+
+-- Writes down which lanes have no turn any more: before a lane may get one anew.
+local function turns_leave(take)
+  if #take.gone > 0 then redis.call('ZREM', base .. 'turns:' .. take.queue, unpack(take.gone)) end
+  take.gone = {}
+end
+
+-- Writes the turns down and reads those that are next.
+local function turns_turn(take)
+  local turns, changes = base .. 'turns:' .. take.queue, {}
+  for _, lane in ipairs(take.lanes_changed) do
+    -- One that had lost its turn and got another is named twice.
+    if take.changed[lane] then
+      changes[#changes + 1] = whole(take.changed[lane])
+      changes[#changes + 1] = lane
+      take.changed[lane] = nil
+    end
+  end
+  if #changes > 0 then redis.call('ZADD', turns, unpack(changes)) end
+  turns_leave(take)
+  take.changed, take.lanes_changed, take.heads, take.is_stale = {}, {}, {}, false
+  if take.left <= 0 then return end
+  local count = math.min(take.left + 1, PAGE)
+  local page = redis.call('ZRANGE', turns, 0, count - 1, 'WITHSCORES')
+  take.is_part = #page == 2 * count
+  for i = 1, #page, 2 do
+    take.heads[#take.heads + 1] = { lane = page[i], score = tonumber(page[i + 1]) }
+  end
+end
