@@ -56,7 +56,7 @@ impl<'a> Check<'a> {
     /// over is gone by then.
     pub fn lasting<T: Kind + 'static>(&self, key: &[u8]) -> Option<Option<&'a T>> {
         match self.keyspace.entry(key) {
-            Some(entry) if entry.expires_ms.is_some_and(|at| at <= self.now_ms) => Some(None),
+            Some(entry) if entry.expires_ms().is_some_and(|at| at <= self.now_ms) => Some(None),
             Some(entry) => T::of(&entry.value).map(Some),
             None => self.is_free_for::<T>(key).then_some(None),
         }
