@@ -4,7 +4,8 @@
 --       any, 4 "replace" or "keep", 5 due ("+ms" from the store's now, "=ms" since the epoch, or "" for at once),
 --       6 history of a scheduled job, 7.. envelopes
 -- Answer: {what, id} of each in turn; what is 1 for a new job, 2 for the one that was there with another envelope and
---         due time now, 0 for the one that was there, unchanged.
+--         due time now, 0 for the one that was there, unchanged; or {-1, what the queue lacks...} as in room.lua for a new
+--         one that was not added.
 -- Guarantee: no two jobs are there for one lock. Whatever ends or begins a job leaves its lock alone: a lock counts
 --       only as long as the job that it names is as the second argument says, and that is found out here. So no
 --       crash leaves one behind that keeps others out.
@@ -75,10 +76,15 @@ for i = 7, #ARGV do
   local known = held[lock] or locks[i - 6]
   local job = known and find(known)
   if not job or not blocks(job) then
-    local id = add(envelope)
-    hold(lock, id)
-    held[lock] = id
-    answer[#answer + 1] = { 1, id }
+    local lack = not due and room_take(queue, KEYS[3], #envelope)
+    if lack then
+      answer[#answer + 1] = { -1, unpack(lack) }
+    else
+      local id = add(envelope)
+      hold(lock, id)
+      held[lock] = id
+      answer[#answer + 1] = { 1, id }
+    end
   elseif ARGV[4] == 'replace' and is_waiting(job) then
     replace(job, envelope)
     if not has_window then hold(lock, job.id) end

@@ -231,7 +231,7 @@ pub fn problems(rows: &[Command]) -> Vec<String> {
         let (writes, reads) = (row.flags.has(Flags::WRITE), row.flags.has(Flags::READONLY));
         check(!(writes && reads), "is said to write and to only read; choose one");
         check(
-            !(row.flags.has(Flags::DENY_OOM) && !writes),
+            writes || !row.flags.has(Flags::DENY_OOM),
             "may add data and is not said to write; add `Flags::WRITE`",
         );
         check(!row.flags.has(Flags::BLOCKING), "is said to wait, which it cannot");

@@ -39,7 +39,7 @@ const BODIES: [(&str, Body); 6] = [
     ("80e1c46b403da9f23ac70b03df3692ce18eedbce", exchange::exchange),
     ("7e7d3b1099663ec909bfd604e68f3c88d3235e02", ruled::exchange),
     ("7dd9e850481a4c66e7b06208eb2d89d1bf3eb15b", lane::push),
-    ("934926b76cf3f88d5691aa8a82578c7261acc2ea", unique::push),
+    ("cb21f0e5db9974476faba0cccf2d18043e4968fc", unique::push),
     ("6599e53e4ee92768a9708ea45544ab6738ce205b", unique::release),
 ];
 

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use windlass::broker::{Asker, Ended, Extra, Fail, Held, Request, Taken};
-use windlass::{Chain, Error, JobId, Order, Outcome, Push, Rate, Retry, Rule, State, Target};
+use windlass::{Chain, Error, JobId, Order, Outcome, Push, Rate, Retry, Rule, State, Target, Unique};
 
 use super::act::{counts, job, mortal, names, play};
 use super::lane::{A, B, args_of, drain, end, is_clean, push_all};
@@ -262,6 +262,7 @@ pub(super) async fn a_full_queue_refuses_every_new_job(store: &Store) {
     batch.push(job("1")).await.unwrap();
     let refused = [
         world.client.push_raw("k", &json("2"), Push::new().key("twice")).await.map(drop),
+        world.client.push_raw("k", &json("2"), Push::new().unique(Unique::until_done())).await.map(drop),
         world.client.push_chain(Chain::new().then(job("3")).then(job("4"))).await.map(drop),
         batch.push(job("5")).await.map(drop),
         batch.push_many([job("6"), job("7")]).await.map(drop),
@@ -271,6 +272,8 @@ pub(super) async fn a_full_queue_refuses_every_new_job(store: &Store) {
         let error = refused.expect_err("it is full");
         assert!(matches!(error, Error::QueueFull { limit: 2, actual: 2, .. }), "{n}: {error}");
     }
+    let unique = Push::new().delay(AGE).unique(Unique::until_done());
+    world.client.push_raw("k", &json("2"), unique).await.expect("the refused one left no lock");
     assert_eq!(counts(&batch).await[0], 1, "the batch waits for none that was refused");
     assert_eq!(world.client.push_raw("k", &json("0"), once()).await.unwrap(), first, "it is there already");
     world.push("k", "9", Push::new().delay(AGE)).await;

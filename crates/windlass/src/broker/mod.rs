@@ -47,7 +47,7 @@ pub use push::{BATCH_BYTES_MAX, BATCH_JOBS_MAX, Due};
 pub(crate) use reply::{array, bytes, int, text};
 #[doc(hidden)]
 pub use script::hot_scripts;
-pub use unique::{Rule, Single};
+pub use unique::{Rule, Single, Singles};
 
 /// Runs the moves of one namespace on one connection. A clone shares the connection's session.
 #[derive(Clone)]

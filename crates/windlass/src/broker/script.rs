@@ -60,7 +60,8 @@ scripts! {
     PUSH_LANE = "lane.lua" "push_lane.lua";
     PUSH_LIMITED = "lane.lua" "room.lua" "push_limited.lua";
     PUSH_ONCE = "lane.lua" "room.lua" "push_once.lua";
-    PUSH_UNIQUE = "lane.lua" "find.lua" "enqueue.lua" "push_unique.lua";
+    PUSH_UNIQUE = "lane.lua" "find.lua" "enqueue.lua" "roomy.lua" "push_unique.lua";
+    PUSH_UNIQUE_LIMITED = "lane.lua" "find.lua" "enqueue.lua" "room.lua" "push_unique.lua";
     QUEUE_ADD = "lane.lua" "queue_add.lua";
     RECOVER = "lane.lua" "trim.lua" "hooks.lua" "recover.lua";
     RELEASE = "fence.lua" "release.lua";

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use super::lane::Lack;
 use super::push::{due_arg, ms, scheduled_history};
-use super::script::{PUSH_UNIQUE, RELEASE_UNIQUE};
+use super::script::{PUSH_UNIQUE, PUSH_UNIQUE_LIMITED, RELEASE_UNIQUE};
 use super::{Broker, Due, array, int, text};
 use crate::error::{Error, Result};
 use crate::id::JobId;
@@ -29,9 +30,19 @@ pub struct Rule {
     pub replaces: bool,
 }
 
+/// What became of a push of jobs of which there is to be one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Singles {
+    /// The id and what was done of each in turn, but for those that a full queue refused.
+    pub pushed: Vec<(JobId, Pushed)>,
+    /// Why a full queue refused others, if it did.
+    pub(crate) lack: Option<Lack>,
+}
+
 impl Broker {
-    /// Adds jobs of one queue, ready or due later, each unless an equal one is there. Answers the id and what was
-    /// done of each in turn. The caller keeps within the bounds of [`push`](Self::push).
+    /// Adds jobs of one queue, ready or due later, each unless an equal one is there or, where the queue `is_limited`, it
+    /// has no room. The caller keeps within the bounds of [`push`](Self::push).
     ///
     /// # Errors
     /// When the store fails; repeating the call is safe for jobs that have not run meanwhile.
@@ -41,34 +52,39 @@ impl Broker {
         rule: Rule,
         due: Option<Due>,
         jobs: &[Single<'_>],
-    ) -> Result<Vec<(JobId, Pushed)>> {
+        is_limited: bool,
+    ) -> Result<Singles> {
+        let script = if is_limited { &PUSH_UNIQUE_LIMITED } else { &PUSH_UNIQUE };
         let mut keys = self.by_id_keys(queue);
         keys.extend([self.keys.wake(queue), self.keys.seq()]);
         keys.extend(jobs.iter().map(|job| self.keys.unique(job.lock)));
-        let mut call = PUSH_UNIQUE.call(&keys);
+        let mut call = script.call(&keys);
         call.arg(queue).arg(rule.until.as_str()).arg(rule.life.map_or(0, |life| ms(life).max(1)));
         call.arg(if rule.replaces { "replace" } else { "keep" });
         call.arg(due.map_or(String::new(), due_arg)).arg(scheduled_history()?);
         for job in jobs {
             call.arg(job.envelope);
         }
-        let answer = array(self.run(&PUSH_UNIQUE, &call).await?)?;
+        let answer = array(self.run(script, &call).await?)?;
         if answer.len() != jobs.len() {
             return Err(Error::Answer("push_unique gave another number of ids than jobs"));
         }
-        answer
-            .into_iter()
-            .map(|pair| {
-                let [what, id] =
-                    <[_; 2]>::try_from(array(pair)?).map_err(|_| Error::Answer("one id was expected"))?;
-                let pushed = match int(&what)? {
-                    1 => Pushed::New,
-                    2 => Pushed::Replaced,
-                    _ => Pushed::Kept,
-                };
-                Ok((JobId::parse(&text(id)?)?, pushed))
-            })
-            .collect()
+        let mut singles = Singles { pushed: Vec::with_capacity(jobs.len()), lack: None };
+        for said in answer {
+            let mut said = array(said)?;
+            if said.len() == 4 {
+                singles.lack = Some(Lack::read(said.split_off(1))?);
+                continue;
+            }
+            let [what, id] = <[_; 2]>::try_from(said).map_err(|_| Error::Answer("one id was expected"))?;
+            let pushed = match int(&what)? {
+                1 => Pushed::New,
+                2 => Pushed::Replaced,
+                _ => Pushed::Kept,
+            };
+            singles.pushed.push((JobId::parse(&text(id)?)?, pushed));
+        }
+        Ok(singles)
     }
 
     /// Forgets the locks of jobs that have ended, before their time. Answers how many.

@@ -119,10 +119,14 @@ impl Client {
         let Inner { broker, config, pusher, .. } = &*self.inner;
         let ttl = options.key_ttl.unwrap_or(config.key_ttl);
         if let Some(unique) = &options.unique {
-            pusher.know(queue).await?;
+            let is_limited = pusher.know(queue).await?;
             let job = Single { lock: &lock, envelope: &bytes };
-            let mut pushed = broker.push_unique(queue, unique.rule(), options.due, &[job]).await?;
-            return match pushed.pop().ok_or(Error::Answer("push_unique gave no id"))? {
+            let mut singles =
+                broker.push_unique(queue, unique.rule(), options.due, &[job], is_limited).await?;
+            if let Some(lack) = singles.lack {
+                return Err(lack.error(queue));
+            }
+            return match singles.pushed.pop().ok_or(Error::Answer("push_unique gave no id"))? {
                 (id, Pushed::Kept) if unique.refuses() => Err(Error::Duplicate(id)),
                 pushed => Ok(pushed),
             };
@@ -239,7 +243,7 @@ impl Client {
         if let Some(unique) = &options.unique {
             let mut pushed = 0;
             for jobs in batch.chunk_by(|job, next| job.due == next.due) {
-                pushed += self.push_singles(queue, kind, jobs, unique.rule()).await?;
+                pushed += self.push_singles(queue, kind, jobs, unique.rule(), is_limited).await?;
             }
             return Ok(pushed);
         }
@@ -256,13 +260,23 @@ impl Client {
     }
 
     /// Sends unique jobs that are due at the same time.
-    async fn push_singles(&self, queue: &str, kind: &str, jobs: &[Encoded], rule: Rule) -> Result<u64> {
+    async fn push_singles(
+        &self,
+        queue: &str,
+        kind: &str,
+        jobs: &[Encoded],
+        rule: Rule,
+        is_limited: bool,
+    ) -> Result<u64> {
         let due = jobs.first().and_then(|job| job.due);
         let jobs: Vec<_> = jobs.iter().map(|job| Single { lock: &job.lock, envelope: &job.bytes }).collect();
-        let mut pushed = self.inner.broker.push_unique(queue, rule, due, &jobs).await?;
-        pushed.retain(|(_, pushed)| *pushed != Pushed::Kept);
-        self.tell_all(pushed.iter().map(|(id, _)| id), kind, due);
-        Ok(pushed.len() as u64)
+        let mut singles = self.inner.broker.push_unique(queue, rule, due, &jobs, is_limited).await?;
+        singles.pushed.retain(|(_, pushed)| *pushed != Pushed::Kept);
+        self.tell_all(singles.pushed.iter().map(|(id, _)| id), kind, due);
+        match singles.lack {
+            Some(lack) => Err(lack.error(queue)),
+            None => Ok(singles.pushed.len() as u64),
+        }
     }
 
     /// Sends jobs that can run at once.
