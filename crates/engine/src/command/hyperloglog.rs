@@ -32,7 +32,7 @@ pub const COMMANDS: &[Command] = &[
     ),
     GROUP.row(
         "pfdebug",
-        -3,
+        3,
         flags![WRITE, DENY_OOM, ADMIN],
         Keys::Range(2, 2, 1),
         "Tell how a HyperLogLog is kept",
@@ -165,10 +165,6 @@ fn pfdebug(call: &mut Call<'_>) -> Answer {
     if !["GETREG", "DECODE", "ENCODING", "TODENSE"].contains(&word.as_str()) {
         let given = String::from_utf8_lossy(call.args[1]);
         return Err(Error::new(format!("ERR Unknown PFDEBUG subcommand '{given}'")));
-    }
-    if call.args.len() != 3 {
-        let given = String::from_utf8_lossy(call.args[1]);
-        return Err(Error::new(format!("ERR Wrong number of arguments for the '{given}' subcommand")));
     }
     match word.as_str() {
         // As in Redis, to look at the registers changes the form.

@@ -182,14 +182,17 @@ function globals.unpack(list, first, last)
   if type(list) ~= "table" then
     bad_argument(1, "unpack", "table", list)
   end
+  -- Its own arguments take room as well.
+  local given = last and 3 or first and 2 or 1
   first, last = first or 1, last or #list
   -- Written so that what is no number, in whatever way, is refused as well.
-  if not (last - first < UNPACK_MAX - 1) then
+  if not (last - first < UNPACK_MAX - given) then
     error("too many results to unpack", 2)
   end
-  -- Its own arguments take room as well.
-  if first == 1 and last == #list then
+  if given == 1 then
     return unpack(list)
+  elseif given == 2 then
+    return unpack(list, first)
   end
   return unpack(list, first, last)
 end
