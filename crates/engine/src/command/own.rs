@@ -111,19 +111,21 @@ impl<'a> Context<'a> {
     }
 
     fn admit(&self, args: Args<'_>) -> Result<(&'static Command, super::Body)> {
-        let own = self.command.name;
+        let refused = |called: &str, why: &str| {
+            Error::new(format!("ERR '{}' called '{called}', which {why}", self.command.name))
+        };
         let name = args.0.first().copied().unwrap_or_default();
-        let shown = String::from_utf8_lossy(&name[..name.len().min(NAME_MAX)]).into_owned();
         let command = find(name).and_then(|command| command.descend(args).ok());
         let command = command.ok_or_else(|| {
-            Error::new(format!("ERR '{own}' called '{shown}', which is no command of Redis"))
+            let shown = String::from_utf8_lossy(&name[..name.len().min(NAME_MAX)]);
+            refused(&shown, "is no command of Redis")
         })?;
         if !command.accepts(args.len()) {
             return Err(Error::arity(command.name));
         }
         let allowed = match command.run {
             Run::Call(body) if !command.flags.has(Flags::NO_SCRIPT) => Ok((command, body)),
-            _ => Err(Error::new(format!("ERR '{own}' called '{}', which is not allowed", command.name))),
+            _ => Err(refused(command.name, "is not allowed")),
         };
         let promises = [
             (Flags::WRITE, "writes"),
@@ -134,10 +136,7 @@ impl<'a> Context<'a> {
             let is_promised = self.command.flags.has(flag)
                 || flag == Flags::MAY_REPLICATE && self.command.flags.has(Flags::WRITE);
             if command.flags.has(flag) && !is_promised {
-                let called = command.name;
-                return Err(Error::new(format!(
-                    "ERR '{own}' called '{called}', which {does}: its row does not say so"
-                )));
+                return Err(refused(command.name, &format!("{does}: its row does not say so")));
             }
         }
         allowed
