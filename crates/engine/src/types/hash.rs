@@ -84,11 +84,12 @@ impl Hash {
         if field.len().max(value.len()) > LISTPACK_LENGTH_MAX {
             self.is_listpack = false;
         }
-        let mut hash = 0;
+        // Of a table; looked up once for the search and the addition.
+        let mut hash = None;
         let found = match &mut self.form {
             Form::Small(block) => block.iter_mut().find(|pair| *pair.0 == *field),
             Form::Large(table, hasher) => {
-                hash = hash_of(hasher, field);
+                let hash = *hash.insert(hash_of(hasher, field));
                 table.find_mut(hash, |pair| *pair.0 == *field)
             }
         };
@@ -101,14 +102,7 @@ impl Hash {
             *before = value;
             return Put::Replaced;
         }
-        let pair = (Blob::from(field), Blob::from(value));
-        if let Form::Large(table, hasher) = &mut self.form {
-            self.is_listpack &= table.len() < LISTPACK_MAX;
-            self.heap_bytes += heap_bytes(&pair);
-            table.insert(hash, pair, |pair| hash_of(hasher, &pair.0));
-        } else {
-            self.add(pair);
-        }
+        self.add((Blob::from(field), Blob::from(value)), hash);
         Put::Added
     }
 
@@ -206,7 +200,7 @@ impl Hash {
         block.into_iter().flatten().chain(table.into_iter().flat_map(Table::iter))
     }
 
-    fn add(&mut self, pair: Pair) {
+    fn add(&mut self, pair: Pair, hash: Option<u64>) {
         if self.len() >= SMALL_MAX {
             self.grow();
         }
@@ -215,7 +209,8 @@ impl Hash {
         match &mut self.form {
             Form::Small(block) => block.push(pair),
             Form::Large(table, hasher) => {
-                table.insert(hash_of(hasher, &pair.0), pair, |pair| hash_of(hasher, &pair.0));
+                let hash = hash.unwrap_or_else(|| hash_of(hasher, &pair.0));
+                table.insert(hash, pair, |pair| hash_of(hasher, &pair.0));
             }
         }
     }

@@ -82,17 +82,16 @@ impl Set {
             }
             self.make_bytes();
         }
-        if let Form::Large(table, hasher) = &mut self.form {
-            let hash = hash_of(hasher, member);
-            if table.find(hash, |other| **other == *member).is_some() {
-                return false;
+        // Of a table; looked up once for the search and the addition.
+        let mut hash = None;
+        let is_there = match &self.form {
+            Form::Large(table, hasher) => {
+                let hash = *hash.insert(hash_of(hasher, member));
+                table.find(hash, |other| **other == *member).is_some()
             }
-            let member = Blob::from(member);
-            self.heap_bytes += member.heap_bytes();
-            table.insert(hash, member, |other| hash_of(hasher, other));
-            return true;
-        }
-        if self.contains(member) {
+            _ => self.contains(member),
+        };
+        if is_there {
             return false;
         }
         if member.len() > SMALL_LENGTH_MAX || self.len() >= SMALL_MAX {
@@ -104,7 +103,8 @@ impl Set {
             Form::Integers(_) => unreachable!("a set of integers was made one of bytes above"),
             Form::Small(block) => block.push(member),
             Form::Large(table, hasher) => {
-                table.insert(hash_of(hasher, &member), member, |other| hash_of(hasher, other));
+                let hash = hash.unwrap_or_else(|| hash_of(hasher, &member));
+                table.insert(hash, member, |other| hash_of(hasher, other));
             }
         }
         true
