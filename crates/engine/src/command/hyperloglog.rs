@@ -161,12 +161,7 @@ fn pfdebug(call: &mut Call<'_>) -> Answer {
         return Err(Error::new("ERR The specified key does not exist"));
     };
     let is_dense = hll::is_dense(bytes);
-    let word = call.args.word(1);
-    if !["GETREG", "DECODE", "ENCODING", "TODENSE"].contains(&word.as_str()) {
-        let given = String::from_utf8_lossy(call.args[1]);
-        return Err(Error::new(format!("ERR Unknown PFDEBUG subcommand '{given}'")));
-    }
-    match word.as_str() {
+    match call.args.word(1).as_str() {
         // As in Redis, to look at the registers changes the form.
         "GETREG" => {
             to_dense(call, key)?;
@@ -177,7 +172,11 @@ fn pfdebug(call: &mut Call<'_>) -> Answer {
         "DECODE" if is_dense => Err(Error::new("ERR HLL encoding is not sparse")),
         "DECODE" => Ok(Value::bulk(hll::describe_sparse(read(call, key)?.expect("the key was just read")))),
         "ENCODING" => Ok(Value::Simple(if is_dense { "dense" } else { "sparse" }.into())),
-        _ => Ok(Value::from(to_dense(call, key)?)),
+        "TODENSE" => Ok(Value::from(to_dense(call, key)?)),
+        _ => {
+            let given = String::from_utf8_lossy(call.args[1]);
+            Err(Error::new(format!("ERR Unknown PFDEBUG subcommand '{given}'")))
+        }
     }
 }
 
