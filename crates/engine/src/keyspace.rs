@@ -145,9 +145,7 @@ impl Keyspace {
         let entry = match self.table.place(hash, |entry| &*entry.key == key) {
             Some(place) => self.table.at_mut(place),
             None => {
-                let value = T::create(self.seed).wrap();
-                let used = Used(AtomicU32::new(self.clock_s));
-                let entry = Entry { key: Blob::from(key), value, expiry: Expiry::new(None), used };
+                let entry = self.fresh(Blob::from(key), T::create(self.seed).wrap(), None);
                 self.bytes += entry.bytes();
                 self.table.insert(hash, entry, |entry| hash_of(&self.hasher, &entry.key))
             }
@@ -155,6 +153,12 @@ impl Keyspace {
         entry.used.set(self.clock_s);
         let value = T::of_mut(&mut entry.value).ok_or(Error::WRONG_TYPE)?;
         Ok(Slot { before: value.bytes(), value, total: &mut self.bytes })
+    }
+
+    /// An entry that is used now.
+    fn fresh(&self, key: Blob, value: Object, expires_ms: Option<u64>) -> Entry {
+        let used = Used(AtomicU32::new(self.clock_s));
+        Entry { key, value, expiry: Expiry::new(expires_ms), used }
     }
 
     /// Sets `key`, replacing value and expiry; answers the value before.
@@ -172,8 +176,7 @@ impl Keyspace {
         if let Some(at) = expires_ms {
             self.expiries.insert((at, hash));
         }
-        let entry =
-            Entry { key, value, expiry: Expiry::new(expires_ms), used: Used(AtomicU32::new(self.clock_s)) };
+        let entry = self.fresh(key, value, expires_ms);
         self.bytes += entry.bytes();
         self.table.insert(hash, entry, |entry| hash_of(&self.hasher, &entry.key));
         None
