@@ -23,6 +23,7 @@ use mlua::{Function, IntoLua, Lua};
 use windlass_resp::{Protocol, Value};
 
 use super::convert::{Names, text};
+use super::redis::{NO_ARGUMENT, NO_WORD};
 use super::scene::{NO_SCENE, with_scene};
 use super::{hook, push};
 use crate::args::Args;
@@ -307,7 +308,7 @@ fn perform(args: Args<'_>) -> (Value, Protocol) {
 /// Lists the arguments of the running function as those of a command.
 unsafe fn list<'a>(state: *mut lua_State, words: &mut [&'a [u8]], digits: &'a mut Vec<u8>) -> Result<()> {
     if words.is_empty() {
-        return Err(Error::new("ERR Please specify at least one argument for this redis lib call"));
+        return Err(Error::new(NO_ARGUMENT));
     }
     // SAFETY: there are as many arguments as words, and a string among them lives until the function returns.
     unsafe {
@@ -315,11 +316,7 @@ unsafe fn list<'a>(state: *mut lua_State, words: &mut [&'a [u8]], digits: &'a mu
             match ffi::lua_type(state, place) {
                 ffi::LUA_TSTRING => *word = text(state, place).unwrap_or_default(),
                 ffi::LUA_TNUMBER => push::write_number(ffi::lua_tonumber(state, place), digits),
-                _ => {
-                    return Err(Error::new(
-                        "ERR Lua redis lib command arguments must be strings or integers",
-                    ));
-                }
+                _ => return Err(Error::new(NO_WORD)),
             }
         }
         let mut digits = &digits[..];

@@ -12,6 +12,10 @@ use crate::args::Args;
 use crate::command::{self, Command, Flags, Run};
 use crate::error::{Error, Result};
 
+/// What a call without a command is answered, and one with an argument that is no part of one.
+pub const NO_ARGUMENT: &str = "ERR Please specify at least one argument for this redis lib call";
+pub const NO_WORD: &str = "ERR Lua redis lib command arguments must be strings or integers";
+
 /// How many levels of `redis.log` there are.
 const LOG_LEVELS: f64 = 4.0;
 
@@ -70,14 +74,14 @@ impl Word {
 
 fn words(args: &MultiValue) -> Result<Vec<Word>> {
     if args.is_empty() {
-        return Err(Error::new("ERR Please specify at least one argument for this redis lib call"));
+        return Err(Error::new(NO_ARGUMENT));
     }
     args.iter()
         .map(|arg| match arg {
             LuaValue::String(text) => Ok(Word::Text(text.as_bytes())),
             LuaValue::Integer(number) => Ok(Word::Number(argument(*number as f64))),
             LuaValue::Number(number) => Ok(Word::Number(argument(*number))),
-            _ => Err(Error::new("ERR Lua redis lib command arguments must be strings or integers")),
+            _ => Err(Error::new(NO_WORD)),
         })
         .collect()
 }

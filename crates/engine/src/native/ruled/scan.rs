@@ -7,6 +7,7 @@ use super::limit::{has_room, tokens};
 use super::names::{Base, Names};
 use super::release::Release;
 use super::rule::Rule;
+use super::turns::RANK_DEFAULT;
 use crate::number::parse_integer;
 use crate::types::{Hash, Id, SortedSet, Stream};
 
@@ -73,7 +74,8 @@ impl Scan {
             // Those of a kind that wait in its lane came before.
             if known.rule.is_some() && !seen.contains(&kind) {
                 seen.push(kind);
-                let lane = [&names.lane, &names.queue, b"/129/".as_slice(), &known.name, b"/"].concat();
+                let rank = format!("/{RANK_DEFAULT:03}/");
+                let lane = [&names.lane, &names.queue, rank.as_bytes(), &known.name, b"/"].concat();
                 if check.holds(&lane) {
                     return None;
                 }
