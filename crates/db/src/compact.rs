@@ -13,7 +13,6 @@ use std::time::Instant;
 use windlass_engine::Frozen;
 
 use crate::base;
-use crate::config::Durability;
 use crate::disk::DiskFile;
 use crate::error::{Error, Result};
 use crate::log::{Log, Writer};
@@ -80,7 +79,7 @@ impl Store {
         drop(turn);
         // Whoever found the turn or the writer taken relies on its holder.
         if self.progress.is_awaited() {
-            if self.config.durability != Durability::Always {
+            if !self.waits_for_sync() {
                 self.try_write(log);
             }
             log.thread.want();

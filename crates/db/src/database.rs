@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use windlass_engine::{ClientLimits, Engine, Setting};
 
 use crate::clock::{Clock, SystemClock, Tick};
-use crate::config::{Config, Durability};
+use crate::config::Config;
 use crate::directory::Directory;
 use crate::disk::{Disk, SystemDisk};
 use crate::error::{Error, Result};
@@ -177,7 +177,7 @@ impl Database {
 
     /// True when a task that waits for the log may write it, because no sync is waited for.
     pub(crate) fn writes_on_tasks(&self) -> bool {
-        self.owner.store.config.durability != Durability::Always
+        !self.owner.store.waits_for_sync()
     }
 
     /// Blocks the thread until the log is safe up to `position`. It may write and sync on this thread, which costs

@@ -16,7 +16,7 @@ use windlass_resp::{Protocol, Value};
 
 use crate::busy::Busy;
 use crate::clock::{Clock, Tick};
-use crate::config::Config;
+use crate::config::{Config, Durability};
 use crate::disk::Disk;
 use crate::limits::SharedLimits;
 use crate::loading::Loading;
@@ -184,6 +184,11 @@ impl Store {
         }
     }
 
+    /// True when a reply waits for a sync, and not for a write alone.
+    pub fn waits_for_sync(&self) -> bool {
+        self.config.durability == Durability::Always
+    }
+
     /// Takes over what CONFIG may have changed.
     pub fn learn_config(&self, core: &Core) {
         let config = core.engine.config();
@@ -250,14 +255,13 @@ impl Store {
             self.timer.wake();
         }
         awake.into_iter().for_each(Waker::wake);
-        let unkept = settings.and_then(|settings| self.keep_settings.get()?(&settings).err());
-        let is_transaction = asks(b"EXEC");
-        if let Some(why) = &unkept {
+        if let Some(why) = settings.and_then(|settings| self.keep_settings.get()?(&settings).err()) {
             tracing::warn!(%why, "the settings could not be kept");
-        }
-        if let Some(why) = unkept.filter(|_| !is_transaction) {
-            let text = format!("ERR Rewriting config file: {why}");
-            return Called::Reply(Value::Error(text.replace(['\r', '\n'], " ").into()), position);
+            // In a transaction it is one reply of several.
+            if !asks(b"EXEC") {
+                let text = format!("ERR Rewriting config file: {why}");
+                return Called::Reply(Value::Error(text.replace(['\r', '\n'], " ").into()), position);
+            }
         }
         if outcome.wants_shutdown {
             self.shutdown.send_replace(true);

@@ -8,7 +8,6 @@ use std::thread::Thread;
 use parking_lot::MutexGuard;
 
 use super::{Log, Writer};
-use crate::config::Durability;
 use crate::disk::DiskFile;
 use crate::error::Result;
 use crate::progress::Position;
@@ -28,7 +27,7 @@ impl Store {
         let outcome = self.progress.outcome(position);
         let Some(log) = self.log.get().filter(|_| outcome.is_none()) else { return outcome };
         // A write to the page cache is brief enough for an async task, a sync is not.
-        if self.config.durability != Durability::Always && self.try_commit() {
+        if !self.waits_for_sync() && self.try_commit() {
             let outcome = self.progress.outcome(position);
             if outcome.is_some() {
                 return outcome;
@@ -39,7 +38,7 @@ impl Store {
             return outcome;
         }
         // Once more, so that a writer which did not see the registration is not waited for.
-        if self.config.durability != Durability::Always && self.try_commit() {
+        if !self.waits_for_sync() && self.try_commit() {
             let outcome = self.progress.outcome(position);
             if outcome.is_some() {
                 key.take().into_iter().for_each(|key| self.progress.forget(position, key));
@@ -79,7 +78,7 @@ impl Store {
     /// Commits what is pending unless somebody is at it.
     fn try_commit(&self) -> bool {
         let Some(log) = self.log.get() else { return false };
-        if self.config.durability != Durability::Always {
+        if !self.waits_for_sync() {
             return self.try_write(log);
         }
         let Some(turn) = log.turn.try_lock() else { return false };
@@ -115,7 +114,7 @@ impl Store {
         let mut awake = Vec::new();
         let written = self.with_writer(log, |writer| {
             self.flush(writer);
-            let is_due = self.config.durability == Durability::Always && !writer.has_failed;
+            let is_due = self.waits_for_sync() && !writer.has_failed;
             (is_due && std::mem::take(&mut writer.is_unsynced))
                 .then(|| (writer.file.clone(), writer.end, writer.sequence - 1))
         });
@@ -141,7 +140,7 @@ impl Store {
     ///
     /// Only under `always`: the other durabilities have no sync to save, and their replies wait for the write anyway.
     pub fn write_through(&self, position: Position) -> bool {
-        let Some(log) = self.log.get().filter(|_| self.config.durability == Durability::Always) else {
+        let Some(log) = self.log.get().filter(|_| self.waits_for_sync()) else {
             return false;
         };
         let is_written = self.with_writer(log, |writer| {
@@ -201,7 +200,7 @@ impl Store {
                     log.gauges.show(writer);
                     log.gauges.count_group();
                 }
-                if self.config.durability != Durability::Always {
+                if !self.waits_for_sync() {
                     writer.awake.extend(self.progress.reach(Position(end)));
                 }
             }
@@ -220,7 +219,7 @@ impl Store {
             is_due.then(|| (writer.file.clone(), writer.sequence - 1))
         });
         // Whoever just found the writer taken is not to wait for the sync.
-        if self.config.durability != Durability::Always && self.progress.is_awaited() {
+        if !self.waits_for_sync() && self.progress.is_awaited() {
             self.try_write(log);
         }
         if let Some((file, sequence)) = unsynced {
