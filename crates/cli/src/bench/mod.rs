@@ -8,6 +8,7 @@ mod machine;
 mod namespace;
 mod process;
 pub mod store;
+mod watch;
 
 /// The middle one of some figures.
 fn median(mut figures: Vec<f64>) -> f64 {

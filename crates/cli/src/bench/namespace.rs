@@ -1,5 +1,6 @@
 //! The namespaces that benches measure in: whatever else the store holds is neither touched nor measured.
 
+use anyhow::ensure;
 use windlass::{Client, Config, Keys};
 use windlass_conn::Connection;
 
@@ -29,6 +30,15 @@ pub async fn remove(connection: &Connection) -> anyhow::Result<()> {
         }
         cursor = next;
     }
+}
+
+/// Holds that no job is left, waiting or pending.
+pub async fn ensure_drained(client: &Client) -> anyhow::Result<()> {
+    for queue in client.inspector().queues().await? {
+        let (enqueued, active, name) = (queue.enqueued, queue.active, queue.name);
+        ensure!(enqueued + active == 0, "{enqueued} jobs are left in {name} and {active} are pending");
+    }
+    Ok(())
 }
 
 fn name() -> String {

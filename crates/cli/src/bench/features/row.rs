@@ -1,7 +1,6 @@
 //! One feature's figures: its jobs are pushed in bulk and drained, in a namespace of their own.
 
 use std::sync::atomic::Ordering;
-use std::time::Instant;
 
 use anyhow::ensure;
 use serde::Serialize;
@@ -9,7 +8,7 @@ use windlass_conn::Connection;
 
 use super::feature::{RAN, worker};
 use crate::args::{BenchFeature, BenchFeaturesArgs};
-use crate::bench::process::{cpu_seconds, store_cpu};
+use crate::bench::watch::Watch;
 use crate::bench::{median, namespace};
 
 /// What was measured. Of an embedded store the processor time is part of this process's.
@@ -59,10 +58,7 @@ pub async fn measure(
     let drained = before.until_now(connection, args.jobs).await;
     let ran = RAN.load(Ordering::Relaxed) - ran;
     ensure!(ran == args.jobs, "{} jobs were pushed and {ran} ran", args.jobs);
-    for queue in client.inspector().queues().await? {
-        let (enqueued, active, name) = (queue.enqueued, queue.active, queue.name);
-        ensure!(enqueued + active == 0, "{enqueued} jobs are left in {name} and {active} are pending");
-    }
+    namespace::ensure_drained(&client).await?;
     // No feature is to bear what another has left.
     namespace::remove(connection).await?;
     Ok(Row {
@@ -73,36 +69,4 @@ pub async fn measure(
         worker_cpu_us: drained.own_us,
         store_cpu_us: drained.store_us,
     })
-}
-
-/// When something began, and the processor time until then.
-struct Watch {
-    start: Instant,
-    own: f64,
-    store: Option<f64>,
-}
-
-/// What it took for each job.
-struct Span {
-    per_s: f64,
-    own_us: f64,
-    store_us: Option<f64>,
-}
-
-impl Watch {
-    async fn look(connection: &Connection) -> Self {
-        let store = if connection.is_embedded() { None } else { store_cpu(connection).await };
-        Self { start: Instant::now(), own: cpu_seconds(std::process::id()), store }
-    }
-
-    async fn until_now(&self, connection: &Connection, jobs: u64) -> Span {
-        let seconds = self.start.elapsed().as_secs_f64();
-        let now = Self::look(connection).await;
-        let us = |seconds: f64| seconds * 1e6 / jobs as f64;
-        Span {
-            per_s: jobs as f64 / seconds,
-            own_us: us(now.own - self.own),
-            store_us: now.store.zip(self.store).map(|(now, before)| us(now - before)),
-        }
-    }
 }

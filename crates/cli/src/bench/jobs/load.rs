@@ -10,7 +10,9 @@ use tokio::task::JoinHandle;
 use windlass::{Client, Control, Job, Push, Summary, Worker};
 
 use super::nop::{Nop, RELEASED, STARTED, WAITS_NS, now_ns};
-use crate::bench::process::{cpu_seconds, resident_bytes, store_bytes, store_cpu};
+use crate::bench::namespace;
+use crate::bench::process::{resident_bytes, store_bytes};
+use crate::bench::watch::{Span, Watch};
 
 /// The tasks that push at once.
 const TASKS: u64 = 50;
@@ -30,9 +32,7 @@ pub struct Load {
 /// What draining took.
 pub struct Drain {
     pub jobs: u64,
-    pub per_s: f64,
-    pub worker_cpu_us: f64,
-    pub store_cpu_us: Option<f64>,
+    pub span: Span,
     pub rss_bytes: u64,
 }
 
@@ -94,10 +94,8 @@ impl Load {
     /// Drains what waits, timed to the last acknowledgement, and checks that nothing is pending then.
     pub async fn drain(&self) -> anyhow::Result<Drain> {
         let started = STARTED.load(Ordering::Relaxed);
-        let store_before = store_cpu(self.client.connection()).await;
-        let cpu_before = cpu_seconds(std::process::id());
+        let before = Watch::look(self.client.connection()).await;
         let mut rss_bytes = 0;
-        let start = Instant::now();
         {
             let mut working = std::pin::pin!(self.worker().exit_when_empty().run());
             let mut look = tokio::time::interval(MEMORY_PAUSE);
@@ -108,22 +106,10 @@ impl Load {
                 }
             }
         }
-        let elapsed = start.elapsed().as_secs_f64();
-        let worker_cpu = cpu_seconds(std::process::id()) - cpu_before;
-        let store_after = store_cpu(self.client.connection()).await;
         let jobs = STARTED.load(Ordering::Relaxed) - started;
-        for queue in self.client.inspector().queues().await? {
-            let (enqueued, active, name) = (queue.enqueued, queue.active, queue.name);
-            ensure!(enqueued + active == 0, "{enqueued} jobs are left in {name} and {active} are pending");
-        }
-        let per_job_us = |seconds: f64| seconds * 1e6 / jobs.max(1) as f64;
-        Ok(Drain {
-            jobs,
-            per_s: jobs as f64 / elapsed,
-            worker_cpu_us: per_job_us(worker_cpu),
-            store_cpu_us: store_after.zip(store_before).map(|(after, before)| per_job_us(after - before)),
-            rss_bytes,
-        })
+        let span = before.until_now(self.client.connection(), jobs).await;
+        namespace::ensure_drained(&self.client).await?;
+        Ok(Drain { jobs, span, rss_bytes })
     }
 
     /// Pushes from many tasks to a worker that drains meanwhile, timed from the first push to the last start.
