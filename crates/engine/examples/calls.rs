@@ -1,4 +1,5 @@
-//! What a call costs the engine alone: one command, or one script, again and again.
+//! What a call costs the engine alone: one command, or one script, again and again. What the scripts of jobs cost is
+//! told by the example `turn`.
 //!
 //! `cargo run --release -p windlass-engine --example calls -- <case> [calls]`; without a case it names them. To compare two
 //! versions count instructions, which do not depend on what else the machine does:
@@ -13,9 +14,6 @@ const FIVE_CALLS: &str = "local n = redis.call('INCR', KEYS[1]) redis.call('SET'
 /// Replies with many values, tables and numbers.
 const TABLES: &str = "local t = redis.call('LRANGE', KEYS[1], 0, -1) local n = 0 \
     for i = 1, #t do n = n + #t[i] end return {n, t[1], ARGV[1]}";
-const PUSH: &str = include_str!("../../windlass/lua/push.lua");
-const EXCHANGE: &str =
-    concat!(include_str!("../../windlass/lua/fence.lua"), include_str!("../../windlass/lua/exchange.lua"));
 
 /// Commands: `#` stands for a number that changes from call to call, `$` for a value of 16 bytes.
 const COMMANDS: [(&str, &str); 11] = [
@@ -46,12 +44,11 @@ fn main() {
             (0..20).for_each(|_| drop(driver.run(&[b"RPUSH", b"list", b"element"])));
             driver.scripts(TABLES, &["1", "list", "argument"], calls);
         }
-        "exchange" => driver.exchanges(calls),
         name => match COMMANDS.iter().find(|(other, _)| *other == name) {
             Some((_, command)) => driver.commands(command, calls),
             None => {
                 let names: Vec<&str> = COMMANDS.iter().map(|(name, _)| *name).collect();
-                println!("script, empty, tables, exchange, {}", names.join(", "));
+                println!("script, empty, tables, {}", names.join(", "));
             }
         },
     }
@@ -121,45 +118,4 @@ impl Driver {
         let command = format!("EVALSHA {digest} {}", parameters.join(" "));
         self.commands(&command, calls);
     }
-
-    /// Pushes a job and has a worker end it and take the next, by the text of the scripts.
-    fn exchanges(&mut self, calls: u64) {
-        const KEYS: [&[u8]; 8] = [
-            b"wl:{default}:ready:default",
-            b"wl:{default}:suspect:default",
-            b"wl:{default}:moved",
-            b"wl:{default}:stats",
-            b"wl:{default}:gate:default",
-            b"wl:{default}:ready:default",
-            b"wl:{default}:wake:default",
-            b"wl:{default}:suspect:default",
-        ];
-        let (push, exchange) = (self.load(PUSH), self.load(EXCHANGE));
-        self.run(&[b"XGROUP", b"CREATE", KEYS[0], b"w", b"0", b"MKSTREAM"]);
-        let mut ended: Vec<Vec<u8>> = Vec::new();
-        for _ in 0..calls {
-            self.now = Time::from_micros(self.now.micros() + 150);
-            self.run(&[b"EVALSHA", push.as_bytes(), b"2", KEYS[0], KEYS[6], b"count", &[b'e'; 120]]);
-            let mut args: Vec<&[u8]> = vec![b"EVALSHA", exchange.as_bytes(), b"8"];
-            args.extend(KEYS);
-            let held = ended.len().to_string();
-            args.extend::<[&[u8]; 5]>([b"worker-0123456789abcdef", held.as_bytes(), b"1", b"0", b"0"]);
-            args.extend(ended.iter().flat_map(|id| [id, b"1".as_slice()]));
-            let reply = self.run(&args);
-            let Some(Value::Array(answer)) = &reply else { panic!("no answer: {reply:?}") };
-            ended = entries(answer);
-        }
-        assert_eq!(ended.len() as u64, calls.min(1), "each exchange takes a job");
-    }
-}
-
-/// The ids of the entries that an exchange gave.
-fn entries(answer: &[Value]) -> Vec<Vec<u8>> {
-    let Some(taken) = answer.get(2) else { return Vec::new() };
-    let id = |entry: &Value| if let Value::Bulk(id) = &items(entry)[0] { id.to_vec() } else { Vec::new() };
-    items(&items(taken)[1]).iter().map(id).collect()
-}
-
-fn items(value: &Value) -> &[Value] {
-    if let Value::Array(items) = value { items } else { panic!("{value:?} is no array") }
 }

@@ -1,7 +1,8 @@
 //! What a job costs the engine alone: pushes jobs and has a worker end them and take the next, in batches.
 //!
-//! `cargo run --release -p windlass-engine --example turn -- [batches] [jobs per batch]`. To compare two versions count
-//! instructions, which do not depend on what else the machine does: `perf stat -e instructions:u`, or callgrind.
+//! `cargo run --release -p windlass-engine --example turn -- [batches] [jobs per batch] [text]`; with
+//! `text` the scripts run as Lua, without their native bodies. To compare two versions count instructions, which do not
+//! depend on what else the machine does: `perf stat -e instructions:u`, or callgrind.
 
 use std::time::Instant;
 
@@ -15,10 +16,12 @@ const EXCHANGE: &str =
 const ENVELOPE: usize = 120;
 
 fn main() {
-    let mut numbers = std::env::args().skip(1).map(|arg| arg.parse().expect("a number"));
+    let mut args: Vec<String> = std::env::args().skip(1).collect();
+    let native_scripts = args.pop_if(|last| last == "text").is_none();
+    let mut numbers = args.iter().map(|arg| arg.parse().expect("a number"));
     let (batches, jobs) = (numbers.next().unwrap_or(20_000), numbers.next().unwrap_or(50));
     let mut now = Time::from_millis(1_700_000_000_000);
-    let mut engine = Engine::new(Config::default());
+    let mut engine = Engine::new(Config { native_scripts, ..Config::default() });
     engine.effects().set_recording(true);
     let session = engine.open_session("turn", now);
     let mut load =
