@@ -10,8 +10,11 @@ use windlass_engine::{Config, Engine, Time};
 use windlass_resp::Value;
 
 const PUSH: &str = include_str!("../../windlass/lua/push.lua");
-const EXCHANGE: &str =
-    concat!(include_str!("../../windlass/lua/fence.lua"), include_str!("../../windlass/lua/exchange.lua"));
+const EXCHANGE: &str = concat!(
+    include_str!("../../windlass/lua/fence.lua"),
+    include_str!("../../windlass/lua/after.lua"),
+    include_str!("../../windlass/lua/exchange.lua")
+);
 /// The bytes of an envelope.
 const ENVELOPE: usize = 120;
 
@@ -44,12 +47,13 @@ fn main() {
     ];
     push.extend(std::iter::repeat_n(&*envelope, jobs));
     let count = jobs.to_string();
-    let mut head: Vec<&[u8]> = vec![b"EVALSHA", &exchange_digest, b"8"];
-    head.extend::<[&[u8]; 8]>([
+    let mut head: Vec<&[u8]> = vec![b"EVALSHA", &exchange_digest, b"9"];
+    head.extend::<[&[u8]; 9]>([
         b"wl:{default}:ready:default",
         b"wl:{default}:suspect:default",
         b"wl:{default}:moved",
         b"wl:{default}:stats",
+        b"wl:{default}:gate:default",
         b"wl:{default}:gate:default",
         b"wl:{default}:ready:default",
         b"wl:{default}:wake:default",

@@ -1,5 +1,5 @@
 -- Ends jobs of one queue that succeeded, and takes new ones from a worker's queues in the order given.
--- KEYS: 1 stream, 2 suspect, 3 moved, 4 stats: those of the queue whose jobs ended;
+-- KEYS: 1 stream, 2 suspect, 3 moved, 4 stats, 5 gate: those of the queue whose jobs ended;
 --       then for each queue to take from in turn: gate, stream, wake, suspect;
 --       then the result stream of each extra
 -- ARGV: 1 consumer, 2 how many jobs ended, 3 how many to take at most,
@@ -17,6 +17,8 @@
 --         consumer with a count that nobody else holds. Entries are taken in pieces of PIECE_JOBS until they make
 --         up TAKEN_BYTES, so that large jobs do not fill the memory. Whoever leaves work behind wakes the next.
 local PIECE_JOBS, TAKEN_BYTES = 32, 4 * 1024 * 1024
+-- Fewer entries are not worth the question what is pending.
+local TRIM_MIN = 8
 local consumer, ended = ARGV[1], tonumber(ARGV[2])
 local left, woken = tonumber(ARGV[3]), tonumber(ARGV[5])
 local may_suspect, free = string.sub(ARGV[4], 1, 1) == '1', tonumber(string.match(ARGV[4], 'r(%d+)$'))
@@ -36,13 +38,29 @@ local function count_taken(entries)
   if free then free = math.max(0, free - #entries) end
 end
 
+-- Deletes entries that have just been acknowledged, most of them by one trim: that costs the store no search for each.
+-- In a queue without lanes whatever is in front of an entry that was delivered was delivered before; and what is in front
+-- of all that is pending, too, has ended.
+local function delete(stream, gate, held)
+  local from = 1
+  if not free and #held >= TRIM_MIN and redis.call('HEXISTS', gate, 'ruled') == 0 then
+    local first = redis.call('XPENDING', stream, 'w', '-', held[#held], 1)[1]
+    if not first or is_after(first[1], held[TRIM_MIN]) then
+      from = #held
+      while first and is_after(held[from], first[1]) do from = from - 1 end
+      redis.call('XTRIM', stream, 'MINID', held[from])
+    end
+  end
+  redis.call('XDEL', stream, unpack(held, from))
+end
+
 local function finish()
   local stream, suspect, moved = KEYS[1], KEYS[2], KEYS[3]
   local held, refused = fence(stream, consumer, 6, ended)
   answer[2] = refused
   if #held == 0 then return end
   redis.call('XACK', stream, 'w', unpack(held))
-  redis.call('XDEL', stream, unpack(held))
+  delete(stream, KEYS[5], held)
   redis.call('HINCRBY', KEYS[4], 'completed', #held)
   -- What is called `rules_…` is there only with its parts in front, and so is `free`.
   if not ARGV[first_extra] then return free and rules_ended_in(stream, held, {}, left) end
@@ -165,8 +183,8 @@ end
 
 if ended > 0 then finish() end
 if free then limits_wake() end
-for at = 5, last_queue, 4 do
-  take((at - 1) / 4, KEYS[at], KEYS[at + 1], KEYS[at + 2], KEYS[at + 3])
+for at = 6, last_queue, 4 do
+  take((at - 2) / 4, KEYS[at], KEYS[at + 1], KEYS[at + 2], KEYS[at + 3])
 end
 if free then answer[#answer + 1] = { 0, rules_next() } end
 return answer

@@ -20,14 +20,6 @@ local function rules_last(stream)
   return '0-0'
 end
 
--- Whether one entry comes after another.
-local function is_after(entry, other)
-  local ms, seq = string.match(entry, '^(%d+)-(%d+)$')
-  local other_ms, other_seq = string.match(other, '^(%d+)-(%d+)$')
-  if ms ~= other_ms then return tonumber(ms) > tonumber(other_ms) end
-  return tonumber(seq) > tonumber(other_seq)
-end
-
 -- One taking from one queue. `take.left` is how many may be taken, `take.free` how many of them may be limited,
 -- `take.bytes` how many bytes; what was taken is in `take.entries`.
 local function rules_begin(stream, consumer, left, free, bytes)

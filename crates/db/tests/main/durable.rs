@@ -16,6 +16,7 @@ use crate::store::{assert_same, content, ok, open, open_on, run};
 /// The script that ends jobs and takes others, which the engine knows.
 const EXCHANGE: &str = concat!(
     include_str!("../../../windlass/lua/fence.lua"),
+    include_str!("../../../windlass/lua/after.lua"),
     include_str!("../../../windlass/lua/exchange.lua")
 );
 
@@ -123,8 +124,8 @@ fn a_take_waits_for_the_push_and_not_for_its_own_record() {
     else {
         panic!("the script is not well-formed")
     };
-    let keys = "stream suspect moved stats gate stream wake suspect";
-    let take = format!("EVALSHA {} 8 {keys} worker 0 1 0 0", String::from_utf8(digest).unwrap());
+    let keys = "stream suspect moved stats gate gate stream wake suspect";
+    let take = format!("EVALSHA {} 9 {keys} worker 0 1 0 0", String::from_utf8(digest).unwrap());
     let take = || {
         let words: Vec<&[u8]> = take.split(' ').map(str::as_bytes).collect();
         let Called::Reply(Value::Array(answer), position) = worker.call(&words) else { panic!("no answer") };

@@ -1,4 +1,4 @@
-//! The body of `fence.lua` with `exchange.lua`: ends jobs of one queue and takes new ones from a worker's queues.
+//! The body of `fence.lua` and `after.lua` with `exchange.lua`: ends jobs of one queue and takes new ones from a worker's queues.
 
 use windlass_resp::Value;
 
@@ -19,12 +19,14 @@ const JOBS_MAX: usize = 4096;
 /// The most queues that one call takes from.
 const QUEUES_MAX: usize = 64;
 /// The keys of the queue whose jobs ended.
-const ENDED_KEYS: usize = 4;
+const ENDED_KEYS: usize = 5;
 /// The arguments before the ended jobs.
 const OPTIONS: usize = 5;
 /// The jobs that are taken at a time, and the bytes after which no more are.
 const PIECE_JOBS: usize = 32;
 const TAKEN_BYTES: usize = 4 * 1024 * 1024;
+/// The fewest ended jobs of which those in front of all that is pending go by one trim.
+const TRIM_MIN: usize = 8;
 /// A number with fewer digits fits into 64 bits.
 const DIGITS_END: usize = 20;
 /// The field of the statistics that counts successes.
@@ -44,6 +46,7 @@ pub struct Request<'a> {
     pub suspect: &'a [u8],
     pub moved: &'a [u8],
     pub stats: &'a [u8],
+    gate: &'a [u8],
     ended: Vec<Ended<'a>>,
     count: usize,
     /// How many jobs the asker can begin at once, when the parts for lanes and rules are in front.
@@ -113,7 +116,7 @@ impl<'a> Request<'a> {
             return None;
         }
         let (pairs, extras) = rest.split_at_checked(2 * ended)?;
-        let (&[stream, suspect, moved, stats], keys) = keys.split_first_chunk::<ENDED_KEYS>()?;
+        let (&[stream, suspect, moved, stats, gate], keys) = keys.split_first_chunk::<ENDED_KEYS>()?;
         let (extras, odd) = extras.as_chunks::<4>();
         let (queues, results) = keys.split_at_checked(keys.len().checked_sub(extras.len())?)?;
         let (queues, odd_keys) = queues.as_chunks::<4>();
@@ -132,6 +135,7 @@ impl<'a> Request<'a> {
             suspect,
             moved,
             stats,
+            gate,
             count,
             free,
             woken: number(woken)?,
@@ -159,6 +163,7 @@ impl<'a> Request<'a> {
             return Some(Fenced::default());
         }
         let fenced = self.fence(check.value::<Stream>(self.stream)??)?;
+        check.value::<Hash>(self.gate)?;
         let completed = check.value::<Hash>(self.stats)?.and_then(|stats| stats.get(COMPLETED));
         completed.map_or(Some(0), |text| parse_integer(text))?.checked_add(fenced.held.len() as i64)?;
         if !self.extras.is_empty() {
@@ -265,24 +270,13 @@ impl<'a> Request<'a> {
         Ok(())
     }
 
-    /// As XACK and XDEL of all held entries, then what the jobs have beside them.
+    /// As XACK, XTRIM and XDEL of what is held, then what the jobs have beside them.
     fn finish(&self, scene: &mut Scene, held: &[Ended<'_>]) -> Result<()> {
-        let mut call = scene.view(&[]);
-        let mut stream = call.get_mut::<Stream>(self.stream)?.expect("it holds what is pending");
-        let acked = stream.edit_group(GROUP, |group| held.iter().filter(|ended| group.ack(ended.id)).count());
-        assert_eq!(acked, Some(held.len()), "what the fence let through is pending");
-        let removed = held.iter().filter(|ended| stream.remove(ended.id)).count();
-        drop(stream);
-        let log = |call: &mut Call<'_>, head: &[&[u8]]| {
-            let ids = held.iter().map(|ended| ended.text);
-            let effect: Vec<&[u8]> = head.iter().copied().chain(ids).collect();
-            call.log_as(&effect);
-        };
-        log(&mut call, &[b"XACK", self.stream, GROUP]);
-        if removed > 0 {
-            call.modified(self.stream);
-            log(&mut call, &[b"XDEL", self.stream]);
+        let trimmed = self.acknowledge(&mut scene.view(&[]), held)?;
+        if let Some(minimum) = trimmed.checked_sub(1).map(|_| held[trimmed].text) {
+            scene.run(&[b"XTRIM", self.stream, b"MINID", minimum])?;
         }
+        self.delete(&mut scene.view(&[]), &held[trimmed..])?;
         let mut count = itoa::Buffer::new();
         scene.run(&[b"HINCRBY", self.stats, COMPLETED, count.format(held.len()).as_bytes()])?;
         let is_held = |entry: &[u8]| {
@@ -297,6 +291,43 @@ impl<'a> Request<'a> {
         forget(scene, self.suspect, extras().map(|extra| extra.entry))?;
         forget(scene, self.moved, moved)
     }
+
+    /// As XACK; answers how many of the entries go by a trim.
+    fn acknowledge(&self, call: &mut Call<'_>, held: &[Ended<'_>]) -> Result<usize> {
+        let gate = call.get::<Hash>(self.gate)?;
+        let may_trim = self.free.is_none()
+            && held.len() >= TRIM_MIN
+            && gate.is_none_or(|gate| gate.get(b"ruled").is_none());
+        let mut stream = call.get_mut::<Stream>(self.stream)?.expect("it holds what is pending");
+        let first = stream.edit_group(GROUP, |group| {
+            let acked = held.iter().filter(|ended| group.ack(ended.id)).count();
+            assert_eq!(acked, held.len(), "what the fence let through is pending");
+            group.pending_range(Id::MIN, Id::MAX).next().map(|(id, _)| id)
+        });
+        drop(stream);
+        log_with(call, &[b"XACK", self.stream, GROUP], held);
+        let first = first.flatten().unwrap_or(Id::MAX);
+        let before = held.partition_point(|ended| ended.id < first);
+        Ok(if may_trim && before >= TRIM_MIN { before - 1 } else { 0 })
+    }
+
+    /// As XDEL.
+    fn delete(&self, call: &mut Call<'_>, held: &[Ended<'_>]) -> Result<()> {
+        let mut stream = call.get_mut::<Stream>(self.stream)?.expect("its group is there");
+        let removed = held.iter().filter(|ended| stream.remove(ended.id)).count();
+        drop(stream);
+        if removed > 0 {
+            call.modified(self.stream);
+            log_with(call, &[b"XDEL", self.stream], held);
+        }
+        Ok(())
+    }
+}
+
+/// Logs a command that ends with the entries.
+fn log_with(call: &mut Call<'_>, head: &[&[u8]], held: &[Ended<'_>]) {
+    let effect: Vec<&[u8]> = head.iter().copied().chain(held.iter().map(|ended| ended.text)).collect();
+    call.log_as(&effect);
 }
 
 /// Deletes these fields of a hash, if there are any to delete.

@@ -36,8 +36,8 @@ pub type Body = fn(&mut Scene, &[&[u8]], &[&[u8]]) -> Option<Value>;
 /// The scripts that have a body, by the digests of their texts.
 const BODIES: [(&str, Body); 6] = [
     ("dcdfbb6d252501362393cf9d156f083df390f1d3", push::push),
-    ("80e1c46b403da9f23ac70b03df3692ce18eedbce", exchange::exchange),
-    ("7e7d3b1099663ec909bfd604e68f3c88d3235e02", ruled::exchange),
+    ("9c53d3ada1b3549ce9d522ac1f4e7e40ce75d32f", exchange::exchange),
+    ("01dec1689cf623a4d78d64b03b2387dd26a5ddd8", ruled::exchange),
     ("7dd9e850481a4c66e7b06208eb2d89d1bf3eb15b", lane::push),
     ("cb21f0e5db9974476faba0cccf2d18043e4968fc", unique::push),
     ("6599e53e4ee92768a9708ea45544ab6738ce205b", unique::release),

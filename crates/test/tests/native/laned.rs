@@ -162,7 +162,7 @@ impl Laned {
         ended.sort_by_key(order);
         ended.dedup_by(|a, b| a.entry == b.entry);
         let extras: Vec<&Held> = ended.iter().filter(|held| held.id.is_some()).collect();
-        let mut keys = words(&format!("q:{queue} suspect:{queue} moved stats"));
+        let mut keys = words(&format!("q:{queue} suspect:{queue} moved stats gate:{queue}"));
         let mut queues = QUEUES.to_vec();
         if self.random.one_in(3) {
             queues.reverse();
@@ -258,7 +258,7 @@ impl Laned {
         for part in answer.iter().skip(2) {
             let Value::Array(part) = part else { panic!("{part:?} is no part") };
             let (Value::Integer(number), Value::Array(entries)) = (&part[0], &part[1]) else { continue };
-            let stream = &keys[*number as usize * 4 + 1];
+            let stream = &keys[*number as usize * 4 + 2];
             let queue = QUEUES.into_iter().find(|queue| stream.ends_with(&format!(":{queue}")));
             for (at, entry) in entries.iter().enumerate() {
                 let Value::Array(entry) = entry else { panic!("{entry:?} is no entry") };

@@ -10,7 +10,7 @@ use windlass_engine::{Time, native_scripts};
 use windlass_resp::Value;
 
 use crate::laned::Laned;
-use crate::script::{Script, words};
+use crate::script::{Random, Script, words};
 use crate::subject::{Answer, Subject};
 
 const SEEDS: std::ops::Range<u64> = 0..40;
@@ -34,7 +34,7 @@ fn the_engine_knows_the_scripts_that_are_sent() {
 
 #[test]
 fn one_key_for_two_uses_ends_as_the_text_says() {
-    const KEYS: usize = 9;
+    const KEYS: usize = 10;
     let now = Time::from_millis(1000);
     for pair in 0..KEYS * KEYS {
         let [answer, expected] = [true, false].map(|is_native| {
@@ -42,23 +42,64 @@ fn one_key_for_two_uses_ends_as_the_text_says() {
             let [push, exchange, ..] = subject.load(now);
             let before = [
                 "XGROUP CREATE stream w 0 MKSTREAM".to_owned(),
-                format!("EVALSHA {push} 2 stream wake count a b c d"),
-                "XREADGROUP GROUP w worker COUNT 2 STREAMS stream >".to_owned(),
+                format!("EVALSHA {push} 2 stream wake count a b c d e f g h i j k l"),
+                "XREADGROUP GROUP w worker COUNT 10 STREAMS stream >".to_owned(),
                 "DEL wake".to_owned(),
             ];
             for line in &before {
                 let reply = subject.call(subject.worker, &words(line), now).reply;
                 assert!(reply.is_some_and(|reply| !reply.is_error()), "{line}");
             }
-            let mut keys = words("stream suspect moved stats gate stream wake suspect result");
+            let mut keys = words("stream suspect moved stats rules gate stream wake suspect result");
             keys[pair / KEYS] = keys[pair % KEYS].clone();
             let keys = keys.join(" ");
-            let ended = "1000-0 1 1000-1 1 1000-0 id 50 {}";
-            let call = format!("EVALSHA {exchange} {KEYS} {keys} worker 2 1 0 0 {ended}");
+            let ended: String = (0..9).map(|number| format!("1000-{number} 1 ")).collect();
+            let call = format!("EVALSHA {exchange} {KEYS} {keys} worker 9 1 0 0 {ended}1000-0 id 50 {{}}");
             (keys, subject.call(subject.worker, &words(&call), now))
         });
         assert_eq!(answer, expected);
     }
+}
+
+/// Of jobs that end at once those in front of all that is pending go by a trim, and no other entry goes with them.
+#[test]
+fn whatever_ends_at_once_nothing_else_goes() {
+    let now = Time::from_millis(1000);
+    let mut random = Random::new(7);
+    let mut trims = 0;
+    for _ in 0..200 {
+        let (rare, is_ruled) = (1 + random.below(12), random.one_in(5));
+        let (ended, rest): (Vec<u64>, Vec<u64>) = (0..20).partition(|_| rare > 6 || random.one_in(rare));
+        let (ended, rest) = if rare > 6 { (ended, rest) } else { (rest, ended) };
+        let pairs: String = ended.iter().map(|number| format!(" 1000-{number} 1")).collect();
+        let [answer, expected] = [true, false].map(|is_native| {
+            let mut subject = Subject::new(is_native, now);
+            let [push, exchange, ..] = subject.load(now);
+            let envelopes = "e ".repeat(24);
+            let call = format!(
+                "EVALSHA {exchange} 9 stream suspect moved stats gate gate stream wake suspect worker {} 0 0 0{pairs}",
+                ended.len()
+            );
+            for line in [
+                "XGROUP CREATE stream w 0 MKSTREAM",
+                &format!("EVALSHA {push} 2 stream wake count {envelopes}"),
+                "XREADGROUP GROUP w worker COUNT 20 STREAMS stream >",
+                if is_ruled { "HSET gate ruled 1" } else { "DEL gate" },
+            ] {
+                let reply = subject.call(subject.worker, &words(line), now).reply;
+                assert!(reply.is_some_and(|reply| !reply.is_error()), "{line}");
+            }
+            let ended = subject.call(subject.worker, &words(&call), now);
+            let left = subject.call(subject.worker, &words("XRANGE stream - +"), now).reply;
+            (ended, left)
+        });
+        assert_eq!(answer, expected, "{pairs}");
+        let Some(Value::Array(entries)) = answer.1 else { panic!("no entries") };
+        assert_eq!(entries.len(), rest.len() + 4, "{pairs}");
+        trims += usize::from(answer.0.effects.contains("XTRIM"));
+        assert!(!is_ruled || !answer.0.effects.contains("XTRIM"));
+    }
+    assert!((30..150).contains(&trims), "{trims} of 200 were trims");
 }
 
 #[test]

@@ -87,10 +87,12 @@ impl Script {
         let (consumer, queue) = (self.consumer(), self.random.below(QUEUES));
         let mut ended: Vec<(String, i64)> = Vec::new();
         if !self.random.one_in(3) {
+            // Sometimes nearly all at once, of which most go by a trim.
+            let (own, other) = if self.random.one_in(3) { (1, 40) } else { (2, 12) };
             for held in self.held.clone() {
                 let is_own = held.consumer == consumer && held.queue == queue;
-                if self.random.one_in(if is_own { 2 } else { 12 }) {
-                    ended.push((held.entry, held.count + i64::from(self.random.one_in(8))));
+                if self.random.one_in(if is_own { own } else { other }) {
+                    ended.push((held.entry, held.count + i64::from(self.random.one_in(12))));
                 }
             }
         }
@@ -119,7 +121,7 @@ impl Script {
         if self.random.one_in(20) {
             extras.push([self.entry(), "x".to_owned(), "70".to_owned(), "7".to_owned()]);
         }
-        let mut keys = words(&format!("stream{queue} suspect{queue} moved stats"));
+        let mut keys = words(&format!("stream{queue} suspect{queue} moved stats gate{queue}"));
         let mut queues: Vec<u64> = (0..QUEUES).filter(|_| self.random.below(3) > 0).collect();
         if self.random.one_in(2) {
             queues.reverse();
@@ -159,7 +161,7 @@ impl Script {
             9 => format!("XCLAIM stream{queue} w ~suspect 0 {entry}"),
             10 => format!(
                 "HSET gate{queue} {} 1",
-                self.random.pick(&["paused", "recovered", "suspect", "recovered", "suspect"])
+                self.random.pick(&["paused", "recovered", "suspect", "recovered", "suspect", "ruled"])
             ),
             29..=31 | 11..=14 => format!("DEL gate{queue}"),
             15 => format!("HSET suspect{queue} {entry} 0:{consumer}"),
@@ -183,10 +185,9 @@ impl Script {
         let (keys, consumer) = (&call[3..3 + keys], &call[3 + keys]);
         for part in answer.iter().skip(2) {
             let Value::Array(part) = part else { panic!("{part:?} is no part") };
-            let (Value::Integer(number), Value::Array(entries)) = (&part[0], &part[1]) else {
-                panic!("{part:?} is no part")
-            };
-            let stream = &keys[*number as usize * 4 + 1];
+            // That a queue has rules is said by a word in place of entries.
+            let (Value::Integer(number), Value::Array(entries)) = (&part[0], &part[1]) else { continue };
+            let stream = &keys[*number as usize * 4 + 2];
             let Some(queue) = stream.strip_prefix("stream").and_then(|queue| queue.parse().ok()) else {
                 continue;
             };

@@ -178,12 +178,13 @@ impl Broker {
             held: &[],
             extras: &[],
         });
-        let mut keys = Vec::with_capacity(4 + 4 * queues.len() + extras.len());
+        let mut keys = Vec::with_capacity(5 + 4 * queues.len() + extras.len());
         keys.extend([
             self.keys.stream(queue),
             self.keys.suspect(queue),
             self.keys.moved(),
             self.keys.stats(),
+            self.keys.gate(queue),
         ]);
         for queue in queues {
             let suspect = self.keys.suspect(queue);

@@ -44,8 +44,8 @@ scripts! {
     CANCEL = "lane.lua" "find.lua" "trim.lua" "hooks.lua" "cancel.lua";
     EDIT = "lane.lua" "find.lua" "enqueue.lua" "hooks.lua" "edit.lua";
     EVENTS = "events.lua";
-    EXCHANGE = "fence.lua" "exchange.lua";
-    EXCHANGE_RULED = "fence.lua" "lane.lua" "rule.lua" "turn.lua" "admit.lua" "plain.lua" "regain.lua" "ruled.lua" "exchange.lua";
+    EXCHANGE = "fence.lua" "after.lua" "exchange.lua";
+    EXCHANGE_RULED = "fence.lua" "after.lua" "lane.lua" "rule.lua" "turn.lua" "admit.lua" "plain.lua" "regain.lua" "ruled.lua" "exchange.lua";
     FAIL = "fence.lua" "trim.lua" "fail.lua";
     FAIL_FLOW = "lane.lua" "fence.lua" "trim.lua" "hooks.lua" "fail.lua";
     FAIL_RULED = "fence.lua" "trim.lua" "lane.lua" "rule.lua" "hooks.lua" "fail.lua";
