@@ -16,6 +16,7 @@ use windlass_resp::{Protocol, Value};
 
 use crate::busy::Busy;
 use crate::clock::{Clock, Tick};
+use crate::concern::Concern;
 use crate::config::{Config, Durability};
 use crate::disk::Disk;
 use crate::limits::SharedLimits;
@@ -34,20 +35,6 @@ const TOO_MUCH_PENDING: &str = "OOM command not allowed while too many bytes wai
 
 /// Who waits for the lock looks so often whether a slow script has it.
 const BUSY_LOOK: Duration = Duration::from_millis(50);
-/// The commands that concern the store.
-const CONCERNS: [(&[u8], Concern); 10] = [
-    (b"SHUTDOWN", Concern::Facts),
-    (b"INFO", Concern::Facts),
-    (b"BGREWRITEAOF", Concern::Facts),
-    (b"BGSAVE", Concern::Facts),
-    (b"SAVE", Concern::Facts),
-    (b"LASTSAVE", Concern::Facts),
-    (b"CONFIG", Concern::Config),
-    (b"CLIENT", Concern::Clients),
-    (b"ACL", Concern::Users),
-    (b"EXEC", Concern::Transaction),
-];
-
 /// The shortest gap between two looks at the clock that is taken for a jump or a standstill, in milliseconds: twice what
 /// the timer sleeps at most.
 const GAP_MS_MIN: u64 = 2000;
@@ -83,26 +70,6 @@ pub(crate) type KeepSettings = Box<dyn Fn(&[Setting]) -> Result<(), String> + Se
 pub(crate) struct Caller<'a> {
     pub id: SessionId,
     pub missed: &'a Missed,
-}
-
-/// What a command has to do with the store beside running in its engine.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Concern {
-    Nothing,
-    /// Its answer holds what only the store knows.
-    Facts,
-    Config,
-    Clients,
-    Users,
-    Transaction,
-}
-
-impl Concern {
-    fn of(args: &[&[u8]]) -> Self {
-        let Some(name) = args.first() else { return Self::Nothing };
-        let found = CONCERNS.iter().find(|(other, _)| name.eq_ignore_ascii_case(other));
-        found.map_or(Self::Nothing, |(_, concern)| *concern)
-    }
 }
 
 /// A call that ran.

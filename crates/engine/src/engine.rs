@@ -11,7 +11,6 @@ use crate::config::Config;
 use crate::effect::Effects;
 use crate::error::Error;
 use crate::evict;
-use crate::keyspace::Keyspace;
 use crate::object::Kind;
 use crate::script::{ScriptGuard, Scripts};
 use crate::session::{Session, SessionId, Silence};
@@ -168,7 +167,7 @@ impl Engine {
         }
         let may_expire = self.state.settings.expires_actively && !self.state.pause.is_on(now);
         if may_expire {
-            self.expire_some(now, budget);
+            self.state.expire_some(now, budget);
         }
         if !self.state.pause.is_on(now) {
             self.state.evict_some(budget);
@@ -177,17 +176,6 @@ impl Engine {
         self.state.note_memory();
         self.serve_ready(now);
         std::mem::take(&mut self.state.deliveries)
-    }
-
-    /// Ends at most so many keys of all databases, those first that were due first.
-    fn expire_some(&mut self, now: Time, budget: usize) {
-        let next = |(db, keyspace): (usize, &Keyspace)| keyspace.next_expiry().map(|at| (at, db));
-        for _ in 0..budget {
-            let Some((_, db)) = self.state.databases.iter().enumerate().filter_map(next).min() else { break };
-            let Some(key) = self.state.databases[db].expired(now.millis()) else { break };
-            self.state.expire(db, &key);
-            self.state.effects.end_group();
-        }
     }
 
     /// When [`Engine::tick`] next has something to do.
