@@ -14,7 +14,7 @@ use crate::input::give_back;
 use crate::output::Output;
 use crate::progress::Position;
 use crate::quick::{QUICK, Script};
-use crate::session::{Called, Session};
+use crate::session::{Called, Session, Turn};
 
 /// The most bytes of requests that are read ahead while none of them may run.
 const AHEAD_BYTES_MAX: usize = 1 << 20;
@@ -22,6 +22,8 @@ const AHEAD_BYTES_MAX: usize = 1 << 20;
 const REQUEST_BYTES_MAX: usize = 1 << 30;
 /// With more bytes of unread replies than this, no further request runs.
 const OUTPUT_PAUSE_BYTES: usize = 1 << 20;
+/// The longest string that is encoded with the lock.
+const SMALL_BYTES_MAX: usize = 1 << 10;
 /// Commands with so many arguments need no memory of their own for the list.
 const ARGS_INLINE: usize = 8;
 
@@ -146,13 +148,15 @@ impl Client {
         let mut input = std::mem::take(&mut self.input);
         let mut start = 0;
         self.take_deliveries();
+        let session = self.session.clone();
+        let mut turn = Turn::default();
         while self.state == State::Ready && self.output.len() < OUTPUT_PAUSE_BYTES {
             match self.decoder.decode(&input[start..], self.limits) {
                 Ok(Some(length)) => {
                     let request = &input[start..start + length];
                     let decoder = std::mem::take(&mut self.decoder);
                     let line = decoder.is_inline().then_some(request);
-                    with_args(decoder.args(request), |args| self.execute(args, line));
+                    with_args(decoder.args(request), |args| self.execute(&session, &mut turn, args, line));
                     self.decoder = decoder;
                     start += length;
                 }
@@ -164,6 +168,7 @@ impl Client {
                 }
             }
         }
+        drop(turn);
         input.drain(..start);
         give_back(&mut input);
         self.input = input;
@@ -180,7 +185,13 @@ impl Client {
     }
 
     /// Executes one request; `line` is what it was in if it was a line of words.
-    fn execute(&mut self, args: &[&[u8]], line: Option<&[u8]>) {
+    fn execute<'a>(
+        &mut self,
+        session: &'a Session,
+        turn: &mut Turn<'a>,
+        args: &[&[u8]],
+        line: Option<&[u8]>,
+    ) {
         let is = |words: &[&[u8]]| words.iter().any(|word| args[0].eq_ignore_ascii_case(word));
         let is_first_line = line.is_some() && !self.has_executed;
         if line.is_some_and(|line| is_foreign(line, args, is_first_line)) {
@@ -192,7 +203,12 @@ impl Client {
         if unknown.is_some() || (self.has_queued_script && is(&[b"EXEC"])) {
             return self.run_apart(unknown, args);
         }
-        match self.session.call(args) {
+        let called = session.call_in(turn, args);
+        // A large reply is encoded without the lock, and what follows other answers may need it.
+        if !matches!(&called, Called::Reply(reply, _) if is_small(reply)) || is(&SESSION_COMMANDS) {
+            turn.end();
+        }
+        match called {
             Called::Reply(reply, position) => {
                 // The reply to HELLO is in the new protocol already. An error changed nothing, and may be that of a
                 // busy server, whose lock must not be waited for: nobody on this thread could stop its script.
@@ -274,6 +290,15 @@ impl Client {
             self.session.stop_waiting();
         }
         self.state = State::Closing;
+    }
+}
+
+/// True for a reply whose encoding takes no time.
+fn is_small(reply: &Value) -> bool {
+    match reply {
+        Value::Simple(_) | Value::Integer(_) | Value::Nil | Value::NilArray | Value::Boolean(_) => true,
+        Value::Bulk(bytes) => bytes.len() <= SMALL_BYTES_MAX,
+        _ => false,
     }
 }
 

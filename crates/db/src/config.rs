@@ -22,7 +22,8 @@ pub struct Config {
     pub engine: windlass_engine::Config,
     /// When a record of the log counts as safe.
     pub durability: Durability,
-    /// The most waits and the most keys of each database that are ended while the lock is held once.
+    /// The most waits, and the most keys, that are ended while the lock is held once; so much of what was deleted is
+    /// freed besides.
     pub tick_budget: usize,
     /// The most bytes that wait to be written to the log; beyond that writing commands are refused before execution.
     pub log_pending_bytes_max: usize,

@@ -33,6 +33,7 @@ pub mod check;
 mod client;
 mod clock;
 mod compact;
+mod concern;
 mod config;
 mod database;
 mod directory;

@@ -49,7 +49,7 @@ where
     let mut client = Client::new(session);
     let mut stop = pin!(stop);
     let mut is_flushed = true;
-    // True once the clients of this thread had their turn since something was held back.
+    // True once the clients of this thread had their turn since there was something to send.
     let mut has_let_others = false;
     loop {
         client.execute_complete()?;
@@ -62,8 +62,14 @@ where
         let may_read = client.may_read();
         let held = client.output.held();
         let deadline = client.deadline();
-        let lets_others = held.is_some() && !has_let_others;
-        has_let_others = held.is_some();
+        let has_output = held.is_some() || !client.output.ready().is_empty();
+        let lets_others = has_output && !has_let_others;
+        has_let_others = has_output;
+        if lets_others && held.is_none() {
+            // One write after another hands the processor to and fro between this thread and the clients that each of
+            // them wakes. Redis, too, sends what it has for all clients at the end of a turn of its loop.
+            after_others().await;
+        }
         let Client { session, input, output, state, script, .. } = &mut client;
         tokio::select! {
             biased;
@@ -97,19 +103,24 @@ where
 /// turn of its loop. A write for each client was most of what a log costs.
 async fn made_safe(session: &Session, position: Position, lets_others: bool) -> Result<()> {
     let database = session.database();
-    if lets_others && database.writes_on_tasks() {
-        let mut has_waited = false;
-        // Not tokio's own, which looks for new requests in between: that is a call of the system for each turn.
-        std::future::poll_fn(|context| {
-            if std::mem::replace(&mut has_waited, true) || database.is_durable(position) {
-                return Poll::Ready(());
-            }
-            context.waker().wake_by_ref();
-            Poll::Pending
-        })
-        .await;
+    if lets_others && database.writes_on_tasks() && !database.is_durable(position) {
+        after_others().await;
     }
     database.durable(position).await
+}
+
+/// Goes on when the other clients of this thread whose requests have come had their turn.
+async fn after_others() {
+    let mut has_waited = false;
+    // Not tokio's own, which looks for new requests in between: that is a call of the system for each turn.
+    std::future::poll_fn(|context| {
+        if std::mem::replace(&mut has_waited, true) {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }
 
 /// Waits for the end of a script.

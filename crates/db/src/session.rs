@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 
-use parking_lot::Mutex;
-use windlass_engine::{Message, SessionId};
+use parking_lot::{Mutex, MutexGuard};
+use windlass_engine::{Message, SessionId, Time};
 use windlass_resp::{Protocol, Value};
 
 use crate::database::Database;
@@ -16,6 +16,11 @@ use crate::mailbox::{Mailbox, Taken};
 use crate::progress::{Durable, Position};
 use crate::refused::Missed;
 use crate::store::{Caller, Core, Store};
+
+/// The most calls that take the lock together...
+const TURN_CALLS_MAX: usize = 16;
+/// ...and for how many microseconds they keep it before they let others go first.
+const TURN_US_MAX: u64 = 50;
 
 /// How a call was answered.
 #[derive(Debug, PartialEq)]
@@ -89,14 +94,34 @@ impl Session {
     /// Executes one command, whose name is the first of `args`, on the caller's thread. While a script runs for too
     /// long, the answer is an error that begins with BUSY, and nothing was executed.
     pub fn call(&self, args: &[&[u8]]) -> Called {
+        self.call_in(&mut Turn::default(), args)
+    }
+
+    /// As [`call`](Self::call), in a turn that may go on to the next call with the lock that this one took.
+    pub(crate) fn call_in<'a>(&'a self, turn: &mut Turn<'a>, args: &[&[u8]]) -> Called {
         let store = self.store();
-        match store.lock() {
-            Some(mut core) => {
-                let caller = Caller { id: self.open(&mut core), missed: &self.missed };
-                store.call(core, &caller, args)
-            }
-            None => store.refuse(args, &self.missed, self.was_authenticated.load(Ordering::Relaxed)),
+        let (mut core, now) = match turn.held.take() {
+            Some(held) => held,
+            None => match store.lock() {
+                Some(mut core) => {
+                    let now = core.look(&*store.clock);
+                    *turn = Turn { held: None, began: now, calls: 0 };
+                    (core, now)
+                }
+                None => {
+                    let was_authenticated = self.was_authenticated.load(Ordering::Relaxed);
+                    return store.refuse(args, &self.missed, was_authenticated);
+                }
+            },
+        };
+        let caller = Caller { id: self.open(&mut core), missed: &self.missed };
+        let ran = store.run(&mut core, &caller, args, now);
+        if ran.rest.is_none() {
+            turn.go_on(core, ran.ended);
+        } else {
+            drop(core);
         }
+        store.finish(ran, args)
     }
 
     /// The next message, once the log is safe up to the position at which it arose. Dropping the future loses
@@ -162,6 +187,31 @@ impl Session {
     /// The database that it belongs to.
     pub fn database(&self) -> &Database {
         &self.database
+    }
+}
+
+/// Calls of one session, one right after the other, that take the lock once: what a client sent in one piece. To take it
+/// for each made the threads that serve clients hand it to and fro.
+#[derive(Default)]
+pub(crate) struct Turn<'a> {
+    /// The lock, and when the last call ended, which is when the next one begins.
+    held: Option<(MutexGuard<'a, Core>, Time)>,
+    began: Time,
+    calls: usize,
+}
+
+impl<'a> Turn<'a> {
+    /// Keeps the lock for another call, unless others have waited for long enough.
+    fn go_on(&mut self, core: MutexGuard<'a, Core>, now: Time) {
+        self.calls += 1;
+        if self.calls < TURN_CALLS_MAX && now.micros().saturating_sub(self.began.micros()) < TURN_US_MAX {
+            self.held = Some((core, now));
+        }
+    }
+
+    /// Lets go of the lock. Whatever takes it otherwise must come after this.
+    pub fn end(&mut self) {
+        self.held = None;
     }
 }
 

@@ -16,6 +16,7 @@ use windlass_resp::{Protocol, Value};
 
 use crate::busy::Busy;
 use crate::clock::{Clock, Tick};
+use crate::concern::Concern;
 use crate::config::{Config, Durability};
 use crate::disk::Disk;
 use crate::limits::SharedLimits;
@@ -34,9 +35,6 @@ const TOO_MUCH_PENDING: &str = "OOM command not allowed while too many bytes wai
 
 /// Who waits for the lock looks so often whether a slow script has it.
 const BUSY_LOOK: Duration = Duration::from_millis(50);
-/// The commands whose answers hold what only the store knows.
-const TOLD: [&[u8]; 7] = [b"SHUTDOWN", b"INFO", b"CONFIG", b"BGREWRITEAOF", b"BGSAVE", b"SAVE", b"LASTSAVE"];
-
 /// The shortest gap between two looks at the clock that is taken for a jump or a standstill, in milliseconds: twice what
 /// the timer sleeps at most.
 const GAP_MS_MIN: u64 = 2000;
@@ -72,6 +70,42 @@ pub(crate) type KeepSettings = Box<dyn Fn(&[Setting]) -> Result<(), String> + Se
 pub(crate) struct Caller<'a> {
     pub id: SessionId,
     pub missed: &'a Missed,
+}
+
+/// A call that ran.
+pub(crate) struct Ran {
+    called: Called,
+    /// When it ended.
+    pub ended: Time,
+    /// What is to be done for it without the lock.
+    pub rest: Option<Box<Rest>>,
+}
+
+/// What is to be done for a call once the lock is free.
+pub(crate) struct Rest {
+    awake: Vec<Waker>,
+    is_sooner: bool,
+    settings: Option<Vec<Setting>>,
+    wants_shutdown: bool,
+    wants_rewrite: bool,
+    wants_save: bool,
+    /// Where the log has to be synced for a reply that is let out once its own records are written.
+    promised: Option<Position>,
+}
+
+impl Ran {
+    fn refused(reply: Value, now: Time) -> Self {
+        Self { called: Called::Reply(reply, Position::START), ended: now, rest: None }
+    }
+}
+
+impl Rest {
+    fn is_nothing(&self) -> bool {
+        self.awake.is_empty()
+            && !(self.is_sooner || self.wants_shutdown || self.wants_rewrite || self.wants_save)
+            && self.settings.is_none()
+            && self.promised.is_none()
+    }
 }
 
 /// What the lock guards.
@@ -207,14 +241,14 @@ impl Store {
         }
     }
 
-    /// Runs one command of a session.
-    pub fn call(&self, mut core: MutexGuard<'_, Core>, caller: &Caller<'_>, args: &[&[u8]]) -> Called {
+    /// Runs one command of a session that has the lock; [`finish`](Self::finish) does the rest without it.
+    pub fn run(&self, core: &mut Core, caller: &Caller<'_>, args: &[&[u8]], now: Time) -> Ran {
         let id = caller.id;
         if let Some(refusal) = core.refuse(id) {
-            return Called::Reply(Value::Error(refusal.into()), Position::START);
+            return Ran::refused(Value::Error(refusal.into()), now);
         }
         if let Some(reply) = caller.missed.after_multi(args) {
-            return Called::Reply(reply, Position::START);
+            return Ran::refused(reply, now);
         }
         if caller.missed.take_exec() {
             core.engine.drop_transaction(id);
@@ -222,63 +256,86 @@ impl Store {
         if caller.missed.take_command() {
             core.engine.fail_transaction(id);
         }
-        let asks = |name: &[u8]| args.first().is_some_and(|arg| arg.eq_ignore_ascii_case(name));
-        if TOLD.iter().any(|name| asks(name)) {
-            self.tell(&mut core);
+        let concern = Concern::of(args);
+        if concern != Concern::Nothing {
+            self.prepare(core, concern, args);
         }
-        let is_list = |arg: &&[u8]| arg.eq_ignore_ascii_case(b"LIST") || arg.eq_ignore_ascii_case(b"INFO");
-        if asks(b"CLIENT") && args.get(1).is_some_and(is_list) {
-            let Core { engine, mailboxes, .. } = &mut *core;
-            mailboxes.iter().for_each(|(id, mailbox)| engine.note_unread(*id, mailbox.unread()));
-        }
-        if asks(b"ACL") {
-            give_entropy(&mut core.engine);
-        }
-        let now = core.look(&*self.clock);
         let outcome = core.engine.execute(id, args, now);
-        let took_us = self.clock.now().micros().saturating_sub(now.micros());
-        core.engine.note_duration(id, args, took_us, now);
-        if asks(b"CONFIG") || asks(b"ACL") || asks(b"EXEC") {
-            self.learn_config(&core);
+        let ended = self.clock.now();
+        core.engine.note_duration(id, args, ended.micros().saturating_sub(now.micros()), now);
+        if matches!(concern, Concern::Config | Concern::Users | Concern::Transaction) {
+            self.learn_config(core);
         }
-        let (promised, position) = self.collect(&mut core, outcome.is_exchange);
+        let (promised, position) = self.collect(core, outcome.is_exchange);
         let is_answered_later = outcome
             .deliveries
             .iter()
             .any(|d| d.session == id && matches!(d.message, Message::Reply(_) | Message::Silent));
         let is_waiting = is_answered_later || core.engine.is_waiting(id);
-        let awake = self.route(&core, outcome.deliveries, position);
-        let is_sooner = self.timer.plan(core.engine.next_due());
-        let settings = outcome.wants_settings_kept.then(|| core.engine.settings());
-        drop(core);
-        if is_sooner {
+        let rest = Rest {
+            awake: self.route(core, outcome.deliveries, position),
+            is_sooner: self.timer.plan(core.engine.next_due()),
+            settings: outcome.wants_settings_kept.then(|| core.engine.settings()),
+            wants_shutdown: outcome.wants_shutdown,
+            wants_rewrite: outcome.wants_rewrite,
+            wants_save: outcome.wants_save,
+            promised: (outcome.is_exchange && outcome.reply.is_some()).then_some(promised),
+        };
+        let called = match outcome.reply {
+            Some(reply) => Called::Reply(reply, position),
+            None if is_waiting => Called::Waiting,
+            None => Called::Delivered,
+        };
+        Ran { called, ended, rest: (!rest.is_nothing()).then(|| Box::new(rest)) }
+    }
+
+    /// Does what a call brings about beside its reply, once the lock is free.
+    pub fn finish(&self, ran: Ran, args: &[&[u8]]) -> Called {
+        let Ran { called, rest, .. } = ran;
+        let Some(rest) = rest else { return called };
+        if rest.is_sooner {
             self.timer.wake();
         }
-        awake.into_iter().for_each(Waker::wake);
-        if let Some(why) = settings.and_then(|settings| self.keep_settings.get()?(&settings).err()) {
+        rest.awake.into_iter().for_each(Waker::wake);
+        if let Some(why) = rest.settings.and_then(|settings| self.keep_settings.get()?(&settings).err()) {
             tracing::warn!(%why, "the settings could not be kept");
             // In a transaction it is one reply of several.
-            if !asks(b"EXEC") {
+            if let Called::Reply(_, position) = called
+                && Concern::of(args) != Concern::Transaction
+            {
                 let text = format!("ERR Rewriting config file: {why}");
                 return Called::Reply(Value::Error(text.replace(['\r', '\n'], " ").into()), position);
             }
         }
-        if outcome.wants_shutdown {
+        if rest.wants_shutdown {
             self.shutdown.send_replace(true);
         }
-        if outcome.wants_rewrite {
+        if rest.wants_rewrite {
             self.want_rewrite();
         }
-        if outcome.wants_save {
+        if rest.wants_save {
             self.want_save();
         }
-        match outcome.reply {
-            Some(reply) if outcome.is_exchange && self.write_through(position) => {
+        match (called, rest.promised) {
+            (Called::Reply(reply, position), Some(promised)) if self.write_through(position) => {
                 Called::Reply(reply, promised)
             }
-            Some(reply) => Called::Reply(reply, position),
-            None if is_waiting => Called::Waiting,
-            None => Called::Delivered,
+            (called, _) => called,
+        }
+    }
+
+    /// Tells the engine what only the store knows and a command asks for.
+    fn prepare(&self, core: &mut Core, concern: Concern, args: &[&[u8]]) {
+        if matches!(concern, Concern::Facts | Concern::Config) {
+            self.tell(core);
+        }
+        let is_list = |arg: &&[u8]| arg.eq_ignore_ascii_case(b"LIST") || arg.eq_ignore_ascii_case(b"INFO");
+        if concern == Concern::Clients && args.get(1).is_some_and(is_list) {
+            let Core { engine, mailboxes, .. } = core;
+            mailboxes.iter().for_each(|(id, mailbox)| engine.note_unread(*id, mailbox.unread()));
+        }
+        if concern == Concern::Users {
+            give_entropy(&mut core.engine);
         }
     }
 
@@ -360,7 +417,7 @@ impl Core {
 
     /// The time. When the clock was set or the process stood still since the last look, nobody could renew a lease: all of
     /// them, which are the pending entries of streams, are extended by as much.
-    fn look(&mut self, clock: &dyn Clock) -> Time {
+    pub fn look(&mut self, clock: &dyn Clock) -> Time {
         let now = clock.now();
         let seen_at = std::mem::replace(&mut self.seen_at, now);
         if now.millis().abs_diff(seen_at.millis()) >= GAP_MS_MIN && clock.shows_gaps() {

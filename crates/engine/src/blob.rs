@@ -5,6 +5,8 @@ use std::hash::{Hash, Hasher};
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
+use crate::types::Budget;
+
 /// The longest byte string that is stored without an allocation of its own.
 const INLINE_MAX: usize = 22;
 /// From this length on the bytes can grow in place, at the cost of one more step to reach them.
@@ -63,6 +65,21 @@ impl Blob {
         };
         edit(&mut bytes);
         *self = Self::from(bytes);
+    }
+}
+
+impl Blob {
+    /// Cuts off some of the bytes of a blob that nobody uses any more; true when little is left, and at once when
+    /// somebody shares it.
+    pub(crate) fn free_some(&mut self, budget: &mut Budget) -> bool {
+        let Form::Large(bytes) = &mut self.0 else { return true };
+        let Some(bytes) = Arc::get_mut(bytes) else { return true };
+        // Allocators shorten memory of this size where it is: the pages behind the cut go back.
+        bytes.truncate(bytes.capacity().saturating_sub(budget.bytes_left()));
+        let before = bytes.capacity();
+        bytes.shrink_to_fit();
+        budget.spend(1, before - bytes.capacity());
+        bytes.is_empty()
     }
 }
 

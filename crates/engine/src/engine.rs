@@ -16,7 +16,7 @@ use crate::script::{ScriptGuard, Scripts};
 use crate::session::{Session, SessionId, Silence};
 use crate::state::State;
 use crate::time::Time;
-use crate::types::Stream;
+use crate::types::{Budget, Stream};
 
 /// What a call led to.
 #[derive(Debug, Default, PartialEq)]
@@ -166,18 +166,13 @@ impl Engine {
             self.answer_waiting(id, Some(wait.timeout_reply));
         }
         let may_expire = self.state.settings.expires_actively && !self.state.pause.is_on(now);
-        let databases = if may_expire { self.state.databases.len() } else { 0 };
-        for db in 0..databases {
-            for _ in 0..budget {
-                let Some(key) = self.state.databases[db].expired(now.millis()) else { break };
-                self.state.expire(db, &key);
-                self.state.effects.end_group();
-            }
+        if may_expire {
+            self.state.expire_some(now, budget);
         }
         if !self.state.pause.is_on(now) {
             self.state.evict_some(budget);
         }
-        self.state.garbage.free_some(budget);
+        self.state.garbage.free_some(&mut Budget::new(budget));
         self.state.note_memory();
         self.serve_ready(now);
         std::mem::take(&mut self.state.deliveries)

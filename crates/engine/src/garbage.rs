@@ -5,9 +5,12 @@
 
 use crate::keyspace::Keyspace;
 use crate::object::Object;
+use crate::types::Budget;
 
-/// A value of more bytes than this is freed bit by bit; below, that would cost more than it saves.
+/// A collection of more bytes than this is freed bit by bit; below, that would cost more than it saves.
 const BIG_BYTES: usize = 32 * 1024;
+/// As [`BIG_BYTES`], for a string: it is one piece of memory, whose pages the system takes back one by one.
+const BIG_STRING_BYTES: usize = 256 * 1024;
 
 /// What is still to be freed.
 #[derive(Debug, Default)]
@@ -41,10 +44,11 @@ impl Garbage {
         objects + self.keyspaces.iter().map(|waste| waste.bytes).sum::<usize>()
     }
 
-    /// Frees `object` now or, when it is big, later. A string is one piece of memory, however long.
+    /// Frees `object` now or, when it is big, later.
     pub fn add(&mut self, object: Object) {
         let bytes = object.bytes();
-        if !matches!(object, Object::String(_)) && bytes > BIG_BYTES {
+        let is_string = matches!(object, Object::String(_));
+        if bytes > (if is_string { BIG_STRING_BYTES } else { BIG_BYTES }) {
             self.objects.push(Waste { content: object, bytes });
         }
     }
@@ -57,29 +61,28 @@ impl Garbage {
         }
     }
 
-    /// Frees about `budget` members of one value, or keys of one database.
-    pub fn free_some(&mut self, budget: usize) {
-        if let Some(object) = self.objects.last_mut() {
-            if object.content.free_some(budget) {
-                self.objects.pop();
-                self.freed += 1;
-            }
-            return;
-        }
-        let mut left = budget;
-        while let Some(keyspace) = self.keyspaces.last_mut() {
-            let Some(entries) = keyspace.content.dismantle() else {
-                self.keyspaces.pop();
-                continue;
-            };
-            let values: Vec<Object> = entries.map(|entry| entry.value).collect();
-            self.freed += values.len() as u64;
-            // An empty bucket is work, too.
-            left = left.saturating_sub(values.len().max(1));
-            for value in values {
-                self.add(value);
-            }
-            if left == 0 || !self.objects.is_empty() {
+    /// Frees members of values, or keys of databases, as far as the budget goes.
+    pub fn free_some(&mut self, budget: &mut Budget) {
+        while !budget.is_spent() {
+            if let Some(object) = self.objects.last_mut() {
+                if object.content.free_some(budget) {
+                    self.objects.pop();
+                    self.freed += 1;
+                    budget.spend(1, 0);
+                }
+            } else if let Some(keyspace) = self.keyspaces.last_mut() {
+                let Some(entries) = keyspace.content.dismantle() else {
+                    keyspace.content.drop_expiries(budget);
+                    if keyspace.content.expiring() == 0 {
+                        self.keyspaces.pop();
+                    }
+                    continue;
+                };
+                self.freed += entries.len() as u64;
+                let values: Vec<Object> = entries.map(|entry| entry.value).collect();
+                budget.spend(values.len(), values.iter().map(Object::bytes).sum());
+                values.into_iter().for_each(|value| self.add(value));
+            } else {
                 return;
             }
         }
@@ -90,6 +93,8 @@ impl Garbage {
 mod tests {
     use super::*;
     use crate::blob::Blob;
+    use crate::object::Kind;
+    use crate::types::{End, Hash, Id, List, Set, SortedSet, Stream};
 
     #[test]
     fn a_database_is_freed_by_budget() {
@@ -99,13 +104,76 @@ mod tests {
         }
         let mut garbage = Garbage::default();
         garbage.add_keyspace(keyspace);
-        garbage.free_some(100);
+        garbage.free_some(&mut Budget::new(100));
         let left = garbage.pending();
         assert!((880..=900).contains(&left), "one step freed {} of 1,000", 1_000 - left);
-        let steps = (0..100).take_while(|_| {
-            garbage.free_some(100);
-            !garbage.is_empty()
+        // As many steps again for when the keys end.
+        assert!((16..=40).contains(&steps(&mut garbage, 100)));
+    }
+
+    /// In how many steps of this budget it is freed.
+    fn steps(garbage: &mut Garbage, budget: usize) -> usize {
+        let mut steps = 0;
+        while !garbage.is_empty() {
+            garbage.free_some(&mut Budget::new(budget));
+            steps += 1;
+        }
+        steps
+    }
+
+    const MEMBERS: u32 = 20_000;
+    const BUDGET: usize = 100;
+
+    /// Fills a value and holds its freeing to a number of steps: fewer would be longer ones.
+    fn check<T: Kind>(name: &str, per_step_max: u32, fill: impl Fn(&mut T, u32)) {
+        for is_shared in [false, true] {
+            let mut value = T::create(1);
+            (0..MEMBERS).for_each(|number| fill(&mut value, number));
+            let value = value.wrap();
+            let mut garbage = Garbage::default();
+            let mut copy = value.clone();
+            if !is_shared {
+                drop(value);
+            } else if let Object::SortedSet(set) = &mut copy {
+                // A set of its own whose blocks somebody shares.
+                *set = std::sync::Arc::new((**set).clone());
+            }
+            garbage.add(copy);
+            let steps = steps(&mut garbage, BUDGET) as u32;
+            let least = if is_shared { 1 } else { MEMBERS / per_step_max };
+            assert!((least..=MEMBERS / 20).contains(&steps), "{name}: {steps} steps, shared: {is_shared}");
+        }
+    }
+
+    #[test]
+    fn a_value_is_freed_in_as_many_steps_as_it_has_work() {
+        let bytes = |number: u32| number.to_be_bytes().repeat(8);
+        check("hash", 110, |hash: &mut Hash, number| _ = hash.set(&bytes(number), b"value"));
+        check("set", 110, |set: &mut Set, number| _ = set.add(&bytes(number)));
+        check("sorted set", 600, |set: &mut SortedSet, number| {
+            _ = set.insert(&bytes(number), f64::from(number));
         });
-        assert!((8..=20).contains(&steps.count()));
+        // A block of these is one piece of memory, which goes at once.
+        let block = |items: u32| items * BUDGET as u32;
+        check("list", block(420), |list: &mut List, number| list.push(End::Right, &bytes(number)));
+        check("stream", block(100), |stream: &mut Stream, number| {
+            stream.push(Id::new(u64::from(number) + 1, 0), &[b"field", &bytes(number)]);
+        });
+        check("sorted set of long members", 110, |set: &mut SortedSet, number| {
+            _ = set.insert(&bytes(number).repeat(10), f64::from(number));
+        });
+    }
+
+    #[test]
+    fn what_is_large_in_bytes_alone_is_freed_in_steps_as_well() {
+        let mut garbage = Garbage::default();
+        garbage.add(Object::String(Blob::from(vec![b'x'; 64 << 20])));
+        let string = steps(&mut garbage, BUDGET);
+        assert!((40..=50).contains(&string), "a string: {string} steps");
+        let mut list = List::new(1);
+        (0..100).for_each(|_| list.push(End::Left, &vec![b'x'; 1 << 20]));
+        garbage.add(list.wrap());
+        let list = steps(&mut garbage, BUDGET);
+        assert!((50..=110).contains(&list), "a list: {list} steps");
     }
 }

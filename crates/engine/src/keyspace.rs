@@ -12,6 +12,7 @@ use crate::error::{Error, Result};
 use crate::object::{Kind, Object};
 use crate::random::Random;
 use crate::time::Time;
+use crate::types::Budget;
 use crate::types::table::Table;
 
 /// The keys of one database. It compares no time: expiry is decided by the caller, who has the clock.
@@ -183,9 +184,15 @@ impl Keyspace {
     }
 
     /// Takes some entries out of a keyspace that nobody uses any more; none at its end. The counts are not kept.
-    pub fn dismantle(&mut self) -> Option<impl Iterator<Item = Entry>> {
-        self.expiries = BTreeSet::new();
+    pub fn dismantle(&mut self) -> Option<impl ExactSizeIterator<Item = Entry>> {
         self.table.pop_bucket().map(|bucket| bucket.into_iter().map(|(_, entry)| entry))
+    }
+
+    /// Forgets when some keys of such a keyspace end.
+    pub fn drop_expiries(&mut self, budget: &mut Budget) {
+        while !budget.is_spent() && self.expiries.pop_first().is_some() {
+            budget.spend(1, 0);
+        }
     }
 
     pub fn remove(&mut self, key: &[u8]) -> Option<Entry> {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::blob::Blob;
 use crate::number::parse_integer;
-use crate::types::{Hash, List, Set, SortedSet, Stream};
+use crate::types::{Budget, Hash, List, Set, SortedSet, Stream};
 
 /// A value of any type, in as many bytes whatever it holds. A clone shares all content; what is written afterwards is
 /// copied then, and of a large collection no more than the blocks that the write touches.
@@ -68,11 +68,11 @@ impl Object {
         }
     }
 
-    /// Takes about `budget` members out of a value that the keyspace does not use any more; true when little is left of
-    /// it, and at once when somebody else shares it: then it is theirs to free.
-    pub fn free_some(&mut self, budget: usize) -> bool {
+    /// Takes members, or a string's bytes, out of a value that the keyspace does not use any more, as far as the budget
+    /// goes; true when little is left of it, and at once when somebody else shares it: then it is theirs to free.
+    pub fn free_some(&mut self, budget: &mut Budget) -> bool {
         match self {
-            Self::String(_) => true,
+            Self::String(text) => text.free_some(budget),
             Self::List(list) => Arc::get_mut(list).is_none_or(|list| list.free_some(budget)),
             Self::Hash(hash) => Arc::get_mut(hash).is_none_or(|hash| hash.free_some(budget)),
             Self::Set(set) => Arc::get_mut(set).is_none_or(|set| set.free_some(budget)),

@@ -211,6 +211,17 @@ impl State {
         self.notify(db, Event::EXPIRED, key);
     }
 
+    /// Ends at most so many keys of all databases, those first that were due first.
+    pub fn expire_some(&mut self, now: Time, budget: usize) {
+        let next = |(db, keyspace): (usize, &Keyspace)| keyspace.next_expiry().map(|at| (at, db));
+        for _ in 0..budget {
+            let Some((_, db)) = self.databases.iter().enumerate().filter_map(next).min() else { break };
+            let Some(key) = self.databases[db].expired(now.millis()) else { break };
+            self.expire(db, &key);
+            self.effects.end_group();
+        }
+    }
+
     /// Forgets what `session` watches.
     pub fn unwatch(&mut self, session: &mut Session) {
         for place in session.watched.drain(..) {

@@ -170,5 +170,6 @@ fn a_big_collection_is_freed_by_budget() {
         ticks += 1;
         assert!(ticks < 1_000, "the freeing does not end");
     }
-    assert!(ticks >= 100, "15,000 members were freed in {ticks} steps of 100");
+    // The list goes by blocks, of which it has a few.
+    assert!(ticks >= 80, "10,000 members and a list were freed in {ticks} steps of 100");
 }

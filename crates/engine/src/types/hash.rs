@@ -5,6 +5,7 @@
 
 use foldhash::quality::FixedState;
 
+use super::budget::Budget;
 use super::sample::{distinct, one_of};
 use super::table::Table;
 use crate::blob::Blob;
@@ -158,16 +159,15 @@ impl Hash {
         chosen.into_iter().map(|(field, value)| (field, value)).collect()
     }
 
-    /// Drops about `budget` fields of a hash that nobody uses any more; true when the rest is small.
-    pub fn free_some(&mut self, budget: usize) -> bool {
+    /// Drops fields of a hash that nobody uses any more; true when the rest is small.
+    pub fn free_some(&mut self, budget: &mut Budget) -> bool {
         let Form::Large(table, _) = &mut self.form else { return true };
-        let mut left = budget;
-        while left > 0
+        while !budget.is_spent()
             && let Some(bucket) = table.pop_bucket()
         {
-            // An empty bucket is work, too.
-            left = left.saturating_sub(bucket.len().max(1));
-            self.heap_bytes -= bucket.iter().map(|(_, item)| heap_bytes(item)).sum::<usize>();
+            let bytes = bucket.iter().map(|(_, item)| heap_bytes(item)).sum();
+            self.heap_bytes -= bytes;
+            budget.spend(bucket.len(), bytes);
         }
         table.is_empty()
     }

@@ -5,6 +5,7 @@
 //! clones the pointers, and a write copies the block that it touches, if it is shared at that moment.
 
 mod blocks;
+mod budget;
 mod hash;
 pub mod hyperloglog;
 mod list;
@@ -16,6 +17,7 @@ mod stream;
 pub mod table;
 mod zset;
 
+pub use budget::Budget;
 pub use hash::{Hash, Put};
 pub use list::{End, List};
 pub use set::{Member, Set};

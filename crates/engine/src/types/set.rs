@@ -7,6 +7,7 @@ use std::borrow::Cow;
 
 use foldhash::quality::FixedState;
 
+use super::budget::Budget;
 use super::sample::{distinct, one_of};
 use super::table::Table;
 use crate::blob::Blob;
@@ -176,16 +177,15 @@ impl Set {
         }
     }
 
-    /// Drops about `budget` members of a set that nobody uses any more; true when the rest is small.
-    pub fn free_some(&mut self, budget: usize) -> bool {
+    /// Drops members of a set that nobody uses any more; true when the rest is small.
+    pub fn free_some(&mut self, budget: &mut Budget) -> bool {
         let Form::Large(table, _) = &mut self.form else { return true };
-        let mut left = budget;
-        while left > 0
+        while !budget.is_spent()
             && let Some(bucket) = table.pop_bucket()
         {
-            // An empty bucket is work, too.
-            left = left.saturating_sub(bucket.len().max(1));
-            self.heap_bytes -= bucket.iter().map(|(_, item)| item.heap_bytes()).sum::<usize>();
+            let bytes = bucket.iter().map(|(_, item)| item.heap_bytes()).sum();
+            self.heap_bytes -= bytes;
+            budget.spend(bucket.len(), bytes);
         }
         table.is_empty()
     }

@@ -361,6 +361,31 @@ mod tests {
     }
 
     #[test]
+    fn no_insertion_or_removal_moves_more_than_one_bucket() {
+        let depths = |table: &Table<u64>| -> Vec<usize> {
+            (0..table.buckets).map(|index| table.bucket(index).len()).collect()
+        };
+        let mut table = Table::default();
+        let mut before = depths(&table);
+        for step in 0..4_000_u64 {
+            let number = step % 2_500;
+            if step < 2_500 {
+                table.insert(mix(&number), number, mix);
+            } else {
+                table.remove(mix(&number), |other| *other == number);
+            }
+            let after = depths(&table);
+            let was = |index: usize| before.get(index).copied().unwrap_or(0);
+            let is = |index: usize| after.get(index).copied().unwrap_or(0);
+            let changed = (0..after.len().max(before.len())).filter(|index| was(*index) != is(*index));
+            // The item's own bucket, and the two of a split or a merge.
+            assert!(changed.count() <= 3, "step {step}");
+            assert!(after.len().abs_diff(before.len()) <= 1, "step {step}");
+            before = after;
+        }
+    }
+
+    #[test]
     fn a_scan_visits_what_stays_however_the_table_changes() {
         for change in [0_u64, 20_000] {
             let mut table = table(0..5_000);

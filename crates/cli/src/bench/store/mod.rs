@@ -110,8 +110,18 @@ impl Report {
 async fn beside(
     args: &BenchStoreArgs,
     log: Log,
-    mut measure: impl AsyncFnMut(&server::Server) -> anyhow::Result<f64>,
+    measure: impl AsyncFnMut(&server::Server) -> anyhow::Result<f64>,
 ) -> anyhow::Result<(f64, f64)> {
+    let (ours, theirs) = in_turns(args, log, measure).await?;
+    Ok((median(ours), median(theirs)))
+}
+
+/// As [`beside`], with all figures.
+async fn in_turns(
+    args: &BenchStoreArgs,
+    log: Log,
+    mut measure: impl AsyncFnMut(&server::Server) -> anyhow::Result<f64>,
+) -> anyhow::Result<(Vec<f64>, Vec<f64>)> {
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
     for _ in 0..args.rounds {
         for (kind, figures) in [(Kind::Windlass, &mut ours), (Kind::Redis, &mut theirs)] {
@@ -121,5 +131,5 @@ async fn beside(
             figures.push(figure);
         }
     }
-    Ok((median(ours), median(theirs)))
+    Ok((ours, theirs))
 }

@@ -9,6 +9,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use self::block::Block;
+use super::budget::Budget;
 use crate::blob::Blob;
 
 /// What a block costs besides its items.
@@ -176,10 +177,17 @@ impl List {
         before - self.len
     }
 
-    /// Drops about `budget` items of a list that nobody uses any more; true when the rest is small.
-    pub fn free_some(&mut self, budget: usize) -> bool {
-        self.drop_some(End::Right, budget.min(self.len));
-        self.blocks.len() <= 1
+    /// Drops items of a list that nobody uses any more, block by block; true when none is left.
+    pub fn free_some(&mut self, budget: &mut Budget) -> bool {
+        while !budget.is_spent()
+            && let Some(block) = self.blocks.pop_back()
+        {
+            self.len -= block.len();
+            self.bytes -= block.bytes();
+            // A block that somebody shares is theirs to free.
+            budget.spend(1, if Arc::strong_count(&block) == 1 { block.bytes() } else { 0 });
+        }
+        self.blocks.is_empty()
     }
 
     /// Approximate bytes of memory.

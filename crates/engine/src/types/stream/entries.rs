@@ -159,13 +159,21 @@ impl Entries {
         before - self.len
     }
 
+    /// Takes the first block away whole; for freeing a stream bit by bit.
+    pub fn pop_block(&mut self) -> Option<Arc<Block>> {
+        let (key, block) = self.blocks.first()?;
+        self.len -= block.len();
+        Some(self.remove_block(key))
+    }
+
     fn block_of(&self, id: Id) -> Option<&Block> {
         self.blocks.find(id)
     }
 
-    fn remove_block(&mut self, key: Id) {
+    fn remove_block(&mut self, key: Id) -> Arc<Block> {
         let block = self.blocks.remove(key).expect("a block is removed once");
         self.bytes -= block_bytes(&block);
+        block
     }
 }
 

@@ -14,6 +14,7 @@ mod model;
 mod shelf;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 pub use block::ENTRIES_MAX;
 pub use entries::{Precision, Trim};
@@ -21,6 +22,7 @@ pub use fields::Fields;
 pub use group::{Consumer, ConsumerIndex, Group, Pending};
 pub use id::{Id, IdText};
 
+use super::budget::Budget;
 use crate::blob::Blob;
 use log::Log;
 
@@ -59,25 +61,27 @@ impl Stream {
         self.log.entries.len() == 0
     }
 
-    /// Takes about `budget` entries or pending entries out of a stream that nobody uses any more; true when none is
-    /// left. The counts of memory are not kept.
-    pub fn free_some(&mut self, budget: usize) -> bool {
-        let len = self.len();
-        if len > 0 {
-            self.log.entries.trim(Trim::Len(len.saturating_sub(budget)), Precision::Exact);
-            return false;
+    /// Takes entries, and then pending entries, out of a stream that nobody uses any more; true when none is left. The
+    /// counts of memory are not kept.
+    pub fn free_some(&mut self, budget: &mut Budget) -> bool {
+        while !budget.is_spent()
+            && let Some(block) = self.log.entries.pop_block()
+        {
+            // A block that somebody shares is theirs to free.
+            budget.spend(1, if Arc::strong_count(&block) == 1 { block.bytes() } else { 0 });
         }
-        let Some(mut group) = self.groups.first_entry() else { return true };
-        if group.get().pending_len() > budget {
-            let ids: Vec<Id> =
-                group.get().pending_range(Id::MIN, Id::MAX).map(|(id, _)| id).take(budget).collect();
-            for id in ids {
-                group.get_mut().ack(id);
+        while !budget.is_spent()
+            && let Some(mut group) = self.groups.first_entry()
+        {
+            let pending = group.get().pending_range(Id::MIN, Id::MAX);
+            let ids: Vec<Id> = pending.map(|(id, _)| id).take(budget.left()).collect();
+            budget.spend(ids.len(), 0);
+            ids.iter().for_each(|id| _ = group.get_mut().ack(*id));
+            if group.get().pending_len() == 0 {
+                group.remove();
             }
-        } else {
-            group.remove();
         }
-        false
+        self.is_empty() && self.groups.is_empty()
     }
 
     /// Approximate bytes of memory.

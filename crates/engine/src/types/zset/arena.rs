@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use crate::types::blocks::Blocks;
+use crate::types::budget::Budget;
 
 /// Slots of one segment.
 const SEGMENT: usize = 512;
@@ -90,6 +91,28 @@ impl Arena {
             self.open.push(index as u32);
         }
         score
+    }
+
+    /// Takes members out of an arena that nobody uses any more. A segment that somebody shares is left to them.
+    pub fn free_some(&mut self, budget: &mut Budget) {
+        while !budget.is_spent()
+            && let Some(last) = self.segments.len().checked_sub(1)
+        {
+            if let Some(segment) = Arc::get_mut(self.segments.get_mut(last)) {
+                while !budget.is_spent()
+                    && let Some(member) = segment.long.pop()
+                {
+                    budget.spend(1, member.len());
+                }
+                if !segment.long.is_empty() {
+                    return;
+                }
+                budget.spend(1, segment.text.capacity());
+            } else {
+                budget.spend(1, 0);
+            }
+            self.segments.pop();
+        }
     }
 
     pub fn get(&self, id: u32) -> (&[u8], f64) {

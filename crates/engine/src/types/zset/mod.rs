@@ -15,6 +15,7 @@ use foldhash::quality::FixedState;
 
 use self::arena::Arena;
 use self::tree::{Entry, Tree};
+use super::budget::Budget;
 use super::table::Table;
 use crate::blob::Blob;
 use crate::keyspace::hash_of;
@@ -150,10 +151,23 @@ impl SortedSet {
         }
     }
 
-    /// Removes about `budget` members of a set that nobody uses any more; true when little is left.
-    pub fn free_some(&mut self, budget: usize) -> bool {
-        self.remove_range(self.len().saturating_sub(budget)..self.len());
-        self.len() <= budget
+    /// Takes members out of a set that nobody uses any more, from each of its parts in turn; true when none is left.
+    /// The parts are taken down where they end, without a search for the same member in all of them.
+    pub fn free_some(&mut self, budget: &mut Budget) -> bool {
+        while !budget.is_spent()
+            && let Some(bucket) = self.index.as_mut().and_then(|index| index.table.pop_bucket())
+        {
+            // Numbers cost nothing each: a bucket is one piece of memory.
+            budget.spend(1, bucket.len() * size_of::<u32>());
+        }
+        self.arena.free_some(budget);
+        while !budget.is_spent() {
+            if self.tree.pop_leaf() {
+                return true;
+            }
+            budget.spend(1, 0);
+        }
+        false
     }
 
     /// Visits some members and answers the next cursor, 0 at the end. A small set is visited at once.

@@ -99,6 +99,12 @@ impl Tree {
         }
     }
 
+    /// Takes the last leaf away, or a whole branch that somebody else shares; true when that was all. For freeing a tree
+    /// bit by bit: the counts are not kept.
+    pub fn pop_leaf(&mut self) -> bool {
+        self.root.pop_leaf()
+    }
+
     /// The number of entries from the first on for which `is_before` holds; it must hold for none after those.
     pub fn partition_point(&self, is_before: impl Fn(Entry) -> bool) -> usize {
         let (mut node, mut rank) = (&self.root, 0);
@@ -146,6 +152,16 @@ impl Default for Node {
 }
 
 impl Node {
+    /// Takes the last leaf away; true when nothing is left that is not shared.
+    fn pop_leaf(&mut self) -> bool {
+        let Self::Branch(children) = self else { return true };
+        let Some(children) = Arc::get_mut(children) else { return true };
+        if children.last_mut().is_none_or(|last| last.node.pop_leaf()) {
+            children.pop();
+        }
+        children.is_empty()
+    }
+
     fn first(&self) -> Option<Entry> {
         match self {
             Self::Leaf(entries) => entries.first().copied(),
