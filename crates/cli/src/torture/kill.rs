@@ -241,16 +241,19 @@ impl Ledger {
             }
         }
         // The leases of the killed clients end, and what they held comes back.
-        let start = Instant::now();
+        // Since the last of them was taken: after many kills there are many.
+        let mut start = Instant::now();
         let mut random = Random::new(0);
         let mut left = there.len();
         while left > 0 {
             ensure!(start.elapsed() < PATIENCE, "{durability}: {left} jobs cannot be drained");
             broker.recover(QUEUE, &config, &[]).await?;
             let taken = self.take_and_end(&broker, "drain", 500, &mut random).await?;
-            if taken == 0 {
-                tokio::time::sleep(Duration::from_millis(50)).await;
+            if taken > 0 {
+                start = Instant::now();
+                continue;
             }
+            tokio::time::sleep(Duration::from_millis(50)).await;
             // Those that this very client kept come back by its own lease.
             left = entries(&broker).await?.len();
         }
