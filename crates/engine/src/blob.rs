@@ -5,6 +5,8 @@ use std::hash::{Hash, Hasher};
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
+use crate::types::copied;
+
 /// The longest byte string that is stored without an allocation of its own.
 const INLINE_MAX: usize = 22;
 /// From this length on the bytes can grow in place, at the cost of one more step to reach them.
@@ -41,6 +43,15 @@ impl Blob {
 }
 
 impl Blob {
+    /// Counts the bytes that stay with who shares them when this is written, replaced or dropped.
+    pub(crate) fn note_shared(&self) {
+        match &self.0 {
+            Form::Inline(..) => {}
+            Form::Heap(bytes) => copied::note(bytes, |bytes| bytes.len()),
+            Form::Large(bytes) => copied::note(bytes, |bytes| bytes.len()),
+        }
+    }
+
     /// As [`edit`](Self::edit), leaving the form that can grow in place, however short the bytes are.
     pub(crate) fn edit_in_place(&mut self, edit: impl FnOnce(&mut Vec<u8>)) {
         self.edit(edit);
@@ -56,6 +67,7 @@ impl Blob {
 
     /// Changes the bytes with `edit`, which may make them longer or shorter.
     pub(crate) fn edit(&mut self, edit: impl FnOnce(&mut Vec<u8>)) {
+        self.note_shared();
         let mut bytes = match std::mem::take(self).0 {
             Form::Inline(length, bytes) => bytes[..usize::from(length)].to_vec(),
             Form::Heap(bytes) => bytes.to_vec(),
@@ -68,6 +80,7 @@ impl Blob {
 
 impl DerefMut for Blob {
     fn deref_mut(&mut self) -> &mut [u8] {
+        self.note_shared();
         match &mut self.0 {
             Form::Inline(length, bytes) => &mut bytes[..usize::from(*length)],
             Form::Heap(bytes) => Arc::make_mut(bytes),

@@ -61,16 +61,16 @@ impl Frozen {
     }
 
     /// Writes every key of every database as an RDB file, until `may_go_on` says no to the bytes so far; answers its
-    /// bytes, or none when it was broken off.
+    /// bytes, or none when it was broken off. As a [`dump`](Self::dump) does, it lets go of what was written.
     ///
     /// # Errors
     /// The first that `output` gave.
     pub fn save_rdb(
-        &self,
+        self,
         output: &mut dyn std::io::Write,
         may_go_on: impl FnMut(u64) -> bool,
     ) -> std::io::Result<Option<u64>> {
-        rdb::write_file(&self.databases, &self.expiring, output, may_go_on)
+        rdb::write_file(self.databases, &self.expiring, output, may_go_on)
     }
 
     /// Gives every key of every database as the commands that make it, SELECT first, until `emit` breaks it off; true

@@ -5,6 +5,7 @@
 
 use crate::keyspace::Keyspace;
 use crate::object::Object;
+use crate::types::copied;
 
 /// A value of more bytes than this is freed bit by bit; below, that would cost more than it saves.
 const BIG_BYTES: usize = 32 * 1024;
@@ -43,6 +44,7 @@ impl Garbage {
 
     /// Frees `object` now or, when it is big, later. A string is one piece of memory, however long.
     pub fn add(&mut self, object: Object) {
+        object.note_shared();
         let bytes = object.bytes();
         if !matches!(object, Object::String(_)) && bytes > BIG_BYTES {
             self.objects.push(Waste { content: object, bytes });
@@ -52,6 +54,9 @@ impl Garbage {
     /// Frees a whole database later.
     pub fn add_keyspace(&mut self, keyspace: Keyspace) {
         let bytes = keyspace.bytes();
+        if keyspace.is_shared() {
+            copied::note_bytes(bytes);
+        }
         if keyspace.len() > 0 {
             self.keyspaces.push(Waste { content: keyspace, bytes });
         }

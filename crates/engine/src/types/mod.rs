@@ -5,6 +5,7 @@
 //! clones the pointers, and a write copies the block that it touches, if it is shared at that moment.
 
 mod blocks;
+pub mod copied;
 mod hash;
 pub mod hyperloglog;
 mod list;
