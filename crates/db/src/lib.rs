@@ -59,6 +59,7 @@ mod rewrite;
 mod save;
 mod serve;
 mod session;
+mod spill;
 mod store;
 mod timer;
 

@@ -250,6 +250,7 @@ impl Store {
         let awake = self.route(&core, outcome.deliveries, position);
         let is_sooner = self.timer.plan(core.engine.next_due());
         let settings = outcome.wants_settings_kept.then(|| core.engine.settings());
+        let copied = core.engine.take_copied();
         drop(core);
         if is_sooner {
             self.timer.wake();
@@ -272,6 +273,7 @@ impl Store {
         if outcome.wants_save {
             self.want_save();
         }
+        self.pay_for(copied);
         match outcome.reply {
             Some(reply) if outcome.is_exchange && self.write_through(position) => {
                 Called::Reply(reply, promised)
@@ -409,8 +411,10 @@ impl Tick for Store {
             core.engine.note_tick(u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX), now);
             let (_, position) = self.collect(&mut core, false);
             let awake = self.route(&core, deliveries, position);
+            let copied = core.engine.take_copied();
             drop(core);
             awake.into_iter().for_each(Waker::wake);
+            self.pay_for(copied);
         }
     }
 

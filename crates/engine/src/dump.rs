@@ -10,6 +10,7 @@ use crate::keyspace::{Entry, Keyspace};
 use crate::number::format_float;
 use crate::object::Object;
 use crate::rdb;
+use crate::types::copied;
 use crate::types::table::Table;
 
 /// The most words after the key in one command; even, for fields with their values and scores with their members.
@@ -32,6 +33,13 @@ impl Engine {
         let databases = self.state.databases.iter().map(Keyspace::freeze).collect();
         let expiring = self.state.databases.iter().map(Keyspace::expiring).collect();
         Frozen { databases, expiring, bytes: self.bytes() }
+    }
+
+    /// The bytes that calls on this thread copied, or left to a frozen copy, since this was last asked: what those who hold
+    /// a frozen copy make the data cost besides. An upper bound, but for what is less than 32 KiB and was written before
+    /// it was deleted.
+    pub fn take_copied(&mut self) -> usize {
+        copied::take()
     }
 
     /// Gives every key of every database as the commands that make it, SELECT first. O(the data).

@@ -17,7 +17,6 @@ use crate::session::{Session, SessionId, Silence};
 use crate::state::State;
 use crate::time::Time;
 use crate::types::Stream;
-use crate::types::copied;
 
 /// What a call led to.
 #[derive(Debug, Default, PartialEq)]
@@ -251,13 +250,6 @@ impl Engine {
     /// Approximate bytes of memory of the data.
     pub fn bytes(&self) -> usize {
         self.state.bytes()
-    }
-
-    /// The bytes that calls on this thread copied, or left to a frozen copy, since this was last asked: what those who hold
-    /// a frozen copy make the data cost besides. An upper bound, but for what is less than 32 KiB and was written before
-    /// it was deleted.
-    pub fn take_copied(&mut self) -> usize {
-        copied::take()
     }
 
     /// Gives random bytes that nobody can guess, for one ACL GENPASS.

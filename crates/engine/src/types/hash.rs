@@ -5,8 +5,8 @@
 
 use foldhash::quality::FixedState;
 
-use super::sample::{distinct, one_of};
 use super::copied;
+use super::sample::{distinct, one_of};
 use super::table::Table;
 use crate::blob::Blob;
 use crate::keyspace::hash_of;

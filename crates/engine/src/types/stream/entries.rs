@@ -119,7 +119,7 @@ impl Entries {
         let Some((key, block)) = self.blocks.find_mut(id) else { return false };
         let before = block.bytes();
         copied::note(block, Block::bytes);
-            let block = Arc::make_mut(block);
+        let block = Arc::make_mut(block);
         if !block.remove(id) {
             return false;
         }
