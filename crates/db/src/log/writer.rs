@@ -11,6 +11,8 @@ use crate::progress::Position;
 
 /// The room before the records of a group, in which their annotation is put, so that both are one write.
 pub const HEAD_BYTES: usize = LENGTH_MAX;
+/// What a disk writes whole or not at all, whatever the disk.
+const SECTOR_BYTES: usize = 512;
 /// A buffer larger than this is given back after its group was written.
 const SPARE_BYTES_MAX: usize = 1 << 20;
 
@@ -86,13 +88,26 @@ impl Writer {
     pub fn write(&mut self, buffer: &mut [u8], synced: u64) -> std::io::Result<()> {
         assert!(!self.has_failed, "a file whose write or sync failed takes no more");
         let start = put_annotation(buffer, self.sequence, synced);
-        let written = self.file.write(&buffer[start..]);
+        let written = self.write_in_order(&buffer[start..]);
         self.has_failed = written.is_err();
         written?;
         self.sequence += 1;
         self.incremental_bytes += (buffer.len() - start) as u64;
         self.is_unsynced = true;
         Ok(())
+    }
+
+    /// Writes bytes; the first sector of a file is safe before anything after it is written. By its annotation a file is
+    /// known as ours: without that, what a power cut left of later sectors would be taken for damage in what Redis wrote.
+    /// It costs a sync for each file.
+    fn write_in_order(&self, bytes: &[u8]) -> std::io::Result<()> {
+        let (first, rest) =
+            bytes.split_at(if self.sequence == 1 { bytes.len().min(SECTOR_BYTES) } else { 0 });
+        if !first.is_empty() {
+            self.file.write(first)?;
+            self.file.sync()?;
+        }
+        if rest.is_empty() { Ok(()) } else { self.file.write(rest) }
     }
 }
 
