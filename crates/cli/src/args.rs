@@ -7,7 +7,7 @@ mod serve;
 mod torture;
 
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use clap::{Parser, Subcommand};
 
@@ -90,6 +90,21 @@ pub enum Command {
 }
 
 impl Command {
+    /// How the data is named to a command that takes no `--store`.
+    pub fn instead_of_store(&self) -> Option<&'static str> {
+        match self {
+            Self::Serve(_) => Some("`windlass serve` keeps its data in --dir DIR, or --in-memory"),
+            Self::Check(_) | Self::Repair(_) | Self::Backup(_) => {
+                Some("this command works on a directory, which is its argument: `windlass check DIR`")
+            }
+            Self::Move(_) => Some("`windlass move` takes --from URL and --to URL"),
+            Self::Bench(BenchCommand::Store(_)) => {
+                Some("`windlass bench store` starts the servers it measures")
+            }
+            _ => None,
+        }
+    }
+
     /// What is logged unless the environment says otherwise.
     pub fn log_level(&self) -> &'static str {
         match self {
@@ -387,6 +402,14 @@ pub struct CronAddArgs {
 }
 
 /// A whole number with a unit: ms, s, m, h or d.
+/// Reads a moment, whose place on the earth it has to tell.
+fn parse_time(text: &str) -> Result<SystemTime, String> {
+    let zoned = || text.parse::<jiff::Zoned>().map(|zoned| zoned.timestamp());
+    text.parse::<jiff::Timestamp>().or_else(|_| zoned()).map(SystemTime::from).map_err(|_| {
+        format!("`{text}` is no time; write it as 2027-01-31T09:00:00Z or 2027-01-31T09:00:00[Europe/Berlin]")
+    })
+}
+
 fn parse_duration(text: &str) -> Result<Duration, String> {
     let split = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at(split);
@@ -415,6 +438,15 @@ mod tests {
 
     #[test]
     fn durations_need_a_unit() {
+        assert_eq!(
+            parse_time("1970-01-01T01:00:05+01:00"),
+            Ok(SystemTime::UNIX_EPOCH + Duration::from_secs(5))
+        );
+        let berlin = parse_time("1970-07-01T01:00:00[Europe/Berlin]");
+        assert_eq!(berlin, Ok(SystemTime::UNIX_EPOCH + Duration::from_secs(181 * 86_400)));
+        for text in ["2027-01-31", "2027-01-31T09:00:00", "9:00", "2027-01-31T09:00:00[Nowhere/At]"] {
+            assert!(parse_time(text).is_err(), "{text}");
+        }
         assert_eq!(parse_duration("5m"), Ok(Duration::from_secs(300)));
         assert_eq!(parse_duration("250ms"), Ok(Duration::from_millis(250)));
         for text in ["5", "m", "", "-1s", "5 m", "99999999999999999999d"] {

@@ -69,6 +69,8 @@ fn a_wrong_command_line_says_what_to_do() {
             "Wrong number of arguments in buffer limit",
         ),
         (&["serve", "--enable-debug-command", "remote"], 4, "must be one of the following: no, yes, local"),
+        (&["serve", "--store", "data"], 2, "keeps its data in --dir DIR"),
+        (&["check", "data", "--store", "data"], 2, "`windlass check DIR`"),
         (&["serve", "--in-memory", "--durability", "always"], 2, "cannot be used with"),
         (&["serve", "--in-memory", "--dir", "data"], 2, "cannot be used with"),
         (&["serve", "--unixsocketperm", "rwx"], 4, "`rwx` is no unixsocketperm"),
@@ -88,6 +90,9 @@ fn a_wrong_command_line_says_what_to_do() {
         (&["job", "retry"], 2, "<ID>"),
         (&["job", "retry", "--kind", "mail"], 2, "Usage"),
         (&["job", "edit", "default/1-1", "--args", "{oops"], 2, "--args is no JSON"),
+        (&["job", "reschedule", "default/1-1"], 2, "--in <DURATION>"),
+        (&["job", "push", "mail", "--at", "tomorrow"], 2, "`tomorrow` is no time; write it as"),
+        (&["job", "push", "mail", "--at", "2100-01-01T00:00Z", "--in", "1h"], 2, "cannot be used with"),
         (&["job", "reschedule", "default/1-1", "--in", "1h"], 1, "no job default/1-1"),
         (&["job", "cancel", "default/1-1"], 1, "no job default/1-1"),
         (
@@ -218,6 +223,11 @@ fn a_job_is_pushed_looked_at_moved_and_removed() {
     let later = run(&["job", "push", "mail", "--in", "1h"]);
     assert_eq!(run(&["job", "edit", &later, "--args", "[1]"]), format!("{later} is changed"));
     assert!(run(&["job", "reschedule", &later, "--in", "2h"]).contains("is due in"));
+    assert!(
+        run(&["job", "reschedule", &later, "--at", "2100-01-01T01:00+01:00"])
+            .contains("2100-01-01T00:00:00Z")
+    );
+    assert!(run(&["job", "show", &later]).contains("2100-01-01T00:00:00Z"));
     assert_eq!(run(&["job", "cancel", &later]), format!("{later} is cancelled"));
     assert!(run(&["job", "ls", "--state", "cancelled"]).contains(&later));
     assert_eq!(code(&windlass(folder.path(), &["job", "cancel", &later])), 1, "it is cancelled already");

@@ -1,6 +1,6 @@
 //! A real redis-server for comparison, on a port of its own, gone with the test. It is the first one of the path, so that
 //! another version is tried by putting its folder there first: the job library's cases hold from 6.2 on, the fixtures
-//! are those of 7.0.
+//! are those of 7.0. A Valkey is started in the same way, by its own name.
 
 use std::io::{self, BufRead, BufReader, Read};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -12,12 +12,17 @@ use tempfile::TempDir;
 
 use crate::clock::ShiftedClock;
 
+/// The programs that can be started.
+const REDIS: &str = "redis-server";
+const VALKEY: &str = "valkey-server";
+
 /// How often another port is tried when somebody took the one that was free a moment ago.
 const ATTEMPTS_MAX: usize = 5;
 
 /// A running redis-server, without persistence unless its arguments say otherwise; dropping it ends the process.
 pub struct RedisServer {
     process: Option<Process>,
+    program: &'static str,
     address: SocketAddr,
     args: Vec<String>,
     directory: TempDir,
@@ -36,7 +41,19 @@ impl RedisServer {
     /// # Errors
     /// Of kind `NotFound` when there is no such program; otherwise when it does not come up.
     pub fn start(args: &[&str]) -> io::Result<Self> {
-        Self::start_on(args, None)
+        Self::start_on(REDIS, args, None)
+    }
+
+    /// Starts the `valkey-server` of the path; none where there is no such program.
+    ///
+    /// # Panics
+    /// When it does not come up.
+    pub fn start_valkey(args: &[&str]) -> Option<Self> {
+        match Self::start_on(VALKEY, args, None) {
+            Ok(server) => Some(server),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => panic!("valkey-server does not start ({error})"),
+        }
     }
 
     /// Starts it on a clock that a test moves.
@@ -44,13 +61,13 @@ impl RedisServer {
     /// # Errors
     /// As [`start`](Self::start).
     pub fn start_by(clock: &ShiftedClock, args: &[&str]) -> io::Result<Self> {
-        Self::start_on(args, Some(clock))
+        Self::start_on(REDIS, args, Some(clock))
     }
 
-    fn start_on(args: &[&str], clock: Option<&ShiftedClock>) -> io::Result<Self> {
-        let mut last = io::Error::other("redis-server was not tried");
+    fn start_on(program: &'static str, args: &[&str], clock: Option<&ShiftedClock>) -> io::Result<Self> {
+        let mut last = io::Error::other("it was not tried");
         for _ in 0..ATTEMPTS_MAX {
-            match Self::try_start(args, clock) {
+            match Self::try_start(program, args, clock) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => last = error,
                 result => return result,
             }
@@ -104,27 +121,29 @@ impl RedisServer {
     /// # Errors
     /// When it does not come up.
     pub fn start_again(&mut self) -> io::Result<()> {
-        self.process = Some(Process::start(self.address, self.directory.path(), &self.args, None)?);
+        self.process =
+            Some(Process::start(self.program, self.address, self.directory.path(), &self.args, None)?);
         Ok(())
     }
 
-    fn try_start(args: &[&str], clock: Option<&ShiftedClock>) -> io::Result<Self> {
+    fn try_start(program: &'static str, args: &[&str], clock: Option<&ShiftedClock>) -> io::Result<Self> {
         let address = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
         let directory = tempfile::tempdir()?;
         let args: Vec<String> = args.iter().map(ToString::to_string).collect();
-        let process = Some(Process::start(address, directory.path(), &args, clock)?);
-        Ok(Self { process, address, args, directory })
+        let process = Some(Process::start(program, address, directory.path(), &args, clock)?);
+        Ok(Self { process, program, address, args, directory })
     }
 }
 
 impl Process {
     fn start(
+        program: &str,
         address: SocketAddr,
         directory: &Path,
         args: &[String],
         clock: Option<&ShiftedClock>,
     ) -> io::Result<Self> {
-        let mut child = Command::new("redis-server")
+        let mut child = Command::new(program)
             .args(["--port", &address.port().to_string(), "--bind", "127.0.0.1"])
             .args(["--save", "", "--appendonly", "no", "--logfile", ""])
             .arg("--dir")
@@ -141,7 +160,7 @@ impl Process {
             line.clear();
             if log.read_line(&mut line)? == 0 {
                 child.wait()?;
-                return Err(io::Error::other("redis-server ended while it started"));
+                return Err(io::Error::other("it ended while it started"));
             }
         }
         let drain = std::thread::spawn(move || {

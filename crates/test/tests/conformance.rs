@@ -19,10 +19,12 @@ const START_MAX: Duration = Duration::from_secs(20);
 /// How many cases run at once.
 const CASES_AT_ONCE: usize = 8;
 
-/// The stores: a name, and what starts it. `None` means that it is left out, which the environment must ask for.
+/// The stores: a name, and what starts it. `None` means that it is left out: a Redis where the environment asks for
+/// that, a Valkey where there is none.
 const STORES: &[(&str, Start)] = &[
     ("redis-server", redis_server),
     ("redis-server in cluster mode", redis_cluster),
+    ("valkey-server", valkey_server),
     ("memory", memory),
     ("memory without native scripts", memory_without_native),
     ("a directory", directory),
@@ -111,6 +113,12 @@ fn run_one(case: Case, store: &Store) -> Option<String> {
 /// A fresh redis-server.
 fn redis_server() -> Option<Running> {
     start(&[])
+}
+
+/// A fresh valkey-server.
+fn valkey_server() -> Option<Running> {
+    let server = RedisServer::start_valkey(&[])?;
+    Running::new(server.url(), server)
 }
 
 /// A fresh redis-server in cluster mode that owns every slot: a move whose keys lie in two slots is refused.

@@ -1,11 +1,11 @@
 //! The command line of `windlass job`.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use clap::Subcommand;
 use windlass::Unique;
 
-use super::parse_duration;
+use super::{parse_duration, parse_time};
 
 #[derive(Debug, Subcommand)]
 pub enum JobCommand {
@@ -49,8 +49,11 @@ pub enum JobCommand {
         /// The job's id
         id: String,
         /// How long from now, such as 90s, 5m, 2h or 1d
-        #[arg(long = "in", value_name = "DURATION", value_parser = parse_duration)]
-        delay: Duration,
+        #[arg(long = "in", value_name = "DURATION", value_parser = parse_duration, required_unless_present = "time")]
+        delay: Option<Duration>,
+        /// At a time, such as 2027-01-31T09:00:00Z or 2027-01-31T09:00:00[Europe/Berlin]
+        #[arg(long = "at", value_name = "TIME", value_parser = parse_time, conflicts_with = "delay")]
+        time: Option<SystemTime>,
     },
     /// Give a job that is not running other arguments
     Edit {
@@ -99,6 +102,9 @@ pub struct PushArgs {
     /// Run it after a while, such as 90s, 5m, 2h or 1d
     #[arg(long = "in", value_name = "DURATION", value_parser = parse_duration)]
     pub delay: Option<Duration>,
+    /// Run it at a time, such as 2027-01-31T09:00:00Z or 2027-01-31T09:00:00[Europe/Berlin]; at once if that is past
+    #[arg(long = "at", value_name = "TIME", value_parser = parse_time, conflicts_with = "delay")]
+    pub time: Option<SystemTime>,
     /// An enqueue key: pushing again with the same key within 24 hours pushes nothing
     #[arg(long)]
     pub key: Option<String>,

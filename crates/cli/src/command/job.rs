@@ -46,11 +46,22 @@ pub async fn run(command: JobCommand, store: &Store) -> Result<()> {
             let ending = client(store).await?.inspector().kill(&id).await?;
             ended(store, &id, ending, "dead")
         }
-        JobCommand::Reschedule { id, delay } => {
+        JobCommand::Reschedule { id, delay, time: at } => {
             let id = parse(&id)?;
-            match client(store).await?.inspector().reschedule_in(&id, delay).await? {
+            let inspector = client(store).await?.inspector();
+            let (due, rescheduled) = match at {
+                Some(at) => {
+                    let due = jiff::Timestamp::try_from(at).map_err(|error| usage(error.to_string()))?;
+                    (format!("at {due}"), inspector.reschedule_at(&id, at).await?)
+                }
+                None => {
+                    let delay = delay.unwrap_or_default();
+                    (format!("in {delay:?}"), inspector.reschedule_in(&id, delay).await?)
+                }
+            };
+            match rescheduled {
                 Rescheduled::Scheduled => {
-                    done(store, &format!("{id} is due in {delay:?}"), &json!({ "scheduled": id.as_str() }))
+                    done(store, &format!("{id} is due {due}"), &json!({ "scheduled": id.as_str() }))
                 }
                 Rescheduled::Active => Err(runs(&id)),
                 _ => Err(missing(&id)),
@@ -90,12 +101,15 @@ pub async fn run(command: JobCommand, store: &Store) -> Result<()> {
 }
 
 async fn push(push: PushArgs, store: &Store) -> Result<()> {
-    let PushArgs { kind, queue, args, delay, key, unique, unique_key, replace, .. } = push;
+    let PushArgs { kind, queue, args, delay, time, key, unique, unique_key, replace, .. } = push;
     let PushArgs { expires_in, priority, front, group, tags, metas, trace, .. } = push;
     let args = parse_args(args)?;
     let mut options = Push::new().queue(queue);
     if let Some(delay) = delay {
         options = options.delay(delay);
+    }
+    if let Some(time) = time {
+        options = options.at(time);
     }
     if let Some(key) = key {
         options = options.key(key);

@@ -21,6 +21,9 @@ mod transfer;
 
 /// Runs a parsed command line to its end.
 pub fn run(args: Args) -> Result<()> {
+    if let Some(instead) = args.command.instead_of_store().filter(|_| args.store.store.is_some()) {
+        return Err(Failure::new(USAGE, anyhow!("--store is not for this command: {instead}")));
+    }
     tracing_subscriber::fmt()
         .with_env_filter(
             tracing_subscriber::EnvFilter::try_from_env("WINDLASS_LOG")

@@ -89,18 +89,9 @@ async fn measure(args: &BenchJobsArgs, store: &Store, connection: &Connection) -
         }
         _ => None,
     };
-    let load = || async {
-        let client = namespace::client(connection).await?;
-        let (concurrency, payload) = (args.concurrency as usize, "x".repeat(args.payload));
-        anyhow::Ok(Load { client, concurrency, payload })
-    };
-    output::progress("pushing jobs for later");
-    let before = store_bytes(connection).await;
-    let push_delayed_per_s = load().await?.push_later(args.jobs).await?;
-    let delayed_bytes = store_bytes(connection).await.zip(before);
-    namespace::remove(connection).await?;
-
-    let load = load().await?;
+    let client = namespace::client(connection).await?;
+    let (concurrency, payload) = (args.concurrency as usize, "x".repeat(args.payload));
+    let load = Load { client, concurrency, payload };
     output::progress("pushing one by one");
     let push_one_by_one_per_s = load.push_single(SINGLE_MAX.min(args.jobs / 5)).await?;
     load.drain().await?;
@@ -124,6 +115,10 @@ async fn measure(args: &BenchJobsArgs, store: &Store, connection: &Connection) -
     let half_load_per_s = push_and_drain_per_s / 2.0;
     let half_load_jobs = (half_load_per_s * HALF_LOAD_TIME.as_secs_f64()) as u64;
     let half_load_ms = load.latency(half_load_jobs.max(1), half_load_per_s).await?;
+    output::progress("pushing jobs for later");
+    let before = store_bytes(connection).await;
+    let push_delayed_per_s = load.push_later(args.jobs).await?;
+    let delayed_bytes = store_bytes(connection).await.zip(before);
     namespace::remove(connection).await?;
     output::progress("");
     let bytes_per_job = |(after, before): (u64, u64)| after.saturating_sub(before) / args.jobs;
