@@ -41,6 +41,8 @@ pub struct Writer {
     /// No compaction is tried before the incremental bytes reach this; set after one that failed.
     pub compact_bytes_next: u64,
     spare: Vec<u8>,
+    /// The bytes written to the file's first sector while it is not known to be safe.
+    start_written: Option<usize>,
 }
 
 impl Writer {
@@ -59,6 +61,7 @@ impl Writer {
             awake: Vec::new(),
             compact_bytes_next: 0,
             spare: Vec::new(),
+            start_written: None,
         }
     }
 
@@ -88,7 +91,7 @@ impl Writer {
     pub fn write(&mut self, buffer: &mut [u8], synced: u64) -> std::io::Result<()> {
         assert!(!self.has_failed, "a file whose write or sync failed takes no more");
         let start = put_annotation(buffer, self.sequence, synced);
-        let written = self.write_in_order(&buffer[start..]);
+        let written = self.write_in_order(&buffer[start..], synced);
         self.has_failed = written.is_err();
         written?;
         self.sequence += 1;
@@ -97,17 +100,25 @@ impl Writer {
         Ok(())
     }
 
-    /// Writes bytes; the first sector of a file is safe before anything after it is written. By its annotation a file is
+    /// Writes bytes; nothing after the first sector of a file is written before that is safe. By its annotation a file is
     /// known as ours: without that, what a power cut left of later sectors would be taken for damage in what Redis wrote.
-    /// It costs a sync for each file.
-    fn write_in_order(&self, bytes: &[u8]) -> std::io::Result<()> {
-        let (first, rest) =
-            bytes.split_at(if self.sequence == 1 { bytes.len().min(SECTOR_BYTES) } else { 0 });
-        if !first.is_empty() {
-            self.file.write(first)?;
-            self.file.sync()?;
+    /// It costs a sync for a file whose first groups are long, or are not synced anyway.
+    fn write_in_order(&mut self, bytes: &[u8], synced: u64) -> std::io::Result<()> {
+        if self.sequence == 1 {
+            self.start_written = Some(0);
         }
-        if rest.is_empty() { Ok(()) } else { self.file.write(rest) }
+        let Some(written) = self.start_written.filter(|_| synced == 0) else {
+            return self.file.write(bytes);
+        };
+        let (first, rest) = bytes.split_at(bytes.len().min(SECTOR_BYTES - written));
+        self.file.write(first)?;
+        self.start_written = Some(written + first.len());
+        if rest.is_empty() {
+            return Ok(());
+        }
+        self.file.sync()?;
+        self.start_written = None;
+        self.file.write(rest)
     }
 }
 

@@ -141,6 +141,7 @@ fn a_file_whose_first_group_did_not_get_whole_is_opened_without_it() {
         // Several sectors each, of which a power cut may leave any.
         session.call(&[b"SET", b"key", &[b'x'; 2_500]]);
         database.compact().expect("the disk is sound");
+        session.call(&[b"SET", b"short", b"y"]);
         session.call(&[b"SET", b"key", &[b'y'; 2_500]]);
         session.call(&[b"APPEND", b"key", &[b'z'; 2_500]]);
         drop((session, database));
