@@ -10,8 +10,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use windlass_engine::Frozen;
-
 use crate::base;
 use crate::disk::DiskFile;
 use crate::error::{Error, Result};
@@ -19,11 +17,12 @@ use crate::log::{Log, Writer};
 use crate::manifest::{Manifest, Part};
 use crate::progress::Position;
 use crate::recovery::remove_history;
+use crate::spill::{Output, SPILL_NAME, Snapshot, Source};
 use crate::store::Store;
 
 /// The content at the moment at which the log went on in a new file.
-struct Cut {
-    content: Frozen,
+struct Cut<'a> {
+    content: Snapshot<'a>,
     /// The number of the new file.
     incremental: u64,
     /// The bytes of the files between the old base and the new file.
@@ -52,7 +51,7 @@ impl Store {
     }
 
     /// Begins a new file after the present one, with the content frozen in between.
-    fn cut(&self, log: &Log) -> Result<Cut> {
+    fn cut<'a>(&self, log: &'a Log) -> Result<Cut<'a>> {
         let (folder, manifest) =
             self.with_writer(log, |writer| (writer.folder.clone(), writer.manifest.clone()));
         let (_, number) = manifest.next_sequences();
@@ -70,7 +69,7 @@ impl Store {
 
         let turn = log.turn.lock();
         let cut = self.with_writer(log, |writer| {
-            let content = self.flush_and_freeze(writer)?;
+            let content = self.flush_and_freeze(log, writer)?;
             let cut = Cut { content, incremental: number, bytes: writer.incremental_bytes };
             self.switch(writer, manifest, file)?;
             log.synced.store(0, Ordering::Relaxed);
@@ -92,11 +91,11 @@ impl Store {
     }
 
     /// Makes all that ran safe in the present file, and freezes the content at that moment.
-    fn flush_and_freeze(&self, writer: &mut Writer) -> Result<Frozen> {
+    fn flush_and_freeze<'a>(&self, log: &'a Log, writer: &mut Writer) -> Result<Snapshot<'a>> {
         let content = self.flush_with(writer, |core| {
             // The next record is the first of the new file.
             core.engine.effects().forget_selection();
-            core.engine.freeze()
+            self.freeze(log, core)
         });
         // Whatever the durability: a file that another comes after may not be torn by a power cut.
         if writer.is_unsynced
@@ -130,7 +129,7 @@ impl Store {
     }
 
     /// Writes the base of a cut and puts it in the place of all before.
-    fn rebase(&self, log: &Log, cut: Cut) -> Result<()> {
+    fn rebase(&self, log: &Log, cut: Cut<'_>) -> Result<()> {
         let (folder, manifest) =
             self.with_writer(log, |writer| (writer.folder.clone(), writer.manifest.clone()));
         let part = Part::base(manifest.next_sequences().0);
@@ -167,7 +166,7 @@ impl Store {
             core.pending.buffer.clear();
             core.engine.effects().set_recording(true);
             core.engine.effects().forget_selection();
-            (core.engine.freeze(), core.pending.end)
+            (self.freeze(log, &core), core.pending.end)
         };
         let renewed = self.write_renewed(log, &folder, &manifest, content);
         if renewed.is_err() {
@@ -209,7 +208,7 @@ impl Store {
         log: &Log,
         folder: &Path,
         manifest: &Manifest,
-        content: Frozen,
+        content: Snapshot<'_>,
     ) -> Result<(Manifest, Arc<dyn DiskFile>, u64)> {
         let (base, incremental) = manifest.next_sequences();
         let (base, incremental) = (Part::base(base), Part::incremental(incremental));
@@ -238,13 +237,16 @@ impl Store {
         log: &Log,
         folder: &Path,
         part: &Part,
-        content: Frozen,
+        content: Snapshot<'_>,
         is_futile: impl Fn() -> Option<String>,
     ) -> Result<u64> {
         let (path, file) = self.make_file(folder, part)?;
+        let Snapshot { content, held } = content;
         let (started, bytes_total) = (Instant::now(), content.bytes() as u64);
+        let source = Source { held, disk: &*self.disk, spill_path: folder.join(SPILL_NAME) };
+        let output = Output::new(&*file, base::SYNC_BYTES, Some(source));
         let may_go_on = |bytes| self.pace(log, started, bytes, bytes_total) && is_futile().is_none();
-        let written = match base::write(content, &*file, may_go_on) {
+        let written = match base::write(content, output, may_go_on) {
             Ok(Some(bytes)) => return Ok(bytes),
             Ok(None) => Err(is_futile().map_or(Error::Stopped, |reason| Error::OutcomeUnknown { reason })),
             Err(error) => Err(Error::io("write", &path)(error)),

@@ -34,6 +34,10 @@ pub struct Config {
     /// The most bytes per second that a rewrite of the log writes to the new base; 0 is no limit. A rewrite holds nobody
     /// up, but it shares the disk with the log's syncs: set it where those become slow meanwhile.
     pub rewrite_bytes_per_s: u64,
+    /// The most bytes of memory that a rewrite or a snapshot costs because what it still has to write is changed
+    /// meanwhile, unless a tenth of the data is more. From half of that on the rest of it goes to a temporary file at
+    /// once, and who changes it waits up to 2 ms a call, so that the disk keeps up.
+    pub preimage_bytes_max: u64,
     /// After the log failed, a fresh one with all the data is tried this often, and at most half of the time is spent on
     /// it; 0 leaves it to [`Database::compact`](crate::Database::compact) and BGREWRITEAOF.
     pub log_retry_ms: u64,
@@ -54,6 +58,7 @@ impl Default for Config {
             compact_bytes_min: 64 << 20,
             compact_ratio: 2,
             rewrite_bytes_per_s: 0,
+            preimage_bytes_max: 64 << 20,
             log_retry_ms: 250,
             forgives_absence: true,
             compact_files_max: 8,
@@ -84,6 +89,7 @@ impl Config {
         check(self.log_pending_bytes_max > 0, "log_pending_bytes_max");
         check(self.compact_ratio > 0, "compact_ratio");
         check(self.compact_files_max > 0, "compact_files_max");
+        check(self.preimage_bytes_max > 0, "preimage_bytes_max");
         problems.extend(self.engine.problems());
         if problems.is_empty() { Ok(()) } else { Err(Error::Config { problems }) }
     }

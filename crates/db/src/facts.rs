@@ -34,6 +34,12 @@ pub struct Facts {
     pub rewrite_bytes: u64,
     /// About the bytes of memory that the data which it writes takes.
     pub rewrite_data_bytes: u64,
+    /// The bytes that were copied for the present rewrite or snapshot, because what it has to write was changed.
+    pub preimage_bytes: u64,
+    /// The most that they were since the opening.
+    pub preimage_bytes_peak: u64,
+    /// The rewrites and snapshots since the opening that went to a temporary file for them.
+    pub spills: u64,
     /// Why the log failed, if it did.
     pub failure: Option<String>,
 }
@@ -88,6 +94,9 @@ impl Store {
             ("aof_rewrites", facts.compactions.to_string()),
             ("aof_rewrite_bytes_written", facts.rewrite_bytes.to_string()),
             ("aof_rewrite_bytes_data", facts.rewrite_data_bytes.to_string()),
+            ("current_cow_size", facts.preimage_bytes.to_string()),
+            ("current_cow_peak", facts.preimage_bytes_peak.to_string()),
+            ("cow_spills", facts.spills.to_string()),
             ("aof_last_write_status", status.to_owned()),
             ("aof_current_size", (facts.log_base_bytes + facts.log_incremental_bytes).to_string()),
             ("aof_base_size", facts.log_base_bytes.to_string()),
@@ -124,6 +133,7 @@ impl Store {
             self.log.get().map_or(0, |log| of(&log.gauges).load(Ordering::Relaxed))
         };
         let rewrite = self.log.get().map(|log| log.rewrites.seen()).unwrap_or_default();
+        let cost = self.log.get().map(|log| log.rewrites.preimages.cost()).unwrap_or_default();
         Facts {
             data_bytes: core.engine.bytes(),
             sessions: core.mailboxes.len(),
@@ -137,6 +147,9 @@ impl Store {
             has_rewrite_failed: rewrite.has_failed,
             rewrite_bytes: rewrite.bytes_done,
             rewrite_data_bytes: rewrite.bytes_total,
+            preimage_bytes: cost.bytes,
+            preimage_bytes_peak: cost.peak,
+            spills: cost.spills,
             failure: self.progress.failure(),
         }
     }

@@ -60,6 +60,7 @@ mod rewrite;
 mod save;
 mod serve;
 mod session;
+mod spill;
 mod store;
 mod timer;
 

@@ -14,6 +14,8 @@ use crate::error::{Error, Result};
 use crate::loading::Loaded;
 use crate::log::{self, Content, Writer};
 use crate::manifest::{self, Kind, Manifest, Part};
+use crate::save;
+use crate::spill::Output;
 
 /// The base made of what Redis left in one file. No other base has this name: where it is found without a manifest,
 /// its making was interrupted, and what it was made of is still there.
@@ -194,8 +196,9 @@ fn begin(
         let base = Part { name: INHERITED_NAME.into(), sequence: 1, kind: Kind::Base };
         let path = folder.join(&base.name);
         let file = disk.create(&path).map_err(Error::io("make", &path))?;
+        let output = Output::new(&*file, base::SYNC_BYTES, None);
         let written =
-            base::write(engine.engine.freeze(), &*file, |_| true).map_err(Error::io("write", &path))?;
+            base::write(engine.engine.freeze(), output, |_| true).map_err(Error::io("write", &path))?;
         base_bytes = written.expect("it is not given up");
         disk.sync_folder(folder).map_err(Error::io("sync", folder))?;
         parts.push(base);
@@ -271,7 +274,7 @@ fn read(
     }
 }
 
-/// Deletes what the log no longer or not yet consists of: history, temporary files and the files of a compaction
+/// Deletes what the log no longer or not yet consists of: history, temporary files, a snapshot's as well, and the files of a compaction
 /// that a crash interrupted before its manifest was in force.
 fn clean(folder: &Path, manifest: Manifest, disk: &dyn Disk) -> Result<Manifest> {
     for entry in fs::read_dir(folder).map_err(Error::io("list", folder))? {
@@ -283,6 +286,10 @@ fn clean(folder: &Path, manifest: Manifest, disk: &dyn Disk) -> Result<Manifest>
         if is_unfinished || name.starts_with("temp-") {
             disk.remove(&entry.path()).map_err(Error::io("remove", entry.path()))?;
         }
+    }
+    let snapshot = folder.with_file_name(save::TEMPORARY_NAME);
+    if snapshot.exists() {
+        disk.remove(&snapshot).map_err(Error::io("remove", snapshot))?;
     }
     remove_history(folder, manifest, disk)
 }

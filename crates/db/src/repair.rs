@@ -17,6 +17,7 @@ use crate::disk::{Disk, SystemDisk};
 use crate::error::{Error, Result};
 use crate::manifest::{Manifest, Part};
 use crate::recovery::remove_history;
+use crate::spill::Output;
 
 /// How the names of the folders begin in which damaged files are kept.
 pub const ASIDE_PREFIX: &str = "damaged-";
@@ -125,7 +126,8 @@ impl Repair {
         let (content, keys) = (engine.freeze(), engine.freeze().len());
         let file_path = folder.join(&base.name);
         let file = disk.create(&file_path).map_err(Error::io("make", &file_path))?;
-        let written = base::write(content, &*file, |_| true).map_err(Error::io("write", &file_path));
+        let output = Output::new(&*file, base::SYNC_BYTES, None);
+        let written = base::write(content, output, |_| true).map_err(Error::io("write", &file_path));
         if written.is_err() {
             // On a full disk the room is needed; a file that no manifest names does no harm otherwise.
             let _ = disk.remove(&file_path);

@@ -10,13 +10,14 @@ use parking_lot::{Condvar, Mutex};
 use crate::error::{Error, Result};
 use crate::log::{Log, Writer};
 use crate::save::Saves;
+use crate::spill::Preimages;
 use crate::store::Store;
 
 /// The rewrites of a log, of which there is one at a time.
 #[derive(Default)]
 pub struct Rewrites {
     /// Held by who rewrites, on whatever thread. It is locked before all other locks.
-    running: Mutex<()>,
+    pub running: Mutex<()>,
     /// Who rewrites, or waits to.
     busy: AtomicUsize,
     /// True from when a thread was started for it until that has done its work.
@@ -27,6 +28,8 @@ pub struct Rewrites {
     /// When a failed log is next tried to be replaced; none while it is sound.
     retry_at: Mutex<Option<Instant>>,
     pub saves: Saves,
+    /// What the content that is being written costs in memory.
+    pub preimages: Preimages,
     bytes_done: AtomicU64,
     bytes_total: AtomicU64,
     is_stopped: Mutex<bool>,
@@ -88,11 +91,20 @@ impl Rewrites {
         *self.is_stopped.lock()
     }
 
-    /// Waits so long, or until the database stops.
+    /// Has who rewrites rest no longer.
+    pub fn hurry(&self) {
+        drop(self.is_stopped.lock());
+        self.stopped.notify_all();
+    }
+
+    /// Waits so long, or until the database stops, or the content is to be let go of.
     fn rest(&self, time: Duration) {
         let until = Instant::now() + time;
         let mut is_stopped = self.is_stopped.lock();
-        while !*is_stopped && !self.stopped.wait_until(&mut is_stopped, until).timed_out() {}
+        while !*is_stopped
+            && !self.preimages.is_pressing()
+            && !self.stopped.wait_until(&mut is_stopped, until).timed_out()
+        {}
     }
 }
 

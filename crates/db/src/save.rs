@@ -10,14 +10,14 @@ use std::task::Waker;
 use std::time::Instant;
 
 use crate::directory::SNAPSHOT_NAME;
-use crate::disk::DiskFile;
 use crate::error::{Error, Result};
 use crate::log::Log;
 use crate::progress::Position;
+use crate::spill::{Output, SPILL_NAME, Snapshot, Source};
 use crate::store::Store;
 
 /// A snapshot until it is whole.
-const TEMPORARY_NAME: &str = "temp-windlass.rdb";
+pub const TEMPORARY_NAME: &str = "temp-windlass.rdb";
 
 /// The snapshots of a database, of which there is one at a time.
 #[derive(Default)]
@@ -104,19 +104,21 @@ impl Store {
     fn save(&self, log: &Log) -> Result<u64> {
         let folder = self.with_writer(log, |writer| writer.folder.clone());
         let directory = folder.parent().expect("the log's folder is in the directory");
-        let (content, now) = {
+        // A rewrite by hand is on another thread, and what two snapshots cost cannot be told apart.
+        let _running = log.rewrites.running.lock();
+        let (Snapshot { content, held }, now) = {
             let core = self.core.lock();
-            (core.engine.freeze(), self.clock.now())
+            (self.freeze(log, &core), self.clock.now())
         };
         let (path, temporary) = (directory.join(SNAPSHOT_NAME), directory.join(TEMPORARY_NAME));
         let started = Instant::now();
+        let may_go_on = |bytes| self.keep_rate(log, started, bytes);
         let write = || -> io::Result<bool> {
             let file = self.disk.create(&temporary)?;
-            let written = content.save_rdb(&mut Sink(&*file), |bytes| self.keep_rate(log, started, bytes))?;
-            if written.is_some() {
-                file.sync()?;
-            }
-            Ok(written.is_some())
+            let source = Source { held, disk: &*self.disk, spill_path: folder.join(SPILL_NAME) };
+            let mut output = Output::new(&*file, u64::MAX, Some(source));
+            let is_whole = content.save_rdb(&mut output, may_go_on)?.is_some();
+            Ok(is_whole && output.finish(may_go_on)?.is_some())
         };
         match write() {
             Ok(true) => {}
@@ -139,18 +141,5 @@ impl Store {
         if let Err(error) = self.disk.remove(path) {
             tracing::warn!(%error, path = %path.display(), "an unfinished file could not be removed");
         }
-    }
-}
-
-/// A file of the disk, to write to.
-struct Sink<'a>(&'a dyn DiskFile);
-
-impl io::Write for Sink<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.write(bytes).map(|()| bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
     }
 }

@@ -89,6 +89,8 @@ pub(crate) struct Rest {
     wants_shutdown: bool,
     wants_rewrite: bool,
     wants_save: bool,
+    /// The bytes that it copied because a frozen copy shares them.
+    copied: usize,
     /// Where the log has to be synced for a reply that is let out once its own records are written.
     promised: Option<Position>,
 }
@@ -104,6 +106,7 @@ impl Rest {
         self.awake.is_empty()
             && !(self.is_sooner || self.wants_shutdown || self.wants_rewrite || self.wants_save)
             && self.settings.is_none()
+            && self.copied == 0
             && self.promised.is_none()
     }
 }
@@ -279,6 +282,7 @@ impl Store {
             wants_shutdown: outcome.wants_shutdown,
             wants_rewrite: outcome.wants_rewrite,
             wants_save: outcome.wants_save,
+            copied: core.engine.take_copied(),
             promised: (outcome.is_exchange && outcome.reply.is_some()).then_some(promised),
         };
         let called = match outcome.reply {
@@ -316,6 +320,7 @@ impl Store {
         if rest.wants_save {
             self.want_save();
         }
+        self.pay_for(rest.copied);
         match (called, rest.promised) {
             (Called::Reply(reply, position), Some(promised)) if self.write_through(position) => {
                 Called::Reply(reply, promised)
@@ -466,8 +471,10 @@ impl Tick for Store {
             core.engine.note_tick(u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX), now);
             let (_, position) = self.collect(&mut core, false);
             let awake = self.route(&core, deliveries, position);
+            let copied = core.engine.take_copied();
             drop(core);
             awake.into_iter().for_each(Waker::wake);
+            self.pay_for(copied);
         }
     }
 

@@ -6,6 +6,7 @@ use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
 use crate::types::Budget;
+use crate::types::copied;
 
 /// The longest byte string that is stored without an allocation of its own.
 const INLINE_MAX: usize = 22;
@@ -43,6 +44,15 @@ impl Blob {
 }
 
 impl Blob {
+    /// Counts the bytes that stay with who shares them when this is written, replaced or dropped.
+    pub(crate) fn note_shared(&self) {
+        match &self.0 {
+            Form::Inline(..) => {}
+            Form::Heap(bytes) => copied::note(bytes, |bytes| bytes.len()),
+            Form::Large(bytes) => copied::note(bytes, |bytes| bytes.len()),
+        }
+    }
+
     /// As [`edit`](Self::edit), leaving the form that can grow in place, however short the bytes are.
     pub(crate) fn edit_in_place(&mut self, edit: impl FnOnce(&mut Vec<u8>)) {
         self.edit(edit);
@@ -58,6 +68,7 @@ impl Blob {
 
     /// Changes the bytes with `edit`, which may make them longer or shorter.
     pub(crate) fn edit(&mut self, edit: impl FnOnce(&mut Vec<u8>)) {
+        self.note_shared();
         let mut bytes = match std::mem::take(self).0 {
             Form::Inline(length, bytes) => bytes[..usize::from(length)].to_vec(),
             Form::Heap(bytes) => bytes.to_vec(),
@@ -85,6 +96,7 @@ impl Blob {
 
 impl DerefMut for Blob {
     fn deref_mut(&mut self) -> &mut [u8] {
+        self.note_shared();
         match &mut self.0 {
             Form::Inline(length, bytes) => &mut bytes[..usize::from(*length)],
             Form::Heap(bytes) => Arc::make_mut(bytes),

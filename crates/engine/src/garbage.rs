@@ -6,6 +6,7 @@
 use crate::keyspace::Keyspace;
 use crate::object::Object;
 use crate::types::Budget;
+use crate::types::copied;
 
 /// A collection of more bytes than this is freed bit by bit; below, that would cost more than it saves.
 const BIG_BYTES: usize = 32 * 1024;
@@ -46,6 +47,7 @@ impl Garbage {
 
     /// Frees `object` now or, when it is big, later.
     pub fn add(&mut self, object: Object) {
+        object.note_shared();
         let bytes = object.bytes();
         let is_string = matches!(object, Object::String(_));
         if bytes > (if is_string { BIG_STRING_BYTES } else { BIG_BYTES }) {
@@ -56,6 +58,9 @@ impl Garbage {
     /// Frees a whole database later.
     pub fn add_keyspace(&mut self, keyspace: Keyspace) {
         let bytes = keyspace.bytes();
+        if keyspace.is_shared() {
+            copied::note_bytes(bytes);
+        }
         if keyspace.len() > 0 {
             self.keyspaces.push(Waste { content: keyspace, bytes });
         }

@@ -202,6 +202,7 @@ impl Keyspace {
             self.expiries.remove(&(at, hash));
         }
         self.bytes -= entry.bytes();
+        entry.key.note_shared();
         Some(entry)
     }
 
@@ -242,6 +243,11 @@ impl Keyspace {
     /// The keys as they are now, whatever is written later. It costs a count for each few thousand keys.
     pub fn freeze(&self) -> Table<Entry> {
         self.table.clone()
+    }
+
+    /// True when a frozen copy has some of the keys.
+    pub fn is_shared(&self) -> bool {
+        self.table.is_shared()
     }
 
     /// Visits some keys and answers the next cursor, 0 at the end.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::blob::Blob;
 use crate::number::parse_integer;
-use crate::types::{Budget, Hash, List, Set, SortedSet, Stream};
+use crate::types::{Budget, Hash, List, Set, SortedSet, Stream, copied};
 
 /// A value of any type, in as many bytes whatever it holds. A clone shares all content; what is written afterwards is
 /// copied then, and of a large collection no more than the blocks that the write touches.
@@ -81,6 +81,19 @@ impl Object {
         }
     }
 
+    /// Counts what stays with who shares all of it, before the keyspace lets go of it. What they share in part only is
+    /// counted as it is freed.
+    pub fn note_shared(&self) {
+        match self {
+            Self::String(text) => text.note_shared(),
+            Self::List(list) => copied::note(list, |list| list.bytes()),
+            Self::Hash(hash) => copied::note(hash, |hash| hash.bytes()),
+            Self::Set(set) => copied::note(set, |set| set.bytes()),
+            Self::SortedSet(zset) => copied::note(zset, |zset| zset.bytes()),
+            Self::Stream(stream) => copied::note(stream, |stream| stream.bytes()),
+        }
+    }
+
     /// Approximate bytes of memory.
     pub fn bytes(&self) -> usize {
         match self {
@@ -137,7 +150,9 @@ macro_rules! collection {
             }
 
             fn of_mut(object: &mut Object) -> Option<&mut Self> {
-                if let Object::$name(value) = object { Some(Arc::make_mut(value)) } else { None }
+                let Object::$name(value) = object else { return None };
+                copied::note(value, $name::clone_bytes);
+                Some(Arc::make_mut(value))
             }
 
             fn wrap(self) -> Object {

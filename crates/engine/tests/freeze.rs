@@ -194,3 +194,43 @@ fn a_dump_stops_where_it_is_told_to() {
     });
     assert_eq!((is_whole, given), (false, 20));
 }
+
+#[test]
+fn what_a_frozen_copy_costs_is_counted_once() {
+    let (mut engine, session) = engine();
+    let overwrite = |engine: &mut Engine| {
+        for number in 0..1_500 {
+            let (member, other) = (format!("m{number}"), format!("{:040}", number + 7));
+            run(engine, session, &command(&["HSET", "hash:large", &member, &other]));
+            run(engine, session, &command(&["ZADD", "zset:large", &(number + 1).to_string(), &member]));
+            run(engine, session, &command(&["LSET", "list:large", &number.to_string(), &other]));
+            run(engine, session, &command(&["SET", &format!("key:{}", number % 800), "other"]));
+        }
+        run(engine, session, &command(&["SETRANGE", "string:large", "5", &engine.bytes().to_string()]));
+    };
+    overwrite(&mut engine);
+    assert_eq!(engine.take_copied(), 0, "nobody shares anything");
+    let (frozen, bytes) = (engine.freeze(), engine.bytes());
+    overwrite(&mut engine);
+    let copied = engine.take_copied();
+    assert!((bytes / 3..bytes).contains(&copied), "{copied} of {bytes} bytes were copied");
+    overwrite(&mut engine);
+    let again = engine.take_copied();
+    // The values of the second round are nobody else's, and no block is copied twice.
+    assert!(again * 100 < copied, "{again} bytes were copied although nobody shares them");
+
+    let (frozen, again) = (frozen, engine.freeze());
+    for key in ["hash:large", "set:large", "list:large", "zset:large", "stream:large", "string:large"] {
+        let before = engine.bytes();
+        run(&mut engine, session, &command(&["DEL", key]));
+        while engine.next_due().is_some_and(|due| due <= NOW) {
+            engine.tick(NOW, 100);
+        }
+        let (left, freed) = (engine.take_copied(), before - engine.bytes());
+        assert!(left * 10 >= freed * 9, "{key}: {left} of {freed} bytes stay with the copies");
+    }
+    drop((frozen, again));
+    engine.take_copied();
+    overwrite(&mut engine);
+    assert_eq!(engine.take_copied(), 0, "nobody shares anything any more");
+}

@@ -22,6 +22,7 @@ struct State {
     is_base_gate_closed: bool,
     at_base_gate: usize,
     is_full_for_base: bool,
+    is_full_for_spill: bool,
     failing: Option<(Operation, usize)>,
     crash_at: Option<usize>,
 }
@@ -43,7 +44,7 @@ impl TestDisk {
         drop(self.state.1.wait_while(state, |state| state.at_gate == 0).unwrap());
     }
 
-    /// Makes every write to a base wait until the gate is opened.
+    /// Makes every write to a base or a snapshot wait until the gate is opened.
     pub fn close_base_gate(&self) {
         self.lock().is_base_gate_closed = true;
     }
@@ -64,6 +65,11 @@ impl TestDisk {
         self.lock().is_full_for_base = true;
     }
 
+    /// As [`fill_for_base`](Self::fill_for_base), for the file beside a base.
+    pub fn fill_for_spill(&self) {
+        self.lock().is_full_for_spill = true;
+    }
+
     /// Makes the operation fail after `count` more that succeed.
     pub fn fail_after(&self, operation: Operation, count: usize) {
         self.lock().failing = Some((operation, count));
@@ -73,6 +79,7 @@ impl TestDisk {
         let mut state = self.lock();
         state.failing = None;
         state.is_full_for_base = false;
+        state.is_full_for_spill = false;
     }
 
     /// Lets `count` more operations happen; the next is done by half, and none after it has an effect.
@@ -117,8 +124,9 @@ impl TestDisk {
     }
 
     fn file(&self, path: &Path, inner: Arc<dyn DiskFile>) -> Arc<dyn DiskFile> {
-        let is_base = path.to_string_lossy().ends_with(".base.aof");
-        Arc::new(TestFile { disk: self.clone(), is_base, inner })
+        let name = path.to_string_lossy();
+        let is_base = name.ends_with(".base.aof") || name.ends_with(".rdb");
+        Arc::new(TestFile { disk: self.clone(), is_base, is_spill: name.ends_with("temp-spill"), inner })
     }
 
     /// What happens to a write to a base before it is written.
@@ -166,6 +174,7 @@ impl Disk for TestDisk {
 struct TestFile {
     disk: TestDisk,
     is_base: bool,
+    is_spill: bool,
     inner: Arc<dyn DiskFile>,
 }
 
@@ -173,6 +182,9 @@ impl DiskFile for TestFile {
     fn write_some(&self, bytes: &[u8]) -> io::Result<usize> {
         if self.is_base {
             self.disk.pass_base_gate()?;
+        }
+        if self.is_spill && self.disk.lock().is_full_for_spill {
+            return Err(io::ErrorKind::StorageFull.into());
         }
         if self.disk.begin(Operation::Write)? {
             return self.inner.write(bytes).map(|()| bytes.len());

@@ -14,6 +14,7 @@ mod redis;
 mod repair;
 mod rewrite;
 mod snapshot;
+mod spill;
 mod store;
 mod torn;
 mod trouble;

@@ -131,3 +131,29 @@ fn writes_that_no_sync_came_between_are_cut_where_the_first_is_not_whole() {
         ledger.judge(&database, 1).unwrap_or_else(|wrong| panic!("seed {seed}: {wrong}"));
     }
 }
+
+#[test]
+fn a_file_whose_first_group_did_not_get_whole_is_opened_without_it() {
+    for durability in [Durability::Always, Durability::None] {
+        let bench = Bench::new();
+        let database = bench.open(durability);
+        let session = database.session("test");
+        // Several sectors each, of which a power cut may leave any.
+        session.call(&[b"SET", b"key", &[b'x'; 2_500]]);
+        database.compact().expect("the disk is sound");
+        session.call(&[b"SET", b"short", b"y"]);
+        session.call(&[b"SET", b"key", &[b'y'; 2_500]]);
+        session.call(&[b"APPEND", b"key", &[b'z'; 2_500]]);
+        drop((session, database));
+        for step in 0..bench.disk.steps() + 1 {
+            let cut = bench.disk.cut_after(step);
+            for seed in 0..SEEDS + SEEDS / 2 {
+                cut.survive(seed, &bench.left).unwrap();
+                let config = Config { durability, log_retry_ms: 0, ..Config::default() };
+                let disk = PowerDisk::new(&bench.left).unwrap();
+                let opened = Database::open_with(bench.left.join("data/jobs"), config, Ledger::clock(), disk);
+                assert!(opened.is_ok(), "{durability:?}, step {step}, seed {seed}: {:?}", opened.err());
+            }
+        }
+    }
+}

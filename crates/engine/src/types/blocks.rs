@@ -5,6 +5,8 @@
 
 use std::sync::Arc;
 
+use super::copied;
+
 /// Blocks of one group.
 const GROUP: usize = 64;
 
@@ -33,6 +35,16 @@ impl<B: ?Sized> Blocks<B> {
         self.len
     }
 
+    /// Bytes that a clone copies.
+    pub fn clone_bytes(&self) -> usize {
+        size_of_val(&*self.groups)
+    }
+
+    /// True when somebody shares some of the groups.
+    pub fn is_shared(&self) -> bool {
+        self.groups.iter().any(|group| Arc::strong_count(group) > 1)
+    }
+
     /// The block of this index, which must be below the length.
     pub fn get(&self, index: usize) -> &B {
         &self.groups[index / GROUP][index % GROUP]
@@ -40,7 +52,9 @@ impl<B: ?Sized> Blocks<B> {
 
     /// As [`get`](Self::get), to be written: the caller copies what is shared, or leaves it to whom it is shared with.
     pub fn get_mut(&mut self, index: usize) -> &mut Arc<B> {
-        &mut Arc::make_mut(&mut self.groups[index / GROUP])[index % GROUP]
+        let group = &mut self.groups[index / GROUP];
+        copied::note(group, |group| size_of_val(&**group));
+        &mut Arc::make_mut(group)[index % GROUP]
     }
 
     pub fn push(&mut self, block: Arc<B>) {

@@ -6,6 +6,7 @@
 use foldhash::quality::FixedState;
 
 use super::budget::Budget;
+use super::copied;
 use super::sample::{distinct, one_of};
 use super::table::Table;
 use crate::blob::Blob;
@@ -98,6 +99,7 @@ impl Hash {
             if **before == *value {
                 return Put::Kept;
             }
+            before.note_shared();
             let value = Blob::from(value);
             self.heap_bytes = self.heap_bytes + value.heap_bytes() - before.heap_bytes();
             *before = value;
@@ -116,6 +118,8 @@ impl Hash {
             Form::Large(table, hasher) => table.remove(hash_of(hasher, field), |pair| *pair.0 == *field),
         };
         if let Some(pair) = &removed {
+            pair.0.note_shared();
+            pair.1.note_shared();
             self.heap_bytes -= heap_bytes(pair);
         }
         removed.is_some()
@@ -169,6 +173,10 @@ impl Hash {
             self.heap_bytes -= bytes;
             budget.spend(bucket.len(), bytes);
         }
+        if table.is_empty() {
+            // What is left is of segments that went whole to who shares them.
+            copied::note_bytes(std::mem::take(&mut self.heap_bytes));
+        }
         table.is_empty()
     }
 
@@ -179,6 +187,14 @@ impl Hash {
             Form::Large(table, _) => table.bytes(),
         };
         size_of::<Self>() + own + self.heap_bytes
+    }
+
+    /// Bytes that a clone copies.
+    pub fn clone_bytes(&self) -> usize {
+        match &self.form {
+            Form::Small(block) => size_of_val(&**block),
+            Form::Large(table, _) => table.clone_bytes(),
+        }
     }
 
     /// How many blocks no clone shares, and how many there are.

@@ -6,6 +6,7 @@
 
 mod blocks;
 mod budget;
+pub mod copied;
 mod hash;
 pub mod hyperloglog;
 mod list;

@@ -8,6 +8,7 @@ use std::borrow::Cow;
 use foldhash::quality::FixedState;
 
 use super::budget::Budget;
+use super::copied;
 use super::sample::{distinct, one_of};
 use super::table::Table;
 use crate::blob::Blob;
@@ -124,6 +125,7 @@ impl Set {
             Form::Large(table, hasher) => table.remove(hash_of(hasher, member), |other| **other == *member),
         };
         if let Some(member) = &removed {
+            member.note_shared();
             self.heap_bytes -= member.heap_bytes();
         }
         removed.is_some()
@@ -187,6 +189,10 @@ impl Set {
             self.heap_bytes -= bytes;
             budget.spend(bucket.len(), bytes);
         }
+        if table.is_empty() {
+            // What is left is of segments that went whole to who shares them.
+            copied::note_bytes(std::mem::take(&mut self.heap_bytes));
+        }
         table.is_empty()
     }
 
@@ -198,6 +204,15 @@ impl Set {
             Form::Large(table, _) => table.bytes(),
         };
         size_of::<Self>() + own + self.heap_bytes
+    }
+
+    /// Bytes that a clone copies.
+    pub fn clone_bytes(&self) -> usize {
+        match &self.form {
+            Form::Integers(block) => size_of_val(&**block),
+            Form::Small(block) => size_of_val(&**block),
+            Form::Large(table, _) => table.clone_bytes(),
+        }
     }
 
     /// How many blocks no clone shares, and how many there are.

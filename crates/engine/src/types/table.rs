@@ -8,6 +8,7 @@
 use std::sync::Arc;
 
 use super::blocks::Blocks;
+use super::copied;
 
 /// Entries per bucket that the table aims at.
 const LOAD: usize = 6;
@@ -146,6 +147,7 @@ impl<T: Clone> Table<T> {
         let last = self.segments.len().checked_sub(1)?;
         let last = self.segments.get_mut(last);
         let used = (self.buckets - 1) % SEGMENT + 1;
+        copied::note(last, segment_bytes);
         let Some(buckets) = Arc::get_mut(last) else {
             self.len -= last.iter().map(Vec::len).sum::<usize>();
             self.buckets -= used;
@@ -223,6 +225,16 @@ impl<T: Clone> Table<T> {
         self.buckets * size_of::<Bucket<T>>() + self.len * size_of::<(u32, T)>()
     }
 
+    /// Bytes that a clone copies.
+    pub fn clone_bytes(&self) -> usize {
+        self.segments.clone_bytes()
+    }
+
+    /// True when somebody shares some of the segments.
+    pub fn is_shared(&self) -> bool {
+        self.segments.is_shared()
+    }
+
     fn split(&mut self, rehash: impl Fn(&T) -> u64) {
         self.make_room();
         self.buckets += 1;
@@ -251,7 +263,9 @@ impl<T: Clone> Table<T> {
             let size = if self.buckets == 0 { 1 } else { SEGMENT };
             self.segments.push(std::iter::repeat_with(Vec::new).take(size).collect());
         } else if self.buckets == self.segments.get(0).len() {
-            let first = Arc::make_mut(self.segments.get_mut(0));
+            let first = self.segments.get_mut(0);
+            copied::note(first, segment_bytes);
+            let first = Arc::make_mut(first);
             let more = std::iter::repeat_with(Vec::new).take(first.len());
             let doubled = first.iter_mut().map(std::mem::take).chain(more).collect();
             *self.segments.get_mut(0) = doubled;
@@ -291,7 +305,9 @@ impl<T: Clone> Table<T> {
     }
 
     fn bucket_mut(&mut self, index: usize) -> &mut Bucket<T> {
-        &mut Arc::make_mut(self.segments.get_mut(index / SEGMENT))[index % SEGMENT]
+        let segment = self.segments.get_mut(index / SEGMENT);
+        copied::note(segment, segment_bytes);
+        &mut Arc::make_mut(segment)[index % SEGMENT]
     }
 }
 
@@ -302,6 +318,11 @@ impl<T> Segment<T> {
     pub fn iter(&self) -> impl Iterator<Item = &T> {
         self.0.iter().flatten().map(|(_, item)| item)
     }
+}
+
+/// Bytes of the buckets of a segment, without what the items point to.
+fn segment_bytes<T>(buckets: &[Bucket<T>]) -> usize {
+    size_of_val(buckets) + buckets.iter().map(|bucket| size_of_val(&**bucket)).sum::<usize>()
 }
 
 /// The bucket that splits into itself and `bucket`: the same number without its highest bit.

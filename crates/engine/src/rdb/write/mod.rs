@@ -15,7 +15,7 @@ use crate::types::table::Table;
 /// Writes everything, until `may_go_on` says no to the bytes so far; none then. `expiring` tells for each database how
 /// many of its keys end.
 pub fn file(
-    databases: &[Table<Entry>],
+    databases: Vec<Table<Entry>>,
     expiring: &[usize],
     sink: &mut dyn Write,
     mut may_go_on: impl FnMut(u64) -> bool,
@@ -23,7 +23,7 @@ pub fn file(
     let mut output = Output::new(sink);
     begin(&mut output);
     let mut told = 0;
-    for (number, (table, expiring)) in databases.iter().zip(expiring).enumerate() {
+    for (number, (table, expiring)) in databases.into_iter().zip(expiring).enumerate() {
         if table.is_empty() {
             continue;
         }
@@ -31,15 +31,17 @@ pub fn file(
         output.bytes(&[opcode::RESIZE_DB]);
         output.length(table.len() as u64);
         output.length(*expiring as u64);
-        for entry in table.iter() {
-            write_entry(&mut output, entry);
-            if output.has_failed() {
-                break;
-            }
-            if output.passed() > told {
-                told = output.passed();
-                if !may_go_on(told) {
-                    return Ok(None);
+        for segment in table.into_segments() {
+            for entry in segment.iter() {
+                write_entry(&mut output, entry);
+                if output.has_failed() {
+                    return end(output).map(Some);
+                }
+                if output.passed() > told {
+                    told = output.passed();
+                    if !may_go_on(told) {
+                        return Ok(None);
+                    }
                 }
             }
         }

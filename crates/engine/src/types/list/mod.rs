@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use self::block::Block;
 use super::budget::Budget;
+use super::copied;
 use crate::blob::Blob;
 
 /// What a block costs besides its items.
@@ -195,6 +196,11 @@ impl List {
         size_of::<Self>() + self.blocks.len() * BLOCK_BYTES + self.bytes
     }
 
+    /// Bytes that a clone copies.
+    pub fn clone_bytes(&self) -> usize {
+        self.blocks.len() * size_of::<Arc<Block>>()
+    }
+
     /// How many blocks no clone shares, and how many there are.
     #[cfg(test)]
     pub fn own_blocks(&self) -> (usize, usize) {
@@ -211,6 +217,7 @@ impl List {
         let block = &mut self.blocks[place];
         // Counted before a shared block is copied: the copy may take less.
         let before = block.bytes();
+        copied::note(block, Block::bytes);
         let block = Arc::make_mut(block);
         let changed = change(block);
         self.bytes = self.bytes - before + block.bytes();
@@ -225,6 +232,7 @@ impl List {
     fn remove_block(&mut self, place: usize) -> Arc<Block> {
         let block = self.blocks.remove(place).expect("the place exists");
         self.bytes -= block.bytes();
+        copied::note(&block, Block::bytes);
         block
     }
 

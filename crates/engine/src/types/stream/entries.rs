@@ -6,6 +6,7 @@ use super::block::{Block, ENTRIES_MAX};
 use super::fields::Fields;
 use super::id::Id;
 use super::shelf::Shelves;
+use crate::types::copied;
 
 /// Entries in the order of their ids. A block is found by the id of the first entry that it ever had, which does not
 /// change when that entry goes.
@@ -52,6 +53,11 @@ impl Entries {
         self.bytes
     }
 
+    /// Bytes that a clone copies.
+    pub fn clone_bytes(&self) -> usize {
+        self.blocks.clone_bytes()
+    }
+
     pub fn blocks(&self) -> usize {
         self.blocks.len()
     }
@@ -83,6 +89,7 @@ impl Entries {
             assert!(block.last() < Some(id), "an entry is added after all others");
             // Counted before a shared block is copied: the copy may take less.
             let before = block.bytes();
+            copied::note(block, Block::bytes);
             let block = Arc::make_mut(block);
             let is_added = block.push(id, fields, self.block_max);
             if !is_added {
@@ -111,6 +118,7 @@ impl Entries {
     pub fn remove(&mut self, id: Id) -> bool {
         let Some((key, block)) = self.blocks.find_mut(id) else { return false };
         let before = block.bytes();
+        copied::note(block, Block::bytes);
         let block = Arc::make_mut(block);
         if !block.remove(id) {
             return false;
@@ -151,6 +159,7 @@ impl Entries {
             }
             let block = self.blocks.first_mut().expect("the first block exists");
             self.bytes -= block.bytes();
+            copied::note(block, Block::bytes);
             let block = Arc::make_mut(block);
             block.remove_first(surplus);
             self.bytes += block.bytes();
@@ -173,6 +182,7 @@ impl Entries {
     fn remove_block(&mut self, key: Id) -> Arc<Block> {
         let block = self.blocks.remove(key).expect("a block is removed once");
         self.bytes -= block_bytes(&block);
+        copied::note(&block, block_bytes);
         block
     }
 }

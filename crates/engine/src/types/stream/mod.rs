@@ -89,6 +89,11 @@ impl Stream {
         size_of::<Self>() + self.log.entries.bytes() + self.groups_bytes
     }
 
+    /// Bytes that a clone copies: what is pending is not shared.
+    pub fn clone_bytes(&self) -> usize {
+        self.log.entries.clone_bytes() + self.groups_bytes
+    }
+
     /// How many blocks no clone shares, and how many there are.
     #[cfg(test)]
     pub fn own_blocks(&self) -> (usize, usize) {

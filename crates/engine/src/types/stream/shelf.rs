@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use super::block::Block;
 use super::id::Id;
+use crate::types::copied;
 
 /// Most blocks of a shelf.
 const BLOCKS_MAX: usize = 64;
@@ -28,6 +29,11 @@ impl Shelves {
         self.blocks
     }
 
+    /// Bytes that a clone copies.
+    pub fn clone_bytes(&self) -> usize {
+        self.shelves.len() * size_of::<(Id, Arc<Shelf>)>()
+    }
+
     pub fn first(&self) -> Option<(Id, &Block)> {
         let (_, shelf) = self.shelves.first_key_value()?;
         shelf.front().map(|(key, block)| (*key, &**block))
@@ -41,13 +47,13 @@ impl Shelves {
     /// As [`last`](Self::last), to be written: the caller copies what is shared.
     pub fn last_mut(&mut self) -> Option<&mut Arc<Block>> {
         let shelf = self.shelves.last_entry()?.into_mut();
-        Arc::make_mut(shelf).back_mut().map(|(_, block)| block)
+        own(shelf).back_mut().map(|(_, block)| block)
     }
 
     /// As [`first`](Self::first), to be written: the caller copies what is shared.
     pub fn first_mut(&mut self) -> Option<&mut Arc<Block>> {
         let shelf = self.shelves.first_entry()?.into_mut();
-        Arc::make_mut(shelf).front_mut().map(|(_, block)| block)
+        own(shelf).front_mut().map(|(_, block)| block)
     }
 
     /// Adds a block after all others.
@@ -55,7 +61,7 @@ impl Shelves {
         self.blocks += 1;
         let block = (key, Arc::new(block));
         match self.shelves.last_entry() {
-            Some(shelf) if shelf.get().len() < BLOCKS_MAX => Arc::make_mut(shelf.into_mut()).push_back(block),
+            Some(shelf) if shelf.get().len() < BLOCKS_MAX => own(shelf.into_mut()).push_back(block),
             _ => _ = self.shelves.insert(key, Arc::new(Shelf::from([block]))),
         }
     }
@@ -70,7 +76,7 @@ impl Shelves {
     pub fn find_mut(&mut self, id: Id) -> Option<(Id, &mut Arc<Block>)> {
         let (_, shelf) = self.shelves.range_mut(..=id).next_back()?;
         let place = place(shelf, id)?;
-        let (key, block) = &mut Arc::make_mut(shelf)[place];
+        let (key, block) = &mut own(shelf)[place];
         Some((*key, block))
     }
 
@@ -89,7 +95,7 @@ impl Shelves {
     pub fn remove(&mut self, key: Id) -> Option<Arc<Block>> {
         let (shelf_key, shelf) = self.shelves.range_mut(..=key).next_back()?;
         let place = shelf.binary_search_by_key(&key, |(key, _)| *key).ok()?;
-        let (_, block) = Arc::make_mut(shelf).remove(place)?;
+        let (_, block) = own(shelf).remove(place)?;
         self.blocks -= 1;
         if shelf.is_empty() {
             let shelf_key = *shelf_key;
@@ -107,6 +113,12 @@ impl Shelves {
             self.blocks,
         )
     }
+}
+
+/// A shelf to be written, copied if somebody shares it.
+fn own(shelf: &mut Arc<Shelf>) -> &mut Shelf {
+    copied::note(shelf, |shelf| shelf.len() * size_of::<(Id, Arc<Block>)>());
+    Arc::make_mut(shelf)
 }
 
 /// The place of the last block of a shelf that begins at or before `id`.

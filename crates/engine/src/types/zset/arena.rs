@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use crate::types::blocks::Blocks;
 use crate::types::budget::Budget;
+use crate::types::copied;
 
 /// Slots of one segment.
 const SEGMENT: usize = 512;
@@ -69,7 +70,9 @@ impl Arena {
         let index = *self.open.last().expect("a segment has room") as usize;
         // Counted before a shared segment is copied: the copy may take less.
         let before = self.segments.get(index).bytes();
-        let segment = Arc::make_mut(self.segments.get_mut(index));
+        let segment = self.segments.get_mut(index);
+        copied::note(segment, Segment::bytes);
+        let segment = Arc::make_mut(segment);
         let slot = segment.insert(score, member);
         self.bytes = self.bytes - before + segment.bytes();
         if segment.live == SEGMENT {
@@ -83,7 +86,9 @@ impl Arena {
     pub fn remove(&mut self, id: u32) -> f64 {
         let index = id as usize / SEGMENT;
         let before = self.segments.get(index).bytes();
-        let segment = Arc::make_mut(self.segments.get_mut(index));
+        let segment = self.segments.get_mut(index);
+        copied::note(segment, Segment::bytes);
+        let segment = Arc::make_mut(segment);
         let score = segment.remove(id as usize % SEGMENT);
         self.bytes = self.bytes - before + segment.bytes();
         if !segment.is_open {
@@ -128,7 +133,9 @@ impl Arena {
     pub fn set_score(&mut self, id: u32, score: f64) {
         let index = id as usize / SEGMENT;
         let before = self.segments.get(index).bytes();
-        let segment = Arc::make_mut(self.segments.get_mut(index));
+        let segment = self.segments.get_mut(index);
+        copied::note(segment, Segment::bytes);
+        let segment = Arc::make_mut(segment);
         segment.slots[id as usize % SEGMENT].score = score;
         self.bytes = self.bytes - before + segment.bytes();
     }
@@ -144,6 +151,11 @@ impl Arena {
 
     pub fn bytes(&self) -> usize {
         self.bytes
+    }
+
+    /// Bytes that a clone copies.
+    pub fn clone_bytes(&self) -> usize {
+        self.segments.clone_bytes() + size_of_val(&*self.open)
     }
 
     /// How many segments no clone shares, and how many there are.

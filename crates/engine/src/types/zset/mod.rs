@@ -62,6 +62,11 @@ impl SortedSet {
         size_of::<Self>() + self.arena.bytes() + self.tree.bytes() + index
     }
 
+    /// Bytes that a clone copies.
+    pub fn clone_bytes(&self) -> usize {
+        self.arena.clone_bytes() + self.index.as_ref().map_or(0, |index| index.table.clone_bytes())
+    }
+
     /// How many blocks no clone shares, and how many there are.
     #[cfg(test)]
     pub fn own_blocks(&self) -> (usize, usize) {

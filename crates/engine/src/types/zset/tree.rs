@@ -7,6 +7,8 @@
 use std::cmp::Ordering;
 use std::sync::Arc;
 
+use crate::types::copied;
+
 /// The most entries of a leaf: 3 KB to move at worst.
 const LEAF_MAX: usize = 256;
 /// The most children of a branch.
@@ -195,6 +197,7 @@ impl Node {
     ) -> Option<Self> {
         match self {
             Self::Leaf(entries) => {
+                copied::note(entries, |entries| size_of_val(&**entries));
                 let entries = Arc::make_mut(entries);
                 // What comes in order, as times do, belongs to the end: to look there first costs others one step more.
                 let is_after_all = entries.last().is_none_or(|last| order(*last).is_lt());
@@ -218,6 +221,7 @@ impl Node {
                 Some(Self::Leaf(Arc::new(right)))
             }
             Self::Branch(children) => {
+                copied::note(children, |children| size_of_val(&**children));
                 let children = Arc::make_mut(children);
                 let at = position(children, order);
                 let is_last = at + 1 == children.len();
@@ -242,6 +246,7 @@ impl Node {
     fn remove(&mut self, order: &impl Fn(Entry) -> Ordering) {
         match self {
             Self::Leaf(entries) => {
+                copied::note(entries, |entries| size_of_val(&**entries));
                 let entries = Arc::make_mut(entries);
                 let at = entries.partition_point(|other| order(*other).is_lt());
                 assert!(order(entries[at]).is_eq(), "an entry that is removed is there");
@@ -251,6 +256,7 @@ impl Node {
                 }
             }
             Self::Branch(children) => {
+                copied::note(children, |children| size_of_val(&**children));
                 let children = Arc::make_mut(children);
                 let at = position(children, order);
                 let child = &mut children[at];
@@ -273,6 +279,7 @@ impl Node {
     fn append(&mut self, right: Self) {
         match (self, right) {
             (Self::Leaf(entries), Self::Leaf(more)) => {
+                copied::note(entries, |entries| size_of_val(&**entries));
                 let entries = Arc::make_mut(entries);
                 entries.reserve_exact(more.len());
                 entries.extend_from_slice(&more);
