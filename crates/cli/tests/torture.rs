@@ -47,10 +47,15 @@ fn a_guard_that_is_taken_out_is_noticed() {
     let guards = listed("guards");
     assert_eq!(guards.len(), 16);
     for (guard, stage) in guards {
-        let output = torture(&[&stage, "--without", &guard, "--kills", "8", "--seed", "3"]);
-        let said = said(&output);
-        assert_eq!(output.status.code(), Some(1), "without {guard}: {said}");
-        assert!(said.contains("VIOLATION") && said.contains("seed 3"), "without {guard}: {said}");
+        let is_noticed = |seed: &str| {
+            let output = torture(&[&stage, "--without", &guard, "--kills", "8", "--seed", seed]);
+            let (said, code) = (said(&output), output.status.code());
+            let tells = said.contains("VIOLATION") && said.contains(&format!("seed {seed}"));
+            assert!(code == Some(0) || code == Some(1) && tells, "without {guard}: {said}");
+            code == Some(1)
+        };
+        // Where processes are killed the moment is the machine's, and a busy one may miss the few that tell.
+        assert!(["3", "4", "5"].into_iter().any(is_noticed), "without {guard} nothing is noticed");
     }
 }
 

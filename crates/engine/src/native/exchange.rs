@@ -163,7 +163,9 @@ impl<'a> Request<'a> {
             return Some(Fenced::default());
         }
         let fenced = self.fence(check.value::<Stream>(self.stream)??)?;
-        check.value::<Hash>(self.gate)?;
+        if self.free.is_none() {
+            check.absent(self.gate)?;
+        }
         let completed = check.value::<Hash>(self.stats)?.and_then(|stats| stats.get(COMPLETED));
         completed.map_or(Some(0), |text| parse_integer(text))?.checked_add(fenced.held.len() as i64)?;
         if !self.extras.is_empty() {
@@ -294,10 +296,6 @@ impl<'a> Request<'a> {
 
     /// As XACK; answers how many of the entries go by a trim.
     fn acknowledge(&self, call: &mut Call<'_>, held: &[Ended<'_>]) -> Result<usize> {
-        let gate = call.get::<Hash>(self.gate)?;
-        let may_trim = self.free.is_none()
-            && held.len() >= TRIM_MIN
-            && gate.is_none_or(|gate| gate.get(b"ruled").is_none());
         let mut stream = call.get_mut::<Stream>(self.stream)?.expect("it holds what is pending");
         let first = stream.edit_group(GROUP, |group| {
             let acked = held.iter().filter(|ended| group.ack(ended.id)).count();
@@ -308,7 +306,8 @@ impl<'a> Request<'a> {
         log_with(call, &[b"XACK", self.stream, GROUP], held);
         let first = first.flatten().unwrap_or(Id::MAX);
         let before = held.partition_point(|ended| ended.id < first);
-        Ok(if may_trim && before >= TRIM_MIN { before - 1 } else { 0 })
+        // Where the rules are not in front there is no gate.
+        Ok(if self.free.is_none() && before >= TRIM_MIN { before - 1 } else { 0 })
     }
 
     /// As XDEL.

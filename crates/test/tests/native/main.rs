@@ -89,7 +89,10 @@ fn whatever_ends_at_once_nothing_else_goes() {
                 let reply = subject.call(subject.worker, &words(line), now).reply;
                 assert!(reply.is_some_and(|reply| !reply.is_error()), "{line}");
             }
+            let before = subject.commands(now);
             let ended = subject.call(subject.worker, &words(&call), now);
+            // The script's call, and the look at the count.
+            assert_eq!(subject.commands(now) - before <= 2, is_native && !is_ruled);
             let left = subject.call(subject.worker, &words("XRANGE stream - +"), now).reply;
             (ended, left)
         });
