@@ -5,8 +5,7 @@ use std::hash::{Hash, Hasher};
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
-use crate::types::Budget;
-use crate::types::copied;
+use crate::types::{Budget, copied};
 
 /// The longest byte string that is stored without an allocation of its own.
 const INLINE_MAX: usize = 22;
@@ -77,9 +76,7 @@ impl Blob {
         edit(&mut bytes);
         *self = Self::from(bytes);
     }
-}
 
-impl Blob {
     /// Cuts off some of the bytes of a blob that nobody uses any more; true when little is left, and at once when
     /// somebody shares it.
     pub(crate) fn free_some(&mut self, budget: &mut Budget) -> bool {

@@ -5,8 +5,7 @@
 
 use crate::keyspace::Keyspace;
 use crate::object::Object;
-use crate::types::Budget;
-use crate::types::copied;
+use crate::types::{Budget, copied};
 
 /// A collection of more bytes than this is freed bit by bit; below, that would cost more than it saves.
 const BIG_BYTES: usize = 32 * 1024;

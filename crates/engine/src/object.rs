@@ -151,8 +151,7 @@ macro_rules! collection {
 
             fn of_mut(object: &mut Object) -> Option<&mut Self> {
                 let Object::$name(value) = object else { return None };
-                copied::note(value, $name::clone_bytes);
-                Some(Arc::make_mut(value))
+                Some(copied::own(value, $name::clone_bytes))
             }
 
             fn wrap(self) -> Object {

@@ -52,9 +52,7 @@ impl<B: ?Sized> Blocks<B> {
 
     /// As [`get`](Self::get), to be written: the caller copies what is shared, or leaves it to whom it is shared with.
     pub fn get_mut(&mut self, index: usize) -> &mut Arc<B> {
-        let group = &mut self.groups[index / GROUP];
-        copied::note(group, |group| size_of_val(&**group));
-        &mut Arc::make_mut(group)[index % GROUP]
+        &mut copied::own_list(&mut self.groups[index / GROUP])[index % GROUP]
     }
 
     pub fn push(&mut self, block: Arc<B>) {

@@ -20,6 +20,19 @@ pub fn note<T: ?Sized>(block: &Arc<T>, bytes: impl FnOnce(&T) -> usize) {
     }
 }
 
+/// A block to be written: copied, and counted, if somebody shares it.
+#[inline]
+pub fn own<T: Clone>(block: &mut Arc<T>, bytes: impl FnOnce(&T) -> usize) -> &mut T {
+    note(block, bytes);
+    Arc::make_mut(block)
+}
+
+/// As [`own`], for a block that is a list alone.
+#[inline]
+pub fn own_list<T: Clone>(list: &mut Arc<Vec<T>>) -> &mut Vec<T> {
+    own(list, |list| size_of_val(&**list))
+}
+
 /// Counts bytes that stay with somebody else.
 #[cold]
 pub fn note_bytes(bytes: usize) {

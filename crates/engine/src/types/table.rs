@@ -263,9 +263,7 @@ impl<T: Clone> Table<T> {
             let size = if self.buckets == 0 { 1 } else { SEGMENT };
             self.segments.push(std::iter::repeat_with(Vec::new).take(size).collect());
         } else if self.buckets == self.segments.get(0).len() {
-            let first = self.segments.get_mut(0);
-            copied::note(first, segment_bytes);
-            let first = Arc::make_mut(first);
+            let first = own(self.segments.get_mut(0));
             let more = std::iter::repeat_with(Vec::new).take(first.len());
             let doubled = first.iter_mut().map(std::mem::take).chain(more).collect();
             *self.segments.get_mut(0) = doubled;
@@ -305,9 +303,7 @@ impl<T: Clone> Table<T> {
     }
 
     fn bucket_mut(&mut self, index: usize) -> &mut Bucket<T> {
-        let segment = self.segments.get_mut(index / SEGMENT);
-        copied::note(segment, segment_bytes);
-        &mut Arc::make_mut(segment)[index % SEGMENT]
+        &mut own(self.segments.get_mut(index / SEGMENT))[index % SEGMENT]
     }
 }
 
@@ -318,6 +314,12 @@ impl<T> Segment<T> {
     pub fn iter(&self) -> impl Iterator<Item = &T> {
         self.0.iter().flatten().map(|(_, item)| item)
     }
+}
+
+/// As [`copied::own`], which has no slices.
+fn own<T: Clone>(segment: &mut Arc<[Bucket<T>]>) -> &mut [Bucket<T>] {
+    copied::note(segment, segment_bytes);
+    Arc::make_mut(segment)
 }
 
 /// Bytes of the buckets of a segment, without what the items point to.

@@ -217,8 +217,7 @@ impl List {
         let block = &mut self.blocks[place];
         // Counted before a shared block is copied: the copy may take less.
         let before = block.bytes();
-        copied::note(block, Block::bytes);
-        let block = Arc::make_mut(block);
+        let block = copied::own(block, Block::bytes);
         let changed = change(block);
         self.bytes = self.bytes - before + block.bytes();
         changed

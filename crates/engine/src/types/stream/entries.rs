@@ -89,8 +89,7 @@ impl Entries {
             assert!(block.last() < Some(id), "an entry is added after all others");
             // Counted before a shared block is copied: the copy may take less.
             let before = block.bytes();
-            copied::note(block, Block::bytes);
-            let block = Arc::make_mut(block);
+            let block = copied::own(block, Block::bytes);
             let is_added = block.push(id, fields, self.block_max);
             if !is_added {
                 block.seal();
@@ -118,8 +117,7 @@ impl Entries {
     pub fn remove(&mut self, id: Id) -> bool {
         let Some((key, block)) = self.blocks.find_mut(id) else { return false };
         let before = block.bytes();
-        copied::note(block, Block::bytes);
-        let block = Arc::make_mut(block);
+        let block = copied::own(block, Block::bytes);
         if !block.remove(id) {
             return false;
         }
@@ -159,8 +157,7 @@ impl Entries {
             }
             let block = self.blocks.first_mut().expect("the first block exists");
             self.bytes -= block.bytes();
-            copied::note(block, Block::bytes);
-            let block = Arc::make_mut(block);
+            let block = copied::own(block, Block::bytes);
             block.remove_first(surplus);
             self.bytes += block.bytes();
             break;

@@ -117,8 +117,7 @@ impl Shelves {
 
 /// A shelf to be written, copied if somebody shares it.
 fn own(shelf: &mut Arc<Shelf>) -> &mut Shelf {
-    copied::note(shelf, |shelf| shelf.len() * size_of::<(Id, Arc<Block>)>());
-    Arc::make_mut(shelf)
+    copied::own(shelf, |shelf| shelf.len() * size_of::<(Id, Arc<Block>)>())
 }
 
 /// The place of the last block of a shelf that begins at or before `id`.

@@ -70,9 +70,7 @@ impl Arena {
         let index = *self.open.last().expect("a segment has room") as usize;
         // Counted before a shared segment is copied: the copy may take less.
         let before = self.segments.get(index).bytes();
-        let segment = self.segments.get_mut(index);
-        copied::note(segment, Segment::bytes);
-        let segment = Arc::make_mut(segment);
+        let segment = copied::own(self.segments.get_mut(index), Segment::bytes);
         let slot = segment.insert(score, member);
         self.bytes = self.bytes - before + segment.bytes();
         if segment.live == SEGMENT {
@@ -86,9 +84,7 @@ impl Arena {
     pub fn remove(&mut self, id: u32) -> f64 {
         let index = id as usize / SEGMENT;
         let before = self.segments.get(index).bytes();
-        let segment = self.segments.get_mut(index);
-        copied::note(segment, Segment::bytes);
-        let segment = Arc::make_mut(segment);
+        let segment = copied::own(self.segments.get_mut(index), Segment::bytes);
         let score = segment.remove(id as usize % SEGMENT);
         self.bytes = self.bytes - before + segment.bytes();
         if !segment.is_open {
@@ -133,9 +129,7 @@ impl Arena {
     pub fn set_score(&mut self, id: u32, score: f64) {
         let index = id as usize / SEGMENT;
         let before = self.segments.get(index).bytes();
-        let segment = self.segments.get_mut(index);
-        copied::note(segment, Segment::bytes);
-        let segment = Arc::make_mut(segment);
+        let segment = copied::own(self.segments.get_mut(index), Segment::bytes);
         segment.slots[id as usize % SEGMENT].score = score;
         self.bytes = self.bytes - before + segment.bytes();
     }

@@ -197,8 +197,7 @@ impl Node {
     ) -> Option<Self> {
         match self {
             Self::Leaf(entries) => {
-                copied::note(entries, |entries| size_of_val(&**entries));
-                let entries = Arc::make_mut(entries);
+                let entries = copied::own_list(entries);
                 // What comes in order, as times do, belongs to the end: to look there first costs others one step more.
                 let is_after_all = entries.last().is_none_or(|last| order(*last).is_lt());
                 let at = if is_after_all {
@@ -221,8 +220,7 @@ impl Node {
                 Some(Self::Leaf(Arc::new(right)))
             }
             Self::Branch(children) => {
-                copied::note(children, |children| size_of_val(&**children));
-                let children = Arc::make_mut(children);
+                let children = copied::own_list(children);
                 let at = position(children, order);
                 let is_last = at + 1 == children.len();
                 let child = &mut children[at];
@@ -246,8 +244,7 @@ impl Node {
     fn remove(&mut self, order: &impl Fn(Entry) -> Ordering) {
         match self {
             Self::Leaf(entries) => {
-                copied::note(entries, |entries| size_of_val(&**entries));
-                let entries = Arc::make_mut(entries);
+                let entries = copied::own_list(entries);
                 let at = entries.partition_point(|other| order(*other).is_lt());
                 assert!(order(entries[at]).is_eq(), "an entry that is removed is there");
                 entries.remove(at);
@@ -256,8 +253,7 @@ impl Node {
                 }
             }
             Self::Branch(children) => {
-                copied::note(children, |children| size_of_val(&**children));
-                let children = Arc::make_mut(children);
+                let children = copied::own_list(children);
                 let at = position(children, order);
                 let child = &mut children[at];
                 child.node.remove(order);
@@ -279,8 +275,7 @@ impl Node {
     fn append(&mut self, right: Self) {
         match (self, right) {
             (Self::Leaf(entries), Self::Leaf(more)) => {
-                copied::note(entries, |entries| size_of_val(&**entries));
-                let entries = Arc::make_mut(entries);
+                let entries = copied::own_list(entries);
                 entries.reserve_exact(more.len());
                 entries.extend_from_slice(&more);
             }
