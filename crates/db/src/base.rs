@@ -13,8 +13,8 @@ const GROUP_BYTES: usize = 1 << 20;
 /// system's journal, for a hundred milliseconds at 32 MiB.
 pub const SYNC_BYTES: u64 = 2 << 20;
 
-/// Writes the content to `output` and syncs its file; answers its bytes. After each group `may_go_on` is told the bytes so far;
-/// there is no base, and the answer is none, when it says no.
+/// Writes the content to `output` and syncs its file; answers its bytes. After each group `may_go_on` is told the bytes
+/// so far; there is no base, and the answer is none, when it says no.
 ///
 /// # Errors
 /// The system's.

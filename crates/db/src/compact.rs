@@ -17,7 +17,7 @@ use crate::log::{Log, Writer};
 use crate::manifest::{Manifest, Part};
 use crate::progress::Position;
 use crate::recovery::remove_history;
-use crate::spill::{Output, SPILL_NAME, Snapshot, Source};
+use crate::spill::{Output, Snapshot, Source};
 use crate::store::Store;
 
 /// The content at the moment at which the log went on in a new file.
@@ -243,7 +243,7 @@ impl Store {
         let (path, file) = self.make_file(folder, part)?;
         let Snapshot { content, held } = content;
         let (started, bytes_total) = (Instant::now(), content.bytes() as u64);
-        let source = Source { held, disk: &*self.disk, spill_path: folder.join(SPILL_NAME) };
+        let source = Source::new(held, &*self.disk, folder);
         let output = Output::new(&*file, base::SYNC_BYTES, Some(source));
         let may_go_on = |bytes| self.pace(log, started, bytes, bytes_total) && is_futile().is_none();
         let written = match base::write(content, output, may_go_on) {

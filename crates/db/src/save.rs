@@ -13,7 +13,7 @@ use crate::directory::SNAPSHOT_NAME;
 use crate::error::{Error, Result};
 use crate::log::Log;
 use crate::progress::Position;
-use crate::spill::{Output, SPILL_NAME, Snapshot, Source};
+use crate::spill::{Output, Snapshot, Source};
 use crate::store::Store;
 
 /// A snapshot until it is whole.
@@ -115,7 +115,7 @@ impl Store {
         let may_go_on = |bytes| self.keep_rate(log, started, bytes);
         let write = || -> io::Result<bool> {
             let file = self.disk.create(&temporary)?;
-            let source = Source { held, disk: &*self.disk, spill_path: folder.join(SPILL_NAME) };
+            let source = Source::new(held, &*self.disk, &folder);
             let mut output = Output::new(&*file, u64::MAX, Some(source));
             let is_whole = content.save_rdb(&mut output, may_go_on)?.is_some();
             Ok(is_whole && output.finish(may_go_on)?.is_some())

@@ -9,7 +9,7 @@
 
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -22,7 +22,7 @@ use crate::log::Log;
 use crate::store::{Core, Store};
 
 /// The name of the file, in the log's folder; an opening removes what begins so.
-pub const SPILL_NAME: &str = "temp-spill";
+const SPILL_NAME: &str = "temp-spill";
 /// The bound is at least this share of the data.
 const DATA_SHARE: u64 = 10;
 /// So long a call waits at most for the snapshot to go on.
@@ -180,9 +180,16 @@ pub struct Output<'a> {
 
 /// What the snapshot is of, and where it may go.
 pub struct Source<'a> {
-    pub held: Held<'a>,
-    pub disk: &'a dyn Disk,
-    pub spill_path: PathBuf,
+    held: Held<'a>,
+    disk: &'a dyn Disk,
+    spill_path: PathBuf,
+}
+
+impl<'a> Source<'a> {
+    /// A snapshot that may go to a file in the log's folder.
+    pub fn new(held: Held<'a>, disk: &'a dyn Disk, folder: &Path) -> Self {
+        Self { held, disk, spill_path: folder.join(SPILL_NAME) }
+    }
 }
 
 /// The file beside. It goes with this, and with the next opening after a crash.
