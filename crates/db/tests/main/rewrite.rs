@@ -48,7 +48,7 @@ fn assert_both(found: &(Content, Value), expected: &(Content, Value), when: &str
 }
 
 /// Rewrites the log; once the base is being written does `meanwhile`, then lets the rewrite end.
-fn rewrite_slowly<T>(
+pub fn rewrite_slowly<T>(
     database: &Database,
     disk: &TestDisk,
     meanwhile: impl FnOnce() -> T,

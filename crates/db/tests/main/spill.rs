@@ -10,6 +10,7 @@ use windlass_db::{Config, Database, Error};
 
 use crate::compact::names;
 use crate::fault::TestDisk;
+use crate::rewrite::rewrite_slowly;
 use crate::store::{Content, assert_same, content, ok, open, open_on, run};
 
 const KEYS: usize = 60;
@@ -58,25 +59,13 @@ fn has_spill(directory: &Path) -> bool {
     names(directory).iter().any(|name| name.starts_with("temp-"))
 }
 
-/// Does `meanwhile` while a rewrite is held up with all of its content still to be written.
-fn rewrite_during(database: &Database, disk: &TestDisk, meanwhile: impl FnOnce()) -> Result<(), Error> {
-    disk.close_base_gate();
-    thread::scope(|scope| {
-        let rewriting = scope.spawn(|| database.compact());
-        disk.wait_for_base();
-        meanwhile();
-        disk.open_base_gate();
-        rewriting.join().unwrap()
-    })
-}
-
 #[test]
 fn a_rewrite_whose_content_is_overwritten_goes_to_a_file_beside_and_is_what_it_was() {
     let directory = tempdir().unwrap();
     let disk = TestDisk::default();
     let (database, _) = open_on(directory.path(), &disk, tight());
     fill(&database);
-    rewrite_during(&database, &disk, || (0..KEYS).for_each(|number| change(&database, number))).unwrap();
+    rewrite_slowly(&database, &disk, || (0..KEYS).for_each(|number| change(&database, number))).0.unwrap();
     let facts = database.facts();
     assert_eq!((facts.spills, facts.preimage_bytes), (1, 0));
     assert!(facts.preimage_bytes_peak > 1_000_000, "{facts:?}");
@@ -138,7 +127,7 @@ fn a_file_beside_that_cannot_be_written_gives_the_rewrite_up() {
     let disk = TestDisk::default();
     let (database, _) = open_on(directory.path(), &disk, tight());
     fill(&database);
-    let failed = rewrite_during(&database, &disk, || {
+    let (failed, ()) = rewrite_slowly(&database, &disk, || {
         (0..KEYS).for_each(|number| change(&database, number));
         disk.fill_for_spill();
     });
@@ -169,24 +158,23 @@ fn a_crash_at_any_step_leaves_no_file_beside() {
     let rewrite = |disk: &TestDisk, directory: &Path, step: usize| {
         let (database, _) = open_on(directory, disk, tight());
         fill_few(&database);
-        let mut expected = Content::new();
-        let _ = rewrite_during(&database, disk, || {
+        rewrite_slowly(&database, disk, || {
             change_few(&database);
-            expected = content(&database);
+            let expected = content(&database);
             disk.crash_after(step);
-        });
-        expected
+            expected
+        })
+        .1
     };
     let steps = {
         let (directory, disk) = (tempdir().unwrap(), TestDisk::default());
         let (database, _) = open_on(directory.path(), &disk, tight());
         fill_few(&database);
-        let mut before = 0;
-        let change_all = || {
+        let (done, before) = rewrite_slowly(&database, &disk, || {
             change_few(&database);
-            before = disk.operations();
-        };
-        rewrite_during(&database, &disk, change_all).unwrap();
+            disk.operations()
+        });
+        done.unwrap();
         assert_eq!(database.facts().spills, 1);
         disk.operations() - before
     };
@@ -256,7 +244,7 @@ fn a_rewrite_and_a_snapshot_are_what_was_there_whether_or_not_they_spill() {
         let change_some = || during.iter().for_each(|number| change(&database, *number));
         let saved = save_during(&database, directory.path(), &disk, change_some);
         assert_same(&saved, &at_start, "the snapshot");
-        rewrite_during(&database, &disk, change_some).unwrap();
+        rewrite_slowly(&database, &disk, change_some).0.unwrap();
         assert_eq!(database.facts().spills, if is_tight { 2 } else { 0 });
         let expected = content(&database);
         drop(database);
