@@ -275,8 +275,8 @@ impl<'a> Request<'a> {
     /// As XACK, XTRIM and XDEL of what is held, then what the jobs have beside them.
     fn finish(&self, scene: &mut Scene, held: &[Ended<'_>]) -> Result<()> {
         let trimmed = self.acknowledge(&mut scene.view(&[]), held)?;
-        if let Some(minimum) = trimmed.checked_sub(1).map(|_| held[trimmed].text) {
-            scene.run(&[b"XTRIM", self.stream, b"MINID", minimum])?;
+        if trimmed > 0 {
+            scene.run(&[b"XTRIM", self.stream, b"MINID", held[trimmed].text])?;
         }
         self.delete(&mut scene.view(&[]), &held[trimmed..])?;
         let mut count = itoa::Buffer::new();

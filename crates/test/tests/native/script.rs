@@ -87,12 +87,10 @@ impl Script {
         let (consumer, queue) = (self.consumer(), self.random.below(QUEUES));
         let mut ended: Vec<(String, i64)> = Vec::new();
         if !self.random.one_in(3) {
-            // Sometimes nearly all at once, of which most go by a trim.
-            let (own, other) = if self.random.one_in(3) { (1, 40) } else { (2, 12) };
             for held in self.held.clone() {
                 let is_own = held.consumer == consumer && held.queue == queue;
-                if self.random.one_in(if is_own { own } else { other }) {
-                    ended.push((held.entry, held.count + i64::from(self.random.one_in(12))));
+                if self.random.one_in(if is_own { 2 } else { 12 }) {
+                    ended.push((held.entry, held.count + i64::from(self.random.one_in(8))));
                 }
             }
         }
