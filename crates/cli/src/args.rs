@@ -401,7 +401,6 @@ pub struct CronAddArgs {
     pub overlap: String,
 }
 
-/// A whole number with a unit: ms, s, m, h or d.
 /// Reads a moment, whose place on the earth it has to tell.
 fn parse_time(text: &str) -> Result<SystemTime, String> {
     let zoned = || text.parse::<jiff::Zoned>().map(|zoned| zoned.timestamp());
@@ -410,6 +409,7 @@ fn parse_time(text: &str) -> Result<SystemTime, String> {
     })
 }
 
+/// A whole number with a unit: ms, s, m, h or d.
 fn parse_duration(text: &str) -> Result<Duration, String> {
     let split = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at(split);
@@ -437,7 +437,7 @@ mod tests {
     }
 
     #[test]
-    fn durations_need_a_unit() {
+    fn times_need_a_zone() {
         assert_eq!(
             parse_time("1970-01-01T01:00:05+01:00"),
             Ok(SystemTime::UNIX_EPOCH + Duration::from_secs(5))
@@ -447,6 +447,10 @@ mod tests {
         for text in ["2027-01-31", "2027-01-31T09:00:00", "9:00", "2027-01-31T09:00:00[Nowhere/At]"] {
             assert!(parse_time(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn durations_need_a_unit() {
         assert_eq!(parse_duration("5m"), Ok(Duration::from_secs(300)));
         assert_eq!(parse_duration("250ms"), Ok(Duration::from_millis(250)));
         for text in ["5", "m", "", "-1s", "5 m", "99999999999999999999d"] {

@@ -240,8 +240,8 @@ impl Ledger {
                 report.violate(format!("{durability}: {id} was ended and is there"));
             }
         }
-        // The leases of the killed clients end, and what they held comes back.
-        // Since the last of them was taken: after many kills there are many.
+        // The leases of the killed clients end, and what they held comes back. After many kills that is many jobs: what
+        // is waited for is the next.
         let mut start = Instant::now();
         let mut random = Random::new(0);
         let mut left = there.len();
