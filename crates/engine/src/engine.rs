@@ -321,7 +321,9 @@ impl Engine {
                 session.last_command = Some(command);
                 session.last_used = now;
                 self.state.stats.commands += 1;
-                if self.state.pause.is_on(now) && self.state.put_off(session, command, args, now) {
+                if self.state.pause.is_on(now)
+                    && self.state.put_off(&self.scripts, session, command, args, now)
+                {
                     return None;
                 }
                 if let Some(transaction) = &mut session.transaction

@@ -8,6 +8,7 @@ use crate::args::Args;
 use crate::blob::Blob;
 use crate::command::own::Table;
 use crate::command::{Command, Flags};
+use crate::script::Scripts;
 use crate::session::{Session, SessionId};
 use crate::state::State;
 use crate::time::Time;
@@ -58,8 +59,16 @@ impl Pause {
 
 impl State {
     /// Puts a command off if a pause is on that concerns it; true when it did.
-    pub fn put_off(&mut self, session: &Session, command: &Command, args: Args<'_>, now: Time) -> bool {
-        if !self.pause.is_on(now) || !(self.pause.is_for_all || is_write(&self.commands, session, command)) {
+    pub fn put_off(
+        &mut self,
+        scripts: &Scripts,
+        session: &Session,
+        command: &Command,
+        args: Args<'_>,
+        now: Time,
+    ) -> bool {
+        let concerns = || self.pause.is_for_all || is_write(&self.commands, scripts, session, command, args);
+        if !self.pause.is_on(now) || !concerns() {
             return false;
         }
         let wait = Wait {
@@ -77,14 +86,28 @@ impl State {
 }
 
 /// Whether a command, or a transaction that is to be executed, may have an effect beyond its reply.
-fn is_write(commands: &Table, session: &Session, command: &Command) -> bool {
-    let is_write =
-        |command: &Command| command.flags.has(Flags::WRITE) || command.flags.has(Flags::MAY_REPLICATE);
+fn is_write(
+    commands: &Table,
+    scripts: &Scripts,
+    session: &Session,
+    command: &Command,
+    args: Args<'_>,
+) -> bool {
     match &session.transaction {
         Some(transaction) if command.name == "exec" => transaction.queue.iter().any(|queued| {
             let args: Vec<&[u8]> = queued.iter().map(|arg| &**arg).collect();
-            commands.resolve(Args(&args)).is_ok_and(is_write)
+            let args = Args(&args);
+            commands.resolve(args).is_ok_and(|command| may_write(scripts, command, args))
         }),
-        _ => is_write(command),
+        // What is queued has no effect yet, but Redis puts it off, too.
+        _ => may_write(scripts, command, args),
+    }
+}
+
+/// Whether a command may write, or tell others something. A script that declares what it does is believed.
+fn may_write(scripts: &Scripts, command: &Command, args: Args<'_>) -> bool {
+    match scripts.declaration(command, args) {
+        Some(declaration) if declaration.is_explicit => !declaration.no_writes,
+        _ => command.flags.has(Flags::WRITE) || command.flags.has(Flags::MAY_REPLICATE),
     }
 }

@@ -12,6 +12,8 @@ use super::guard::ScriptGuard;
 use super::machine::{Machine, Task};
 use super::scene::Scene;
 use super::source::{self, Declaration};
+use crate::args::Args;
+use crate::command::Command;
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::native;
@@ -106,6 +108,15 @@ impl Scripts {
 
     pub fn has(&self, digest: &Digest) -> bool {
         self.scripts.contains_key(digest)
+    }
+
+    /// What the script of a call declares of itself, where `command` calls a script and the script can be told.
+    pub fn declaration(&self, command: &Command, args: Args<'_>) -> Option<Declaration> {
+        match command.name {
+            "eval" | "eval_ro" => Some(source::split(args[1]).ok()?.0),
+            "evalsha" | "evalsha_ro" => Some(self.scripts.get(&Digest::parse(args[1])?)?.declaration),
+            _ => None,
+        }
     }
 
     /// How many scripts there are.
