@@ -53,6 +53,29 @@ async fn a_wait_ends_when_the_test_moves_its_clock() {
 }
 
 #[tokio::test]
+async fn a_session_that_was_killed_ends_its_wait_and_can_wait_again() {
+    let mut connection = Connection::open("memory:").await.expect("memory");
+    let mut worker = connection.session().await.expect("a session");
+    let mut command = cmd("BLPOP");
+    command.arg("list").arg(0);
+    {
+        let mut waiting = pin!(command.query_async::<(String, String)>(&mut worker));
+        let mut context = Context::from_waker(Waker::noop());
+        assert!(waiting.as_mut().poll(&mut context).is_pending());
+        let killed: i64 =
+            cmd("CLIENT").arg(&["KILL", "TYPE", "normal"]).query_async(&mut connection).await.expect("one");
+        assert_eq!(killed, 1);
+        let error = waiting.await.expect_err("nothing came");
+        assert!(error.to_string().contains("the session was ended"), "{error}");
+    }
+    let mut waiting = pin!(command.query_async::<(String, String)>(&mut worker));
+    let mut context = Context::from_waker(Waker::noop());
+    assert!(waiting.as_mut().poll(&mut context).is_pending());
+    let () = connection.rpush("list", "v").await.expect("OK");
+    assert_eq!(waiting.await, Ok(("list".to_owned(), "v".to_owned())));
+}
+
+#[tokio::test]
 async fn a_dropped_blocking_call_gives_its_wait_up() {
     let mut connection = Connection::open("memory:").await.expect("memory");
     let mut worker = connection.session().await.expect("a session");

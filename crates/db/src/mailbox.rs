@@ -94,6 +94,8 @@ impl Mailbox {
             Some(entry) if entry.position <= reached => {
                 let entry = state.entries.pop_front().expect("just seen");
                 state.bytes -= entry.bytes;
+                // A session of the process goes on after CLIENT KILL, and may wait again.
+                state.is_closed &= state.is_overrun || entry.message != Message::Close;
                 Taken::Message(entry.message, entry.position)
             }
             Some(entry) => Taken::Held(entry.position),

@@ -106,10 +106,8 @@ impl Engine {
     /// Ends a session: it no longer waits, watches or listens.
     pub fn close_session(&mut self, id: SessionId) {
         if let Some(mut session) = self.state.sessions.remove(&id).flatten() {
-            self.state.waits.remove(id);
-            self.state.monitors.retain(|other| *other != id);
+            self.state.disturb(&mut session);
             self.state.unwatch(&mut session);
-            self.state.pubsub.unsubscribe_all(&mut session);
         }
     }
 
@@ -299,6 +297,9 @@ impl Engine {
 
     /// Executes a command; without a reply it waits, or messages answer it, or the client wants none.
     fn answer(&mut self, session: &mut Session, args: Args<'_>, now: Time) -> Option<Value> {
+        if session.is_closing {
+            return None;
+        }
         if session.silence == Silence::Next {
             session.silence = Silence::Present;
         }

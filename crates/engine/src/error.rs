@@ -91,6 +91,15 @@ impl Error {
         Self::new(format!("ERR unknown subcommand '{given}'. Try {} HELP.", container.to_ascii_uppercase()))
     }
 
+    /// The answer to a subcommand that does not take so many arguments.
+    pub fn subcommand_arguments(container: &str, given: &[u8]) -> Self {
+        let given = String::from_utf8_lossy(&given[..given.len().min(128)]);
+        let container = container.to_ascii_uppercase();
+        Self::new(format!(
+            "ERR unknown subcommand or wrong number of arguments for '{given}'. Try {container} HELP."
+        ))
+    }
+
     /// Prefix and text.
     pub fn text(&self) -> &str {
         &self.0

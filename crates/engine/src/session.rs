@@ -42,6 +42,10 @@ pub struct Session {
     pub last_command: Option<&'static Command>,
     pub silence: Silence,
     pub is_monitor: bool,
+    /// What CLIENT NO-EVICT said; it is shown and changes nothing.
+    pub is_kept: bool,
+    /// Set once it is told to close: it is no client any more, and nothing that it sends is executed.
+    pub is_closing: bool,
     pub transaction: Option<Transaction>,
     pub watched: Vec<(usize, Blob)>,
     /// Set when a watched key changed: EXEC then answers nil.
@@ -94,6 +98,8 @@ impl Session {
             last_command: None,
             silence: Silence::default(),
             is_monitor: false,
+            is_kept: false,
+            is_closing: false,
             transaction: None,
             watched: Vec::new(),
             is_watch_broken: false,
@@ -103,9 +109,20 @@ impl Session {
         }
     }
 
-    /// False for a session of the process itself that has asked for nothing yet: who owns a directory keeps one.
+    /// False for a session that is told to close, and for one of the process itself that has asked for nothing yet: who
+    /// owns a directory keeps one.
     pub fn is_client(&self) -> bool {
-        self.last_command.is_some() || self.address != EMBEDDED
+        !self.is_closing && (self.last_command.is_some() || !self.is_of_process())
+    }
+
+    /// True for a session over a unix socket, whose address is its path with a port that no other has.
+    pub fn is_unix(&self) -> bool {
+        self.address == "unix" || self.address.ends_with(":0")
+    }
+
+    /// True for a session that the process has without a connection.
+    pub fn is_of_process(&self) -> bool {
+        self.address == EMBEDDED
     }
 
     /// True when the session may receive messages of channels.

@@ -61,8 +61,23 @@ fn client_kill_passes_over_its_caller_unless_told_otherwise() {
     let (mut engine, first, second) = engine();
     let outcome = engine.execute(first, &[b"CLIENT", b"KILL", b"TYPE", b"normal"], NOW);
     assert_eq!(outcome.deliveries, [Delivery { session: second, message: Message::Close }]);
+    // The other is gone already.
     let args: &[&[u8]] = &[b"CLIENT", b"KILL", b"TYPE", b"normal", b"SKIPME", b"no"];
-    assert_eq!(engine.execute(first, args, NOW).reply, Some(Value::Integer(2)));
+    assert_eq!(engine.execute(first, args, NOW).reply, Some(Value::Integer(1)));
+}
+
+#[test]
+fn a_session_that_was_killed_runs_nothing_more_and_goes_on_if_it_is_of_the_process() {
+    let (mut engine, first, second) = engine();
+    let own = engine.open_session("embedded", NOW);
+    engine.execute(own, &[b"SUBSCRIBE", b"c"], NOW);
+    for id in [second, own] {
+        let reply = engine.execute(first, &[b"CLIENT", b"KILL", b"ID", &number(id)], NOW).reply;
+        assert_eq!(reply, Some(Value::Integer(1)));
+    }
+    assert_eq!(engine.execute(second, &[b"SET", b"k", b"second"], NOW).reply, None);
+    assert_eq!(engine.execute(own, &[b"GET", b"k"], NOW).reply, Some(Value::Nil));
+    assert_eq!(engine.execute(first, &[b"PUBLISH", b"c", b"x"], NOW).reply, Some(Value::Integer(0)));
 }
 
 #[test]

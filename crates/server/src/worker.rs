@@ -173,7 +173,10 @@ async fn serve_one(database: &Database, arrival: Arrival, mut stop: watch::Recei
         }
         Arrival::Unix(stream) => {
             stream.set_nonblocking(true)?;
-            let origin = Origin { address: "unix".into(), socket: Some(("unix".into(), stream.as_raw_fd())) };
+            // Redis shows the socket's path on both sides, with a port.
+            let own = stream.local_addr()?;
+            let address = own.as_pathname().map_or("unix".into(), |path| format!("{}:0", path.display()));
+            let origin = Origin { address: address.clone(), socket: Some((address, stream.as_raw_fd())) };
             serve(UnixStream::from_std(stream)?, database.session_from(origin), stopped).await
         }
     }

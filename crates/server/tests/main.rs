@@ -73,7 +73,7 @@ async fn check(stream: &mut (impl AsyncReadExt + AsyncWriteExt + Unpin), request
     assert_eq!(String::from_utf8_lossy(&got), reply);
 }
 
-async fn rest(mut stream: TcpStream) -> String {
+async fn rest(mut stream: impl AsyncReadExt + Unpin) -> String {
     let mut text = String::new();
     stream.read_to_string(&mut text).await.expect("the end");
     text
@@ -100,6 +100,11 @@ async fn a_unix_socket_is_for_this_user_and_goes_with_the_server() {
     let server = Running::start(Config { unix: Some(path.clone()), ..any_port() });
     let mut client = UnixStream::connect(&path).await.expect("it listens");
     check(&mut client, "PING\r\n", "+PONG\r\n").await;
+    // Redis shows a client of a unix socket by the path, on both sides.
+    let mut operator = server.connect().await;
+    let kill = format!("CLIENT KILL ADDR {0}:0 LADDR {0}:0\r\n", path.display());
+    check(&mut operator, &kill, ":1\r\n").await;
+    assert_eq!(rest(client).await, "");
     assert_eq!(std::fs::metadata(&path).expect("the socket").permissions().mode() & 0o777, 0o600);
     server.stop().await;
     assert!(!path.exists());
@@ -201,5 +206,18 @@ async fn a_pause_holds_a_client_and_lets_it_go() {
     check(&mut operator, "CLIENT UNPAUSE\r\n", "+OK\r\n").await;
     check(&mut client, "", "+OK\r\n$1\r\nv\r\n").await;
     drop((operator, client));
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_client_that_was_killed_is_gone_at_once() {
+    let running = Running::start(any_port());
+    let (mut operator, mut client) = (running.connect().await, running.connect().await);
+    check(&mut client, "CLIENT SETNAME victim\r\n", "+OK\r\n").await;
+    let local = client.peer_addr().expect("it is connected");
+    check(&mut operator, &format!("CLIENT KILL LADDR {local}\r\n"), ":1\r\n").await;
+    check(&mut operator, "CLIENT KILL TYPE normal\r\n", ":0\r\n").await;
+    assert_eq!(rest(client).await, "");
+    drop(operator);
     running.stop().await;
 }

@@ -6,7 +6,6 @@ use super::{Answer, Command, Group, Keys, category};
 use crate::acl::{DEFAULT, Denial, User, hex, sha256};
 use crate::args::Args;
 use crate::blob::Blob;
-use crate::engine::Message;
 use crate::error::{Error, Result};
 use crate::session::SessionId;
 use crate::state::Call;
@@ -208,10 +207,7 @@ fn deluser(call: &mut Call<'_>) -> Answer {
         let others = call.state.sessions.values().filter_map(Option::as_deref);
         let sessions = others.chain([&*call.session]).filter(|session| *session.user == **name);
         let sessions: Vec<SessionId> = sessions.map(|session| session.id).collect();
-        for id in sessions {
-            call.state.waits.remove(id);
-            call.state.deliver(id, Message::Close);
-        }
+        sessions.into_iter().for_each(|id| call.close(id));
     }
     Ok(Value::from(removed))
 }
@@ -242,7 +238,7 @@ fn cat(call: &mut Call<'_>) -> Answer {
         return Ok(Value::Array(category::CATEGORIES.into_iter().map(Value::from).collect()));
     };
     if args.len() > 3 {
-        return Err(Error::arity("acl|cat"));
+        return Err(Error::subcommand_arguments("acl", args[1]));
     }
     let known = category::CATEGORIES.into_iter().find(|known| given.eq_ignore_ascii_case(known.as_bytes()));
     let known = known

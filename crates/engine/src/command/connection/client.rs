@@ -183,7 +183,12 @@ fn setinfo(call: &mut Call<'_>) -> Answer {
 }
 
 fn no_evict(call: &mut Call<'_>) -> Answer {
-    if call.args.is(2, "ON") || call.args.is(2, "OFF") { Ok(Value::OK) } else { Err(Error::SYNTAX) }
+    let is_on = call.args.is(2, "ON");
+    if !is_on && !call.args.is(2, "OFF") {
+        return Err(Error::SYNTAX);
+    }
+    call.session.is_kept = is_on;
+    Ok(Value::OK)
 }
 
 /// The kind of client that CLIENT LIST and KILL filter by; replicas and masters do not exist here.
@@ -256,6 +261,8 @@ fn line(call: &Call<'_>, session: &Session) -> String {
         (session.transaction.is_some(), 'x'),
         (call.state.waits.get(session.id).is_some(), 'b'),
         (session.is_watch_broken, 'd'),
+        (session.is_unix(), 'U'),
+        (session.is_kept, 'e'),
     ] {
         if is_set {
             flags.push(flag);
@@ -378,11 +385,7 @@ fn kill(call: &mut Call<'_>) -> Answer {
     let caller = call.session.id;
     let selected = sessions(call).into_iter().filter(|session| filter.selects(session, caller));
     let selected: Vec<SessionId> = selected.map(|session| session.id).collect();
-    for id in &selected {
-        // From here on it is served nothing that it could not answer for.
-        call.state.waits.remove(*id);
-        call.state.deliver(*id, Message::Close);
-    }
+    selected.iter().for_each(|id| call.close(*id));
     match (is_old_form, selected.is_empty()) {
         (true, true) => Err(Error::new("ERR No such client")),
         (true, false) => Ok(Value::OK),
@@ -436,11 +439,13 @@ fn trackinginfo(_: &mut Call<'_>) -> Answer {
 
 fn unblock(call: &mut Call<'_>) -> Answer {
     let args = call.args;
-    let is_error = match args.word(3).as_str() {
-        "" | "TIMEOUT" if args.len() <= 4 => false,
-        "ERROR" if args.len() == 4 => true,
-        _ => return Err(Error::new("ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR")),
-    };
+    if args.len() > 4 {
+        return Err(Error::subcommand_arguments("client", args[1]));
+    }
+    let is_error = args.is(3, "ERROR");
+    if args.len() == 4 && !is_error && !args.is(3, "TIMEOUT") {
+        return Err(Error::new("ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR"));
+    }
     let Ok(id) = u64::try_from(args.integer(2)?).map(SessionId) else { return Ok(Value::from(false)) };
     let Some(wait) = call.state.waits.remove(id) else { return Ok(Value::from(false)) };
     let reply = if is_error {

@@ -64,18 +64,14 @@ pub fn debug(call: &mut Call<'_>) -> Answer {
         ("SET-ACTIVE-EXPIRE", 3) => set_active_expire(call),
         ("SLEEP", 3) => sleep(call),
         ("STRINGMATCH-LEN", 4) => stringmatch_len(call),
-        _ => {
-            let given = String::from_utf8_lossy(call.args[1]).into_owned();
-            let text = "ERR unknown subcommand or wrong number of arguments for";
-            Err(Error::new(format!("{text} '{given}'. Try DEBUG HELP.")))
-        }
+        _ => Err(Error::subcommand_arguments("debug", call.args[1])),
     }
 }
 
 /// Refuses whom the configuration does not allow it.
 fn check_allowed(call: &Call<'_>) -> Result<()> {
     let address = &call.session.address;
-    let is_local = ["127.", "[::1]", "unix"].iter().any(|start| address.starts_with(start));
+    let is_local = call.session.is_unix() || ["127.", "[::1]"].iter().any(|start| address.starts_with(start));
     let is_allowed = match call.state.config.debug_command {
         DebugCommand::No => false,
         DebugCommand::Yes => true,
