@@ -3,13 +3,29 @@
 //!
 //! A new size gets a row of [`SIZES`].
 
+use crate::limits;
+use crate::number::parse_integer;
 use crate::object::Object;
 
-/// What can be set: its names, what it is in a Redis that was not configured, and the least that it can be.
+/// What can be set: its names, what it is in a Redis that was not configured, and what it can be.
 struct Size {
     names: &'static [&'static str],
     default: i64,
     min: i64,
+    max: i64,
+    /// True for a number of bytes, which may have a unit such as `1kb`.
+    is_bytes: bool,
+}
+
+impl Size {
+    /// A number of something, from none on.
+    const fn count(names: &'static [&'static str], default: i64) -> Self {
+        Self { names, default, min: 0, max: i64::MAX, is_bytes: false }
+    }
+
+    const fn bytes(names: &'static [&'static str], default: i64) -> Self {
+        Self { is_bytes: true, ..Self::count(names, default) }
+    }
 }
 
 const HASH_ENTRIES: usize = 0;
@@ -19,14 +35,18 @@ const ZSET_ENTRIES: usize = 3;
 const ZSET_VALUE: usize = 4;
 
 const SIZES: [Size; 7] = [
-    Size { names: &["hash-max-listpack-entries", "hash-max-ziplist-entries"], default: 512, min: 0 },
-    Size { names: &["hash-max-listpack-value", "hash-max-ziplist-value"], default: 64, min: 0 },
-    Size { names: &["set-max-intset-entries"], default: 512, min: 0 },
-    Size { names: &["zset-max-listpack-entries", "zset-max-ziplist-entries"], default: 128, min: 0 },
-    Size { names: &["zset-max-listpack-value", "zset-max-ziplist-value"], default: 64, min: 0 },
+    Size::count(&["hash-max-listpack-entries", "hash-max-ziplist-entries"], 512),
+    Size::bytes(&["hash-max-listpack-value", "hash-max-ziplist-value"], 64),
+    Size::count(&["set-max-intset-entries"], 512),
+    Size::count(&["zset-max-listpack-entries", "zset-max-ziplist-entries"], 128),
+    Size::bytes(&["zset-max-listpack-value", "zset-max-ziplist-value"], 64),
     // A list has one form whatever these are.
-    Size { names: &["list-max-listpack-size", "list-max-ziplist-size"], default: -2, min: -5 },
-    Size { names: &["list-compress-depth"], default: 0, min: 0 },
+    Size {
+        min: i32::MIN as i64,
+        max: i32::MAX as i64,
+        ..Size::count(&["list-max-listpack-size", "list-max-ziplist-size"], -2)
+    },
+    Size { max: i32::MAX as i64, ..Size::count(&["list-compress-depth"], 0) },
 ];
 
 /// The sizes as they are set.
@@ -61,11 +81,15 @@ impl Forms {
     /// What is wrong with the value, in Redis's words.
     pub fn set(&mut self, name: &str, value: &str) -> Result<(), String> {
         let at = place(name).ok_or_else(|| format!("`{name}` is no size of a form"))?;
-        let number: i64 =
-            value.parse().map_err(|_| "argument couldn't be parsed into an integer".to_owned())?;
-        if number < SIZES[at].min {
-            return Err(format!("argument must be between {} and {} inclusive", SIZES[at].min, i64::MAX));
-        }
+        let Size { min, max, is_bytes, .. } = SIZES[at];
+        let number = if is_bytes {
+            let bytes = limits::bytes(value).ok_or("argument must be a memory value")?;
+            i64::try_from(bytes).ok()
+        } else {
+            Some(parse_integer(value.as_bytes()).ok_or("argument couldn't be parsed into an integer")?)
+        };
+        let number = number.filter(|number| (min..=max).contains(number));
+        let number = number.ok_or_else(|| format!("argument must be between {min} and {max} inclusive"))?;
         self.0[at] = number;
         Ok(())
     }
@@ -82,8 +106,8 @@ impl Forms {
                 if is_packed { "listpack" } else { "hashtable" }
             }
             Object::Set(set) if is_changed(&[SET_ENTRIES]) => {
-                let is_packed = fits(set.len(), SET_ENTRIES)
-                    && set.iter().all(|member| crate::number::parse_integer(&member).is_some());
+                let is_packed =
+                    fits(set.len(), SET_ENTRIES) && set.iter().all(|member| parse_integer(&member).is_some());
                 if is_packed { "intset" } else { "hashtable" }
             }
             Object::SortedSet(zset) if is_changed(&[ZSET_ENTRIES, ZSET_VALUE]) => {

@@ -3,6 +3,7 @@
 //! A new one gets an arm in [`shown`] and in [`set`], and a row of `command/server/config.rs`.
 
 use crate::config::{Config, DebugCommand, Eviction, OutputLimit};
+use crate::number::parse_integer;
 
 /// The greatest number of seconds, and of clients.
 const NUMBER_MAX: u64 = i32::MAX as u64;
@@ -98,7 +99,7 @@ pub fn bytes(text: &str) -> Option<usize> {
 }
 
 fn number(value: &str, min: u64, max: u64) -> Result<u64, String> {
-    let number: i128 = value.parse().map_err(|_| "argument couldn't be parsed into an integer".to_owned())?;
+    let number = parse_integer(value.as_bytes()).ok_or("argument couldn't be parsed into an integer")?;
     match u64::try_from(number) {
         Ok(number) if (min..=max).contains(&number) => Ok(number),
         _ => Err(format!("argument must be between {min} and {max} inclusive")),

@@ -4,14 +4,14 @@
 use windlass_resp::Value;
 
 use super::GROUP;
-use crate::command::hyperloglog::SPARSE_MAX;
-use crate::command::string::STRING_MAX;
+use super::fixed::{FIXED, why_not};
 use crate::command::{Answer, Command, Keys};
 use crate::config::{Config, Setting as SettingNow};
 use crate::error::{Error, Result};
 use crate::form::Forms;
 use crate::limits;
 use crate::notify::Classes;
+use crate::number::parse_integer;
 use crate::pattern;
 use crate::settings::Settings;
 use crate::state::{Call, State, Stats};
@@ -186,38 +186,12 @@ fn set_clients_memory(value: &str) -> std::result::Result<(), String> {
 
 /// A number that is at least `min`.
 fn number(text: &str, min: i64) -> std::result::Result<i64, String> {
-    let number: i64 = text.parse().map_err(|_| "argument couldn't be parsed into an integer")?;
+    let number = parse_integer(text.as_bytes()).ok_or("argument couldn't be parsed into an integer")?;
     if number < min {
         return Err(format!("argument must be between {min} and {} inclusive", i64::MAX));
     }
     Ok(number)
 }
-
-/// Settings that never change, and their values.
-const FIXED: &[(&str, &str)] = &[
-    ("aof-use-rdb-preamble", "no"),
-    ("appendfilename", "appendonly.aof"),
-    ("appenddirname", "appendonlydir"),
-    ("appendfsync", "always"),
-    ("appendonly", "no"),
-    ("bind", ""),
-    ("cluster-enabled", "no"),
-    ("daemonize", "no"),
-    ("dir", ""),
-    ("hll-sparse-max-bytes", "3000"),
-    ("io-threads", "1"),
-    ("lazyfree-lazy-user-del", "yes"),
-    ("lazyfree-lazy-user-flush", "yes"),
-    ("port", "0"),
-    ("proto-max-bulk-len", "536870912"),
-    ("replica-read-only", "yes"),
-    ("replicaof", ""),
-    ("save", ""),
-    ("slaveof", ""),
-    ("stop-writes-on-bgsave-error", "yes"),
-];
-const _: () = assert!(STRING_MAX == 536_870_912, "proto-max-bulk-len says what holds");
-const _: () = assert!(SPARSE_MAX == 3000, "hll-sparse-max-bytes says what holds");
 
 /// Every setting with its value: those of the engine, then what its owner told, then what is fixed.
 fn settings(state: &State) -> Vec<(String, String)> {
@@ -283,7 +257,7 @@ pub fn apply(state: &mut State, pairs: &[&[u8]]) -> Result<()> {
             }
             // Tools set what they need without looking; that it is so already is no failure.
             _ if value.eq_ignore_ascii_case(before) => {}
-            _ => return Err(refused("can't set immutable config")),
+            _ => return Err(refused(why_not(&name, &value))),
         }
         seen.push(name);
     }

@@ -14,6 +14,7 @@ mod config;
 mod data;
 mod debug;
 mod digest;
+mod fixed;
 mod info;
 mod slow;
 mod usage;
@@ -102,6 +103,7 @@ pub const COMMANDS: &[Command] = &[
     ),
     GROUP.container("latency", "Tell what took long", slow::LATENCY),
     GROUP.container("memory", "Tell what keys cost in memory", data::MEMORY),
+    GROUP.container("module", "Tell which modules there are", MODULE),
     GROUP.row(
         "role",
         1,
@@ -145,6 +147,14 @@ pub const COMMANDS: &[Command] = &[
         shutdown,
     ),
     GROUP.container("slowlog", "Tell which calls took long", slow::SLOWLOG),
+];
+
+/// Tools ask which modules a server has before they show what they can do with it.
+const MODULE: &[Command] = &[
+    GROUP.help("module|help"),
+    GROUP.sub("module|list", 2, flags![ADMIN, NO_SCRIPT], Keys::None, "", "The modules: none.", |_| {
+        Ok(Value::Array(Vec::new()))
+    }),
 ];
 
 /// What makes the rows of this family.
