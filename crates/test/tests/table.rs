@@ -1,12 +1,12 @@
-//! The table of commands against a real redis-server: what is there behaves as it says there.
+//! The table of commands against a real redis-server: what is there behaves as it says there, with all options.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufReader, Write};
 use std::net::TcpStream;
 
 use windlass_engine::{Config, Engine, Time};
 use windlass_resp::{Protocol, Value, encode, encode_command};
-use windlass_test::fixture::{Reader, notation};
+use windlass_test::fixture::{Reader, Step, files, notation, parse};
 use windlass_test::redis_server::RedisServer;
 
 /// Commands that Redis has from a later version on.
@@ -19,21 +19,8 @@ const PARTS: usize = 7;
 fn commands_behave_as_the_table_of_redis_says() {
     let may_skip = std::env::var_os("WINDLASS_TEST_NO_REDIS").is_some();
     let Some(server) = RedisServer::start_or_skip(&[], may_skip) else { return };
-    let mut stream = TcpStream::connect(server.address()).expect("the server listens");
-    let mut request = Vec::new();
-    encode_command(&[b"COMMAND"], &mut request);
-    stream.write_all(&request).expect("the server reads");
-    let theirs = Reader::new(BufReader::new(stream)).read().expect("a reply").expect("a reply");
-    let theirs = described(&theirs);
-
-    let mut engine = Engine::new(Config::default());
-    let session = engine.open_session("table", Time::default());
-    let reply = engine.execute(session, &[b"COMMAND"], Time::default()).reply.expect("a reply");
-    let mut bytes = Vec::new();
-    encode(&reply, Protocol::Resp2, &mut bytes);
-    let ours = Reader::new(bytes.as_slice()).read().expect("a reply").expect("a reply");
-
-    let differing: Vec<String> = described(&ours)
+    let theirs = described(&reply_of(&server, &[b"COMMAND"]));
+    let differing: Vec<String> = described(&our_table())
         .into_iter()
         .filter(|(name, _)| !NEWER.contains(&name.as_str()))
         .filter_map(|(name, ours)| match theirs.get(&name) {
@@ -42,6 +29,102 @@ fn commands_behave_as_the_table_of_redis_says() {
         })
         .collect();
     assert!(differing.is_empty(), "{}", differing.join("\n"));
+}
+
+#[test]
+fn every_option_that_redis_documents_is_in_a_fixture() {
+    let may_skip = std::env::var_os("WINDLASS_TEST_NO_REDIS").is_some();
+    let Some(server) = RedisServer::start_or_skip(&[], may_skip) else { return };
+    let mut documented = BTreeMap::new();
+    note_options(&reply_of(&server, &[b"COMMAND", b"DOCS"]), &mut documented);
+    let shown = shown_words();
+    let ours = described(&our_table());
+    let missing: Vec<String> = documented
+        .iter()
+        .filter(|(name, _)| ours.contains_key(*name))
+        .flat_map(|(name, options)| options.iter().map(move |option| (name, option)))
+        .filter(|(name, option)| !shown.get(*name).is_some_and(|words| words.contains(*option)))
+        .map(|(name, option)| format!("{name} {option}"))
+        .collect();
+    assert!(missing.is_empty(), "no fixture has these options:\n{}", missing.join("\n"));
+}
+
+/// What a real server answers.
+fn reply_of(server: &RedisServer, args: &[&[u8]]) -> Value {
+    let mut stream = TcpStream::connect(server.address()).expect("the server listens");
+    let mut request = Vec::new();
+    encode_command(args, &mut request);
+    stream.write_all(&request).expect("the server reads");
+    Reader::new(BufReader::new(stream)).read().expect("a reply").expect("a reply")
+}
+
+/// Our COMMAND in the form of RESP2.
+fn our_table() -> Value {
+    let mut engine = Engine::new(Config::default());
+    let session = engine.open_session("table", Time::default());
+    let reply = engine.execute(session, &[b"COMMAND"], Time::default()).reply.expect("a reply");
+    let mut bytes = Vec::new();
+    encode(&reply, Protocol::Resp2, &mut bytes);
+    Reader::new(bytes.as_slice()).read().expect("a reply").expect("a reply")
+}
+
+/// Notes the words that stand for options in COMMAND DOCS, in upper case, by command and subcommand.
+fn note_options(docs: &Value, options: &mut BTreeMap<String, BTreeSet<String>>) {
+    for (name, facts) in pairs(docs) {
+        let mut words = BTreeSet::new();
+        for (fact, value) in pairs(facts) {
+            match fact.as_str() {
+                "arguments" => note_tokens(value, &mut words),
+                "subcommands" => note_options(value, options),
+                _ => {}
+            }
+        }
+        options.insert(name, words);
+    }
+}
+
+fn note_tokens(arguments: &Value, words: &mut BTreeSet<String>) {
+    let Value::Array(arguments) = arguments else { panic!("{arguments:?} is no array") };
+    for (fact, value) in arguments.iter().flat_map(pairs) {
+        match (fact.as_str(), value) {
+            ("token", Value::Bulk(word)) => {
+                words.insert(String::from_utf8_lossy(word).to_uppercase());
+            }
+            ("arguments", value) => note_tokens(value, words),
+            _ => {}
+        }
+    }
+}
+
+/// What RESP2 shows of a map.
+fn pairs(map: &Value) -> Vec<(String, &Value)> {
+    let Value::Array(items) = map else { panic!("{map:?} is no array") };
+    let name = |name: &Value| match name {
+        Value::Bulk(name) => String::from_utf8_lossy(name).into_owned(),
+        other => panic!("{other:?} is no name"),
+    };
+    items.chunks_exact(2).map(|pair| (name(&pair[0]), &pair[1])).collect()
+}
+
+/// All words that the fixtures give a command or a subcommand, in upper case.
+fn shown_words() -> BTreeMap<String, BTreeSet<String>> {
+    let mut shown: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for path in files(None) {
+        let text = std::fs::read_to_string(&path).expect("a fixture");
+        let blocks = parse(&text).expect("a fixture is well-formed");
+        for step in blocks.iter().flat_map(|block| &block.steps) {
+            let Step::Send { args, .. } = step else { continue };
+            let words: Vec<String> =
+                args.iter().map(|arg| String::from_utf8_lossy(arg).to_uppercase()).collect();
+            let name = words[0].to_lowercase();
+            if let Some(second) = words.get(1) {
+                let subcommand = format!("{name}|{}", second.to_lowercase());
+                shown.entry(subcommand).or_default().extend(words.iter().skip(2).cloned());
+            }
+            shown.entry(name).or_default().extend(words.into_iter().skip(1));
+        }
+    }
+    shown
 }
 
 /// What is compared of each command, with its subcommands, by name.

@@ -148,7 +148,7 @@ fn spublish(call: &mut Call<'_>) -> Answer {
 
 fn channels(call: &mut Call<'_>, kind: Kind) -> Answer {
     if call.args.len() > 3 {
-        return Err(Error::unknown_subcommand("pubsub", call.args[1]));
+        return Err(Error::subcommand_arguments("pubsub", call.args[1]));
     }
     let wanted = call.args.get(2);
     let names = call.state.pubsub.of(kind).keys();

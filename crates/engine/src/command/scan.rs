@@ -52,9 +52,12 @@ impl<'a> Scan<'a> {
     }
 }
 
-/// The cursor at `index`, which Redis reads with `strtoul`: a minus turns the number around.
+/// The cursor at `index`, which Redis reads with `strtoul`: a minus turns the number around, and nothing is none.
 pub fn cursor(args: Args<'_>, index: usize) -> Result<u64> {
     let text = args.get(index).and_then(|text| std::str::from_utf8(text).ok()).unwrap_or_default();
+    if args.get(index).is_some_and(<[u8]>::is_empty) {
+        return Ok(0);
+    }
     let (is_negative, digits) = text.strip_prefix('-').map_or((false, text), |digits| (true, digits));
     let number: u64 = digits.parse().map_err(|_| Error::new("ERR invalid cursor"))?;
     Ok(if is_negative { number.wrapping_neg() } else { number })

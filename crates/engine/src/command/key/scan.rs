@@ -3,7 +3,7 @@
 use windlass_resp::Value;
 
 use crate::blob::Blob;
-use crate::command::Answer;
+use crate::command::{Answer, scan};
 use crate::error::Error;
 use crate::keyspace::Entry;
 use crate::pattern;
@@ -27,8 +27,7 @@ pub fn keys(call: &mut Call<'_>) -> Answer {
 
 pub fn scan(call: &mut Call<'_>) -> Answer {
     let args = call.args;
-    let cursor = std::str::from_utf8(args[1]).ok().and_then(|text| text.parse::<u64>().ok());
-    let mut cursor = cursor.ok_or_else(|| Error::new("ERR invalid cursor"))?;
+    let mut cursor = scan::cursor(args, 1)?;
     let (mut wanted, mut count, mut kind) = (None, COUNT_DEFAULT, None);
     let mut at = 2;
     while at < args.len() {

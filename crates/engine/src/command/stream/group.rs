@@ -48,7 +48,7 @@ pub fn set_id(call: &mut Call<'_>) -> Answer {
     let (key, group, text) = (call.args[2], call.args[3], call.args[4]);
     let last_id = existing_group(call)?.last_id();
     if call.args.len() != 5 && call.args.len() != 7 {
-        return Err(syntax(call.args[1]));
+        return Err(Error::subcommand_arguments("xgroup", call.args[1]));
     }
     let last_id = if text == b"$" { last_id } else { id::parse_loose(text, 0)? };
     let mut stream = call.get_mut::<Stream>(key)?.expect("checked above");
@@ -127,15 +127,8 @@ fn options(call: &Call<'_>) -> Result<Options> {
             options.entries_read = u64::try_from(count).ok();
             at += 2;
         } else {
-            return Err(syntax(args[1]));
+            return Err(Error::subcommand_arguments("xgroup", args[1]));
         }
     }
     Ok(options)
-}
-
-fn syntax(subcommand: &[u8]) -> Error {
-    let subcommand = String::from_utf8_lossy(&subcommand[..subcommand.len().min(128)]);
-    Error::new(format!(
-        "ERR unknown subcommand or wrong number of arguments for '{subcommand}'. Try XGROUP HELP."
-    ))
 }

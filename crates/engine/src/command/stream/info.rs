@@ -13,10 +13,10 @@ use crate::types::{Consumer, Group, Id, Stream};
 const FULL_COUNT: usize = 10;
 
 pub fn stream(call: &mut Call<'_>) -> Answer {
-    match full_count(call)? {
-        None => existing(call).map(summary),
-        Some(count) => existing(call).map(|stream| full(stream, count)),
-    }
+    let count = full_count(call);
+    // Redis looks for the key first.
+    let stream = existing(call)?;
+    Ok(count?.map_or_else(|| summary(stream), |count| full(stream, count)))
 }
 
 pub fn groups(call: &mut Call<'_>) -> Answer {
@@ -54,12 +54,7 @@ fn full_count(call: &Call<'_>) -> Result<Option<usize>> {
             let count = usize::try_from(args.integer(5)?).unwrap_or(FULL_COUNT);
             Ok(Some(if count == 0 { usize::MAX } else { count }))
         }
-        _ => {
-            let given = String::from_utf8_lossy(&args[1][..args[1].len().min(128)]);
-            Err(Error::new(format!(
-                "ERR unknown subcommand or wrong number of arguments for '{given}'. Try XINFO HELP."
-            )))
-        }
+        _ => Err(Error::subcommand_arguments("xinfo", args[1])),
     }
 }
 

@@ -74,6 +74,10 @@ pub fn bitcount(call: &mut Call<'_>) -> Answer {
         let text = call.get::<Blob>(args[1])?;
         return Ok(Value::from(text.map_or(0, |text| ones(text))));
     }
+    // Redis looks for the key before it looks at the other arguments.
+    if call.get::<Blob>(args[1])?.is_none() {
+        return Ok(Value::from(0_usize));
+    }
     if args.len() != 4 && args.len() != 5 {
         return Err(Error::SYNTAX);
     }
