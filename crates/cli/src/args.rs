@@ -2,6 +2,7 @@
 
 mod bench;
 mod job;
+mod redis;
 mod serve;
 #[cfg(feature = "torture")]
 mod torture;
@@ -15,6 +16,7 @@ pub use self::bench::{
     BenchCommand, BenchFeature, BenchFeaturesArgs, BenchJobsArgs, BenchStoreArgs, BenchTable,
 };
 pub use self::job::{JobCommand, PushArgs};
+pub use self::redis::explain;
 pub use self::serve::ServeArgs;
 #[cfg(feature = "torture")]
 pub use self::torture::TortureArgs;

@@ -22,7 +22,10 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 fn main() -> ExitCode {
     let args = match args::Args::try_parse() {
         Ok(args) => args,
-        Err(error) => {
+        Err(mut error) => {
+            if std::env::args().any(|word| word == "serve") {
+                args::explain(&mut error);
+            }
             let code = if error.use_stderr() { exit::USAGE } else { exit::OK };
             // Help and version go to standard output; when that is closed there is nobody to tell.
             let _ = error.print();

@@ -1,6 +1,7 @@
 //! Which store, and how to serve: flag over environment over `windlass.toml` over default.
 
 use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow};
@@ -13,7 +14,8 @@ use crate::exit::{CONFIGURATION, Failure, Result};
 /// The file that is read from the current folder, if it is there.
 const FILE: &str = "windlass.toml";
 const STORE_DEFAULT: &str = "windlass-data";
-const BIND_DEFAULT: &str = "127.0.0.1:6380";
+const BIND_DEFAULT: &str = "127.0.0.1";
+const PORT_DEFAULT: u16 = 6380;
 const NAMESPACE_DEFAULT: &str = "default";
 
 /// The settings file. Every key is optional; an unknown one is an error, because it is most likely misspelt.
@@ -34,6 +36,7 @@ struct ServeFile {
     #[serde(default)]
     in_memory: bool,
     bind: Option<Addresses>,
+    port: Option<u16>,
     unixsocket: Option<PathBuf>,
     unixsocketperm: Option<String>,
     tls_port: Option<u16>,
@@ -156,6 +159,17 @@ fn listen(args: &ServeArgs, file: &ServeFile) -> anyhow::Result<windlass_server:
         Some(Addresses::Many(addresses)) => addresses.clone(),
         None => vec![BIND_DEFAULT.to_owned()],
     };
+    let port = args.port.or(file.port);
+    // The file's port may be for the file's addresses, in whose place there are others now.
+    let must_be_used = args.port.is_some() || args.bind.is_empty();
+    if let Some(port) = port
+        && must_be_used
+        && addresses.iter().all(|address| has_port(address))
+    {
+        return Err(anyhow!("port {port} is for no address: each that is to be bound names its own"));
+    }
+    let addresses: Vec<String> =
+        addresses.into_iter().map(|address| with_some_port(address, port.unwrap_or(PORT_DEFAULT))).collect();
     let tls_port = args.tls_port.or(file.tls_port);
     let tls_tcp = match tls_port {
         Some(port) => {
@@ -199,6 +213,21 @@ fn tls(args: &ServeArgs, file: &ServeFile) -> anyhow::Result<windlass_server::Tl
             other => return Err(anyhow!("unknown tls-auth-clients `{other}`; it is yes, no or optional")),
         },
     })
+}
+
+/// An address with this port if it names none.
+fn with_some_port(address: String, port: u16) -> String {
+    match address.parse::<IpAddr>() {
+        Ok(ip) => SocketAddr::new(ip, port).to_string(),
+        Err(_) if has_port(&address) => address,
+        Err(_) => format!("{address}:{port}"),
+    }
+}
+
+/// Whether there is a port behind a name, or behind an address of IPv6 in its brackets.
+fn has_port(address: &str) -> bool {
+    address.parse::<IpAddr>().is_err()
+        && address.rsplit_once(':').is_some_and(|(host, _)| !host.starts_with('[') || host.ends_with(']'))
 }
 
 /// An address with another port.
@@ -273,6 +302,21 @@ mod tests {
         assert_eq!(bytes("0").expect("a size"), 0);
         for text in ["", "mb", "1tb", "-1", "1.5gb"] {
             assert!(bytes(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_address_without_a_port_gets_one() {
+        for (given, expected) in [
+            ("0.0.0.0", "0.0.0.0:9"),
+            ("::1", "[::1]:9"),
+            ("[::1]", "[::1]:9"),
+            ("localhost", "localhost:9"),
+            ("10.0.0.1:7", "10.0.0.1:7"),
+            ("[::1]:7", "[::1]:7"),
+            ("localhost:0", "localhost:0"),
+        ] {
+            assert_eq!(with_some_port(given.into(), 9), expected);
         }
     }
 

@@ -60,6 +60,13 @@ fn a_wrong_command_line_says_what_to_do() {
     let cases: &[(&[&str], i32, &str)] = &[
         (&[], 2, "Usage"),
         (&["job"], 2, "Usage"),
+        (&["serve", "--save", ""], 2, "`windlass backup`"),
+        (&["serve", "--appendonly", "yes"], 2, "--durability always"),
+        (&["serve", "--requirepass", "secret"], 2, "--requirepass-file FILE"),
+        (&["serve", "--slowlog-max-len", "5"], 2, "[serve.config]"),
+        (&["serve", "/etc/redis/redis.conf"], 2, "windlass.toml in the current folder"),
+        (&["serve", "--port", "70000"], 2, "70000 is not in 0..=65535"),
+        (&["serve", "--bind", "127.0.0.1:0", "--port", "1"], 4, "port 1 is for no address"),
         (&["serve", "--maxclients", "0"], 4, "`0` is no maxclients: argument must be between 1 and"),
         (&["serve", "--timeout", "soon"], 4, "`soon` is no timeout: argument couldn't be parsed"),
         (&["serve", "--protected-mode", "on"], 4, "argument must be 'yes' or 'no'"),

@@ -10,10 +10,13 @@ pub struct ServeArgs {
     /// Keep the data in memory only: no directory, and it is gone at the end
     #[arg(long, conflicts_with_all = ["dir", "durability"])]
     pub in_memory: bool,
-    /// An address to listen on, such as `0.0.0.0:6380` or `[::1]:6380`; may be given several times
-    /// [default: 127.0.0.1:6380]
-    #[arg(long, value_name = "ADDRESS:PORT")]
+    /// An address to listen on, such as `0.0.0.0:6380` or `[::1]`; may be given several times
+    /// [default: 127.0.0.1]
+    #[arg(long, value_name = "ADDRESS[:PORT]")]
     pub bind: Vec<String>,
+    /// The port of each address that names none [default: 6380]
+    #[arg(long, value_name = "PORT")]
+    pub port: Option<u16>,
     /// A unix socket to listen on as well
     #[arg(long, value_name = "PATH")]
     pub unixsocket: Option<PathBuf>,
