@@ -32,6 +32,23 @@ fn commands_behave_as_the_table_of_redis_says() {
 }
 
 #[test]
+fn a_rule_on_users_may_name_every_command_of_redis() {
+    let may_skip = std::env::var_os("WINDLASS_TEST_NO_REDIS").is_some();
+    let Some(server) = RedisServer::start_or_skip(&[], may_skip) else { return };
+    let mut engine = Engine::new(Config::default());
+    let session = engine.open_session("table", Time::default());
+    let names = described(&reply_of(&server, &[b"COMMAND"])).into_keys().filter(|name| !name.contains('|'));
+    let refused: Vec<String> = names
+        .filter(|name| {
+            let rule = format!("+{name}");
+            let args: &[&[u8]] = &[b"ACL", b"SETUSER", b"bob", rule.as_bytes()];
+            engine.execute(session, args, Time::default()).reply != Some(Value::OK)
+        })
+        .collect();
+    assert!(refused.is_empty(), "{}", refused.join(" "));
+}
+
+#[test]
 fn every_option_that_redis_documents_is_in_a_fixture() {
     let may_skip = std::env::var_os("WINDLASS_TEST_NO_REDIS").is_some();
     let Some(server) = RedisServer::start_or_skip(&[], may_skip) else { return };

@@ -1,5 +1,5 @@
 //! Users and what they may do. `user` holds one user's rights, `rule` reads the words of ACL SETUSER, `access` says what
-//! commands do with their keys, `sha256` hashes passwords.
+//! commands do with their keys, `absent` which commands rules may name though they are not there, `sha256` hashes passwords.
 
 use std::collections::BTreeMap;
 
@@ -7,6 +7,7 @@ use crate::args::Args;
 use crate::blob::Blob;
 use crate::command::Command;
 
+mod absent;
 mod access;
 mod rule;
 mod sha256;

@@ -1,5 +1,6 @@
 //! The words of ACL SETUSER, and a user in such words.
 
+use super::absent;
 use super::access::Access;
 use super::user::{KeyPattern, Rule, Subject};
 use super::{User, hex, sha256};
@@ -235,6 +236,9 @@ fn parse_subject(text: &[u8], commands: &Table) -> Result<Subject, &'static str>
         let known =
             category::CATEGORIES.into_iter().find(|known| name.eq_ignore_ascii_case(known.as_bytes()));
         return known.map(Subject::Category).ok_or(UNKNOWN);
+    }
+    if let Some(name) = absent::name(text) {
+        return Ok(Subject::Command(name));
     }
     let mut parts = text.splitn(2, |byte| *byte == b'|');
     let container = commands.find(parts.next().unwrap_or_default()).ok_or(UNKNOWN)?;
