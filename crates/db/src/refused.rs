@@ -50,7 +50,7 @@ impl Missed {
         if args.len() == 2 && is(0, "SHUTDOWN") && is(1, "NOSAVE") {
             return Refusal::Shutdown;
         }
-        let answer = if args.len() == 2 && is(0, "SCRIPT") && is(1, "KILL") {
+        let answer = if args.len() == 2 && (is(0, "SCRIPT") || is(0, "FUNCTION")) && is(1, "KILL") {
             busy.kill().map(|()| Value::OK)
         } else if let Some(reply) = self.after_multi(args) {
             Ok(reply)
