@@ -378,14 +378,14 @@ mod tests {
 
     #[test]
     fn a_panic_is_kept_until_the_script_has_ended() {
-        hook::start(u64::MAX, None);
+        hook::start(u64::MAX, None, None);
         assert_eq!(guarded(|| 1), Some(1));
         assert_eq!((hook::stopped(), hook::spend(1)), (None, true));
         assert_eq!(guarded(|| -> u8 { panic!("a broken invariant") }), None);
         assert_eq!((hook::stopped(), hook::spend(1)), (Some(hook::Stop::Panic), false));
         let panic = catch_unwind(resume_panic).expect_err("it goes on");
         assert_eq!(panic.downcast_ref::<&str>(), Some(&"a broken invariant"));
-        hook::start(u64::MAX, None);
+        hook::start(u64::MAX, None, None);
         resume_panic();
     }
 }

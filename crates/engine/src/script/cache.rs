@@ -204,7 +204,7 @@ impl Scripts {
                 return (scene, Ok(reply));
             }
             match scripts.prepare(digest) {
-                Ok(script) => scripts.play_code(scene, Code::Script(script), run),
+                Ok(script) => scripts.play_code(scene, Code::Script(script), None, run),
                 Err(error) => (scene, Err(error)),
             }
         })
@@ -252,11 +252,12 @@ impl Scripts {
         &mut self,
         scene: Scene,
         code: Code,
+        function: Option<&[&[u8]]>,
         run: &Invocation<'_>,
     ) -> (Scene, Result<Value>) {
         let instructions_max = scene.state.config.script_instructions_max;
         let guard = self.guard.as_ref();
-        let task = Task { code, keys: run.keys, argv: run.argv, instructions_max, guard };
+        let task = Task { code, keys: run.keys, argv: run.argv, function, instructions_max, guard };
         let machine = self.machine.as_ref().expect("the code was compiled in it");
         let done = machine.run(&task, scene);
         if !done.is_sound {

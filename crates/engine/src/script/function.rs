@@ -126,7 +126,10 @@ impl Scripts {
         let library = Arc::clone(library);
         let callback = self.callback(&library, place)?;
         self.enter(entry, state, run, |scripts, scene, run| {
-            scripts.play_code(scene, Code::Function(callback), run)
+            let command = if run.is_read_only { "fcall_ro" } else { "fcall" };
+            let count = run.keys.len().to_string();
+            let call = [&[command.as_bytes(), name, count.as_bytes()], run.keys, run.argv].concat();
+            scripts.play_code(scene, Code::Function(callback), Some(&call), run)
         })
     }
 

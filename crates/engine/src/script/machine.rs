@@ -39,6 +39,8 @@ pub struct Task<'a> {
     pub code: Code,
     pub keys: &'a [&'a [u8]],
     pub argv: &'a [&'a [u8]],
+    /// The command that calls a function.
+    pub function: Option<&'a [&'a [u8]]>,
     pub instructions_max: u64,
     pub guard: Option<&'a Arc<dyn ScriptGuard>>,
 }
@@ -99,7 +101,7 @@ impl Machine {
     /// In Redis's words, when it is not well-formed.
     pub fn compile(&self, source: &[u8]) -> Result<Kept, Error> {
         // The parser allocates as the source says and is bounded by it; a failure could not be told from a bad script.
-        hook::start(u64::MAX, None);
+        hook::start(u64::MAX, None, None);
         let answer = self.lua.create_string(source).and_then(|source| {
             self.compile.call::<(Option<Function>, Option<LuaString>)>((source, CHUNK_NAME))
         });
@@ -124,7 +126,7 @@ impl Machine {
         code: &[u8],
         instructions_max: u64,
     ) -> Result<Vec<(crate::function::Function, Kept)>, LoadError> {
-        hook::start(instructions_max, None);
+        hook::start(instructions_max, None, None);
         let answer = self.lua.create_string(code).and_then(|code| {
             self.load.call::<(Option<Vec<Registered>>, Option<LuaString>)>((code, LIBRARY_NAME))
         });
@@ -156,7 +158,7 @@ impl Machine {
     /// Runs a script on a scene.
     pub fn run(&self, task: &Task<'_>, scene: Scene) -> Run {
         stage(Some(scene));
-        hook::start(task.instructions_max, task.guard);
+        hook::start(task.instructions_max, task.guard, task.function);
         let mut stop = None;
         let answer = self.bridge.run(task.code, (task.keys, task.argv), |left| {
             stop = hook::stopped();
