@@ -6,10 +6,9 @@ use windlass_resp::Value;
 
 use crate::args::Args;
 use crate::blob::Blob;
-use crate::command::own::Table;
 use crate::command::{Command, Flags};
 use crate::script::Scripts;
-use crate::session::{Session, SessionId};
+use crate::session::{Session, SessionId, Transaction};
 use crate::state::State;
 use crate::time::Time;
 use crate::wait::Wait;
@@ -67,8 +66,9 @@ impl State {
         args: Args<'_>,
         now: Time,
     ) -> bool {
-        let concerns = || self.pause.is_for_all || is_write(&self.commands, scripts, session, command, args);
-        if !self.pause.is_on(now) || !concerns() {
+        let is_concerned =
+            || self.pause.is_for_all || self.is_write(scripts, session.transaction.as_ref(), command, args);
+        if !self.pause.is_on(now) || !is_concerned() {
             return false;
         }
         let wait = Wait {
@@ -83,31 +83,38 @@ impl State {
         self.waits.insert(session.id, wait);
         true
     }
-}
-
-/// Whether a command, or a transaction that is to be executed, may have an effect beyond its reply.
-fn is_write(
-    commands: &Table,
-    scripts: &Scripts,
-    session: &Session,
-    command: &Command,
-    args: Args<'_>,
-) -> bool {
-    match &session.transaction {
-        Some(transaction) if command.name == "exec" => transaction.queue.iter().any(|queued| {
-            let args: Vec<&[u8]> = queued.iter().map(|arg| &**arg).collect();
-            let args = Args(&args);
-            commands.resolve(args).is_ok_and(|command| may_write(scripts, command, args))
-        }),
-        // What is queued has no effect yet, but Redis puts it off, too.
-        _ => may_write(scripts, command, args),
+    /// Whether a command, or a transaction that is to be executed, may have an effect beyond its reply.
+    fn is_write(
+        &self,
+        scripts: &Scripts,
+        transaction: Option<&Transaction>,
+        command: &Command,
+        args: Args<'_>,
+    ) -> bool {
+        match transaction {
+            Some(transaction) if command.name == "exec" => transaction.queue.iter().any(|queued| {
+                let args: Vec<&[u8]> = queued.iter().map(|arg| &**arg).collect();
+                let args = Args(&args);
+                self.commands.resolve(args).is_ok_and(|command| self.may_write(scripts, command, args))
+            }),
+            // What is queued has no effect yet, but Redis puts it off, too.
+            _ => self.may_write(scripts, command, args),
+        }
     }
-}
 
-/// Whether a command may write, or tell others something. A script that declares what it does is believed.
-fn may_write(scripts: &Scripts, command: &Command, args: Args<'_>) -> bool {
-    match scripts.declaration(command, args) {
-        Some(declaration) if declaration.is_explicit => !declaration.no_writes,
-        _ => command.flags.has(Flags::WRITE) || command.flags.has(Flags::MAY_REPLICATE),
+    /// Whether a command may write, or tell others something. A script or a function that declares what it does is
+    /// believed.
+    fn may_write(&self, scripts: &Scripts, command: &Command, args: Args<'_>) -> bool {
+        let declares_no_writes = match command.name {
+            "fcall" | "fcall_ro" => self.libraries.find(args[1]).map(|(_, function)| function.is_read_only()),
+            _ => {
+                let declaration = scripts.declaration(command, args);
+                declaration.filter(|it| it.is_explicit).map(|it| it.no_writes)
+            }
+        };
+        declares_no_writes.map_or_else(
+            || command.flags.has(Flags::WRITE) || command.flags.has(Flags::MAY_REPLICATE),
+            |is_read_only| !is_read_only,
+        )
     }
 }
