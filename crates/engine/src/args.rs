@@ -45,6 +45,17 @@ impl<'a> Args<'a> {
         parse_float(self.expect(index)?).ok_or(Error::NOT_FLOAT)
     }
 
+    /// The number of one of so many databases.
+    pub fn database(self, index: usize, count: usize) -> Result<usize> {
+        let number = self.integer(index)?;
+        if i32::try_from(number).is_err() {
+            return Err(Error::new(
+                "ERR value is out of range, value must between -2147483648 and 2147483647",
+            ));
+        }
+        usize::try_from(number).ok().filter(|number| *number < count).ok_or(Error::DB_RANGE)
+    }
+
     /// A count that must not be negative.
     pub fn count(self, index: usize) -> Result<usize> {
         usize::try_from(self.integer(index)?).map_err(|_| Error::NOT_POSITIVE)

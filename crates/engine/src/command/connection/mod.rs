@@ -59,11 +59,7 @@ fn echo(call: &mut Call<'_>) -> Answer {
 }
 
 fn select(call: &mut Call<'_>) -> Answer {
-    let index = usize::try_from(call.args.integer(1)?).unwrap_or(usize::MAX);
-    if index >= call.state.databases.len() {
-        return Err(Error::DB_RANGE);
-    }
-    call.session.db = index;
+    call.session.db = call.args.database(1, call.state.databases.len())?;
     Ok(Value::OK)
 }
 

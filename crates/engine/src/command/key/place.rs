@@ -3,7 +3,7 @@
 use windlass_resp::Value;
 
 use crate::command::Answer;
-use crate::error::{Error, Result};
+use crate::error::Error;
 use crate::state::Call;
 
 /// DEL and UNLINK: a big value is always freed later.
@@ -62,12 +62,6 @@ fn rename_existing(call: &mut Call<'_>, from: &[u8], to: &[u8]) {
     call.log();
 }
 
-/// The database at argument `index`.
-fn database(call: &Call<'_>, index: usize) -> Result<usize> {
-    let number = usize::try_from(call.args.integer(index)?).unwrap_or(usize::MAX);
-    if number < call.state.databases.len() { Ok(number) } else { Err(Error::DB_RANGE) }
-}
-
 fn same_place() -> Error {
     Error::new("ERR source and destination objects are the same")
 }
@@ -82,7 +76,7 @@ pub fn copy(call: &mut Call<'_>) -> Answer {
             "REPLACE" => replaces = true,
             "DB" if at + 1 < args.len() => {
                 at += 1;
-                target = database(call, at)?;
+                target = call.args.database(at, call.state.databases.len())?;
             }
             _ => return Err(Error::SYNTAX),
         }
@@ -120,7 +114,7 @@ pub fn touch(call: &mut Call<'_>) -> Answer {
 
 pub fn move_to_db(call: &mut Call<'_>) -> Answer {
     let key = call.args[1];
-    let target = database(call, 2)?;
+    let target = call.args.database(2, call.state.databases.len())?;
     if target == call.session.db {
         return Err(same_place());
     }

@@ -72,8 +72,8 @@ fn touch_all(call: &mut Call<'_>, db: usize, is_concerned: impl Fn(&[Keyspace], 
 
 pub fn swapdb(call: &mut Call<'_>) -> Answer {
     let number = |index: usize, which: &str| {
-        let number = call.args.integer(index);
-        number.map_err(|_| Error::new(format!("ERR invalid {which} DB index")))
+        let number = call.args.integer(index).ok().filter(|number| i32::try_from(*number).is_ok());
+        number.ok_or_else(|| Error::new(format!("ERR invalid {which} DB index")))
     };
     let (first, second) = (number(1, "first")?, number(2, "second")?);
     let count = call.state.databases.len();
