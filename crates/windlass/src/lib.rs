@@ -36,6 +36,18 @@
 //! }
 //! ```
 //!
+//! # Features
+//!
+//! | feature | brings | default |
+//! |---|---|---|
+//! | `embedded` | the store in a directory or in memory, and `testing` | yes |
+//! | `cron` | jobs at times of the calendar: `Cron`, `Client::cron`, `Worker::cron` | |
+//! | `macros` | the attribute `job` | |
+//! | `process` | jobs that are programs of their own: `ProcessJob`, on Unix | |
+//! | `tls` | `rediss://` | |
+//!
+//! What is not in the default is what makes an application compile noticeably longer and many do without.
+//!
 //! # Modules, in reading order
 //!
 //! `keys`, `id`, `envelope`, `state`: what is stored. `broker` and its scripts: the moves, each atomic.
@@ -115,4 +127,6 @@ pub use worker::{
     CONCURRENCY_MAX, Capsule, Control, EXIT_OUTGROWN, SHUTDOWN_TIMEOUT_DEFAULT, Summary, Worker,
 };
 #[cfg(unix)]
-pub use worker::{EXIT_DEAD, EXIT_SNOOZE, ProcessJob, Systemd};
+pub use worker::Systemd;
+#[cfg(all(unix, feature = "process"))]
+pub use worker::{EXIT_DEAD, EXIT_SNOOZE, ProcessJob};
