@@ -79,6 +79,7 @@ mod retry;
 mod service;
 mod state;
 mod tag;
+mod task;
 #[cfg(feature = "embedded")]
 pub mod testing;
 mod unique;
@@ -123,10 +124,10 @@ pub use retry::{Function, Retry};
 pub use state::{AttemptError, ERROR_TEXT_MAX, ERRORS_MAX, History, State};
 pub use tag::{META_LEN_MAX, META_MAX, META_NAME_LEN_MAX, TAG_LEN_MAX, TAGS_MAX};
 pub use unique::{Pushed, UNIQUE_LIFE_DEFAULT, Unique, Until};
+#[cfg(unix)]
+pub use worker::Systemd;
 pub use worker::{
     CONCURRENCY_MAX, Capsule, Control, EXIT_OUTGROWN, SHUTDOWN_TIMEOUT_DEFAULT, Summary, Worker,
 };
-#[cfg(unix)]
-pub use worker::Systemd;
 #[cfg(all(unix, feature = "process"))]
 pub use worker::{EXIT_DEAD, EXIT_SNOOZE, ProcessJob};
