@@ -216,6 +216,8 @@ impl Engine {
     /// Takes the data of another engine in place of its own; its sessions stay. Who watches a key finds it changed.
     pub fn adopt(&mut self, other: Self) {
         self.state.databases = other.state.databases;
+        self.state.libraries = other.state.libraries;
+        self.scripts.forget_libraries();
         self.state.garbage = other.state.garbage;
         for session in self.state.sessions.values_mut().flatten() {
             session.is_watch_broken |= !session.watched.is_empty();
