@@ -390,8 +390,9 @@ impl Engine {
         if session.transaction.is_some() && command.flags.has(Flags::NO_MULTI) {
             return Some(Error::new("ERR Command not allowed inside a transaction"));
         }
+        // Who asks whether all is well is told that it is not.
         if let Some(reason) = &self.state.write_refusal
-            && command.flags.has(Flags::WRITE)
+            && (command.flags.has(Flags::WRITE) || command.name == "ping")
         {
             return Some(reason.clone());
         }
