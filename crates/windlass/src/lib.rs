@@ -36,6 +36,18 @@
 //! }
 //! ```
 //!
+//! # Features
+//!
+//! | feature | brings | default |
+//! |---|---|---|
+//! | `embedded` | the store in a directory or in memory, and `testing` | yes |
+//! | `cron` | jobs at times of the calendar: `Cron`, `Client::cron`, `Worker::cron` | |
+//! | `macros` | the attribute `job` | |
+//! | `process` | jobs that are programs of their own: `ProcessJob`, on Unix | |
+//! | `tls` | `rediss://` | |
+//!
+//! What is not in the default is what makes an application compile noticeably longer and many do without.
+//!
 //! # Modules, in reading order
 //!
 //! `keys`, `id`, `envelope`, `state`: what is stored. `broker` and its scripts: the moves, each atomic.
@@ -67,6 +79,7 @@ mod retry;
 mod service;
 mod state;
 mod tag;
+mod task;
 #[cfg(feature = "embedded")]
 pub mod testing;
 mod unique;
@@ -111,8 +124,10 @@ pub use retry::{Function, Retry};
 pub use state::{AttemptError, ERROR_TEXT_MAX, ERRORS_MAX, History, State};
 pub use tag::{META_LEN_MAX, META_MAX, META_NAME_LEN_MAX, TAG_LEN_MAX, TAGS_MAX};
 pub use unique::{Pushed, UNIQUE_LIFE_DEFAULT, Unique, Until};
+#[cfg(unix)]
+pub use worker::Systemd;
 pub use worker::{
     CONCURRENCY_MAX, Capsule, Control, EXIT_OUTGROWN, SHUTDOWN_TIMEOUT_DEFAULT, Summary, Worker,
 };
-#[cfg(unix)]
-pub use worker::{EXIT_DEAD, EXIT_SNOOZE, ProcessJob, Systemd};
+#[cfg(all(unix, feature = "process"))]
+pub use worker::{EXIT_DEAD, EXIT_SNOOZE, ProcessJob};

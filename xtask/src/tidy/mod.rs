@@ -10,6 +10,7 @@ mod layers;
 mod paths;
 mod purity;
 mod size;
+mod weight;
 
 /// Looks at the root and the files under it, and says what is wrong, a sentence each.
 type Rule = fn(&Path, &[File]) -> Vec<String>;
@@ -17,8 +18,16 @@ type Rule = fn(&Path, &[File]) -> Vec<String>;
 /// Every problem found under `root`, one sentence each, with the file.
 pub fn check(root: &Path) -> Vec<String> {
     let files = files_under(root);
-    const RULES: [Rule; 7] =
-        [layers::check, purity::check, keys::check, dead::check, size::check, paths::check, fixtures::check];
+    const RULES: [Rule; 8] = [
+        layers::check,
+        purity::check,
+        keys::check,
+        dead::check,
+        size::check,
+        paths::check,
+        fixtures::check,
+        weight::check,
+    ];
     RULES.iter().flat_map(|rule| rule(root, &files)).collect()
 }
 

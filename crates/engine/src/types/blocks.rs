@@ -3,6 +3,7 @@
 //! The groups keep a clone cheap: it counts one pointer for each [`GROUP`] blocks, and the first write to a block copies
 //! the pointers of its group and the block. A row of ten million entries is cloned in a fraction of a millisecond.
 
+use std::slice;
 use std::sync::Arc;
 
 use super::copied;
@@ -73,8 +74,8 @@ impl<B: ?Sized> Blocks<B> {
         Some(block)
     }
 
-    pub fn iter(&self) -> impl Iterator<Item = &B> {
-        self.groups.iter().flat_map(|group| group.iter()).map(|block| &**block)
+    pub fn iter(&self) -> Iter<'_, B> {
+        Iter { groups: self.groups.iter(), blocks: [].iter() }
     }
 
     /// The blocks one by one, each of them let go of by the row.
@@ -87,6 +88,25 @@ impl<B: ?Sized> Blocks<B> {
     pub fn own(&self) -> (usize, usize) {
         let own = self.groups.iter().filter(|group| Arc::strong_count(group) == 1);
         (super::sharing::own(own.flat_map(|group| group.iter())).0, self.len)
+    }
+}
+
+/// The blocks of a row, in order.
+pub struct Iter<'a, B: ?Sized> {
+    groups: slice::Iter<'a, Arc<Vec<Arc<B>>>>,
+    blocks: slice::Iter<'a, Arc<B>>,
+}
+
+impl<'a, B: ?Sized> Iterator for Iter<'a, B> {
+    type Item = &'a B;
+
+    fn next(&mut self) -> Option<&'a B> {
+        loop {
+            if let Some(block) = self.blocks.next() {
+                return Some(block);
+            }
+            self.blocks = self.groups.next()?.iter();
+        }
     }
 }
 

@@ -3,12 +3,14 @@
 //! A small one is one block in the order in which fields came, searched from its start; a larger one is a table.
 //! Which of the two is no promise: [`Hash::encoding`] answers what Redis would have, whose limit is higher.
 
+use std::slice;
+
 use foldhash::quality::FixedState;
 
 use super::budget::Budget;
 use super::copied;
 use super::sample::{distinct, one_of};
-use super::table::Table;
+use super::table::{self, Table};
 use crate::blob::Blob;
 use crate::keyspace::hash_of;
 use crate::random::Random;
@@ -126,8 +128,11 @@ impl Hash {
     }
 
     /// Every field and value, in the order in which the fields came while the hash is small.
-    pub fn iter(&self) -> impl Iterator<Item = (&Blob, &Blob)> {
-        self.pairs().map(|(field, value)| (field, value))
+    pub fn iter(&self) -> Pairs<'_> {
+        match &self.form {
+            Form::Small(block) => Pairs::Small(block.iter()),
+            Form::Large(table, _) => Pairs::Large(table.iter(), table.len()),
+        }
     }
 
     /// Visits some fields and answers the next cursor, 0 at the end; a small hash is visited at once.
@@ -208,14 +213,6 @@ impl Hash {
         if self.is_listpack { "listpack" } else { "hashtable" }
     }
 
-    fn pairs(&self) -> impl Iterator<Item = &Pair> {
-        let (block, table) = match &self.form {
-            Form::Small(block) => (Some(block), None),
-            Form::Large(table, _) => (None, Some(table)),
-        };
-        block.into_iter().flatten().chain(table.into_iter().flat_map(Table::iter))
-    }
-
     fn add(&mut self, pair: Pair, hash: Option<u64>) {
         if self.len() >= SMALL_MAX {
             self.grow();
@@ -239,6 +236,35 @@ impl Hash {
             table.insert(hash_of(&hasher, &pair.0), pair, |pair: &Pair| hash_of(&hasher, &pair.0));
         }
         self.form = Form::Large(table, hasher);
+    }
+}
+
+/// The fields of a hash with their values.
+pub enum Pairs<'a> {
+    Small(slice::Iter<'a, Pair>),
+    /// And how many are left.
+    Large(table::Iter<'a, Pair>, usize),
+}
+
+impl<'a> Iterator for Pairs<'a> {
+    type Item = (&'a Blob, &'a Blob);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let (field, value) = match self {
+            Self::Small(pairs) => pairs.next()?,
+            Self::Large(pairs, left) => {
+                *left = left.saturating_sub(1);
+                pairs.next()?
+            }
+        };
+        Some((field, value))
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        match self {
+            Self::Small(pairs) => pairs.size_hint(),
+            Self::Large(_, left) => (*left, Some(*left)),
+        }
     }
 }
 

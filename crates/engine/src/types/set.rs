@@ -4,13 +4,14 @@
 //! larger one is a table.
 
 use std::borrow::Cow;
+use std::slice;
 
 use foldhash::quality::FixedState;
 
 use super::budget::Budget;
 use super::copied;
 use super::sample::{distinct, one_of};
-use super::table::Table;
+use super::table::{self, Table};
 use crate::blob::Blob;
 use crate::keyspace::hash_of;
 use crate::number::parse_integer;
@@ -132,14 +133,12 @@ impl Set {
     }
 
     /// Every member, in numeric order while the set has integers alone.
-    pub fn iter(&self) -> impl Iterator<Item = Member<'_>> {
-        let (integers, block, table) = match &self.form {
-            Form::Integers(block) => (Some(block), None, None),
-            Form::Small(block) => (None, Some(block), None),
-            Form::Large(table, _) => (None, None, Some(table)),
-        };
-        let bytes = block.into_iter().flatten().chain(table.into_iter().flat_map(Table::iter));
-        integers.into_iter().flatten().map(integer).chain(bytes.map(Cow::Borrowed))
+    pub fn iter(&self) -> Members<'_> {
+        match &self.form {
+            Form::Integers(block) => Members::Integers(block.iter()),
+            Form::Small(block) => Members::Small(block.iter()),
+            Form::Large(table, _) => Members::Large(table.iter(), table.len()),
+        }
     }
 
     /// Visits some members and answers the next cursor, 0 at the end; a small set is visited at once.
@@ -244,6 +243,37 @@ impl Set {
             table.insert(hash_of(&hasher, &member), member, |other: &Blob| hash_of(&hasher, other));
         }
         self.form = Form::Large(table, hasher);
+    }
+}
+
+/// The members of a set.
+pub enum Members<'a> {
+    Integers(slice::Iter<'a, i64>),
+    Small(slice::Iter<'a, Blob>),
+    /// And how many are left.
+    Large(table::Iter<'a, Blob>, usize),
+}
+
+impl<'a> Iterator for Members<'a> {
+    type Item = Member<'a>;
+
+    fn next(&mut self) -> Option<Member<'a>> {
+        match self {
+            Self::Integers(numbers) => numbers.next().map(integer),
+            Self::Small(members) => members.next().map(Cow::Borrowed),
+            Self::Large(members, left) => {
+                *left = left.saturating_sub(1);
+                members.next().map(Cow::Borrowed)
+            }
+        }
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        match self {
+            Self::Integers(numbers) => numbers.size_hint(),
+            Self::Small(members) => members.size_hint(),
+            Self::Large(_, left) => (*left, Some(*left)),
+        }
     }
 }
 

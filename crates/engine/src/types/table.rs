@@ -5,9 +5,10 @@
 //! with clones until written. The
 //! table knows nothing of what it holds: the caller gives the hash and the comparison, as with a raw hash table.
 
+use std::slice;
 use std::sync::Arc;
 
-use super::blocks::Blocks;
+use super::blocks::{self, Blocks};
 use super::copied;
 
 /// Entries per bucket that the table aims at.
@@ -163,8 +164,8 @@ impl<T: Clone> Table<T> {
         Some(bucket)
     }
 
-    pub fn iter(&self) -> impl Iterator<Item = &T> {
-        self.segments.iter().flat_map(|buckets| buckets.iter()).flatten().map(|(_, item)| item)
+    pub fn iter(&self) -> Iter<'_, T> {
+        Iter { segments: self.segments.iter(), buckets: [].iter(), items: [].iter() }
     }
 
     /// The segments apart, each an iterator over its items: who walks a clone can let go of each when it is done.
@@ -304,6 +305,30 @@ impl<T: Clone> Table<T> {
 
     fn bucket_mut(&mut self, index: usize) -> &mut Bucket<T> {
         &mut own(self.segments.get_mut(index / SEGMENT))[index % SEGMENT]
+    }
+}
+
+/// The items of a table, bucket by bucket. A type of its own, because adapters within adapters are compiled anew for each
+/// of the many who walk a table.
+pub struct Iter<'a, T> {
+    segments: blocks::Iter<'a, [Bucket<T>]>,
+    buckets: slice::Iter<'a, Bucket<T>>,
+    items: slice::Iter<'a, (u32, T)>,
+}
+
+impl<'a, T> Iterator for Iter<'a, T> {
+    type Item = &'a T;
+
+    fn next(&mut self) -> Option<&'a T> {
+        loop {
+            if let Some((_, item)) = self.items.next() {
+                return Some(item);
+            }
+            match self.buckets.next() {
+                Some(bucket) => self.items = bucket.iter(),
+                None => self.buckets = self.segments.next()?.iter(),
+            }
+        }
     }
 }
 

@@ -144,7 +144,7 @@ impl Buffer {
         state.jobs.push_back(Arc::new(Waiting { kept, key, since: Instant::now(), later: later.clone() }));
         state.bytes += size;
         if !std::mem::replace(&mut state.is_sending, true) {
-            tokio::spawn(send_all(Sender { inner: self.inner.clone(), has_ended: false }));
+            crate::task::spawn(send_all(Sender { inner: self.inner.clone(), has_ended: false }));
         }
         Ok((id, later))
     }

@@ -54,7 +54,7 @@ impl Results {
             let is_reading = shared.reader.as_ref().is_some_and(|reader| !reader.is_finished());
             if !is_reading {
                 let (broker, nudge) = (self.broker.clone(), self.nudge.clone());
-                let reader = tokio::spawn(read_all(broker, nudge, self.shared.clone()));
+                let reader = crate::task::spawn(read_all(broker, nudge, self.shared.clone()));
                 shared.reader = Some(reader.abort_handle());
             }
             is_reading

@@ -20,9 +20,10 @@ mod watchdog;
 use std::rc::Rc;
 use std::time::Duration;
 
-use tokio::task::{AbortHandle, spawn_local};
+use tokio::task::AbortHandle;
 
 use crate::random::random;
+use crate::task::spawn_local;
 use crate::worker::Duty;
 
 /// Starts every duty on the worker's thread.

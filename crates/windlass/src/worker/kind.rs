@@ -107,7 +107,7 @@ impl Kinds {
         self.add(kind, Run::Async(Box::new(run)), |kind| kind.fixed_retry.clone(), retry, u32::MAX);
     }
 
-    #[cfg(unix)]
+    #[cfg(all(unix, feature = "process"))]
     pub(super) fn add_process(&mut self, job: super::ProcessJob) {
         self.unfit.extend(job.problem());
         let (kind, retry, job) = (job.kind.clone(), job.retry.clone(), Arc::new(job));

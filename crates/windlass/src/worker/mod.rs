@@ -20,7 +20,7 @@ mod identity;
 mod kind;
 mod order;
 mod pool;
-#[cfg(unix)]
+#[cfg(all(unix, feature = "process"))]
 mod process;
 mod settle;
 mod shared;
@@ -57,7 +57,7 @@ pub(crate) use duty::Duty;
 pub(crate) use executor::drain;
 use hand::Hand;
 pub(crate) use hand::{EntryKey, HoldKey};
-#[cfg(unix)]
+#[cfg(all(unix, feature = "process"))]
 pub use process::{EXIT_DEAD, EXIT_SNOOZE, ProcessJob};
 pub(crate) use shared::Shared;
 pub use signal::Control;
@@ -207,8 +207,8 @@ impl Worker {
         self
     }
 
-    /// Runs jobs of a kind as processes of their own.
-    #[cfg(unix)]
+    /// Runs jobs of a kind as processes of their own. Needs the feature `process`.
+    #[cfg(all(unix, feature = "process"))]
     pub fn register_process(mut self, job: ProcessJob) -> Self {
         self.kinds.add_process(job);
         self

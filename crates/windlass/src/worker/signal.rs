@@ -129,7 +129,7 @@ pub(super) fn listen(control: Control) -> Result<tokio::task::AbortHandle> {
             }
         }
     };
-    Ok(tokio::spawn(listening).abort_handle())
+    Ok(crate::task::spawn(listening).abort_handle())
 }
 
 /// Heeds the one signal that every system has.
@@ -140,7 +140,7 @@ pub(super) fn listen(control: Control) -> Result<tokio::task::AbortHandle> {
             control.stop();
         }
     };
-    Ok(tokio::spawn(listening).abort_handle())
+    Ok(crate::task::spawn(listening).abort_handle())
 }
 
 /// A file with the process's id, removed when dropped.

@@ -35,6 +35,8 @@ pub fn register(lua: &Lua, native: &Table) -> mlua::Result<()> {
     native.raw_set("libraries", libraries)
 }
 
+type Function<R> = Box<dyn Fn(&Lua, &MultiValue) -> mlua::Result<R> + Send>;
+
 /// A table of functions in the making.
 pub struct Library<'a> {
     lua: &'a Lua,
@@ -49,9 +51,14 @@ impl<'a> Library<'a> {
     /// Adds a function.
     pub fn with<R, F>(self, name: &str, function: F) -> mlua::Result<Self>
     where
-        R: IntoLuaMulti,
+        R: IntoLuaMulti + 'static,
         F: Fn(&Lua, &MultiValue) -> mlua::Result<R> + Send + 'static,
     {
+        self.add(name, Box::new(function))
+    }
+
+    /// What stands around a function is compiled for each type of result, not for each function.
+    fn add<R: IntoLuaMulti + 'static>(self, name: &str, function: Function<R>) -> mlua::Result<Self> {
         let function = self.lua.create_function(move |lua, args: MultiValue| {
             guarded(|| relaxed(lua, || function(lua, &args))).unwrap_or_else(|| Err(raise::stopped()))
         })?;

@@ -74,7 +74,7 @@ async fn live(pools: Vec<Arc<Shared>>, waiters: Vec<Broker>, runtime: &Handle) -
         for _ in 0..pool.concurrency {
             tasks.0.push(runtime.spawn(executor::execute(pool.clone())).abort_handle());
         }
-        let wait = runtime.spawn(wait::wait_all(pool.clone(), waiter));
+        let wait = crate::task::spawn_on(runtime, wait::wait_all(pool.clone(), waiter));
         tasks.0.push(wait.abort_handle());
         waiting.push(wait);
     }
