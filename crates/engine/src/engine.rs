@@ -134,6 +134,7 @@ impl Engine {
         assert!(self.state.waits.get(id).is_none(), "a session that waits cannot execute");
         let mut session =
             self.state.sessions.get_mut(&id).and_then(Option::take).expect("a command needs an open session");
+        self.ran = None;
         let reply = self.answer(&mut session, Args(args), now);
         let ran = self.ran.take().filter(|_| session.transaction.is_none());
         *self.state.sessions.get_mut(&id).expect("no command ends its own session at once") = Some(session);
