@@ -90,7 +90,8 @@ impl Mailbox {
         self.state.lock().is_overrun
     }
 
-    /// True when nothing has come that would be seen here for sure: what a call brought about is there when it ends.
+    /// True when there is no message. One that comes at this moment may be missed; what a call brought about is there when
+    /// the call has ended.
     pub fn is_empty(&self) -> bool {
         !self.has_entries.load(Ordering::Acquire)
     }
