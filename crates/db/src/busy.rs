@@ -135,14 +135,15 @@ impl ScriptGuard for Busy {
         if state & IS_SLOW == 0 && limit_ms > 0 {
             let began_ms = self.began_ms.load(Ordering::Relaxed);
             if self.clock.now().millis().saturating_sub(began_ms) > limit_ms {
+                // Before anybody can see that it is slow.
+                if let Some(run) = self.on_slow.get() {
+                    run();
+                }
                 self.state.fetch_or(IS_SLOW, Ordering::AcqRel);
                 tracing::warn!(
                     limit_ms,
                     "a script runs for longer than it may; others are told so meanwhile"
                 );
-                if let Some(run) = self.on_slow.get() {
-                    run();
-                }
             }
         }
         state & IS_KILLED != 0

@@ -11,6 +11,7 @@ use windlass_resp::{Decoder, Limits, Protocol, Value};
 
 use crate::foreign::is_foreign;
 use crate::input::give_back;
+use crate::name::{is, is_one_of};
 use crate::output::Output;
 use crate::progress::Position;
 use crate::quick::{QUICK, Script};
@@ -95,10 +96,15 @@ impl Client {
     /// True when more may be read: who does not take his replies, or waits, is not read far ahead.
     pub fn may_read(&self) -> bool {
         match self.state {
-            State::Ready if self.output.len() < OUTPUT_PAUSE_BYTES => self.input.len() < REQUEST_BYTES_MAX,
+            State::Ready if !self.is_paused() => self.input.len() < REQUEST_BYTES_MAX,
             State::Ready | State::Waiting => self.input.len() < AHEAD_BYTES_MAX,
             State::Closing => false,
         }
+    }
+
+    /// True while nothing runs because the client does not take its replies.
+    pub fn is_paused(&self) -> bool {
+        self.output.len() >= OUTPUT_PAUSE_BYTES
     }
 
     /// True when nothing is left to be done or sent.
@@ -150,7 +156,7 @@ impl Client {
         self.take_deliveries();
         let session = self.session.clone();
         let mut turn = Turn::default();
-        while self.state == State::Ready && self.output.len() < OUTPUT_PAUSE_BYTES {
+        while self.state == State::Ready && !self.is_paused() {
             match self.decoder.decode(&input[start..], self.limits) {
                 Ok(Some(length)) => {
                     let request = &input[start..start + length];
@@ -192,7 +198,6 @@ impl Client {
         args: &[&[u8]],
         line: Option<&[u8]>,
     ) {
-        let is = |words: &[&[u8]]| words.iter().any(|word| args[0].eq_ignore_ascii_case(word));
         let is_first_line = line.is_some() && !self.has_executed;
         if line.is_some_and(|line| is_foreign(line, args, is_first_line)) {
             tracing::warn!("a client spoke another protocol and was disconnected");
@@ -200,26 +205,27 @@ impl Client {
         }
         self.has_executed = true;
         let unknown = self.session.database().store().quick.unknown(args);
-        if unknown.is_some() || (self.has_queued_script && is(&[b"EXEC"])) {
+        if unknown.is_some() || (self.has_queued_script && is(args[0], b"EXEC")) {
             return self.run_apart(unknown, args);
         }
+        let is_of_session = is_one_of(args[0], &SESSION_COMMANDS);
         let called = session.call_in(turn, args);
         // A large reply is encoded without the lock, and what follows other answers may need it.
-        if !matches!(&called, Called::Reply(reply, _) if is_small(reply)) || is(&SESSION_COMMANDS) {
+        if !matches!(&called, Called::Reply(reply, _) if is_small(reply)) || is_of_session {
             turn.end();
         }
         match called {
             Called::Reply(reply, position) => {
                 // The reply to HELLO is in the new protocol already. An error changed nothing, and may be that of a
                 // busy server, whose lock must not be waited for: nobody on this thread could stop its script.
-                if is(&SESSION_COMMANDS) && !reply.is_error() {
+                if is_of_session && !reply.is_error() {
                     self.look_at_session();
                 }
                 self.output.push(&reply, self.protocol, position);
                 // Whoever begins with a line that is no command speaks something else, whose next line may be one.
                 let is_none = |text: &str| NO_COMMAND.iter().any(|start| text.starts_with(start));
                 let is_no_command = matches!(&reply, Value::Error(text) if is_none(text));
-                if (is(&[b"QUIT"]) && !reply.is_error()) || (is_first_line && is_no_command) {
+                if (is(args[0], b"QUIT") && !reply.is_error()) || (is_first_line && is_no_command) {
                     self.close();
                 }
             }

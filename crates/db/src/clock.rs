@@ -42,7 +42,9 @@ pub struct SystemClock;
 impl Clock for SystemClock {
     fn now(&self) -> Time {
         let elapsed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Time::from_micros(u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX))
+        Time::from_micros(
+            elapsed.as_secs().saturating_mul(1_000_000).saturating_add(elapsed.subsec_micros().into()),
+        )
     }
 
     fn shows_gaps(&self) -> bool {

@@ -1,5 +1,7 @@
 //! Which commands have to do with the store beside running in its engine.
 
+use crate::name;
+
 /// The commands that concern the store.
 const CONCERNS: [(&[u8], Concern); 10] = [
     (b"SHUTDOWN", Concern::Facts),
@@ -28,8 +30,8 @@ pub(crate) enum Concern {
 
 impl Concern {
     pub fn of(args: &[&[u8]]) -> Self {
-        let Some(name) = args.first() else { return Self::Nothing };
-        let found = CONCERNS.iter().find(|(other, _)| name.eq_ignore_ascii_case(other));
+        let Some(given) = args.first() else { return Self::Nothing };
+        let found = CONCERNS.iter().find(|(other, _)| name::is(given, other));
         found.map_or(Self::Nothing, |(_, concern)| *concern)
     }
 }

@@ -49,6 +49,7 @@ mod loading;
 mod log;
 mod mailbox;
 mod manifest;
+mod name;
 mod output;
 mod progress;
 mod quick;

@@ -1,7 +1,7 @@
 //! What reaches a session unasked: replies of waits, messages of channels, the order to close.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::Waker;
 
 use parking_lot::Mutex;
@@ -17,6 +17,8 @@ const ENTRY_BYTES: usize = size_of::<Entry>();
 #[derive(Default)]
 pub(crate) struct Mailbox {
     state: Mutex<State>,
+    /// True while there are entries; changed only with the lock.
+    has_entries: AtomicBool,
     /// Bytes that were sent to the client and that it has not taken.
     unread: AtomicUsize,
 }
@@ -79,12 +81,19 @@ impl Mailbox {
         state.is_closed = entry.message == Message::Close;
         state.bytes += entry.bytes;
         state.entries.push_back(entry);
+        self.has_entries.store(true, Ordering::Release);
         state.waker.take()
     }
 
     /// True once the session was told to close because of what it left unread.
     pub fn is_overrun(&self) -> bool {
         self.state.lock().is_overrun
+    }
+
+    /// True when there is no message. One that comes at this moment may be missed; what a call brought about is there when
+    /// the call has ended.
+    pub fn is_empty(&self) -> bool {
+        !self.has_entries.load(Ordering::Acquire)
     }
 
     /// Takes the first message if the log is safe up to its position, which `reached` says.
@@ -96,6 +105,7 @@ impl Mailbox {
                 state.bytes -= entry.bytes;
                 // A session of the process goes on after CLIENT KILL, and may wait again.
                 state.is_closed &= state.is_overrun || entry.message != Message::Close;
+                self.has_entries.store(!state.entries.is_empty(), Ordering::Release);
                 Taken::Message(entry.message, entry.position)
             }
             Some(entry) => Taken::Held(entry.position),

@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
+use crate::name::is_one_of;
+
 /// A script that took no longer, with the wait for its turn, is quick.
 pub const QUICK: Duration = Duration::from_millis(10);
 /// The most scripts that are remembered; then all are forgotten and shown anew.
@@ -31,7 +33,7 @@ impl QuickScripts {
     /// The script that a command runs, unless it is known to be quick.
     pub fn unknown(&self, args: &[&[u8]]) -> Option<Script> {
         let name = *args.first()?;
-        if !RUNNERS.iter().any(|runner| runner.eq_ignore_ascii_case(name)) {
+        if !is_one_of(name, &RUNNERS) {
             return None;
         }
         let script = Script(self.hasher.hash_one(args.get(1)?));

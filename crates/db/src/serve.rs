@@ -17,6 +17,7 @@ use tokio::time::{Instant, sleep_until};
 use crate::client::{Client, State};
 use crate::error::Result;
 use crate::input::read_more;
+use crate::output::Output;
 use crate::progress::Position;
 use crate::session::{Called, Session};
 
@@ -54,26 +55,32 @@ where
     loop {
         client.execute_complete()?;
         client.output.release(&client.session);
-        if client.has_ended() && is_flushed {
-            // A client that is gone already does not mind.
-            return writer.shutdown().await.or(Ok(()));
-        }
-        client.session.note_unread(client.output.len());
-        let may_read = client.may_read();
         let held = client.output.held();
-        let deadline = client.deadline();
-        let has_output = held.is_some() || !client.output.ready().is_empty();
-        let lets_others = has_output && !has_let_others;
-        has_let_others = has_output;
+        let lets_others = !client.output.is_empty() && !has_let_others;
         if lets_others && held.is_none() {
             // One write after another hands the processor to and fro between this thread and the clients that each of
             // them wakes. Redis, too, sends what it has for all clients at the end of a turn of its loop.
             after_others().await;
         }
+        // What the stream takes at once, as it nearly always does, leaves without another turn of this loop.
+        let was_paused = client.is_paused();
+        is_flushed &= client.output.ready().is_empty();
+        is_flushed = is_flushed || send_at_once(&mut writer, &mut client.output).await?;
+        has_let_others = !client.output.is_empty();
+        if client.has_ended() && is_flushed {
+            // A client that is gone already does not mind.
+            return writer.shutdown().await.or(Ok(()));
+        }
+        if was_paused && !client.is_paused() {
+            continue;
+        }
+        client.session.note_unread(client.output.len());
+        let may_read = client.may_read();
+        let deadline = client.deadline();
         let Client { session, input, output, state, script, .. } = &mut client;
         tokio::select! {
             biased;
-            sent = send(&mut writer, output.ready()), if !is_flushed || !output.ready().is_empty() => {
+            sent = send(&mut writer, output.ready()), if !is_flushed => {
                 let count = sent?;
                 is_flushed = count == 0;
                 output.remove(count);
@@ -90,7 +97,7 @@ where
                 0 => client.close(),
                 _ => client.note_life(),
             },
-            () = sleep_until(deadline.unwrap_or_else(Instant::now)), if deadline.is_some() => {
+            () = passed(deadline), if deadline.is_some() => {
                 client.end_if_idle();
             }
             () = &mut stop, if *state != State::Closing => client.close(),
@@ -123,6 +130,15 @@ async fn after_others() {
     .await;
 }
 
+/// Waits for a moment. Nothing is done for it before it is waited for: a timer made in each turn of the loop, needed or
+/// not, was dearer than a small command.
+async fn passed(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}
+
 /// Waits for the end of a script.
 async fn ended(script: &mut Option<JoinHandle<Called>>) -> Called {
     match script {
@@ -141,4 +157,20 @@ async fn send(writer: &mut (impl AsyncWrite + Unpin), ready: &[u8]) -> io::Resul
         0 => Err(io::ErrorKind::WriteZero.into()),
         count => Ok(count),
     }
+}
+
+/// Writes what may leave as far as the stream takes it at once; true when nothing is left, in a stream that buffers
+/// neither.
+async fn send_at_once(writer: &mut (impl AsyncWrite + Unpin), output: &mut Output) -> io::Result<bool> {
+    std::future::poll_fn(|context| {
+        loop {
+            let sent = pin!(send(writer, output.ready())).poll(context)?;
+            match sent {
+                Poll::Ready(0) => return Poll::Ready(Ok(true)),
+                Poll::Ready(count) => output.remove(count),
+                Poll::Pending => return Poll::Ready(Ok(false)),
+            }
+        }
+    })
+    .await
 }

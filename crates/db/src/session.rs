@@ -138,6 +138,10 @@ impl Session {
     /// once [`Database::durable`] says so. For a loop that sends replies and messages in the order in which they
     /// arose.
     pub fn take_delivery(&self) -> Option<(Message, Position)> {
+        // After nearly every call there is nothing, and a lock is dear for that.
+        if self.mailbox.is_empty() {
+            return None;
+        }
         match self.mailbox.take(Position(u64::MAX), None) {
             Taken::Message(message, position) => Some((message, position)),
             Taken::Held(_) | Taken::Nothing => None,

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::watch;
-use windlass_engine::{Delivery, Engine, Message, SessionId, Setting, Time};
+use windlass_engine::{Delivery, Engine, Message, Outcome, SessionId, Setting, Time};
 use windlass_resp::{Protocol, Value};
 
 use crate::busy::Busy;
@@ -270,27 +270,30 @@ impl Store {
             self.learn_config(core);
         }
         let (promised, position) = self.collect(core, outcome.is_exchange);
+        let is_sooner = self.timer.plan(core.engine.next_due());
+        let copied = core.engine.take_copied();
         let is_answered_later = outcome
             .deliveries
             .iter()
             .any(|d| d.session == id && matches!(d.message, Message::Reply(_) | Message::Silent));
-        let is_waiting = is_answered_later || core.engine.is_waiting(id);
-        let rest = Rest {
+        // Nearly every call is done when it has its reply.
+        let is_done = is_plain(&outcome) && !is_sooner && copied == 0;
+        let rest = (!is_done).then(|| Rest {
             awake: self.route(core, outcome.deliveries, position),
-            is_sooner: self.timer.plan(core.engine.next_due()),
+            is_sooner,
             settings: outcome.wants_settings_kept.then(|| core.engine.settings()),
             wants_shutdown: outcome.wants_shutdown,
             wants_rewrite: outcome.wants_rewrite,
             wants_save: outcome.wants_save,
-            copied: core.engine.take_copied(),
+            copied,
             promised: (outcome.is_exchange && outcome.reply.is_some()).then_some(promised),
-        };
+        });
         let called = match outcome.reply {
             Some(reply) => Called::Reply(reply, position),
-            None if is_waiting => Called::Waiting,
+            None if is_answered_later || core.engine.is_waiting(id) => Called::Waiting,
             None => Called::Delivered,
         };
-        Ran { called, ended, rest: (!rest.is_nothing()).then(|| Box::new(rest)) }
+        Ran { called, ended, rest: rest.filter(|rest| !rest.is_nothing()).map(Box::new) }
     }
 
     /// Does what a call brings about beside its reply, once the lock is free.
@@ -404,6 +407,13 @@ impl Store {
             .filter_map(|d| core.mailboxes.get(&d.session)?.put(d.message, position, bytes_max))
             .collect()
     }
+}
+
+/// True for a call that brought nothing about but its reply and its effects.
+fn is_plain(outcome: &Outcome) -> bool {
+    let asks =
+        outcome.wants_settings_kept || outcome.wants_shutdown || outcome.wants_rewrite || outcome.wants_save;
+    outcome.deliveries.is_empty() && !outcome.is_exchange && !asks
 }
 
 /// Gives the engine the system's random bytes. Without any, the command that needs them says so.

@@ -11,6 +11,7 @@ use crate::config::Config;
 use crate::effect::Effects;
 use crate::error::Error;
 use crate::evict;
+use crate::keyspace::Keyspace;
 use crate::object::Kind;
 use crate::script::{ScriptGuard, Scripts};
 use crate::session::{Session, SessionId, Silence};
@@ -65,13 +66,15 @@ pub struct Engine {
     pub(crate) state: Box<State>,
     pub(crate) scripts: Scripts,
     last_session: u64,
+    /// The command of the last call, for [`note_duration`](Self::note_duration).
+    ran: Option<&'static Command>,
 }
 
 impl Engine {
     /// An empty engine.
     pub fn new(config: Config) -> Self {
         let scripts = Scripts::new(config.seed);
-        Self { state: Box::new(State::new(config)), scripts, last_session: 0 }
+        Self { state: Box::new(State::new(config)), scripts, last_session: 0, ran: None }
     }
 
     /// True when a session has to say who it is before it may run commands.
@@ -129,13 +132,16 @@ impl Engine {
         assert!(self.state.waits.get(id).is_none(), "a session that waits cannot execute");
         let mut session =
             self.state.sessions.get_mut(&id).and_then(Option::take).expect("a command needs an open session");
+        self.ran = None;
         let reply = self.answer(&mut session, Args(args), now);
-        *self.state.sessions.entry(id).or_default() = Some(session);
+        let ran = self.ran.take().filter(|_| session.transaction.is_none());
+        *self.state.sessions.get_mut(&id).expect("no command ends its own session at once") = Some(session);
         self.state.effects.end_group();
         self.serve_ready(now);
         if self.state.pause.len() > 0 {
             self.resume(now);
         }
+        self.ran = ran;
         Outcome {
             reply,
             deliveries: std::mem::take(&mut self.state.deliveries),
@@ -181,13 +187,19 @@ impl Engine {
         if !self.state.garbage.is_empty() {
             return Some(Time::default());
         }
-        let databases = self.state.databases.iter().filter(|_| self.state.settings.expires_actively);
         // Nothing goes by itself while clients are paused.
         let paused_until = self.state.pause.until_ms();
-        let expiries = databases.filter_map(|db| db.next_expiry()).map(|at| at.max(paused_until));
-        let eviction = self.state.has_to_evict().then_some(paused_until);
-        let deadlines = self.state.waits.next_deadline().into_iter();
-        deadlines.chain(expiries).chain(eviction).min().map(Time::from_millis)
+        let mut due = self.state.waits.next_deadline();
+        if self.state.settings.expires_actively {
+            // In most databases nothing ends, and their number tells that at once.
+            let expiring = self.state.databases.iter().filter(|database| database.expiring() > 0);
+            let expiry = expiring.filter_map(Keyspace::next_expiry).min();
+            due = due.into_iter().chain(expiry.map(|at| at.max(paused_until))).min();
+        }
+        if self.state.has_to_evict() {
+            due = due.into_iter().chain([paused_until]).min();
+        }
+        due.map(Time::from_millis)
     }
 
     /// What calls changed, to be logged.
@@ -263,12 +275,15 @@ impl Engine {
 
     /// Tells how long the last call of a session took, for whoever has a clock: SLOWLOG, LATENCY and INFO show it.
     pub fn note_duration(&mut self, id: SessionId, args: &[&[u8]], took_us: u64, now: Time) {
+        let Some(command) = self.ran.take() else { return };
         let state = &mut *self.state;
-        let Some(session) = state.sessions.get(&id).and_then(Option::as_deref) else { return };
-        let Some(command) = session.last_command.filter(|_| session.transaction.is_none()) else { return };
         state.stats.call_max_us = state.stats.call_max_us.max(took_us);
         state.stats.tally.took(command, took_us);
-        state.slow.note(&state.settings, (session, command, Args(args)), took_us, now);
+        if state.slow.concerns(&state.settings, took_us)
+            && let Some(session) = state.sessions.get(&id).and_then(Option::as_deref)
+        {
+            state.slow.note(&state.settings, (session, command, Args(args)), took_us, now);
+        }
     }
 
     /// Runs the commands that a pause put off, once it is over.
@@ -321,6 +336,7 @@ impl Engine {
     fn dispatch(&mut self, session: &mut Session, args: Args<'_>, now: Time) -> Option<Value> {
         match self.admit(session, args, now) {
             Ok(command) => {
+                self.ran = Some(command);
                 session.last_command = Some(command);
                 session.last_used = now;
                 self.state.stats.commands += 1;

@@ -48,6 +48,13 @@ pub struct Slow {
 }
 
 impl Slow {
+    /// True when a call that took so long may have to be noted: of nearly all it is known at once that they need not.
+    pub fn concerns(&self, settings: &Settings, took_us: u64) -> bool {
+        let is_slow = u64::try_from(settings.slow_min_us).is_ok_and(|min| took_us >= min);
+        let is_delay = settings.latency_min_ms > 0 && took_us / 1000 >= settings.latency_min_ms;
+        is_slow || is_delay || self.calls.len() > settings.slow_len_max
+    }
+
     /// Notes a call, if it took long enough.
     pub fn note(
         &mut self,

@@ -52,11 +52,12 @@ impl Server {
     pub async fn run_until(self, stop: impl Future<Output = ()>) -> Result<()> {
         let Self { config, database, listeners, addresses } = self;
         let (stopper, stopped) = watch::channel(false);
-        let workers = (0..config.threads)
-            .map(|_| Worker::start(database.clone(), stopped.clone(), config.stop_grace))
-            .collect::<Result<Vec<_>>>()?;
+        let start = || Worker::start(database.clone(), stopped.clone(), config.stop_grace);
+        let workers = (0..config.threads).map(|_| start()).collect::<Result<Vec<_>>>()?;
+        let spare = start()?;
         let gate = Arc::new(Gate {
             workers,
+            spare,
             next: AtomicUsize::new(0),
             taken: Arc::new(AtomicUsize::new(0)),
             database,
@@ -76,8 +77,12 @@ impl Server {
         // A receiver that is gone belongs to a worker that has ended already.
         let _ = stopper.send(true);
         let gate = Arc::into_inner(gate).expect("nobody accepts any more");
-        let ends: JoinSet<()> =
-            gate.workers.into_iter().map(|worker| worker.join(config.stop_grace)).collect();
+        let ends: JoinSet<()> = gate
+            .workers
+            .into_iter()
+            .chain([gate.spare])
+            .map(|worker| worker.join(config.stop_grace))
+            .collect();
         ends.join_all().await;
         match failed {
             Some(source) => Err(Error::Listen { address: addresses.join(", "), source }),
@@ -89,6 +94,8 @@ impl Server {
 /// Lets clients in and spreads them over the threads in turn.
 struct Gate {
     workers: Vec<Worker>,
+    /// Serves who comes while a script holds the thread whose turn it is: somebody must be able to stop that script.
+    spare: Worker,
     next: AtomicUsize,
     taken: Arc<AtomicUsize>,
     database: Database,
@@ -98,12 +105,10 @@ impl Gate {
     fn welcome(&self, arrival: Arrival) {
         match Place::take(&self.taken, self.database.client_limits().count_max) {
             Some(place) => {
-                let turn = || self.next.fetch_add(1, Ordering::Relaxed) % self.workers.len();
-                let mut worker = &self.workers[turn()];
-                if self.database.is_busy() && worker.is_held() {
-                    worker = &self.workers[turn()];
-                }
-                worker.welcome(arrival, place);
+                let turn = self.next.fetch_add(1, Ordering::Relaxed) % self.workers.len();
+                let worker = &self.workers[turn];
+                let is_held = self.database.is_busy() && worker.is_held();
+                if is_held { &self.spare } else { worker }.welcome(arrival, place);
             }
             None => worker::turn_away(arrival),
         }

@@ -71,6 +71,24 @@ async fn others_are_told_and_the_script_can_be_killed() {
 }
 
 #[tokio::test]
+async fn a_script_that_holds_the_only_thread_can_be_killed_by_who_comes_then() {
+    let database = impatient();
+    let server = Running::start_on(Config { threads: 1, ..any_port() }, database.clone());
+    let mut runner = server.connect().await;
+    // Quick as long as the key is not there, and so it is run on the thread that serves its client.
+    let script = "EVAL \"if redis.call('get', 'k') then while true do end end return 1\" 0\r\n";
+    check(&mut runner, &format!("{script}SET k 1\r\n"), ":1\r\n+OK\r\n").await;
+    runner.write_all(script.as_bytes()).await.expect("the server reads");
+    while !database.is_busy() {
+        tokio::task::yield_now().await;
+    }
+    let mut late = server.connect().await;
+    check(&mut late, "PING\r\nSCRIPT KILL\r\n", &format!("{BUSY}+OK\r\n")).await;
+    assert!(line(&mut runner).await.starts_with("-ERR Script killed by user"));
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn a_function_is_told_of_and_killed_as_a_function() {
     const BUSY: &str =
         "-BUSY Redis is busy running a script. You can only call FUNCTION KILL or SHUTDOWN NOSAVE.\r\n";

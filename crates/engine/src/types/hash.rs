@@ -356,6 +356,19 @@ mod tests {
     }
 
     #[test]
+    fn a_hash_changes_its_form_once_and_while_it_is_small() {
+        let (mut hash, mut changed_at) = (Hash::new(1), Vec::new());
+        for number in 0..40_000 {
+            let was_small = matches!(hash.form, Form::Small(_));
+            hash.set(number.to_string().as_bytes(), b"v");
+            if was_small && matches!(hash.form, Form::Large(..)) {
+                changed_at.push(number);
+            }
+        }
+        assert_eq!(changed_at, [SMALL_MAX]);
+    }
+
+    #[test]
     fn a_sample_has_different_fields_and_no_more_than_there_are() {
         let mut random = Random::new(3);
         for (size, count) in [(10, 3), (10, 9), (10, 50), (1000, 3), (1000, 900), (1000, 5000)] {

@@ -434,6 +434,18 @@ mod tests {
     }
 
     #[test]
+    fn no_insertion_moves_more_than_a_few_items() {
+        let (mut table, mut moved_max) = (Table::default(), 0);
+        for number in 0..40_000 {
+            if table.len() >= table.buckets * LOAD && table.buckets > 0 {
+                moved_max = moved_max.max(table.bucket(split_source(table.buckets)).len());
+            }
+            table.insert(mix(&number), number, mix);
+        }
+        assert!((LOAD..=4 * LOAD).contains(&moved_max), "{moved_max} items were in a bucket that was split");
+    }
+
+    #[test]
     fn a_scan_visits_what_stays_however_the_table_changes() {
         for change in [0_u64, 20_000] {
             let mut table = table(0..5_000);
