@@ -309,6 +309,7 @@ impl Line {
             Ok(Ok(())) => Ok(()),
             // It answers, and will be ready by and by.
             Ok(Err(error)) if error.kind() == ServerErrorKind::BusyLoading.into() => Ok(()),
+            Ok(Err(error)) if matches!(error.code(), Some("BUSY" | "MISCONF")) => Ok(()),
             Ok(Err(error)) => Err(self.refused(error)),
             Err(_) => {
                 Err(self.unreachable(format!("no answer within {:?}", self.config.response_time)).into())

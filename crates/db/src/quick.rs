@@ -13,8 +13,8 @@ pub const QUICK: Duration = Duration::from_millis(10);
 /// The most scripts that are remembered; then all are forgotten and shown anew.
 const SCRIPTS_MAX: usize = 4096;
 
-/// The commands that run a script, which their first argument names.
-const RUNNERS: [&[u8]; 4] = [b"EVALSHA", b"EVAL", b"EVALSHA_RO", b"EVAL_RO"];
+/// The commands that run a script or a function, which their first argument names.
+const RUNNERS: [&[u8]; 6] = [b"EVALSHA", b"EVAL", b"EVALSHA_RO", b"EVAL_RO", b"FCALL", b"FCALL_RO"];
 
 /// The scripts that were quick when they last ran apart.
 #[derive(Default)]

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
 use windlass_resp::Value;
 
-use crate::busy::{BUSY, Busy};
+use crate::busy::Busy;
 
 const NOT_AUTHENTICATED: &str = "NOAUTH Authentication required.";
 const ABORTED: &str = "EXECABORT Transaction discarded because of previous errors.";
@@ -44,32 +44,35 @@ impl Missed {
             return Refusal::Reply(Value::OK);
         }
         if !is_authenticated {
-            let text = if is(0, "AUTH") || is(0, "HELLO") { BUSY } else { NOT_AUTHENTICATED };
+            let text = if is(0, "AUTH") || is(0, "HELLO") { busy.text() } else { NOT_AUTHENTICATED };
             return Refusal::Reply(Value::Error(text.into()));
         }
         if args.len() == 2 && is(0, "SHUTDOWN") && is(1, "NOSAVE") {
             return Refusal::Shutdown;
         }
-        let answer = if args.len() == 2 && is(0, "SCRIPT") && is(1, "KILL") {
-            busy.kill().map(|()| Value::OK)
-        } else if let Some(reply) = self.after_multi(args) {
+        let is_container = args.len() == 2 && (is(0, "SCRIPT") || is(0, "FUNCTION"));
+        let answer = if is_container && is(1, "KILL") {
+            busy.kill(is(0, "FUNCTION")).map(|()| Value::OK)
+        } else if is_container && is(0, "FUNCTION") && is(1, "STATS") {
+            Ok(running(busy))
+        } else if let Some(reply) = self.after_multi(args, busy) {
             Ok(reply)
         } else if is(0, "EXEC") {
             self.commands.store(NOTHING, Ordering::Relaxed);
             self.exec.store(true, Ordering::Relaxed);
             return Refusal::Reply(Value::Error(
-                format!("EXECABORT Transaction discarded because of: {BUSY}").into(),
+                format!("EXECABORT Transaction discarded because of: {}", busy.text()).into(),
             ));
         } else {
             let missed = if is(0, "MULTI") { MULTI } else { COMMAND };
             self.commands.fetch_max(missed, Ordering::Relaxed);
-            Err(BUSY)
+            Err(busy.text())
         };
         Refusal::Reply(answer.unwrap_or_else(|text| Value::Error(text.into())))
     }
 
     /// The answer to what belongs to a transaction whose MULTI was refused; none for all else.
-    pub fn after_multi(&self, args: &[&[u8]]) -> Option<Value> {
+    pub fn after_multi(&self, args: &[&[u8]], busy: &Busy) -> Option<Value> {
         if self.commands.load(Ordering::Relaxed) != MULTI {
             return None;
         }
@@ -82,7 +85,7 @@ impl Missed {
             self.commands.store(NOTHING, Ordering::Relaxed);
             return None;
         } else {
-            return Some(Value::Error(BUSY.into()));
+            return Some(Value::Error(busy.text().into()));
         };
         self.commands.store(NOTHING, Ordering::Relaxed);
         Some(Value::Error(text.into()))
@@ -98,4 +101,16 @@ impl Missed {
         self.commands.load(Ordering::Relaxed) == COMMAND
             && self.commands.swap(NOTHING, Ordering::Relaxed) == COMMAND
     }
+}
+/// FUNCTION STATS while a slow script runs; how many libraries there are only the engine could tell.
+fn running(busy: &Busy) -> Value {
+    let running = busy.function().map_or(Value::Nil, |(words, took_ms)| {
+        let command = words.iter().map(Value::bulk).collect();
+        Value::Map(vec![
+            ("name".into(), words.get(1).map_or(Value::Nil, Value::bulk)),
+            ("command".into(), Value::Array(command)),
+            ("duration_ms".into(), Value::Integer(took_ms as i64)),
+        ])
+    });
+    Value::Map(vec![("running_script".into(), running), ("engines".into(), Value::Map(Vec::new()))])
 }

@@ -250,7 +250,7 @@ impl Store {
         if let Some(refusal) = core.refuse(id) {
             return Ran::refused(Value::Error(refusal.into()), now);
         }
-        if let Some(reply) = caller.missed.after_multi(args) {
+        if let Some(reply) = caller.missed.after_multi(args, &self.busy) {
             return Ran::refused(reply, now);
         }
         if caller.missed.take_exec() {

@@ -5,6 +5,7 @@ mod stream;
 use std::borrow::Cow;
 use std::ops::ControlFlow;
 
+use crate::blob::Blob;
 use crate::engine::Engine;
 use crate::keyspace::{Entry, Keyspace};
 use crate::number::format_float;
@@ -21,6 +22,8 @@ const CHUNK_MAX: usize = 64;
 /// It shares the memory of the engine. What the engine writes meanwhile it copies, block by block, and only once.
 #[derive(Clone, Debug)]
 pub struct Frozen {
+    /// The sources of the libraries of functions.
+    libraries: Vec<Blob>,
     databases: Vec<Table<Entry>>,
     /// How many keys of each end.
     expiring: Vec<usize>,
@@ -32,7 +35,8 @@ impl Engine {
     pub fn freeze(&self) -> Frozen {
         let databases = self.state.databases.iter().map(Keyspace::freeze).collect();
         let expiring = self.state.databases.iter().map(Keyspace::expiring).collect();
-        Frozen { databases, expiring, bytes: self.bytes() }
+        let libraries = self.state.libraries.iter().map(|library| library.source.clone()).collect();
+        Frozen { libraries, databases, expiring, bytes: self.bytes() }
     }
 
     /// The bytes that calls on this thread copied, or left to a frozen copy, since this was last asked: what those who hold
@@ -58,9 +62,9 @@ impl Frozen {
         self.databases.iter().map(Table::len).sum()
     }
 
-    /// True when there is no key.
+    /// True when there is no key and no library of functions.
     pub fn is_empty(&self) -> bool {
-        self.len() == 0
+        self.len() == 0 && self.libraries.is_empty()
     }
 
     /// Approximate bytes of memory of the data.
@@ -78,13 +82,14 @@ impl Frozen {
         output: &mut dyn std::io::Write,
         may_go_on: impl FnMut(u64) -> bool,
     ) -> std::io::Result<Option<u64>> {
-        rdb::write_file(self.databases, &self.expiring, output, may_go_on)
+        rdb::write_file(&self.libraries, self.databases, &self.expiring, output, may_go_on)
     }
 
     /// Gives every key of every database as the commands that make it, SELECT first, until `emit` breaks it off; true
     /// when all was given. What was given is let go of on the way, so that the engine need not copy it any more.
     pub fn dump(self, mut emit: impl FnMut(&[&[u8]]) -> ControlFlow<()>) -> bool {
         let mut sink = Sink { emit: &mut emit, is_over: false };
+        self.libraries.iter().for_each(|source| sink.give(&[b"FUNCTION", b"LOAD", b"REPLACE", source]));
         for (db, table) in self.databases.into_iter().enumerate() {
             if table.is_empty() {
                 continue;

@@ -216,6 +216,8 @@ impl Engine {
     /// Takes the data of another engine in place of its own; its sessions stay. Who watches a key finds it changed.
     pub fn adopt(&mut self, other: Self) {
         self.state.databases = other.state.databases;
+        self.state.libraries = other.state.libraries;
+        self.scripts.forget_libraries();
         self.state.garbage = other.state.garbage;
         for session in self.state.sessions.values_mut().flatten() {
             session.is_watch_broken |= !session.watched.is_empty();
@@ -388,8 +390,9 @@ impl Engine {
         if session.transaction.is_some() && command.flags.has(Flags::NO_MULTI) {
             return Some(Error::new("ERR Command not allowed inside a transaction"));
         }
+        // Who asks whether all is well is told that it is not.
         if let Some(reason) = &self.state.write_refusal
-            && command.flags.has(Flags::WRITE)
+            && (command.flags.has(Flags::WRITE) || command.name == "ping")
         {
             return Some(reason.clone());
         }

@@ -55,6 +55,10 @@ errors! {
     OUT_OF_MEMORY = "OOM command not allowed when used memory > 'maxmemory'.";
     /// No script has this digest.
     NO_SCRIPT = "NOSCRIPT No matching script. Please use EVAL.";
+    /// What may write was called by a command that only reads.
+    WRITES_IN_READ_ONLY = "ERR Can not execute a script with write flag using *_ro command.";
+    /// No library has a function of this name.
+    FUNCTION_NOT_FOUND = "ERR Function not found";
     /// EXEC after a command that could not be queued.
     EXEC_ABORT = "EXECABORT Transaction discarded because of previous errors.";
     /// A string would grow beyond 512 MB.

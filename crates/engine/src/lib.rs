@@ -33,6 +33,7 @@ mod engine;
 mod error;
 mod evict;
 mod form;
+mod function;
 mod garbage;
 mod keyspace;
 mod limits;

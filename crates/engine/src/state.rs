@@ -15,6 +15,7 @@ use crate::effect::Effects;
 use crate::engine::{Delivery, Message};
 use crate::error::{Error, Result};
 use crate::evict::Pool;
+use crate::function::Libraries;
 use crate::garbage::Garbage;
 use crate::keyspace::{Entry, Keyspace, Slot};
 use crate::notify::{Classes, Event};
@@ -34,6 +35,8 @@ pub struct State {
     pub config: Config,
     pub commands: Table,
     pub databases: Vec<Keyspace>,
+    /// Code that is kept with the data, of no database.
+    pub libraries: Libraries,
     pub effects: Effects,
     pub random: Random,
     pub pubsub: PubSub,
@@ -112,6 +115,7 @@ impl State {
             random: Random::new(config.seed),
             commands,
             databases,
+            libraries: Libraries::default(),
             effects: Effects::default(),
             pubsub: PubSub::default(),
             waits: Waits::default(),
@@ -150,9 +154,9 @@ impl State {
         self.stats.memory_peak = self.stats.memory_peak.max(self.bytes());
     }
 
-    /// Approximate bytes of memory of all databases.
+    /// Approximate bytes of memory of all databases and libraries.
     pub fn bytes(&self) -> usize {
-        self.databases.iter().map(Keyspace::bytes).sum()
+        self.databases.iter().map(Keyspace::bytes).sum::<usize>() + self.libraries.bytes()
     }
 
     /// Tells whoever watches `key` or waits for it that it changed.

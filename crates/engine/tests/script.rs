@@ -344,7 +344,7 @@ impl Guard {
 }
 
 impl ScriptGuard for Guard {
-    fn begin(&self) {
+    fn begin(&self, _: Option<&[&[u8]]>) {
         self.asked.store(0, Ordering::Relaxed);
         self.begun.fetch_add(1, Ordering::Relaxed);
     }

@@ -71,6 +71,32 @@ async fn others_are_told_and_the_script_can_be_killed() {
 }
 
 #[tokio::test]
+async fn a_function_is_told_of_and_killed_as_a_function() {
+    const BUSY: &str =
+        "-BUSY Redis is busy running a script. You can only call FUNCTION KILL or SHUTDOWN NOSAVE.\r\n";
+    let server = start();
+    let (mut runner, mut other) = (server.connect().await, server.connect().await);
+    let source = "#!lua name=a\nredis.register_function('f', function() while true do end end)";
+    let load = format!("*3\r\n$8\r\nFUNCTION\r\n$4\r\nLOAD\r\n${}\r\n{source}\r\n", source.len());
+    check(&mut runner, &load, "$1\r\na\r\n").await;
+    runner.write_all(b"FCALL f 1 key\r\n").await.expect("the server reads");
+    while ask(&mut other, "PING\r\n").await != BUSY {}
+    check(&mut other, "SCRIPT KILL\r\n", BUSY).await;
+    let running = "*4\r\n$14\r\nrunning_script\r\n*6\r\n$4\r\nname\r\n$1\r\nf\r\n$7\r\ncommand\r\n*4\r\n$5\r\nfcall\r\n\
+                   $1\r\nf\r\n$1\r\n1\r\n$3\r\nkey\r\n$11\r\nduration_ms\r\n:";
+    check(&mut other, "FUNCTION STATS\r\n", running).await;
+    for text in ["$7\r\n", "engines\r\n", "*0\r\n"] {
+        // The duration stands before the first of them.
+        while line(&mut other).await != text {}
+    }
+    check(&mut other, "FUNCTION KILL\r\n", "+OK\r\n").await;
+    let killed = line(&mut runner).await;
+    assert!(killed.starts_with("-ERR Script killed by user with SCRIPT KILL... script: f,"), "{killed}");
+    check(&mut runner, "PING\r\n", "+PONG\r\n").await;
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn a_script_that_has_written_is_waited_for() {
     let server = start();
     let (mut runner, mut other) = (server.connect().await, server.connect().await);

@@ -1,12 +1,13 @@
 //! Carrying keys between stores and files: what `export`, `import` and `move` share.
 //!
 //! `store` reads and writes the keys of any store, `file` those of a file in one of two forms, of which `lines` is the
-//! one that people read; `bar` shows how far it is.
+//! one that people read, `libraries` the functions of a store; `bar` shows how far it is.
 
 mod bar;
 mod base64;
 mod file;
 mod filter;
+mod libraries;
 mod lines;
 mod store;
 mod stream;

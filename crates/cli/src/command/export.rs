@@ -25,6 +25,12 @@ pub async fn export(args: ExportArgs, pattern: Option<String>, store: &settings:
     if args.by_type {
         from.read_by_type();
     }
+    let libraries = if pattern.is_none() { from.libraries().await?.len() } else { 0 };
+    if libraries > 0 {
+        eprintln!(
+            "{libraries} libraries of functions are not in the file; `windlass move` and `windlass backup` take them along"
+        );
+    }
     let databases = from.databases().await?;
     let mut bar = Bar::new("exporting", databases.iter().map(|(_, keys)| keys).sum());
     let fill = async |write: &mut dyn FnMut(&Item) -> anyhow::Result<()>| {

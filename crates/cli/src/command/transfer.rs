@@ -52,6 +52,7 @@ pub async fn run(args: MoveArgs, pattern: Option<String>, store: &settings::Stor
         work.check_pause().await?;
     }
     work.begin(is_begun).await?;
+    work.carry_libraries().await?;
     let moved = work.all(args.passes).await?;
     work.end().await?;
     moved.show(store, &work.from.url, &work.to.url)
@@ -190,6 +191,23 @@ impl Move {
             self.to.remove(0, &[MARK.into()]).await?;
             let error = anyhow!("{} and {} are the same store", self.from.url, self.to.url);
             return Err(Failure::new(CONFIGURATION, error));
+        }
+        Ok(())
+    }
+
+    /// Libraries of functions belong to no database and to no pattern: a move of everything takes them along, before the
+    /// keys, and leaves others that the target has.
+    async fn carry_libraries(&mut self) -> Result<()> {
+        if self.pattern.is_some() {
+            return Ok(());
+        }
+        for source in self.from.libraries().await? {
+            self.to.load_library(&source).await.with_context(|| {
+                format!(
+                    "{} does not take a library of functions; --match '*' moves the keys without libraries",
+                    self.to.url
+                )
+            })?;
         }
         Ok(())
     }

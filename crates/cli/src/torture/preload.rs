@@ -16,10 +16,12 @@ use super::report::Report;
 
 /// The library's source. It is compiled where the stage runs, by the C compiler that is there.
 const SOURCE: &str = include_str!("../../preload/fault.c");
-/// The last call that fails, by the small figures and by the large ones.
-const NTH_MAX: (usize, usize) = (60, 1_000);
+/// The last call that fails.
+const NTH_MAX: usize = 1_000;
+/// The same by the small figures in each second round, and for calls that are seldom: they would need as many rewrites.
+const NTH_SOON: usize = 60;
 /// How many pushes follow each other at most before the fault.
-const PUSHES_MAX: usize = 4 * NTH_MAX.1;
+const PUSHES_MAX: usize = 4 * NTH_MAX;
 /// Pushes after the fault.
 const PUSHES_AFTER: usize = 5;
 /// A rewrite after each of so many pushes: its calls are among those that fail.
@@ -78,12 +80,13 @@ pub fn run(plan: &Plan) -> anyhow::Result<Report> {
     let mut report = Report::default();
     let mut random = Random::new(plan.seed);
     let mut struck = 0;
-    for _ in 0..plan.figure_of_build(3, 10, 200) {
+    for round in 0..plan.figure_of_build(3, 10, 200) {
         for (operation, answer) in FAULTS {
             if plan.is_done(&report) {
                 break;
             }
-            let nth = random.below(plan.figure(NTH_MAX.0, NTH_MAX.1));
+            let is_soon = round % 2 == 0 || !matches!(operation, "write" | "sync");
+            let nth = random.below(if is_soon { plan.figure(NTH_SOON, NTH_MAX) } else { NTH_MAX });
             // A signal that came for ever would have every write tried for ever.
             let lasting = if answer == "4" { 100 } else { 1_000_000 };
             let count = [1, 3, lasting][random.below(3)];

@@ -48,6 +48,24 @@ fn everything_goes_to_a_redis_and_back_into_a_directory() {
 }
 
 #[test]
+fn libraries_of_functions_go_along_unless_only_some_keys_do() {
+    let Some(server) = redis() else { return };
+    let folder = tempfile::tempdir().expect("a folder");
+    let library = "#!lua name=a\nredis.register_function('f', function() return 5 end)";
+    run(&server.url(), &["FUNCTION", "LOAD", library]);
+    run(&server.url(), &["SET", "k", "v"]);
+    carry(folder.path(), &server.url(), "file:all", &[]);
+    carry(folder.path(), &server.url(), "file:keys", &["--match", "*"]);
+    run(&server.url(), &["FLUSHALL"]);
+    run(&server.url(), &["FUNCTION", "FLUSH"]);
+    carry(folder.path(), "file:keys", &server.url(), &[]);
+    assert_eq!(run(&server.url(), &["FUNCTION", "LIST"]), redis::Value::Array(Vec::new()));
+    run(&server.url(), &["FLUSHALL"]);
+    carry(folder.path(), "file:all", &server.url(), &[]);
+    assert_eq!(run(&server.url(), &["FCALL", "f", "0"]), redis::Value::Int(5));
+}
+
+#[test]
 fn jobs_are_worked_on_where_they_were_moved() {
     let folder = tempfile::tempdir().expect("a folder");
     let id = succeed(folder.path(), &["--store", "one", "job", "push", "mail", "--in", "1h"]);

@@ -261,6 +261,8 @@ fn a_failed_sync_ends_writes_but_not_reads() {
         database.wait_durable(at).unwrap();
         assert_eq!(run(&session, "GET safe"), Value::from("1"));
         assert_eq!(run(&session, "EXISTS late"), Value::Integer(0));
+        let Value::Error(text) = run(&session, "PING") else { panic!("it is not well") };
+        assert!(text.starts_with("MISCONF "), "{text}");
         let script = |body: &str| match session.call(&[b"EVAL", body.as_bytes(), b"0"]) {
             Called::Reply(reply, _) => reply,
             other => panic!("{other:?}"),
@@ -274,6 +276,7 @@ fn a_failed_sync_ends_writes_but_not_reads() {
 
         database.compact().unwrap();
         ok(&session, "SET later 1");
+        assert_eq!(run(&session, "PING"), Value::Simple("PONG".into()));
         drop(session);
         assert!(database.stop().is_ok());
         let after = content(&open(directory.path()).0);

@@ -23,6 +23,7 @@ pub mod category;
 pub mod connection;
 pub mod container;
 pub mod expiry;
+pub mod function;
 pub mod hash;
 pub mod hyperloglog;
 pub mod key;
@@ -311,6 +312,7 @@ impl Command {
 const FAMILIES: &[&[Command]] = &[
     acl::COMMANDS,
     connection::COMMANDS,
+    function::COMMANDS,
     hash::COMMANDS,
     hyperloglog::COMMANDS,
     key::COMMANDS,

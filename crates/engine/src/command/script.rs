@@ -102,12 +102,12 @@ const fn script_row(
     Command { usage, ..GROUP.engine_row(name, arity, flags, Keys::None, summary, run) }
 }
 
-fn answer(answer: Answer) -> Option<Value> {
+pub(super) fn answer(answer: Answer) -> Option<Value> {
     Some(answer.unwrap_or_else(Value::from))
 }
 
 fn eval(engine: &mut Engine, session: &mut Session, args: Args<'_>, now: Time, is_read_only: bool) -> Answer {
-    let (keys, argv) = parameters(args)?;
+    let (keys, argv) = parameters(args, args.integer(2)?)?;
     let digest = engine.scripts.load_evaluated(args[1])?;
     engine.state.cached_scripts = engine.scripts.len();
     let invocation = Invocation { session, keys, argv, is_read_only, now };
@@ -123,16 +123,15 @@ fn evalsha(
 ) -> Answer {
     // Redis looks for a script by what may be a digest before it looks at the other arguments.
     let digest = Digest::parse(args[1]).ok_or(Error::NO_SCRIPT)?;
-    let (keys, argv) = parameters(args)?;
+    let (keys, argv) = parameters(args, args.integer(2)?)?;
     let invocation = Invocation { session, keys, argv, is_read_only, now };
     engine.scripts.run(digest, &mut engine.state, invocation)
 }
 
 type Words<'a> = &'a [&'a [u8]];
 
-/// The keys and the other arguments, after their number at index 2.
-fn parameters(args: Args<'_>) -> Result<(Words<'_>, Words<'_>)> {
-    let count = args.integer(2)?;
+/// The keys and the other arguments, after their number at index 2, which is `count`.
+pub(super) fn parameters(args: Args<'_>, count: i64) -> Result<(Words<'_>, Words<'_>)> {
     let words = args.from(3);
     match usize::try_from(count) {
         Err(_) => Err(Error::new("ERR Number of keys can't be negative")),
@@ -156,7 +155,7 @@ fn flush(engine: &mut Engine, _: &mut Session, args: Args<'_>, _: Time) -> Optio
     Some(Value::OK)
 }
 
-fn kill(_: &mut Call<'_>) -> Answer {
+pub(super) fn kill(_: &mut Call<'_>) -> Answer {
     // A script holds the engine while it runs: when this is read, none does.
     Err(Error::new("NOTBUSY No scripts in execution right now."))
 }

@@ -14,7 +14,8 @@
 //! | 254 SELECTDB, 251 RESIZEDB | a database's number; how many keys it has and how many of them end |
 //! | 252, 253 EXPIRETIME | when the next key ends: milliseconds in 8 bytes, or seconds in 4 |
 //! | 248 IDLE, 249 FREQ | how seldom or often the next key is used |
-//! | 245, 246 FUNCTION, 247 MODULE_AUX | a library of functions, a module's data: refused by name |
+//! | 245 FUNCTION | the source of a library of functions, a string |
+//! | 246 FUNCTION of a version before 7.0, 247 MODULE_AUX | refused by name |
 //! | 255 EOF | since version 5 the CRC-64 of all before it, or 0 for none |
 //! | another below 22 | a value's type, then the key, a string, then the value |
 //!
@@ -42,7 +43,7 @@ use crate::engine::Engine;
 
 pub use error::{Error, Result};
 pub use format::{MARK, VERSION_READ_MAX, VERSION_WRITTEN};
-pub(crate) use payload::{Payload, encode as encode_value};
+pub(crate) use payload::{Payload, encode as encode_value, encode_libraries};
 pub use stream::{Reader, Saved, Writer};
 pub(crate) use write::file as write_file;
 

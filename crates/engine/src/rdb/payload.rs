@@ -1,10 +1,13 @@
-//! One value as DUMP gives it and RESTORE takes it: its type, the value, then the version in two bytes and the CRC-64
+//! One value as DUMP gives it and RESTORE takes it: its type, the value (or all libraries, as FUNCTION DUMP gives them),
+//! then the version in two bytes and the CRC-64
 //! of all before it in eight, both lowest byte first.
 
-use super::format::{VERSION_READ_MAX, VERSION_WRITTEN};
+use super::format::{VERSION_READ_MAX, VERSION_WRITTEN, opcode};
 use super::input::Input;
 use super::output::Output;
 use super::{crc64, read, write};
+use crate::blob::Blob;
+use crate::error::Error;
 use crate::object::Object;
 
 const VERSION_BYTES: usize = 2;
@@ -37,6 +40,28 @@ impl<'a> Payload<'a> {
         self.body
     }
 
+    /// The sources of the libraries that FUNCTION DUMP gave.
+    ///
+    /// # Errors
+    /// In Redis's words, when it holds something else.
+    pub fn libraries(self) -> crate::error::Result<Vec<Blob>> {
+        let mut bytes = self.body;
+        let mut sources = Vec::new();
+        while let Some((&kind, rest)) = bytes.split_first() {
+            bytes = rest;
+            match kind {
+                opcode::FUNCTION => {}
+                opcode::FUNCTION_PRE_GA => {
+                    return Err(Error::new("ERR Pre-GA function format not supported"));
+                }
+                _ => return Err(Error::new("ERR given type is not a function")),
+            }
+            let source = Input::new(&mut bytes).blob();
+            sources.push(source.map_err(|_| Error::new("ERR Failed loading library data"))?);
+        }
+        Ok(sources)
+    }
+
     /// The value; none when it is not one, or one that cannot be.
     pub fn decode(self, seed: u64) -> Option<Object> {
         let mut bytes = self.body;
@@ -48,9 +73,18 @@ impl<'a> Payload<'a> {
 
 /// The payload of a value.
 pub fn encode(value: &Object) -> Vec<u8> {
+    footed(|output| write::value(output, value))
+}
+
+/// The payload of libraries, by their sources.
+pub fn encode_libraries<'a>(sources: impl Iterator<Item = &'a [u8]>) -> Vec<u8> {
+    footed(|output| sources.for_each(|source| write::library(output, source)))
+}
+
+fn footed(write: impl FnOnce(&mut Output<'_>)) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut output = Output::new(&mut bytes);
-    write::value(&mut output, value);
+    write(&mut output);
     output.bytes(&(VERSION_WRITTEN as u16).to_le_bytes());
     let checksum = output.checksum();
     output.bytes(&checksum.to_le_bytes());

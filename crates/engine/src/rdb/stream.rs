@@ -66,7 +66,12 @@ impl<'a> Reader<'a> {
     /// # Errors
     /// When the file is not whole, not sound, or holds something that is not read.
     pub fn next_entry(&mut self) -> Result<Option<Saved>> {
-        let Some(entry) = self.entries.next_entry()? else { return Ok(None) };
+        let entry = self.entries.next_entry()?;
+        // Who carries keys has no place for them, and they must not be lost unseen.
+        if let Some(offset) = self.entries.library() {
+            return Err(Error::Unsupported { offset, what: "a library of functions".into() });
+        }
+        let Some(entry) = entry else { return Ok(None) };
         let payload = payload::encode(&entry.value);
         Ok(Some(Saved { db: entry.db, key: entry.key.to_vec(), expires_ms: entry.expires_ms, payload }))
     }

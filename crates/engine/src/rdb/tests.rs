@@ -182,7 +182,11 @@ fn a_file_that_cannot_be_read_says_why() {
         (b"REDIS0012\xff".to_vec(), "it has RDB version 12; versions up to 11 are read"),
         (b"REDIS0000\xff".to_vec(), "at byte 0: it does not begin as an RDB file"),
         (b"RODIS0010\xff".to_vec(), "at byte 0: it does not begin as an RDB file"),
-        (with(b"\xf5\x01f"), "at byte 9 it holds a library of functions"),
+        (with(b"\xf6\x01f"), "at byte 9 it holds a library of functions in the form of a version before 7.0"),
+        (
+            with(b"\xf5\x01f\xff\0\0\0\0\0\0\0\0"),
+            "at byte 9: a library of functions fails: ERR Missing library metadata",
+        ),
         (
             with(b"\xf7\x81\x40\x00\x00\x00\x00\x00\x00\x00"),
             "at byte 9 it holds data of the module `QAAAAAAAA`",
@@ -294,4 +298,22 @@ proptest! {
             prop_assert_eq!(content(&again), content(&engine));
         }
     }
+}
+
+#[test]
+fn libraries_of_functions_go_with_the_keys_but_not_key_by_key() {
+    let mut engine = small();
+    let session = engine.open_session("test", Time::default());
+    let source: &[u8] = b"#!lua name=a\nredis.register_function('f', function() return 5 end)";
+    engine.execute(session, &[b"FUNCTION", b"LOAD", source], Time::default());
+    let file = save(&engine);
+    let (mut other, loaded) = load(&file).unwrap();
+    assert_eq!(loaded.keys, content(&engine).len() as u64);
+    let session = other.open_session("test", Time::default());
+    let outcome = other.execute(session, &[b"FCALL", b"f", b"0"], Time::default());
+    assert_eq!(outcome.reply, Some(windlass_resp::Value::Integer(5)));
+    assert_eq!(save(&other).len(), file.len());
+    let mut input = &file[..];
+    let error = super::Reader::open(&mut input).unwrap().next_entry().unwrap_err();
+    assert!(error.to_string().ends_with("it holds a library of functions"), "{error}");
 }

@@ -23,6 +23,7 @@ use mlua::{Function, IntoLua, Lua};
 use windlass_resp::{Protocol, Value};
 
 use super::convert::{Names, text};
+use super::machine::Code;
 use super::redis::{NO_ARGUMENT, NO_WORD};
 use super::scene::{NO_SCENE, with_scene};
 use super::{hook, push};
@@ -80,6 +81,7 @@ pub struct Bridge {
     enter: Kept,
     on_error: Kept,
     run: Kept,
+    call: Kept,
     names: Names,
 }
 
@@ -90,14 +92,15 @@ unsafe impl Send for Bridge {}
 /// What a script is started with; `enter` finds it by a pointer.
 struct Start<'a> {
     run: Kept,
-    script: Kept,
+    code: Kept,
     keys: &'a [&'a [u8]],
     argv: &'a [&'a [u8]],
 }
 
 impl Bridge {
-    /// A bridge into `lua`; `run` calls a script with its keys and arguments, `on_error` sees what it raises.
-    pub fn new(lua: &Lua, run: Function, on_error: Function) -> mlua::Result<Self> {
+    /// A bridge into `lua`; `run` calls a script with its keys and arguments and `call` a function of a library,
+    /// `on_error` sees what they raise.
+    pub fn new(lua: &Lua, run: Function, call: Function, on_error: Function) -> mlua::Result<Self> {
         let mut main = std::ptr::null_mut();
         // SAFETY: the closure only looks at the state. More places on the stack of a state that runs nothing stay there.
         unsafe { lua.exec_raw::<()>((), |state| main = state)? };
@@ -107,18 +110,23 @@ impl Bridge {
         // is there from now on, since a stack shrinks no further than to what is promised.
         assert!(unsafe { ffi::lua_checkstack(main, PLACES) } != 0, "a fresh state has room on its stack");
         let names = Names::new(lua)?;
-        let (enter, on_error, run) = (keep(lua, enter)?, keep(lua, on_error)?, keep(lua, run)?);
-        Ok(Self { state: main, enter, on_error, run, names })
+        let (enter, on_error) = (keep(lua, enter)?, keep(lua, on_error)?);
+        let (run, call) = (keep(lua, run)?, keep(lua, call)?);
+        Ok(Self { state: main, enter, on_error, run, call, names })
     }
 
-    /// Runs a script, and then `finish` on what it left; or answers the message of the error that ended it.
+    /// Runs a script or a function, and then `finish` on what it left; or answers the message of the error that ended it.
     pub fn run<R>(
         &self,
-        script: Kept,
+        code: Code,
         (keys, argv): (&[&[u8]], &[&[u8]]),
         finish: impl FnOnce(Left<'_>) -> R,
     ) -> std::result::Result<R, String> {
-        let start = Start { run: self.run, script, keys, argv };
+        let (run, code) = match code {
+            Code::Script(script) => (self.run, script),
+            Code::Function(function) => (self.call, function),
+        };
+        let start = Start { run, code, keys, argv };
         let state = self.state;
         // SAFETY: the state lives as long as the machine, which is at rest: `new` saw to the places that are used here,
         // nothing allocates before the protected call, and `start` outlives it.
@@ -214,13 +222,13 @@ pub fn resume_panic() {
     }
 }
 
-/// Calls `run` with a script, its keys and its arguments.
+/// Calls `run` with a script or a function, its keys and its arguments.
 unsafe extern "C-unwind" fn enter(state: *mut lua_State) -> c_int {
     // SAFETY: `Bridge::run` gives a pointer to a start that outlives the call. No value here has a destructor.
     unsafe {
         let start = &*ffi::lua_touserdata(state, 1).cast::<Start<'_>>();
         start.run.push(state);
-        start.script.push(state);
+        start.code.push(state);
         push::push_list(state, start.keys);
         push::push_list(state, start.argv);
         ffi::lua_call(state, 3, 1);
@@ -370,14 +378,14 @@ mod tests {
 
     #[test]
     fn a_panic_is_kept_until_the_script_has_ended() {
-        hook::start(u64::MAX, None);
+        hook::start(u64::MAX, None, None);
         assert_eq!(guarded(|| 1), Some(1));
         assert_eq!((hook::stopped(), hook::spend(1)), (None, true));
         assert_eq!(guarded(|| -> u8 { panic!("a broken invariant") }), None);
         assert_eq!((hook::stopped(), hook::spend(1)), (Some(hook::Stop::Panic), false));
         let panic = catch_unwind(resume_panic).expect_err("it goes on");
         assert_eq!(panic.downcast_ref::<&str>(), Some(&"a broken invariant"));
-        hook::start(u64::MAX, None);
+        hook::start(u64::MAX, None, None);
         resume_panic();
     }
 }

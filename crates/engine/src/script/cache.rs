@@ -8,9 +8,10 @@ use sha1_smol::Sha1;
 use windlass_resp::{Protocol, Value};
 
 use super::bridge::Kept;
+use super::function::Callbacks;
 use super::guard::ScriptGuard;
-use super::machine::{Machine, Task};
-use super::scene::Scene;
+use super::machine::{Code, Machine, Task};
+use super::scene::{Caller, Scene};
 use super::source::{self, Declaration};
 use crate::config::Config;
 use crate::error::{Error, Result};
@@ -75,6 +76,8 @@ pub struct Scripts {
     scripts: HashMap<Digest, Script, FixedState>,
     /// How many scripts are compiled.
     compiled: usize,
+    /// The functions of libraries, where their code has run in the present machine.
+    pub(super) callbacks: Callbacks,
     /// What EVAL left, the oldest first.
     evaluated: VecDeque<Digest>,
     /// Made when first needed, and again when one had to be thrown away.
@@ -91,6 +94,7 @@ impl Scripts {
         Self {
             scripts: HashMap::default(),
             compiled: 0,
+            callbacks: Callbacks::default(),
             evaluated: VecDeque::new(),
             machine: None,
             seed,
@@ -159,7 +163,12 @@ impl Scripts {
         Ok(())
     }
 
-    fn machine(&mut self) -> Result<&Machine> {
+    /// The Lua state, if there is one by now.
+    pub(super) fn made_machine(&self) -> Option<&Machine> {
+        self.machine.as_ref()
+    }
+
+    pub(super) fn machine(&mut self) -> Result<&Machine> {
         if self.machine.is_none() {
             let machine = Machine::new(self.seed);
             self.machine = Some(machine.map_err(|error| Error::new(format!("ERR no Lua state: {error}")))?);
@@ -176,7 +185,7 @@ impl Scripts {
         let (declaration, native) = (script.declaration, script.native);
         if declaration.is_explicit && !declaration.no_writes {
             if run.is_read_only {
-                return Err(Error::new("ERR Can not execute a script with write flag using *_ro command."));
+                return Err(Error::WRITES_IN_READ_ONLY);
             }
             if !declaration.allow_oom && state.is_over_limit() {
                 return Err(Error::OUT_OF_MEMORY);
@@ -185,6 +194,30 @@ impl Scripts {
         let native = native.filter(|_| {
             state.config.native_scripts && state.settings.notify.is_empty() && state.users.is_open()
         });
+        let entry = Entry {
+            caller: Caller::Script(digest),
+            is_read_only: declaration.no_writes,
+            allows_oom: declaration.allow_oom,
+        };
+        self.enter(entry, state, run, |scripts, mut scene, run| {
+            if let Some(reply) = native.and_then(|body| body(&mut scene, run.keys, run.argv)) {
+                return (scene, Ok(reply));
+            }
+            match scripts.prepare(digest) {
+                Ok(script) => scripts.play_code(scene, Code::Script(script), None, run),
+                Err(error) => (scene, Err(error)),
+            }
+        })
+    }
+
+    /// Moves `state` to a scene for the time of one script or function, which `play` plays.
+    pub(super) fn enter(
+        &mut self,
+        entry: Entry,
+        state: &mut Box<State>,
+        run: Invocation<'_>,
+        play: impl FnOnce(&mut Self, Scene, &Invocation<'_>) -> (Scene, Result<Value>),
+    ) -> Result<Value> {
         let (spare, mut session) = self.spare.take().unwrap_or_else(|| {
             let config = Config { databases: 0, ..Config::default() };
             (Box::new(State::new(config)), Box::new(Session::new(SessionId(0), "", true, run.now)))
@@ -201,37 +234,31 @@ impl Scripts {
             state: std::mem::replace(state, spare),
             session,
             now: run.now,
-            digest,
-            is_read_only: run.is_read_only || declaration.no_writes,
-            allows_oom: declaration.allow_oom,
+            caller: entry.caller,
+            is_read_only: run.is_read_only || entry.is_read_only,
+            allows_oom: entry.allows_oom,
             has_written: false,
             failure: None,
         };
-        let (mut scene, reply) = self.play(scene, native, &run);
+        let (mut scene, reply) = play(self, scene, &run);
         run.session.watched = std::mem::take(&mut scene.session.watched);
         run.session.is_watch_broken = scene.session.is_watch_broken;
         self.spare = Some((std::mem::replace(state, scene.state), scene.session));
         reply
     }
 
-    /// Runs the native body of the scene's script, or its text where there is no body or the case is not for it.
-    fn play(
+    /// Runs what is compiled or registered in the Lua state.
+    pub(super) fn play_code(
         &mut self,
-        mut scene: Scene,
-        native: Option<native::Body>,
+        scene: Scene,
+        code: Code,
+        function: Option<&[&[u8]]>,
         run: &Invocation<'_>,
     ) -> (Scene, Result<Value>) {
-        if let Some(reply) = native.and_then(|body| body(&mut scene, run.keys, run.argv)) {
-            return (scene, Ok(reply));
-        }
-        let function = match self.prepare(scene.digest) {
-            Ok(function) => function,
-            Err(error) => return (scene, Err(error)),
-        };
         let instructions_max = scene.state.config.script_instructions_max;
         let guard = self.guard.as_ref();
-        let task = Task { script: function, keys: run.keys, argv: run.argv, instructions_max, guard };
-        let machine = self.machine.as_ref().expect("the script was compiled in it");
+        let task = Task { code, keys: run.keys, argv: run.argv, function, instructions_max, guard };
+        let machine = self.machine.as_ref().expect("the code was compiled in it");
         let done = machine.run(&task, scene);
         if !done.is_sound {
             self.replace_machine();
@@ -282,10 +309,18 @@ impl Scripts {
     }
 
     /// Throws the Lua state away, and what is compiled with it.
-    fn replace_machine(&mut self) {
+    pub(super) fn replace_machine(&mut self) {
         self.machine = None;
+        self.callbacks.clear();
         self.forget_compiled();
     }
+}
+
+/// What runs, and what it may do.
+pub struct Entry {
+    pub caller: Caller,
+    pub is_read_only: bool,
+    pub allows_oom: bool,
 }
 
 /// How a script is called.

@@ -5,8 +5,8 @@
 /// All calls come from the thread that runs the script, in the order `begin`, any number of the others, `end`. Scripts
 /// do not nest.
 pub trait ScriptGuard: Send + Sync {
-    /// A script begins.
-    fn begin(&self);
+    /// A script begins, or a function: then `function` is the command that calls it.
+    fn begin(&self, function: Option<&[&[u8]]>);
 
     /// A script that runs calls this every few thousand instructions; true when it is to stop. It stops at once and
     /// whatever it catches, unless it has written.

@@ -64,7 +64,7 @@ pub fn install(lua: &Lua) -> mlua::Result<()> {
 }
 
 /// Begins to count for a new script, which the guard looks after if there is one.
-pub fn start(limit: u64, guard: Option<&Arc<dyn ScriptGuard>>) {
+pub fn start(limit: u64, guard: Option<&Arc<dyn ScriptGuard>>, function: Option<&[&[u8]]>) {
     METER.with(|meter| {
         meter.spent.set(0);
         meter.limit.set(limit);
@@ -74,7 +74,7 @@ pub fn start(limit: u64, guard: Option<&Arc<dyn ScriptGuard>>) {
         meter.guard.replace(guard.cloned());
     });
     if let Some(guard) = guard {
-        guard.begin();
+        guard.begin(function);
     }
 }
 

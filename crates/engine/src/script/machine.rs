@@ -2,22 +2,23 @@
 
 use std::sync::Arc;
 
-use mlua::{Function, Lua, LuaOptions, LuaString, MultiValue, StdLib, Value as LuaValue};
+use mlua::{Function, Lua, LuaOptions, LuaString, MultiValue, StdLib, Table, Value as LuaValue};
 use windlass_resp::Value;
 
 use super::bridge::{self, Bridge, Kept};
-use super::cache::Digest;
+use super::function::{self, Registered};
 use super::guard::ScriptGuard;
 use super::hook::Stop;
-use super::scene::{Scene, stage, with_scene};
+use super::scene::{Caller, Scene, stage, with_scene};
 use super::{hook, library, raise};
 use crate::error::Error;
 
 /// The most memory that the Lua state may take.
 pub const MEMORY_MAX: usize = 256 * 1024 * 1024;
 
-/// The name of every script, as it appears in errors.
+/// The name of every script, as it appears in errors, and that of the code of every library.
 const CHUNK_NAME: &str = "@user_script";
+const LIBRARY_NAME: &str = "@user_function";
 
 /// The name of our own code in Lua, which errors never tell.
 const SANDBOX_NAME: &str = "=sandbox";
@@ -29,16 +30,33 @@ const PLACE_DEPTH_MAX: usize = 16;
 pub struct Machine {
     bridge: Bridge,
     compile: Function,
+    load: Function,
     lua: Lua,
 }
 
-/// A script that is to run.
+/// A script or a function that is to run.
 pub struct Task<'a> {
-    pub script: Kept,
+    pub code: Code,
     pub keys: &'a [&'a [u8]],
     pub argv: &'a [&'a [u8]],
+    /// The command that calls a function.
+    pub function: Option<&'a [&'a [u8]]>,
     pub instructions_max: u64,
     pub guard: Option<&'a Arc<dyn ScriptGuard>>,
+}
+
+/// What is to run of what Lua keeps.
+#[derive(Clone, Copy, Debug)]
+pub enum Code {
+    Script(Kept),
+    Function(Kept),
+}
+
+/// Why the code of a library was not taken.
+pub struct LoadError {
+    pub message: String,
+    /// False when the Lua state must not be used again.
+    pub is_sound: bool,
 }
 
 /// What a run leaves behind.
@@ -63,14 +81,18 @@ impl Machine {
         native.raw_set("pcall", pcall)?;
         native.raw_set("xpcall", xpcall)?;
         native.raw_set("string_max", MEMORY_MAX)?;
+        native.raw_set("function_flags", function::flags(&lua)?)?;
         library::register(&lua, &native)?;
         let sandbox = lua.load(include_str!("sandbox.lua")).set_name(SANDBOX_NAME);
-        let (run, compile): (Function, Function) = sandbox.call(native)?;
-        let bridge = Bridge::new(&lua, run, lua.create_function(on_error)?)?;
+        let (run, call, compile, parts): (_, _, _, Function) = sandbox.call(&native)?;
+        let parts: Table = parts.call(())?;
+        let functions = lua.load(include_str!("functions.lua")).set_name(SANDBOX_NAME);
+        let load = functions.call((native, parts))?;
+        let bridge = Bridge::new(&lua, run, call, lua.create_function(on_error)?)?;
         lua.gc_restart();
         hook::install(&lua)?;
         lua.set_memory_limit(MEMORY_MAX)?;
-        Ok(Self { bridge, compile, lua })
+        Ok(Self { bridge, compile, load, lua })
     }
 
     /// Compiles a script, which is kept until it is [forgotten](Self::forget).
@@ -79,7 +101,7 @@ impl Machine {
     /// In Redis's words, when it is not well-formed.
     pub fn compile(&self, source: &[u8]) -> Result<Kept, Error> {
         // The parser allocates as the source says and is bounded by it; a failure could not be told from a bad script.
-        hook::start(u64::MAX, None);
+        hook::start(u64::MAX, None, None);
         let answer = self.lua.create_string(source).and_then(|source| {
             self.compile.call::<(Option<Function>, Option<LuaString>)>((source, CHUNK_NAME))
         });
@@ -94,7 +116,41 @@ impl Machine {
         Err(Error::new(format!("ERR Error compiling script (new function): {message}")))
     }
 
-    /// Lets go of a script.
+    /// Runs the code of a library for at most so many instructions, and answers what it registered: each function is
+    /// kept until it is [forgotten](Self::forget).
+    ///
+    /// # Errors
+    /// When it is not well-formed, fails, or takes too long.
+    pub fn load(
+        &self,
+        code: &[u8],
+        instructions_max: u64,
+    ) -> Result<Vec<(crate::function::Function, Kept)>, LoadError> {
+        hook::start(instructions_max, None, None);
+        let answer = self.lua.create_string(code).and_then(|code| {
+            self.load.call::<(Option<Vec<Registered>>, Option<LuaString>)>((code, LIBRARY_NAME))
+        });
+        let is_stopped = hook::stopped().is_some();
+        hook::end();
+        let unsound = |message: &str| LoadError { message: message.into(), is_sound: false };
+        if is_stopped {
+            return Err(unsound("Error registering functions: ERR FUNCTION LOAD timeout"));
+        }
+        match answer {
+            Ok((Some(registered), _)) => {
+                let keep = |one: Registered| Ok((one.function, bridge::keep(&self.lua, one.callback)?));
+                let kept: mlua::Result<_> = registered.into_iter().map(keep).collect();
+                kept.map_err(|error| unsound(&raise::plain(&error)))
+            }
+            Ok((None, message)) => {
+                let message = message.map(|text| text.to_string_lossy()).unwrap_or_default();
+                Err(LoadError { message, is_sound: true })
+            }
+            Err(error) => Err(unsound(&raise::plain(&error))),
+        }
+    }
+
+    /// Lets go of a script or a function.
     pub fn forget(&self, script: Kept) {
         bridge::forget(&self.lua, script);
     }
@@ -102,9 +158,9 @@ impl Machine {
     /// Runs a script on a scene.
     pub fn run(&self, task: &Task<'_>, scene: Scene) -> Run {
         stage(Some(scene));
-        hook::start(task.instructions_max, task.guard);
+        hook::start(task.instructions_max, task.guard, task.function);
         let mut stop = None;
-        let answer = self.bridge.run(task.script, (task.keys, task.argv), |left| {
+        let answer = self.bridge.run(task.code, (task.keys, task.argv), |left| {
             stop = hook::stopped();
             hook::end();
             let protocol = with_scene(|scene| scene.session.protocol).unwrap_or_default();
@@ -121,11 +177,11 @@ impl Machine {
         }
         let (reply, is_sound) = match answer {
             Ok(Ok(reply)) => (reply.unwrap_or_else(Value::from), true),
-            Ok(Err(error)) => (aborted(&scene.digest, &raise::plain(&error)), false),
+            Ok(Err(error)) => (aborted(&scene.caller, &raise::plain(&error)), false),
             Err(message) => match &scene.failure {
                 Some(text) => (Error::new(text.as_str()).into(), true),
                 // No handler runs when memory is out.
-                None => (aborted(&scene.digest, &message), false),
+                None => (aborted(&scene.caller, &message), false),
             },
         };
         Run { reply, scene, is_sound }
@@ -148,8 +204,8 @@ fn killed(stop: Stop, scene: &Scene) -> Error {
     }
 }
 
-fn aborted(digest: &Digest, message: &str) -> Value {
-    Error::new(format!("ERR Error running script {}, {message}", digest.hex())).into()
+fn aborted(caller: &Caller, message: &str) -> Value {
+    Error::new(format!("ERR Error running script {}, {message}", caller.name())).into()
 }
 
 /// Runs `work`, in which our code and no script allocates, without the memory limit; what it took counts afterwards.
@@ -184,7 +240,7 @@ fn on_error(lua: &Lua, raised: LuaValue) -> mlua::Result<MultiValue> {
         let place = place(lua);
         with_scene(|scene| {
             scene.failure = Some(match place {
-                Some(place) => format!("{message} script: {}, on {place}.", scene.digest.hex()),
+                Some(place) => format!("{message} script: {}, on {place}.", scene.caller.name()),
                 None => message,
             });
         });

@@ -1,7 +1,8 @@
 -- What scripts see of Lua.
 --
 -- Gets: a table of native functions and libraries. Answers: `run(script, keys, argv)`, which calls a compiled script
--- and answers its result; `compile(source, name)`, which answers a function, or nil and why not.
+-- and answers its result; `call(callback, keys, argv)`, the same for a function of a library; `compile(source, name)`,
+-- which answers a function, or nil and why not; `parts()`, what `functions.lua` builds on.
 --
 -- Guarantees: nothing that a script does changes what another one sees. Globals, libraries and the metatable of
 -- strings are read-only: scripts get an empty table in place of each, whose metatable finds the real one. (Redis
@@ -325,4 +326,14 @@ local function run(script, keys, argv)
   return script()
 end
 
-return run, compile
+local function call(callback, keys, argv)
+  depth = 0
+  globals.KEYS, globals.ARGV = nil, nil
+  return callback(keys, argv)
+end
+
+local function parts()
+  return { globals = globals, guarded = guarded, guard = guard, refuse = refuse, compile = compile }
+end
+
+return run, call, compile, parts

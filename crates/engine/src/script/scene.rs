@@ -3,9 +3,27 @@
 use std::cell::RefCell;
 
 use super::cache::Digest;
+use crate::blob::Blob;
 use crate::session::Session;
 use crate::state::State;
 use crate::time::Time;
+
+/// What runs, as errors name it.
+#[derive(Clone, Debug)]
+pub enum Caller {
+    Script(Digest),
+    /// A function, as it was called.
+    Function(Blob),
+}
+
+impl Caller {
+    pub fn name(&self) -> String {
+        match self {
+            Self::Script(digest) => digest.hex(),
+            Self::Function(name) => String::from_utf8_lossy(name).into_owned(),
+        }
+    }
+}
 
 /// The engine's state and a session of the script's own, for the time of one script.
 ///
@@ -16,7 +34,7 @@ pub struct Scene {
     /// Stands for the caller's session: a SELECT or a `redis.setresp` in a script is over with the script.
     pub session: Box<Session>,
     pub now: Time,
-    pub digest: Digest,
+    pub caller: Caller,
     /// Set for EVAL_RO and for scripts that declare `no-writes`.
     pub is_read_only: bool,
     /// Set for scripts that declare `allow-oom`.

@@ -167,6 +167,57 @@ fn we_read_the_log_of_redis_and_redis_goes_on_with_ours() {
 }
 
 #[test]
+fn libraries_of_functions_go_both_ways() {
+    let library = |name: &str, answer: &str| {
+        format!("#!lua name={name}\nredis.register_function('{name}', function() return '{answer}' end)")
+    };
+    let load = |store: &mut dyn Store, name: &str, answer: &str| {
+        let source = library(name, answer);
+        let reply = store.call(&[b"FUNCTION", b"LOAD", b"REPLACE", source.as_bytes()]);
+        assert_eq!(text(&reply), Some(name.as_bytes()), "{reply:?}");
+    };
+    let holds = |store: &mut dyn Store, expected: &[(&str, &str)]| {
+        for (name, answer) in expected {
+            let reply = store.call(&[b"FCALL", name.as_bytes(), b"0"]);
+            assert_eq!(text(&reply), Some(answer.as_bytes()), "{name}: {reply:?}");
+        }
+        let Value::Array(libraries) = store.call(&[b"FUNCTION", b"LIST"]) else {
+            panic!("LIST answers an array")
+        };
+        assert_eq!(libraries.len(), expected.len());
+    };
+    for preamble in ["yes", "no"] {
+        let args = ["--appendonly", "yes", "--aof-use-rdb-preamble", preamble];
+        let directory = tempdir().expect("a directory can be made");
+        let Some((server, mut redis)) = start(directory.path(), &args) else { return };
+        load(&mut redis, "a", "1");
+        load(&mut redis, "gone", "1");
+        rewrite(&mut redis);
+        load(&mut redis, "b", "1");
+        redis.call(&[b"FUNCTION", b"DELETE", b"gone"]);
+        drop((server, redis));
+
+        // In our log, then in our base.
+        for answer in ["2", "3"] {
+            let config = Config { forgives_absence: false, ..Config::default() };
+            let (database, _) = Database::open(directory.path(), config).expect("the directory can be read");
+            let mut session = database.session("test");
+            load(&mut session, "c", answer);
+            load(&mut session, "b", answer);
+            holds(&mut session, &[("a", "1"), ("b", answer), ("c", answer)]);
+            if answer == "3" {
+                database.compact().expect("the disk is sound");
+            }
+            drop(session);
+            database.stop().expect("the disk is sound");
+            let (server, mut redis) = start(directory.path(), &args).expect("it started before");
+            holds(&mut redis, &[("a", "1"), ("b", answer), ("c", answer)]);
+            drop((server, redis));
+        }
+    }
+}
+
+#[test]
 fn values_go_both_ways_by_dump_and_restore() {
     let directory = tempdir().expect("a directory can be made");
     let Some((_server, mut redis)) = start(directory.path(), &[]) else { return };

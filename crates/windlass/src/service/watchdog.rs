@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use crate::error::Error;
 use crate::worker::Duty;
 
 pub(crate) async fn notify_all(duty: Rc<Duty>) {
@@ -11,7 +12,12 @@ pub(crate) async fn notify_all(duty: Rc<Duty>) {
     let Some(interval) = duty.watchdog_interval() else { return };
     loop {
         tokio::time::sleep(interval / 2).await;
-        if duty.broker.send(&redis::cmd("PING")).await.is_ok() {
+        let answers = match duty.broker.send(&redis::cmd("PING")).await {
+            // To start anew would not mend the store's disk.
+            Err(Error::Store(error)) => error.code() == Some("MISCONF"),
+            answer => answer.is_ok(),
+        };
+        if answers {
             duty.notify("WATCHDOG=1");
         }
     }

@@ -34,7 +34,8 @@ impl Control {
         Self { phase, is_open: Arc::new(watch::Sender::new(false)), client: client.clone() }
     }
 
-    /// Whether the worker takes jobs and its store answers now, shown by asking it: what a readiness probe wants to know.
+    /// Whether the worker takes jobs, and its store answers and can write, shown by asking it: what a readiness probe wants to
+    /// know.
     pub async fn is_ready(&self) -> bool {
         if !*self.is_open.borrow() || !self.is_taking() {
             return false;

@@ -127,6 +127,8 @@ fn memory(state: &State, _: Time) -> Lines {
         ("used_memory_peak_human", human(state.stats.memory_peak.max(used))),
         ("used_memory_dataset", data.to_string()),
         ("number_of_cached_scripts", state.cached_scripts.to_string()),
+        ("number_of_functions", state.libraries.functions().to_string()),
+        ("number_of_libraries", state.libraries.len().to_string()),
         ("maxmemory", limit.to_string()),
         ("maxmemory_human", human(limit)),
         ("maxmemory_policy", state.config.eviction.name().into()),

@@ -13,6 +13,7 @@ use super::format::{MARK, VERSION_CHECKSUM, VERSION_DIGITS, VERSION_READ_MAX, ki
 use super::input::Input;
 use super::{Loaded, packed};
 use crate::blob::Blob;
+use crate::command::function::Policy;
 use crate::engine::Engine;
 use crate::object::{Kind, Object};
 
@@ -28,6 +29,11 @@ pub fn file(engine: &mut Engine, source: &mut dyn BufRead) -> Result<Loaded> {
         }
         loaded.keys += 1;
     }
+    for (offset, source) in std::mem::take(&mut entries.libraries) {
+        let added = engine.add_libraries(0, &[source], Policy::Append);
+        added
+            .map_err(|error| malformed(offset, format!("a library of functions fails: {}", error.text())))?;
+    }
     loaded.bytes = entries.input.offset();
     Ok(loaded)
 }
@@ -40,6 +46,8 @@ pub struct Entries<'a> {
     /// How many databases there are.
     databases: u64,
     db: u64,
+    /// The sources of the libraries of functions so far, each with its place.
+    libraries: Vec<(u64, Blob)>,
     is_over: bool,
 }
 
@@ -56,7 +64,12 @@ impl<'a> Entries<'a> {
     pub fn open(source: &'a mut dyn BufRead, seed: u64, databases: u64) -> Result<Self> {
         let mut input = Input::new(source);
         let version = version(&mut input)?;
-        Ok(Self { input, version, seed, databases, db: 0, is_over: false })
+        Ok(Self { input, version, seed, databases, db: 0, libraries: Vec::new(), is_over: false })
+    }
+
+    /// The place of the first library of functions that was read.
+    pub fn library(&self) -> Option<u64> {
+        self.libraries.first().map(|(offset, _)| *offset)
     }
 
     /// The bytes that were read.
@@ -98,8 +111,12 @@ impl<'a> Entries<'a> {
                 // How often a key is used is not kept.
                 opcode::IDLE => drop(input.length()?),
                 opcode::FREQ => drop(input.byte()?),
-                opcode::FUNCTION | opcode::FUNCTION_PRE_GA => {
-                    return Err(unsupported(offset, "a library of functions"));
+                opcode::FUNCTION => self.libraries.push((offset, input.blob()?)),
+                opcode::FUNCTION_PRE_GA => {
+                    return Err(unsupported(
+                        offset,
+                        "a library of functions in the form of a version before 7.0",
+                    ));
                 }
                 opcode::MODULE_AUX => {
                     let what = format!("data of the module `{}`", module_name(input.length()?));

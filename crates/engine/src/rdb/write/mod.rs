@@ -8,13 +8,21 @@ use std::io::{self, Write};
 
 use super::format::{MARK, VERSION_WRITTEN, kind, opcode};
 use super::output::Output;
+use crate::blob::Blob;
 use crate::keyspace::Entry;
 use crate::object::Object;
 use crate::types::table::Table;
 
+/// Writes a library of functions.
+pub fn library(output: &mut Output<'_>, source: &[u8]) {
+    output.bytes(&[opcode::FUNCTION]);
+    output.string(source);
+}
+
 /// Writes everything, until `may_go_on` says no to the bytes so far; none then. `expiring` tells for each database how
 /// many of its keys end.
 pub fn file(
+    libraries: &[Blob],
     databases: Vec<Table<Entry>>,
     expiring: &[usize],
     sink: &mut dyn Write,
@@ -22,6 +30,7 @@ pub fn file(
 ) -> io::Result<Option<u64>> {
     let mut output = Output::new(sink);
     begin(&mut output);
+    libraries.iter().for_each(|source| library(&mut output, source));
     let mut told = 0;
     for (number, (table, expiring)) in databases.into_iter().zip(expiring).enumerate() {
         if table.is_empty() {

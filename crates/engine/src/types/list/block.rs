@@ -71,6 +71,14 @@ impl Block {
         }
     }
 
+    /// Gives back the memory kept for more items.
+    pub fn seal(&mut self) {
+        if let Self::Packed(packed) = self {
+            packed.text.shrink_to_fit();
+            packed.starts.shrink_to_fit();
+        }
+    }
+
     pub fn has_room_for(&self, item: &[u8]) -> bool {
         match self {
             Self::Packed(packed) => item.len() <= ITEM_MAX && packed.live() + size(item) <= TEXT_MAX,

@@ -61,7 +61,19 @@ impl List {
                 self.edit(place, |block| block.insert(offset, item));
             }
             None => self.add_block(0, Block::new(item)),
-            Some(_) => self.add_block(if end == End::Left { 0 } else { place + 1 }, Block::new(item)),
+            Some(_) => {
+                self.seal(place);
+                self.add_block(if end == End::Left { 0 } else { place + 1 }, Block::new(item));
+            }
+        }
+    }
+
+    /// Gives back what a full block keeps for more items, unless a clone would have to keep the block as it was.
+    fn seal(&mut self, place: usize) {
+        if let Some(block) = Arc::get_mut(&mut self.blocks[place]) {
+            let before = block.bytes();
+            block.seal();
+            self.bytes = self.bytes - before + block.bytes();
         }
     }
 
