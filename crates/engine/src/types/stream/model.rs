@@ -244,7 +244,9 @@ fn bytes_of_each_19th(payload_len: usize, count: u64) -> (usize, usize) {
             assert!(thin.remove(id(number)));
         }
     }
-    assert!(thin.range(Id::MIN, Id::MAX).map(|(id, _)| id).eq(fresh.range(Id::MIN, Id::MAX).map(|(id, _)| id)));
+    assert!(
+        thin.range(Id::MIN, Id::MAX).map(|(id, _)| id).eq(fresh.range(Id::MIN, Id::MAX).map(|(id, _)| id))
+    );
     (thin.bytes(), fresh.bytes())
 }
 
