@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use redis::aio::ConnectionLike;
 use redis::{FromRedisValue, Value};
-use windlass::broker::{Broker, Due, Ended, Extra, Fail, Held, Request, Taken};
+use windlass::broker::{Broker, Due, Ended, Extra, Fail, Held, Request, Sparse, Taken};
 use windlass::{Client, Config, Connection, JobId, Order, Push, Rate, Rule, State, Target};
 use windlass_db::Database;
 use windlass_test::clock::Clock;
@@ -98,7 +98,7 @@ impl Play {
     }
 
     async fn act(&mut self) {
-        match self.random.below(24) {
+        match self.random.below(25) {
             0..=6 => self.push().await,
             7..=12 => self.take().await,
             13..=15 => self.end().await,
@@ -107,6 +107,7 @@ impl Play {
             19 => self.lose_a_worker().await,
             20 => self.move_by_hand().await,
             21 => self.clock.advance(Duration::from_millis(self.random.below(4000) as u64)),
+            22 => _ = self.broker.compact(QUEUE, Sparse { nodes_min: 1, times: 0 }).await.unwrap(),
             _ if self.is_ruleless => self.push().await,
             _ => self.change_a_rule().await,
         }

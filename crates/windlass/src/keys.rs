@@ -54,6 +54,11 @@ impl Keys {
         self.with("q:", queue)
     }
 
+    /// Where the stream of a queue is built anew, within one step.
+    pub fn compact(&self, queue: &str) -> String {
+        self.with("compact:", queue)
+    }
+
     /// The wake mark of a queue.
     pub fn wake(&self, queue: &str) -> String {
         self.with("wake:", queue)
@@ -256,6 +261,7 @@ mod tests {
             keys.schema(),
             keys.queues(),
             keys.stream("mail"),
+            keys.compact("mail"),
             keys.wake("mail"),
             keys.wake_of_kind("mail", "greet:1"),
             keys.by_kind(),

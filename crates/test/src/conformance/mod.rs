@@ -9,6 +9,7 @@ mod batch;
 mod bulk;
 mod capsule;
 mod chain;
+mod compact;
 mod control;
 mod count;
 mod cron;
@@ -124,6 +125,13 @@ pub const CASES: &[Case] = cases! {
         workers_of_a_queue_run_only_the_kinds_that_they_know
         a_version_of_a_kind_goes_to_who_knows_it
         what_is_handed_over_is_for_its_kind_alone;
+    compact:
+        a_compaction_leaves_every_hold_as_it_is
+        a_compaction_leaves_lanes_and_limits_as_they_are
+        a_compaction_leaves_what_was_handed_over_to_its_kind
+        what_is_pending_without_a_job_goes_with_a_compaction
+        a_stream_that_is_not_ours_alone_is_left_as_it_is
+        slow_jobs_do_not_keep_the_memory_of_their_neighbours;
     recovery:
         a_job_that_had_not_begun_gets_its_count_back
         suspects_run_one_at_a_time
@@ -283,6 +291,8 @@ pub const TIME_CASES: &[Case] = cases! {
         a_lost_fetch_reply_of_a_living_worker_comes_back
         a_worker_resumes_what_a_dead_one_began
         renewal_keeps_a_long_job;
+    compact:
+        a_compaction_neither_ends_a_lease_nor_renews_it;
     cron:
         a_cron_entry_is_never_early
         many_instances_fire_once

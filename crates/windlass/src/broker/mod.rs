@@ -2,6 +2,7 @@
 //!
 //! A method belongs to the family that its file names; each is the counterpart of one `lua/<verb>.lua`.
 
+mod compact;
 mod control;
 #[cfg(feature = "cron")]
 mod cron;
@@ -28,6 +29,7 @@ use windlass_conn::Connection;
 
 use crate::{config::Config, error::Result, keys::Keys};
 
+pub use compact::{Compacted, Sparse};
 pub use control::{Place, Promoted};
 pub(crate) use control::{SETS_SCANNED_MAX, pairs, scored};
 #[cfg(feature = "cron")]

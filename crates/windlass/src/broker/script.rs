@@ -42,6 +42,7 @@ scripts! {
     #[cfg(feature = "cron")]
     CRON_RUN = "lane.lua" "cron_run.lua";
     CANCEL = "lane.lua" "find.lua" "trim.lua" "hooks.lua" "cancel.lua";
+    COMPACT = "compact.lua";
     EDIT = "lane.lua" "find.lua" "enqueue.lua" "hooks.lua" "edit.lua";
     EVENTS = "events.lua";
     EXCHANGE = "fence.lua" "after.lua" "exchange.lua";

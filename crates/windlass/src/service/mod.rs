@@ -3,6 +3,7 @@
 //!
 //! A new duty is a file with one `async fn` that goes on for ever, and its line in [`start`].
 
+mod compactor;
 mod control;
 #[cfg(feature = "cron")]
 pub(crate) mod cron;
@@ -39,6 +40,9 @@ pub(crate) fn start(duty: &Rc<Duty>) -> Vec<AbortHandle> {
         spawn_local(control::cancel_all(duty.clone())).abort_handle(),
         spawn_local(pruner::prune_all(duty.clone())).abort_handle(),
     ];
+    if compactor::is_needed(duty) {
+        tasks.push(spawn_local(compactor::compact_all(duty.clone())).abort_handle());
+    }
     if let Some(limit) = duty.shared.memory_max {
         tasks.push(spawn_local(memory::watch(duty.clone(), limit)).abort_handle());
     }

@@ -20,6 +20,8 @@ const TASKS: u64 = 50;
 const MEMORY_PAUSE: Duration = Duration::from_millis(20);
 /// Which jobs are slow where some are.
 const SLOW_EVERY: u64 = 19;
+/// Within this time the worker has had a Redis give back what it can.
+const GIVE_BACK_MAX: Duration = Duration::from_secs(7);
 /// How long jobs are put off of which none is to run.
 const LATER: Duration = Duration::from_secs(3600);
 
@@ -138,6 +140,9 @@ impl Load {
         let inspector = self.client.inspector();
         while inspector.queue(Nop::QUEUE).await?.active > slow {
             tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        if !self.client.connection().is_embedded() {
+            tokio::time::sleep(GIVE_BACK_MAX).await;
         }
         let after = store_bytes(self.client.connection()).await;
         RELEASED.add_permits(slow as usize);

@@ -6,7 +6,7 @@ use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use windlass::broker::{Broker, Held};
+use windlass::broker::{Broker, Held, Sparse};
 use windlass::{Config, Connection, JobId, State};
 use windlass_db::Database;
 use windlass_db::faults::{Failure, Fault, FaultDisk, Operation, PowerDisk, Random};
@@ -135,7 +135,8 @@ impl World {
             680..730 => self.fail(worker, random).await,
             730..800 => self.renew(worker, random).await,
             800..815 => self.release(worker, random).await,
-            815..865 => self.recover().await,
+            815..850 => self.recover().await,
+            850..865 => self.compact_queue().await,
             865..905 => self.promote().await,
             905..970 => self.clock.advance(random.below(400) as u64),
             970..980 => self.workers_end(worker),
@@ -164,6 +165,12 @@ impl World {
         let config = Config { lease, ..self.config.clone() };
         // What fails now is done by the next one.
         let _ = self.broker().recover(QUEUE, &config, &[]).await;
+    }
+
+    /// Rebuilds the queue's stream, as a worker does where the store is a Redis.
+    async fn compact_queue(&mut self) {
+        // The same.
+        let _ = self.broker().compact(QUEUE, Sparse { nodes_min: 1, times: 0 }).await;
     }
 
     pub async fn promote(&mut self) {

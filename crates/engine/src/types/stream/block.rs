@@ -12,6 +12,11 @@ pub const ENTRIES_MAX: u16 = 100;
 const BYTES_MAX: usize = 32 * 1024;
 /// Bytes of deleted content below which a block is left as it is.
 const DEAD_MIN: usize = 512;
+/// Lengths at which a block that loses its entries looks for a neighbour to join: at each halving below a quarter, so that
+/// the look costs next to nothing where a queue is emptied in order.
+const THIN_LENS: [usize; 5] = [25, 12, 6, 3, 1];
+/// Two blocks are joined when they fill this part of one.
+const JOINED_PART: usize = 2;
 
 /// Some entries in the order of their ids.
 #[derive(Clone, Debug)]
@@ -109,6 +114,32 @@ impl Block {
         true
     }
 
+    /// True when it has lost so much that it is time to look for a neighbour to [`join`](Self::join).
+    pub fn is_thin(&self) -> bool {
+        THIN_LENS.contains(&self.len()) && self.live_bytes() <= BYTES_MAX / JOINED_PART
+    }
+
+    /// The entries of two neighbours in one block without holes; none while they would fill more than half of one of
+    /// `entries_max`, or have ids too far apart. Either was full once, so what was deleted from it pays for the copy.
+    pub fn join(first: &Self, second: &Self, entries_max: u16) -> Option<Self> {
+        let (len, bytes) = (first.len() + second.len(), first.live_bytes() + second.live_bytes());
+        let len_max = usize::from(entries_max.min(ENTRIES_MAX)) / JOINED_PART;
+        if len > len_max || bytes > BYTES_MAX / JOINED_PART {
+            return None;
+        }
+        let (slots, content) = (VecDeque::with_capacity(len), Vec::with_capacity(bytes));
+        let mut joined = Self { base: first.first()?, slots, content, dead: 0 };
+        for block in [first, second] {
+            for slot in &block.slots {
+                let (ms, seq) = joined.distance(block.id(*slot))?;
+                let offset = u32::try_from(joined.content.len()).expect("a block's content is bounded");
+                joined.content.extend_from_slice(block.content_of(*slot));
+                joined.slots.push_back(Slot { ms, seq, offset, ..*slot });
+            }
+        }
+        Some(joined)
+    }
+
     /// Deletes up to `count` entries from the front.
     pub fn remove_first(&mut self, count: usize) {
         let removed = self.slots.drain(..count.min(self.slots.len()));
@@ -159,8 +190,17 @@ impl Block {
     }
 
     fn fields(&self, slot: Slot) -> Fields<'_> {
+        Fields::decode(self.content_of(slot))
+    }
+
+    fn content_of(&self, slot: Slot) -> &[u8] {
         let start = slot.offset as usize;
-        Fields::decode(&self.content[start..start + slot.len as usize])
+        &self.content[start..start + slot.len as usize]
+    }
+
+    /// Bytes of content whose entry is there.
+    fn live_bytes(&self) -> usize {
+        self.content.len() - self.dead
     }
 
     fn position(&self, id: Id) -> Option<usize> {

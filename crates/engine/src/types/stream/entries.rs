@@ -9,7 +9,7 @@ use super::shelf::Shelves;
 use crate::types::copied;
 
 /// Entries in the order of their ids. A block is found by the id of the first entry that it ever had, which does not
-/// change when that entry goes.
+/// change when that entry goes, nor when the block is joined with the one behind it.
 #[derive(Clone, Debug)]
 pub struct Entries {
     blocks: Shelves,
@@ -123,8 +123,12 @@ impl Entries {
         }
         self.len -= 1;
         self.bytes = self.bytes - before + block.bytes();
-        if block.is_empty() {
+        let (is_empty, is_thin) = (block.is_empty(), block.is_thin());
+        if is_empty {
             self.remove_block(key);
+        }
+        if is_empty || is_thin {
+            self.join_block(key);
         }
         true
     }
@@ -174,6 +178,19 @@ impl Entries {
 
     fn block_of(&self, id: Id) -> Option<&Block> {
         self.blocks.find(id)
+    }
+
+    /// Joins a block with a neighbour if both have lost most of their entries, so that a few that stay do not keep a block
+    /// each.
+    fn join_block(&mut self, key: Id) {
+        let entries_max = self.block_max;
+        let join = |first: &Block, second: &Block| Block::join(first, second, entries_max);
+        let Some((joined, parts)) = self.blocks.join(key, join) else { return };
+        self.bytes += block_bytes(joined);
+        for part in parts {
+            self.bytes -= block_bytes(&part);
+            copied::note(&part, block_bytes);
+        }
     }
 
     fn remove_block(&mut self, key: Id) -> Arc<Block> {

@@ -14,6 +14,8 @@ enum Step {
     Remove(usize),
     /// Deletes a run of entries from the front.
     RemoveFront(usize),
+    /// Deletes all entries but each so many-th.
+    Thin(usize),
     TrimLen(usize),
     TrimFrom(usize),
     TrimBlocks(usize),
@@ -31,6 +33,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (1..3_usize, 20_000..40_000_usize).prop_map(|(count, len)| Step::Push(count, len)),
         4 => place.clone().prop_map(Step::Remove),
         2 => (1..120_usize).prop_map(Step::RemoveFront),
+        1 => (2..40_usize).prop_map(Step::Thin),
         1 => (0..500_usize).prop_map(Step::TrimLen),
         1 => (0..100_usize).prop_map(Step::TrimFrom),
         1 => (0..500_usize).prop_map(Step::TrimBlocks),
@@ -89,6 +92,18 @@ fn apply(stream: &mut Stream, model: &mut Model, step: &Step) {
                 assert!(stream.remove(id));
                 model.max_deleted_id = model.max_deleted_id.max(id);
             }
+        }
+        Step::Thin(every) => {
+            let (mut number, last_id) = (0, &mut model.max_deleted_id);
+            model.entries.retain(|(id, _)| {
+                number += 1;
+                let stays = number % every == 0;
+                if !stays {
+                    assert!(stream.remove(*id));
+                    *last_id = (*last_id).max(*id);
+                }
+                stays
+            });
         }
         Step::TrimLen(len) => {
             let surplus = model.entries.len().saturating_sub(len);
@@ -214,4 +229,49 @@ fn a_straggler_does_not_keep_the_memory_of_its_neighbours() {
     assert_eq!(stream.len(), 100);
     let per_entry = stream.bytes() / 100;
     assert!(per_entry <= 1024, "{per_entry} bytes for each that stayed");
+}
+
+/// The bytes of a stream of which each 19th entry is left, and of one to which only these were added.
+fn bytes_of_each_19th(payload_len: usize, count: u64) -> (usize, usize) {
+    let payload = vec![b'x'; payload_len];
+    let (mut thin, mut fresh) = (Stream::new(0), Stream::new(0));
+    let id = |number| Id::new(1, number + 1);
+    (0..count).for_each(|number| thin.push(id(number), &[b"f", &payload]));
+    for number in 0..count {
+        if number % 19 == 0 {
+            fresh.push(id(number), &[b"f", &payload]);
+        } else {
+            assert!(thin.remove(id(number)));
+        }
+    }
+    assert!(
+        thin.range(Id::MIN, Id::MAX).map(|(id, _)| id).eq(fresh.range(Id::MIN, Id::MAX).map(|(id, _)| id))
+    );
+    (thin.bytes(), fresh.bytes())
+}
+
+#[test]
+fn entries_that_stay_among_many_take_little_more_than_by_themselves() {
+    for payload_len in [16, 60, 200, 1_000, 4_000, 20_000, 40_000] {
+        let (thin, fresh) = bytes_of_each_19th(payload_len, 20_000.min(40_000_000 / payload_len as u64));
+        assert!(thin * 2 <= fresh * 3, "{payload_len}: {thin} bytes, and {fresh} by themselves");
+    }
+}
+
+#[test]
+fn a_clone_keeps_its_entries_while_blocks_are_joined() {
+    let mut stream = Stream::new(0);
+    let id = |number| Id::new(1, number + 1);
+    (0..5_000_u64).for_each(|number| stream.push(id(number), &[b"f", &number.to_le_bytes()]));
+    let (clone, blocks) = (stream.clone(), stream.blocks());
+    crate::types::copied::take();
+    (0..5_000).filter(|number| number % 50 != 7).for_each(|number| assert!(stream.remove(id(number))));
+    assert!(stream.blocks() * 10 < blocks, "{} of {blocks} blocks are left", stream.blocks());
+    assert!(crate::types::copied::take() >= clone.bytes() / 2, "what the clone keeps is counted");
+    let numbers = |stream: &Stream| -> Vec<u64> {
+        let number = |mut fields: Fields<'_>| u64::from_le_bytes(fields.nth(1).unwrap().try_into().unwrap());
+        stream.range(Id::MIN, Id::MAX).map(|(_, fields)| number(fields)).collect()
+    };
+    assert_eq!(numbers(&clone), (0..5_000).collect::<Vec<_>>());
+    assert_eq!(numbers(&stream), (0..5_000).filter(|number| number % 50 == 7).collect::<Vec<_>>());
 }

@@ -12,6 +12,8 @@ use crate::types::copied;
 
 /// Most blocks of a shelf.
 const BLOCKS_MAX: usize = 64;
+/// A shelf that has lost blocks gives room back when it has more than so many times what it needs.
+const SHELF_SLACK: usize = 4;
 
 /// Blocks, each found by the id of the first entry that it ever had.
 #[derive(Clone, Debug, Default)]
@@ -89,6 +91,35 @@ impl Shelves {
             let end = shelf.partition_point(|(key, _)| *key <= to);
             shelf.range(start..end.max(start)).map(|(_, block)| &**block)
         })
+    }
+
+    /// Puts one block in the place of two neighbours of a shelf, the one before `id` and the one at it or the two from the
+    /// one at it on, if `join` makes one of them; answers what it made and what was there. The last block of all stays as it
+    /// is, for it is being filled.
+    pub fn join(
+        &mut self,
+        id: Id,
+        join: impl Fn(&Block, &Block) -> Option<Block>,
+    ) -> Option<(&Block, [Arc<Block>; 2])> {
+        let last = *self.shelves.last_key_value()?.0;
+        let (shelf_key, shelf) = self.shelves.range_mut(..=id).next_back()?;
+        let end = shelf.len() - usize::from(*shelf_key == last);
+        let at = place(shelf, id)?;
+        let (first, joined) = [at.checked_sub(1), Some(at)]
+            .into_iter()
+            .flatten()
+            .filter(|first| first + 1 < end)
+            .find_map(|first| Some((first, join(&shelf[first].1, &shelf[first + 1].1)?)))?;
+        self.blocks -= 1;
+        let shelf = own(shelf);
+        let (_, second) = shelf.remove(first + 1)?;
+        // A shelf keeps no room for many more blocks than it has.
+        if shelf.len() * SHELF_SLACK < shelf.capacity() {
+            shelf.shrink_to_fit();
+        }
+        let (_, block) = &mut shelf[first];
+        let first = std::mem::replace(block, Arc::new(joined));
+        Some((block, [first, second]))
     }
 
     /// Removes a block; none when there is none of this key.
