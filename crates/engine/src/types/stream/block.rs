@@ -1,6 +1,7 @@
 //! A run of neighbouring entries: their ids in one array, their content in one buffer.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 
 use super::fields::{self, Fields};
 use super::id::Id;
@@ -29,15 +30,27 @@ pub struct Block {
     dead: usize,
 }
 
-/// An entry in 16 bytes.
+/// An entry in 12 bytes.
 #[derive(Clone, Copy, Debug)]
 struct Slot {
     /// Milliseconds since the base.
     ms: u32,
     /// In the millisecond of the base the distance from its number, otherwise the number itself.
     seq: u32,
-    offset: u32,
-    len: u32,
+    offset: u16,
+    /// Or [`ALONE`].
+    len: u16,
+}
+
+/// The length of an entry that has all of the content of its block, and may have more than two bytes can tell.
+const ALONE: u16 = u16::MAX;
+
+impl Slot {
+    /// Where the entry is in the content of its block, which has so many bytes.
+    fn span(self, content_len: usize) -> Range<usize> {
+        let start = usize::from(self.offset);
+        start..if self.len == ALONE { content_len } else { start + usize::from(self.len) }
+    }
 }
 
 impl Block {
@@ -58,9 +71,9 @@ impl Block {
             return false;
         }
         let Some((ms, seq)) = self.distance(id) else { return false };
-        let offset = u32::try_from(self.content.len()).expect("a block's content is bounded");
+        let offset = offset(self.content.len());
         fields::encode(content, &mut self.content);
-        let len = u32::try_from(len).expect("the size of an entry is checked before");
+        let len = u16::try_from(len).unwrap_or(ALONE);
         self.slots.push_back(Slot { ms, seq, offset, len });
         true
     }
@@ -109,7 +122,7 @@ impl Block {
     pub fn remove(&mut self, id: Id) -> bool {
         let Some(at) = self.position(id) else { return false };
         let slot = self.slots.remove(at).expect("the position exists");
-        self.dead += slot.len as usize;
+        self.dead += slot.span(self.content.len()).len();
         self.compact_if_sparse();
         true
     }
@@ -132,7 +145,7 @@ impl Block {
         for block in [first, second] {
             for slot in &block.slots {
                 let (ms, seq) = joined.distance(block.id(*slot))?;
-                let offset = u32::try_from(joined.content.len()).expect("a block's content is bounded");
+                let offset = offset(joined.content.len());
                 joined.content.extend_from_slice(block.content_of(*slot));
                 joined.slots.push_back(Slot { ms, seq, offset, ..*slot });
             }
@@ -143,7 +156,7 @@ impl Block {
     /// Deletes up to `count` entries from the front.
     pub fn remove_first(&mut self, count: usize) {
         let removed = self.slots.drain(..count.min(self.slots.len()));
-        self.dead += removed.map(|slot| slot.len as usize).sum::<usize>();
+        self.dead += removed.map(|slot| slot.span(self.content.len()).len()).sum::<usize>();
         self.compact_if_sparse();
     }
 
@@ -167,10 +180,11 @@ impl Block {
         }
         let mut end = 0;
         for slot in &mut self.slots {
-            let start = slot.offset as usize;
-            self.content.copy_within(start..start + slot.len as usize, end);
-            slot.offset = u32::try_from(end).expect("a block's content is bounded");
-            end += slot.len as usize;
+            let span = slot.span(self.content.len());
+            let len = span.len();
+            self.content.copy_within(span, end);
+            slot.offset = offset(end);
+            end += len;
         }
         self.content.truncate(end);
         self.content.shrink_to_fit();
@@ -194,8 +208,7 @@ impl Block {
     }
 
     fn content_of(&self, slot: Slot) -> &[u8] {
-        let start = slot.offset as usize;
-        &self.content[start..start + slot.len as usize]
+        &self.content[slot.span(self.content.len())]
     }
 
     /// Bytes of content whose entry is there.
@@ -210,4 +223,9 @@ impl Block {
         }
         self.slots.binary_search_by(|slot| self.id(*slot).cmp(&id)).ok()
     }
+}
+
+/// A place in the content of a block, where something begins.
+fn offset(place: usize) -> u16 {
+    u16::try_from(place).expect("what has a neighbour in its block begins within the first bytes")
 }

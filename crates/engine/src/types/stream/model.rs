@@ -30,7 +30,7 @@ fn step() -> impl Strategy<Value = Step> {
     let place = 0..1000_usize;
     prop_oneof![
         4 => (1..150_usize, 0..600_usize).prop_map(|(count, len)| Step::Push(count, len)),
-        1 => (1..3_usize, 20_000..40_000_usize).prop_map(|(count, len)| Step::Push(count, len)),
+        1 => (1..3_usize, 20_000..80_000_usize).prop_map(|(count, len)| Step::Push(count, len)),
         4 => place.clone().prop_map(Step::Remove),
         2 => (1..120_usize).prop_map(Step::RemoveFront),
         1 => (2..40_usize).prop_map(Step::Thin),
