@@ -215,7 +215,7 @@ fn delete(engine: &mut Engine, session: &mut Session, args: Args<'_>, _: Time) -
 
 fn flush(engine: &mut Engine, session: &mut Session, args: Args<'_>, _: Time) -> Option<Value> {
     if args.len() > 3 {
-        return Some(wrong_subcommand(args).into());
+        return Some(Error::subcommand_arguments("function", args[1]).into());
     }
     if args.len() == 3 && !args.is(2, "SYNC") && !args.is(2, "ASYNC") {
         return Some(Error::new("ERR FUNCTION FLUSH only supports SYNC|ASYNC option").into());
@@ -241,7 +241,7 @@ fn restored(args: Args<'_>) -> Result<(Vec<Blob>, Policy)> {
                 "ERR Wrong restore policy given, value should be either FLUSH, APPEND or REPLACE.";
             return Err(Error::new(TEXT));
         }
-        _ => return Err(wrong_subcommand(args)),
+        _ => return Err(Error::subcommand_arguments("function", args[1])),
     };
     let payload = Payload::parse(args[2]);
     let payload = payload.ok_or_else(|| Error::new("ERR DUMP payload version or checksum are wrong"))?;
@@ -311,11 +311,4 @@ fn stats(call: &mut Call<'_>) -> Answer {
         ("running_script".into(), Value::Nil),
         ("engines".into(), Value::Map(vec![("LUA".into(), counts)])),
     ]))
-}
-
-fn wrong_subcommand(args: Args<'_>) -> Error {
-    let name = String::from_utf8_lossy(args[1]);
-    Error::new(format!(
-        "ERR unknown subcommand or wrong number of arguments for '{name}'. Try FUNCTION HELP."
-    ))
 }
