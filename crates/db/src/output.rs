@@ -39,6 +39,8 @@ impl Output {
         match self.marks.back_mut() {
             // What is already safe waits for what stands before it, no longer.
             Some(last) if last.1 >= position => last.0 = end,
+            // Nothing is held, and this was safe from the first.
+            None if position == Position::START => self.free = end,
             _ => self.marks.push_back((end, position)),
         }
     }

@@ -67,7 +67,7 @@ pub struct Engine {
     pub(crate) scripts: Scripts,
     last_session: u64,
     /// The command of the last call, for [`note_duration`](Self::note_duration).
-    ran: Option<&'static Command>,
+    pub(crate) ran: Option<&'static Command>,
 }
 
 impl Engine {
@@ -271,19 +271,6 @@ impl Engine {
 
     pub(crate) fn session(&self, id: SessionId) -> Option<&Session> {
         self.state.sessions.get(&id)?.as_deref()
-    }
-
-    /// Tells how long the last call of a session took, for whoever has a clock: SLOWLOG, LATENCY and INFO show it.
-    pub fn note_duration(&mut self, id: SessionId, args: &[&[u8]], took_us: u64, now: Time) {
-        let Some(command) = self.ran.take() else { return };
-        let state = &mut *self.state;
-        state.stats.call_max_us = state.stats.call_max_us.max(took_us);
-        state.stats.tally.took(command, took_us);
-        if state.slow.concerns(&state.settings, took_us)
-            && let Some(session) = state.sessions.get(&id).and_then(Option::as_deref)
-        {
-            state.slow.note(&state.settings, (session, command, Args(args)), took_us, now);
-        }
     }
 
     /// Runs the commands that a pause put off, once it is over.

@@ -2,6 +2,7 @@
 
 use windlass_resp::Value;
 
+use crate::args::Args;
 use crate::command;
 use crate::config::Setting;
 use crate::engine::{Delivery, Engine};
@@ -50,6 +51,19 @@ impl Engine {
     /// What CONFIG SET can change, as it is now.
     pub fn settings(&self) -> Vec<Setting> {
         command::settings(&self.state)
+    }
+
+    /// Tells how long the last call of a session took, for whoever has a clock: SLOWLOG, LATENCY and INFO show it.
+    pub fn note_duration(&mut self, id: SessionId, args: &[&[u8]], took_us: u64, now: Time) {
+        let Some(command) = self.ran.take() else { return };
+        let state = &mut *self.state;
+        state.stats.call_max_us = state.stats.call_max_us.max(took_us);
+        state.stats.tally.took(command, took_us);
+        if state.slow.concerns(&state.settings, took_us)
+            && let Some(session) = state.sessions.get(&id).and_then(Option::as_deref)
+        {
+            state.slow.note(&state.settings, (session, command, Args(args)), took_us, now);
+        }
     }
 
     /// Tells how long a [`tick`](Self::tick) took, for INFO.
