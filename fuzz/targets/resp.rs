@@ -4,7 +4,8 @@
 use libfuzzer_sys::fuzz_target;
 use windlass_resp::{Decoder, Limits, ProtocolError, encode_command};
 
-const LIMITS: Limits = Limits { args_max: 1_000, bulk_max: 10_000, is_before_auth: false };
+/// A line of words may have more arguments than this limit, which is for the other form: so it is beyond any input.
+const LIMITS: Limits = Limits { args_max: 4_096, bulk_max: 10_000, is_before_auth: false };
 
 type Requests = (Vec<Vec<Vec<u8>>>, Option<ProtocolError>);
 

@@ -24,6 +24,7 @@
 mod acl;
 mod args;
 mod blob;
+mod close;
 mod command;
 mod config;
 mod decimal;

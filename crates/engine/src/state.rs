@@ -274,13 +274,6 @@ impl State {
         lines.iter().find(|(other, _)| other == name).map(|(_, value)| value.as_str())
     }
 
-    /// Ends what a session expects: it no longer waits or listens.
-    pub fn disturb(&mut self, session: &mut Session) {
-        self.waits.remove(session.id);
-        self.monitors.retain(|other| *other != session.id);
-        self.pubsub.unsubscribe_all(session);
-    }
-
     pub fn deliver(&mut self, session: SessionId, message: Message) {
         self.deliveries.push(Delivery { session, message });
     }
@@ -306,28 +299,6 @@ pub struct Call<'a> {
 impl<'a> Call<'a> {
     pub fn db(&mut self) -> &mut Keyspace {
         &mut self.state.databases[self.session.db]
-    }
-
-    /// Ends a session, that of the caller once it has its reply: from here on nothing reaches it, and it does nothing.
-    /// One of the process itself has no connection that could be opened again: it only waits and listens no longer.
-    pub fn close(&mut self, id: SessionId) {
-        let mut other = None;
-        let session = if id == self.session.id {
-            &mut *self.session
-        } else {
-            other = self.state.sessions.get_mut(&id).and_then(Option::take);
-            let Some(session) = &mut other else { return };
-            session
-        };
-        self.state.disturb(session);
-        if !session.is_of_process() {
-            session.is_closing = true;
-            self.state.unwatch(session);
-        }
-        self.state.deliver(id, Message::Close);
-        if let Some(session) = other {
-            self.state.sessions.insert(id, Some(session));
-        }
     }
 
     /// The entry at `key` whatever its type; an ended one is gone. To look at an entry is not to use it.

@@ -107,7 +107,7 @@ fn instead_of(argument: &str) -> Option<&'static str> {
             .then_some("settings are read from windlass.toml in the current folder, and no other file");
     };
     let is_named = |known: &&str| *known == name || known.ends_with('-') && name.starts_with(*known);
-    ANSWERS.iter().find(|(names, _)| names.iter().any(|known| is_named(&known))).map(|(_, tip)| *tip)
+    ANSWERS.iter().find(|(names, _)| names.iter().any(is_named)).map(|(_, tip)| *tip)
 }
 
 #[cfg(test)]
