@@ -1,5 +1,5 @@
-//! `windlass torture` notices each of its guards that is taken out. `scripts/test` runs all stages with all guards, by a
-//! release build.
+//! `windlass torture` notices each of its guards that is taken out. `scripts/test` runs the other stages than `simulate`
+//! with all guards, by a release build.
 
 use std::process::{Command, Output};
 
@@ -27,6 +27,12 @@ fn listed(heading: &str) -> Vec<(String, String)> {
         (name, last)
     };
     rows.map(row).collect()
+}
+
+#[test]
+fn a_simulated_store_holds_what_it_acknowledged() {
+    let output = torture(&["simulate", "--seed", "7"]);
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
 }
 
 #[test]
