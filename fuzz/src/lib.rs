@@ -35,7 +35,8 @@ impl Fuzzed {
     }
 }
 
-/// Holds that what a function of scripts reads can be written by another, and is then read as the same.
+/// Holds that what a function of scripts reads can be written by another, and is then read as the same. The first
+/// writing may lose something: what is nested too deeply, and with it the length of a list that ends there.
 ///
 /// # Panics
 /// When it is another.
@@ -45,6 +46,7 @@ pub fn check_round_trip(bytes: &[u8], read: &str, write: &str) {
         if not is_read then return 'no' end
         local is_written, text = pcall({write}, value)
         if not is_written then return 'no' end
+        text = {write}({read}(text))
         local again = {write}({read}(text))
         return #again == #text and 'same' or 'other'"
     );
