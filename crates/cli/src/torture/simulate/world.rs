@@ -205,8 +205,9 @@ impl World {
         tokens.filter(|token| token.valid_until_ms <= now).for_each(|token| token.valid_until_ms = 0);
         let to = if random.once_in(2) && now > START_MS + by { now - by } else { now + by };
         self.clock.set(to);
-        // The store's leases go with the clock, if it was set by enough to show.
-        if by >= JUMP_MS_MIN {
+        // The store's leases go with the clock, if it was set by enough to show. Nobody is promised a longer one because it
+        // went back by less.
+        if by >= JUMP_MS_MIN || to < now {
             let tokens = self.workers.iter_mut().flat_map(|worker| &mut worker.tokens);
             tokens.for_each(|token| token.valid_until_ms = (token.valid_until_ms + to).saturating_sub(now));
         }
