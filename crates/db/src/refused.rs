@@ -47,13 +47,15 @@ impl Missed {
             let text = if is(0, "AUTH") || is(0, "HELLO") { busy.text() } else { NOT_AUTHENTICATED };
             return Refusal::Reply(Value::Error(text.into()));
         }
-        if args.len() == 2 && is(0, "SHUTDOWN") && is(1, "NOSAVE") {
+        let are = |first: &str, second: &str| args.len() == 2 && is(0, first) && is(1, second);
+        if are("SHUTDOWN", "NOSAVE") {
             return Refusal::Shutdown;
         }
-        let is_container = args.len() == 2 && (is(0, "SCRIPT") || is(0, "FUNCTION"));
-        let answer = if is_container && is(1, "KILL") {
-            busy.kill(is(0, "FUNCTION")).map(|()| Value::OK)
-        } else if is_container && is(0, "FUNCTION") && is(1, "STATS") {
+        let answer = if are("SCRIPT", "KILL") {
+            busy.kill(false).map(|()| Value::OK)
+        } else if are("FUNCTION", "KILL") {
+            busy.kill(true).map(|()| Value::OK)
+        } else if are("FUNCTION", "STATS") {
             Ok(running(busy))
         } else if let Some(reply) = self.after_multi(args, busy) {
             Ok(reply)
@@ -102,6 +104,7 @@ impl Missed {
             && self.commands.swap(NOTHING, Ordering::Relaxed) == COMMAND
     }
 }
+
 /// FUNCTION STATS while a slow script runs; how many libraries there are only the engine could tell.
 fn running(busy: &Busy) -> Value {
     let running = busy.function().map_or(Value::Nil, |(words, took_ms)| {

@@ -85,10 +85,10 @@ impl Libraries {
         self.by_name.contains_key(name)
     }
 
-    /// The library that has a function, and the function.
-    pub fn find(&self, function: &[u8]) -> Option<(&Arc<Library>, &Function)> {
+    /// The library that has a function, and the function's place there.
+    pub fn find(&self, function: &[u8]) -> Option<(&Arc<Library>, usize)> {
         let (library, place) = self.functions.get(&function.to_ascii_lowercase())?;
-        Some((library, &library.functions[*place]))
+        Some((library, *place))
     }
 
     /// Adds a library; it takes the place of one of its name.

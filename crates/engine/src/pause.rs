@@ -83,6 +83,7 @@ impl State {
         self.waits.insert(session.id, wait);
         true
     }
+
     /// Whether a command, or a transaction that is to be executed, may have an effect beyond its reply.
     fn is_write(
         &self,
@@ -106,7 +107,9 @@ impl State {
     /// believed.
     fn may_write(&self, scripts: &Scripts, command: &Command, args: Args<'_>) -> bool {
         let declares_no_writes = match command.name {
-            "fcall" | "fcall_ro" => self.libraries.find(args[1]).map(|(_, function)| function.is_read_only()),
+            "fcall" | "fcall_ro" => {
+                self.libraries.find(args[1]).map(|(library, place)| library.functions[place].is_read_only())
+            }
             _ => {
                 let declaration = scripts.declaration(command, args);
                 declaration.filter(|it| it.is_explicit).map(|it| it.no_writes)

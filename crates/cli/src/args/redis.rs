@@ -43,7 +43,7 @@ const ANSWERS: &[(&[&str], &str)] = &[
         "there are no replicas; `windlass backup` copies while the server runs",
     ),
     (&["cluster-"], "there is no cluster"),
-    (&["io-threads", "io-threads-do-reads"], "there is a thread for each processor"),
+    (&["io-threads", "io-threads-do-reads"], "there is a thread for every two processors"),
     (
         &["aclfile", "user", "acllog-", "acl-"],
         "users live as long as the process: add them with ACL SETUSER once it runs",

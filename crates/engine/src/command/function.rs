@@ -1,9 +1,11 @@
 //! Commands on libraries of functions. Libraries belong to no database and are data: what changes them is logged.
 
+use std::sync::Arc;
+
 use windlass_resp::Value;
 
 use super::script::{answer, parameters};
-use super::{Answer, Command, EngineBody, Flags, Group, Keys};
+use super::{Answer, Command, Flags, Group, Keys};
 use crate::args::Args;
 use crate::blob::Blob;
 use crate::engine::Engine;
@@ -43,7 +45,7 @@ const WRITE: Flags = flags![NO_SCRIPT, WRITE];
 const GROUP: Group = Group("scripting");
 
 const FUNCTION: &[Command] = &[
-    engine_row("function|delete", 3, WRITE, "<library-name>", "Delete a library.", delete),
+    GROUP.engine_sub("function|delete", 3, WRITE, "<library-name>", "Delete a library.", delete),
     GROUP.sub(
         "function|dump",
         2,
@@ -53,7 +55,7 @@ const FUNCTION: &[Command] = &[
         "Answer all libraries in the form that RESTORE takes.",
         dump,
     ),
-    engine_row(
+    GROUP.engine_sub(
         "function|flush",
         -2,
         WRITE,
@@ -80,7 +82,7 @@ const FUNCTION: &[Command] = &[
         "Tell of the libraries, of those whose names match if a pattern is given.",
         list,
     ),
-    engine_row(
+    GROUP.engine_sub(
         "function|load",
         -3,
         WRITE.and(Flags::DENY_OOM),
@@ -88,7 +90,7 @@ const FUNCTION: &[Command] = &[
         "Keep a library, and answer its name.",
         load,
     ),
-    engine_row(
+    GROUP.engine_sub(
         "function|restore",
         -3,
         WRITE.and(Flags::DENY_OOM),
@@ -107,18 +109,6 @@ const FUNCTION: &[Command] = &[
     ),
 ];
 
-/// The row of a subcommand that needs the Lua state, which is the engine's.
-const fn engine_row(
-    name: &'static str,
-    arity: i8,
-    flags: Flags,
-    usage: &'static str,
-    summary: &'static str,
-    run: EngineBody,
-) -> Command {
-    Command { usage, ..GROUP.engine_row(name, arity, flags, Keys::None, summary, run) }
-}
-
 fn fcall(
     engine: &mut Engine,
     session: &mut Session,
@@ -127,13 +117,12 @@ fn fcall(
     is_read_only: bool,
 ) -> Answer {
     // Redis looks for the function before it looks at the other arguments.
-    if engine.state.libraries.find(args[1]).is_none() {
-        return Err(Error::FUNCTION_NOT_FOUND);
-    }
+    let (library, place) = engine.state.libraries.find(args[1]).ok_or(Error::FUNCTION_NOT_FOUND)?;
+    let library = Arc::clone(library);
     let count = args.integer(2).map_err(|_| Error::new("ERR Bad number of keys provided"))?;
     let (keys, argv) = parameters(args, count)?;
     let invocation = Invocation { session, keys, argv, is_read_only, now };
-    engine.scripts.call(args[1], &mut engine.state, invocation)
+    engine.scripts.call(args[1], (&library, place), &mut engine.state, invocation)
 }
 
 /// What becomes of the libraries that are there when others come.

@@ -114,6 +114,19 @@ impl Group {
         self.make(name, arity, flags, keys, summary, Run::Engine(run))
     }
 
+    /// The row of a subcommand that needs the engine itself and has no keys.
+    pub(crate) const fn engine_sub(
+        self,
+        name: &'static str,
+        arity: i8,
+        flags: Flags,
+        usage: &'static str,
+        summary: &'static str,
+        run: EngineBody,
+    ) -> Command {
+        Command { usage, ..self.engine_row(name, arity, flags, Keys::None, summary, run) }
+    }
+
     /// The row of a container, which does nothing by itself.
     pub(crate) const fn container(
         self,

@@ -2,7 +2,7 @@
 
 use windlass_resp::Value;
 
-use super::{Answer, Command, EngineBody, Flags, Group, Keys};
+use super::{Answer, Command, Flags, Group, Keys};
 use crate::args::Args;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
@@ -54,7 +54,7 @@ const KEYS: Keys = Keys::Counted(2);
 const GROUP: Group = Group("scripting");
 
 const SCRIPT: &[Command] = &[
-    script_row(
+    GROUP.engine_sub(
         "script|exists",
         -3,
         flags![NO_SCRIPT],
@@ -62,7 +62,7 @@ const SCRIPT: &[Command] = &[
         "Tell which scripts are cached.",
         exists,
     ),
-    script_row(
+    GROUP.engine_sub(
         "script|flush",
         -2,
         flags![NO_SCRIPT],
@@ -80,7 +80,7 @@ const SCRIPT: &[Command] = &[
         "Stop the script that is running.",
         kill,
     ),
-    script_row(
+    GROUP.engine_sub(
         "script|load",
         3,
         flags![NO_SCRIPT, STALE],
@@ -89,18 +89,6 @@ const SCRIPT: &[Command] = &[
         load,
     ),
 ];
-
-/// The row of a subcommand on the cache, which is the engine's.
-const fn script_row(
-    name: &'static str,
-    arity: i8,
-    flags: Flags,
-    usage: &'static str,
-    summary: &'static str,
-    run: EngineBody,
-) -> Command {
-    Command { usage, ..GROUP.engine_row(name, arity, flags, Keys::None, summary, run) }
-}
 
 pub(super) fn answer(answer: Answer) -> Option<Value> {
     Some(answer.unwrap_or_else(Value::from))

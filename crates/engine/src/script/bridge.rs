@@ -118,13 +118,13 @@ impl Bridge {
     /// Runs a script or a function, and then `finish` on what it left; or answers the message of the error that ended it.
     pub fn run<R>(
         &self,
-        code: Code,
+        code: Code<'_>,
         (keys, argv): (&[&[u8]], &[&[u8]]),
         finish: impl FnOnce(Left<'_>) -> R,
     ) -> std::result::Result<R, String> {
         let (run, code) = match code {
             Code::Script(script) => (self.run, script),
-            Code::Function(function) => (self.call, function),
+            Code::Function(function, _) => (self.call, function),
         };
         let start = Start { run, code, keys, argv };
         let state = self.state;

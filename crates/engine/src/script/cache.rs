@@ -194,28 +194,23 @@ impl Scripts {
     pub fn run(&mut self, digest: Digest, state: &mut Box<State>, run: Invocation<'_>) -> Result<Value> {
         let script = self.scripts.get(&digest).ok_or(Error::NO_SCRIPT)?;
         let (declaration, native) = (script.declaration, script.native);
-        if declaration.is_explicit && !declaration.no_writes {
-            if run.is_read_only {
-                return Err(Error::WRITES_IN_READ_ONLY);
-            }
-            if !declaration.allow_oom && state.is_over_limit() {
-                return Err(Error::OUT_OF_MEMORY);
-            }
-        }
-        let native = native.filter(|_| {
-            state.config.native_scripts && state.settings.notify.is_empty() && state.users.is_open()
-        });
         let entry = Entry {
             caller: Caller::Script(digest),
             is_read_only: declaration.no_writes,
             allows_oom: declaration.allow_oom,
         };
+        if declaration.is_explicit {
+            entry.check(state, &run)?;
+        }
+        let native = native.filter(|_| {
+            state.config.native_scripts && state.settings.notify.is_empty() && state.users.is_open()
+        });
         self.enter(entry, state, run, |scripts, mut scene, run| {
             if let Some(reply) = native.and_then(|body| body(&mut scene, run.keys, run.argv)) {
                 return (scene, Ok(reply));
             }
             match scripts.prepare(digest) {
-                Ok(script) => scripts.play_code(scene, Code::Script(script), None, run),
+                Ok(script) => scripts.play_code(scene, Code::Script(script), run),
                 Err(error) => (scene, Err(error)),
             }
         })
@@ -262,13 +257,12 @@ impl Scripts {
     pub(super) fn play_code(
         &mut self,
         scene: Scene,
-        code: Code,
-        function: Option<&[&[u8]]>,
+        code: Code<'_>,
         run: &Invocation<'_>,
     ) -> (Scene, Result<Value>) {
         let instructions_max = scene.state.config.script_instructions_max;
         let guard = self.guard.as_ref();
-        let task = Task { code, keys: run.keys, argv: run.argv, function, instructions_max, guard };
+        let task = Task { code, keys: run.keys, argv: run.argv, instructions_max, guard };
         let machine = self.machine.as_ref().expect("the code was compiled in it");
         let done = machine.run(&task, scene);
         if !done.is_sound {
@@ -332,6 +326,22 @@ pub struct Entry {
     pub caller: Caller,
     pub is_read_only: bool,
     pub allows_oom: bool,
+}
+
+impl Entry {
+    /// Checks that what declares itself so may run now.
+    ///
+    /// # Errors
+    /// In Redis's words.
+    pub fn check(&self, state: &State, run: &Invocation<'_>) -> Result<()> {
+        if self.is_read_only {
+            return Ok(());
+        }
+        if run.is_read_only {
+            return Err(Error::WRITES_IN_READ_ONLY);
+        }
+        if !self.allows_oom && state.is_over_limit() { Err(Error::OUT_OF_MEMORY) } else { Ok(()) }
+    }
 }
 
 /// How a script is called.

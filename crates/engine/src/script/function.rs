@@ -1,7 +1,6 @@
 //! Libraries of functions in the Lua state: their code is run once, and what it registered is kept to be called.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use mlua::{FromLua, Function as Callback, Lua, LuaString, Table, Value as LuaValue};
 use windlass_resp::Value;
@@ -9,6 +8,7 @@ use windlass_resp::Value;
 use super::bridge::Kept;
 use super::cache::{Entry, Invocation, Scripts};
 use super::machine::Code;
+use super::raise;
 use super::scene::Caller;
 use crate::blob::Blob;
 use crate::error::{Error, Result};
@@ -43,6 +43,11 @@ impl FromLua for Registered {
 /// The names of the flags, as a set for the sandbox.
 pub fn flags(lua: &Lua) -> mlua::Result<Table> {
     lua.create_table_from(FLAGS.map(|flag| (flag, true)))
+}
+
+/// Raises an error for what cannot be the name of a function.
+pub fn check_name(_: &Lua, name: LuaString) -> mlua::Result<()> {
+    function::check_name(&name.as_bytes()).map_err(|error| raise::reply(error.text()))
 }
 
 /// A library whose code was run, before anybody may call its functions.
@@ -105,31 +110,30 @@ impl Scripts {
         }
     }
 
-    /// Calls the function `name` on `state`.
+    /// Calls the function at a place of its library, by the name that the caller gave it, on `state`.
     ///
     /// # Errors
-    /// When there is no such function, or it may not run as it declares itself.
-    pub fn call(&mut self, name: &[u8], state: &mut Box<State>, run: Invocation<'_>) -> Result<Value> {
-        let found = state.libraries.find(name);
-        let (library, function) = found.ok_or(Error::FUNCTION_NOT_FOUND)?;
-        let (is_read_only, allows_oom) = (function.is_read_only(), function.allows_oom());
-        if !is_read_only {
-            if run.is_read_only {
-                return Err(Error::WRITES_IN_READ_ONLY);
-            }
-            if !allows_oom && state.is_over_limit() {
-                return Err(Error::OUT_OF_MEMORY);
-            }
-        }
-        let entry = Entry { caller: Caller::Function(name.into()), is_read_only, allows_oom };
-        let place = library.functions.iter().position(|other| other == function).expect("it is there");
-        let library = Arc::clone(library);
-        let callback = self.callback(&library, place)?;
+    /// When it may not run as it declares itself.
+    pub fn call(
+        &mut self,
+        name: &[u8],
+        (library, place): (&Library, usize),
+        state: &mut Box<State>,
+        run: Invocation<'_>,
+    ) -> Result<Value> {
+        let function = &library.functions[place];
+        let entry = Entry {
+            caller: Caller::Function(name.into()),
+            is_read_only: function.is_read_only(),
+            allows_oom: function.allows_oom(),
+        };
+        entry.check(state, &run)?;
+        let callback = self.callback(library, place)?;
         self.enter(entry, state, run, |scripts, scene, run| {
             let command = if run.is_read_only { "fcall_ro" } else { "fcall" };
             let count = run.keys.len().to_string();
             let call = [&[command.as_bytes(), name, count.as_bytes()], run.keys, run.argv].concat();
-            scripts.play_code(scene, Code::Function(callback), Some(&call), run)
+            scripts.play_code(scene, Code::Function(callback, &call), run)
         })
     }
 

@@ -35,10 +35,6 @@ local function is_text(value)
   return type(value) == "string" or type(value) == "number"
 end
 
-local function is_name(text)
-  return match(text, "^[%w_]+$") ~= nil
-end
-
 local read = {
   function_name = function(item, value)
     require_that(is_text(value), "function_name argument given to redis.register_function must be a string")
@@ -86,10 +82,7 @@ local function register(...)
     require_that(type(second) == "function", "second argument to redis.register_function must be a function")
     item.name, item.callback = tostring(first), second
   end
-  require_that(
-    is_name(item.name),
-    "Library names can only contain letters, numbers, or underscores(_) and must be at least one character long"
-  )
+  native.check_name(item.name)
   for _, other in ipairs(registered) do
     require_that(other.name ~= item.name, "Function already exists in the library")
   end

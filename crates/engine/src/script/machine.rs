@@ -36,20 +36,19 @@ pub struct Machine {
 
 /// A script or a function that is to run.
 pub struct Task<'a> {
-    pub code: Code,
+    pub code: Code<'a>,
     pub keys: &'a [&'a [u8]],
     pub argv: &'a [&'a [u8]],
-    /// The command that calls a function.
-    pub function: Option<&'a [&'a [u8]]>,
     pub instructions_max: u64,
     pub guard: Option<&'a Arc<dyn ScriptGuard>>,
 }
 
 /// What is to run of what Lua keeps.
 #[derive(Clone, Copy, Debug)]
-pub enum Code {
+pub enum Code<'a> {
     Script(Kept),
-    Function(Kept),
+    /// A function, and the command that calls it.
+    Function(Kept, &'a [&'a [u8]]),
 }
 
 /// Why the code of a library was not taken.
@@ -82,10 +81,10 @@ impl Machine {
         native.raw_set("xpcall", xpcall)?;
         native.raw_set("string_max", MEMORY_MAX)?;
         native.raw_set("function_flags", function::flags(&lua)?)?;
+        native.raw_set("check_name", lua.create_function(function::check_name)?)?;
         library::register(&lua, &native)?;
         let sandbox = lua.load(include_str!("sandbox.lua")).set_name(SANDBOX_NAME);
-        let (run, call, compile, parts): (_, _, _, Function) = sandbox.call(&native)?;
-        let parts: Table = parts.call(())?;
+        let (run, call, compile, parts): (_, _, _, Table) = sandbox.call(&native)?;
         let functions = lua.load(include_str!("functions.lua")).set_name(SANDBOX_NAME);
         let load = functions.call((native, parts))?;
         let bridge = Bridge::new(&lua, run, call, lua.create_function(on_error)?)?;
@@ -158,7 +157,8 @@ impl Machine {
     /// Runs a script on a scene.
     pub fn run(&self, task: &Task<'_>, scene: Scene) -> Run {
         stage(Some(scene));
-        hook::start(task.instructions_max, task.guard, task.function);
+        let function = if let Code::Function(_, call) = task.code { Some(call) } else { None };
+        hook::start(task.instructions_max, task.guard, function);
         let mut stop = None;
         let answer = self.bridge.run(task.code, (task.keys, task.argv), |left| {
             stop = hook::stopped();

@@ -2,7 +2,7 @@
 --
 -- Gets: a table of native functions and libraries. Answers: `run(script, keys, argv)`, which calls a compiled script
 -- and answers its result; `call(callback, keys, argv)`, the same for a function of a library; `compile(source, name)`,
--- which answers a function, or nil and why not; `parts()`, what `functions.lua` builds on.
+-- which answers a function, or nil and why not; `parts`, what `functions.lua` builds on.
 --
 -- Guarantees: nothing that a script does changes what another one sees. Globals, libraries and the metatable of
 -- strings are read-only: scripts get an empty table in place of each, whose metatable finds the real one. (Redis
@@ -332,8 +332,5 @@ local function call(callback, keys, argv)
   return callback(keys, argv)
 end
 
-local function parts()
-  return { globals = globals, guarded = guarded, guard = guard, refuse = refuse, compile = compile }
-end
-
+local parts = { globals = globals, guarded = guarded, guard = guard, refuse = refuse, compile = compile }
 return run, call, compile, parts

@@ -131,7 +131,7 @@ impl Hash {
     pub fn iter(&self) -> Pairs<'_> {
         match &self.form {
             Form::Small(block) => Pairs::Small(block.iter()),
-            Form::Large(table, _) => Pairs::Large(table.iter(), table.len()),
+            Form::Large(table, _) => Pairs::Large(table.iter()),
         }
     }
 
@@ -242,8 +242,7 @@ impl Hash {
 /// The fields of a hash with their values.
 pub enum Pairs<'a> {
     Small(slice::Iter<'a, Pair>),
-    /// And how many are left.
-    Large(table::Iter<'a, Pair>, usize),
+    Large(table::Iter<'a, Pair>),
 }
 
 impl<'a> Iterator for Pairs<'a> {
@@ -252,10 +251,7 @@ impl<'a> Iterator for Pairs<'a> {
     fn next(&mut self) -> Option<Self::Item> {
         let (field, value) = match self {
             Self::Small(pairs) => pairs.next()?,
-            Self::Large(pairs, left) => {
-                *left = left.saturating_sub(1);
-                pairs.next()?
-            }
+            Self::Large(pairs) => pairs.next()?,
         };
         Some((field, value))
     }
@@ -263,7 +259,7 @@ impl<'a> Iterator for Pairs<'a> {
     fn size_hint(&self) -> (usize, Option<usize>) {
         match self {
             Self::Small(pairs) => pairs.size_hint(),
-            Self::Large(_, left) => (*left, Some(*left)),
+            Self::Large(pairs) => pairs.size_hint(),
         }
     }
 }

@@ -137,7 +137,7 @@ impl Set {
         match &self.form {
             Form::Integers(block) => Members::Integers(block.iter()),
             Form::Small(block) => Members::Small(block.iter()),
-            Form::Large(table, _) => Members::Large(table.iter(), table.len()),
+            Form::Large(table, _) => Members::Large(table.iter()),
         }
     }
 
@@ -250,8 +250,7 @@ impl Set {
 pub enum Members<'a> {
     Integers(slice::Iter<'a, i64>),
     Small(slice::Iter<'a, Blob>),
-    /// And how many are left.
-    Large(table::Iter<'a, Blob>, usize),
+    Large(table::Iter<'a, Blob>),
 }
 
 impl<'a> Iterator for Members<'a> {
@@ -261,10 +260,7 @@ impl<'a> Iterator for Members<'a> {
         match self {
             Self::Integers(numbers) => numbers.next().map(integer),
             Self::Small(members) => members.next().map(Cow::Borrowed),
-            Self::Large(members, left) => {
-                *left = left.saturating_sub(1);
-                members.next().map(Cow::Borrowed)
-            }
+            Self::Large(members) => members.next().map(Cow::Borrowed),
         }
     }
 
@@ -272,7 +268,7 @@ impl<'a> Iterator for Members<'a> {
         match self {
             Self::Integers(numbers) => numbers.size_hint(),
             Self::Small(members) => members.size_hint(),
-            Self::Large(_, left) => (*left, Some(*left)),
+            Self::Large(members) => members.size_hint(),
         }
     }
 }

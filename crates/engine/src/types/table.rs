@@ -165,7 +165,7 @@ impl<T: Clone> Table<T> {
     }
 
     pub fn iter(&self) -> Iter<'_, T> {
-        Iter { segments: self.segments.iter(), buckets: [].iter(), items: [].iter() }
+        Iter { segments: self.segments.iter(), buckets: [].iter(), items: [].iter(), left: self.len() }
     }
 
     /// The segments apart, each an iterator over its items: who walks a clone can let go of each when it is done.
@@ -314,6 +314,7 @@ pub struct Iter<'a, T> {
     segments: blocks::Iter<'a, [Bucket<T>]>,
     buckets: slice::Iter<'a, Bucket<T>>,
     items: slice::Iter<'a, (u32, T)>,
+    left: usize,
 }
 
 impl<'a, T> Iterator for Iter<'a, T> {
@@ -322,6 +323,7 @@ impl<'a, T> Iterator for Iter<'a, T> {
     fn next(&mut self) -> Option<&'a T> {
         loop {
             if let Some((_, item)) = self.items.next() {
+                self.left -= 1;
                 return Some(item);
             }
             match self.buckets.next() {
@@ -329,6 +331,10 @@ impl<'a, T> Iterator for Iter<'a, T> {
                 None => self.buckets = self.segments.next()?.iter(),
             }
         }
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.left, Some(self.left))
     }
 }
 

@@ -200,16 +200,18 @@ impl World {
         // Not back before the start: ids of the stream would all be of one moment then, which is sound but slow to see.
         // What is due now may be in its queue, and stays there.
         self.jobs.values_mut().filter(|known| known.due_ms <= now).for_each(|known| known.due_ms = 0);
-        // What has lapsed has lapsed, and may have been given to others, even if the clock goes back to before that.
-        let tokens = self.workers.iter_mut().flat_map(|worker| &mut worker.tokens);
-        tokens.filter(|token| token.valid_until_ms <= now).for_each(|token| token.valid_until_ms = 0);
         let to = if random.once_in(2) && now > START_MS + by { now - by } else { now + by };
         self.clock.set(to);
         // The store's leases go with the clock, if it was set by enough to show. Nobody is promised a longer one because it
         // went back by less.
-        if by >= JUMP_MS_MIN || to < now {
-            let tokens = self.workers.iter_mut().flat_map(|worker| &mut worker.tokens);
-            tokens.for_each(|token| token.valid_until_ms = (token.valid_until_ms + to).saturating_sub(now));
+        let shifts = by >= JUMP_MS_MIN || to < now;
+        for token in self.workers.iter_mut().flat_map(|worker| &mut worker.tokens) {
+            if token.valid_until_ms <= now {
+                // It may have been given to others since, even if the clock goes back to before that.
+                token.valid_until_ms = 0;
+            } else if shifts {
+                token.valid_until_ms = token.valid_until_ms + to - now;
+            }
         }
     }
 
