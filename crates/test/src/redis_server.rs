@@ -78,23 +78,23 @@ impl RedisServer {
     /// Starts it, or says why a test goes without: true is in the environment's `WINDLASS_TEST_NO_REDIS`.
     ///
     /// # Panics
-    /// When redis-server does not start and `may_skip` is false.
-    pub fn start_or_skip(args: &[&str], may_skip: bool) -> Option<Self> {
-        Self::started_or_skip(Self::start(args), may_skip)
+    /// When redis-server does not start and no test may go without.
+    pub fn start_or_skip(args: &[&str]) -> Option<Self> {
+        Self::started_or_skip(Self::start(args))
     }
 
     /// As [`start_or_skip`](Self::start_or_skip), on a clock that a test moves.
     ///
     /// # Panics
     /// As [`start_or_skip`](Self::start_or_skip).
-    pub fn start_by_or_skip(clock: &ShiftedClock, args: &[&str], may_skip: bool) -> Option<Self> {
-        Self::started_or_skip(Self::start_by(clock, args), may_skip)
+    pub fn start_by_or_skip(clock: &ShiftedClock, args: &[&str]) -> Option<Self> {
+        Self::started_or_skip(Self::start_by(clock, args))
     }
 
-    fn started_or_skip(started: io::Result<Self>, may_skip: bool) -> Option<Self> {
+    fn started_or_skip(started: io::Result<Self>) -> Option<Self> {
         match started {
             Ok(server) => Some(server),
-            Err(_) if may_skip => None,
+            Err(_) if std::env::var_os("WINDLASS_TEST_NO_REDIS").is_some() => None,
             Err(error) => panic!(
                 "redis-server does not start ({error}); install it, or set WINDLASS_TEST_NO_REDIS=1 to test without"
             ),

@@ -28,9 +28,8 @@ struct Scene {
 
 impl Scene {
     async fn start() -> Option<Self> {
-        let may_skip = std::env::var_os("WINDLASS_TEST_NO_REDIS").is_some();
         let args = ["--appendonly", "yes", "--appendfsync", "always", "--enable-debug-command", "yes"];
-        let server = RedisServer::start_or_skip(&args, may_skip)?;
+        let server = RedisServer::start_or_skip(&args)?;
         let connection = Connection::open(&server.url()).await.expect("it answers");
         let config = Config { lease: Duration::from_secs(1), ..Config::default() };
         let client = Client::with_config(connection, config).await.expect("the store is fit");

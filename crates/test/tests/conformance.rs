@@ -141,7 +141,7 @@ fn redis_cluster() -> Option<Running> {
 }
 
 fn start(args: &[&str]) -> Option<Running> {
-    let server = RedisServer::start_or_skip(args, std::env::var_os("WINDLASS_TEST_NO_REDIS").is_some())?;
+    let server = RedisServer::start_or_skip(args)?;
     Running::new(server.url(), server)
 }
 

@@ -29,8 +29,7 @@ fn the_engine_answers_as_the_fixtures_say() {
 
 #[test]
 fn redis_answers_as_the_fixtures_say() {
-    let may_skip = std::env::var_os("WINDLASS_TEST_NO_REDIS").is_some();
-    if let Some(server) = RedisServer::start_or_skip(&["--enable-debug-command", "yes"], may_skip) {
+    if let Some(server) = RedisServer::start_or_skip(&["--enable-debug-command", "yes"]) {
         let target = WireTarget::connect(server.address(), true).expect("the server listens");
         check(Target::Wire(target));
     }

@@ -11,8 +11,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 #[test]
 fn jobs_are_cut_short_when_nothing_was_renewed_for_a_lease() {
-    let may_skip = std::env::var_os("WINDLASS_TEST_NO_REDIS").is_some();
-    let Some(server) = RedisServer::start_or_skip(&[], may_skip) else { return };
+    let Some(server) = RedisServer::start_or_skip(&[]) else { return };
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     runtime.block_on(async {
         let connection = windlass::Connection::open(&server.url()).await.expect("it answers");

@@ -17,8 +17,7 @@ const PARTS: usize = 7;
 
 #[test]
 fn commands_behave_as_the_table_of_redis_says() {
-    let may_skip = std::env::var_os("WINDLASS_TEST_NO_REDIS").is_some();
-    let Some(server) = RedisServer::start_or_skip(&[], may_skip) else { return };
+    let Some(server) = RedisServer::start_or_skip(&[]) else { return };
     let theirs = described(&reply_of(&server, &[b"COMMAND"]));
     let differing: Vec<String> = described(&our_table())
         .into_iter()
@@ -33,8 +32,7 @@ fn commands_behave_as_the_table_of_redis_says() {
 
 #[test]
 fn a_rule_on_users_may_name_every_command_of_redis() {
-    let may_skip = std::env::var_os("WINDLASS_TEST_NO_REDIS").is_some();
-    let Some(server) = RedisServer::start_or_skip(&[], may_skip) else { return };
+    let Some(server) = RedisServer::start_or_skip(&[]) else { return };
     let mut engine = Engine::new(Config::default());
     let session = engine.open_session("table", Time::default());
     let names = described(&reply_of(&server, &[b"COMMAND"])).into_keys().filter(|name| !name.contains('|'));
@@ -50,8 +48,7 @@ fn a_rule_on_users_may_name_every_command_of_redis() {
 
 #[test]
 fn every_option_that_redis_documents_is_in_a_fixture() {
-    let may_skip = std::env::var_os("WINDLASS_TEST_NO_REDIS").is_some();
-    let Some(server) = RedisServer::start_or_skip(&[], may_skip) else { return };
+    let Some(server) = RedisServer::start_or_skip(&[]) else { return };
     let mut documented = BTreeMap::new();
     note_options(&reply_of(&server, &[b"COMMAND", b"DOCS"]), &mut documented);
     let shown = shown_words();

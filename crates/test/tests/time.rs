@@ -77,7 +77,7 @@ fn time_cases_hold_on_redis() {
             Err(_) if may_skip => return,
             Err(error) => panic!("{error}; or set WINDLASS_TEST_NO_REDIS=1 to test without"),
         };
-        let Some(server) = RedisServer::start_by_or_skip(&clock, &[], may_skip) else {
+        let Some(server) = RedisServer::start_by_or_skip(&clock, &[]) else {
             return;
         };
         run(case, &Store::by_clock(server.url(), Clock::Shifted(clock)));

@@ -9,8 +9,7 @@ use super::carry::{digest, fill, keys};
 use super::{Serving, code, stderr, succeed, windlass};
 
 fn redis() -> Option<RedisServer> {
-    let may_skip = std::env::var_os("WINDLASS_TEST_NO_REDIS").is_some();
-    RedisServer::start_or_skip(&[], may_skip)
+    RedisServer::start_or_skip(&[])
 }
 
 fn run(url: &str, words: &[&str]) -> redis::Value {
