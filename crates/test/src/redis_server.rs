@@ -145,7 +145,9 @@ impl Process {
     ) -> io::Result<Self> {
         let mut child = Command::new(program)
             .args(["--port", &address.port().to_string(), "--bind", "127.0.0.1"])
-            .args(["--save", "", "--appendonly", "no", "--logfile", ""])
+            // By the second, Redis would put off writes to its log while a sync is under way, and a killed one would have
+            // lost some that it had answered.
+            .args(["--save", "", "--appendonly", "no", "--appendfsync", "always", "--logfile", ""])
             .arg("--dir")
             .arg(directory)
             .args(args)

@@ -28,7 +28,7 @@ struct Scene {
 
 impl Scene {
     async fn start() -> Option<Self> {
-        let args = ["--appendonly", "yes", "--appendfsync", "always", "--enable-debug-command", "yes"];
+        let args = ["--appendonly", "yes", "--enable-debug-command", "yes"];
         let server = RedisServer::start_or_skip(&args)?;
         let connection = Connection::open(&server.url()).await.expect("it answers");
         let config = Config { lease: Duration::from_secs(1), ..Config::default() };

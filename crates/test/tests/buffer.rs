@@ -15,7 +15,7 @@ fn json(text: &str) -> Box<RawValue> {
 }
 
 async fn scene(buffer_jobs: usize) -> Option<(RedisServer, Client)> {
-    let server = RedisServer::start_or_skip(&["--appendonly", "yes", "--appendfsync", "always"])?;
+    let server = RedisServer::start_or_skip(&["--appendonly", "yes"])?;
     let reconnect_time = Duration::from_millis(50);
     let config = windlass_conn::Config { reconnect_time, ..windlass_conn::Config::default() };
     let connection = Connection::open_with(&server.url(), config).await.expect("it answers");
