@@ -7,6 +7,9 @@
  *   room   a write for which there is no room says that it succeeded.
  * WINDLASS_FAULT_DIR is the folder. To the file WINDLASS_FAULT_NOTES goes a line for each call that failed, and one for a
  * sync of a file whose sync had failed before.
+ *
+ * With the answer "slow" no call fails: every sync takes SLOW_US longer on either side, and the file WINDLASS_FAULT_NOTES
+ * holds the number of those under way, four bytes in the machine's order. A process that is killed leaves it as it was.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -16,19 +19,30 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
-enum { SHORT = -1, LIE = -2, ROOM = -3 };
+enum { SHORT = -1, LIE = -2, ROOM = -3, SLOW = -4 };
+enum { SLOW_US = 2000 };
 
 static char operation[16], answer_word[16];
 static const char *folder, *notes;
 static long after, count, calls;
 static int answer;
 static ino_t unsynced;
+static int *under_way;
 
 #define REAL(name) ((__typeof__(&name))dlsym(RTLD_NEXT, #name))
+
+static void count_syncs(void) {
+    int none = 0, file = REAL(open)(notes, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (file < 0 || REAL(write)(file, &none, sizeof none) != sizeof none) abort();
+    under_way = mmap(NULL, sizeof none, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+    if (under_way == MAP_FAILED) abort();
+    REAL(close)(file);
+}
 
 __attribute__((constructor)) static void read_settings(void) {
     const char *fault = getenv("WINDLASS_FAULT");
@@ -38,7 +52,9 @@ __attribute__((constructor)) static void read_settings(void) {
     answer = !strcmp(answer_word, "short")  ? SHORT
              : !strcmp(answer_word, "lie")  ? LIE
              : !strcmp(answer_word, "room") ? ROOM
+             : !strcmp(answer_word, "slow") ? SLOW
                                             : atoi(answer_word);
+    if (answer == SLOW) count_syncs();
 }
 
 static int is_below(const char *path) {
@@ -93,9 +109,20 @@ ssize_t writev(int file, const struct iovec *pieces, int number) {
     return 0;
 }
 
+static int synced_slowly(int file, int (*sync)(int)) {
+    __atomic_fetch_add(under_way, 1, __ATOMIC_SEQ_CST);
+    usleep(SLOW_US);
+    int result = sync(file), error = errno;
+    usleep(SLOW_US);
+    __atomic_fetch_sub(under_way, 1, __ATOMIC_SEQ_CST);
+    errno = error;
+    return result;
+}
+
 static int synced(int file, int (*sync)(int)) {
     struct stat status;
     if (!is_file_below(file) || fstat(file, &status)) return sync(file);
+    if (answer == SLOW) return synced_slowly(file, sync);
     if (unsynced && unsynced == status.st_ino) note("synced again");
     if (!strikes("sync")) return sync(file);
     if (answer == LIE) return 0;

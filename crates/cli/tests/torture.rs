@@ -1,5 +1,5 @@
-//! `windlass torture` notices each of its guards that is taken out. `scripts/test` runs the other stages than `simulate`
-//! with all guards, by a release build.
+//! `windlass torture` notices each of its guards that is taken out. `scripts/test` runs the stages with all guards, by a
+//! release build.
 
 use std::process::{Command, Output};
 

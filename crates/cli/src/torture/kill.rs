@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fs::{self, OpenOptions};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
@@ -15,6 +15,7 @@ use windlass_db::faults::Random;
 use super::Plan;
 use super::cut::last_file;
 use super::guard::Guard;
+use super::preload::{self, Library};
 use super::process::{self, Process};
 use super::report::Report;
 
@@ -27,6 +28,8 @@ const LEASE: Duration = Duration::from_secs(1);
 const QUEUE: &str = "torture";
 /// The whole of one durability is given up after this long and a kill's share of it.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// How long a kill waits for a sync to happen in. Under `everysec` there are three in it.
+const SYNC_PATIENCE: Duration = Duration::from_millis(3_500);
 /// What a guard that is out takes from the end of the log.
 const TORN_BYTES: u64 = 4_000;
 
@@ -51,24 +54,37 @@ struct Ledger {
 
 pub fn run(plan: &Plan) -> anyhow::Result<Report> {
     let mut report = Report::default();
+    let library = Library::compile(&plan.scratch.in_memory()?)?;
+    if let Err(why) = &library {
+        report.note(format!("no kill was timed to a sync: {why}"));
+    }
     for durability in ["always", "everysec", "none"] {
         if plan.is_done(&report) {
             break;
         }
-        tokio::runtime::Handle::current().block_on(run_one(plan, durability, &mut report))?;
+        // Under `none` nothing is synced but at a rewrite and at a file's start, and every moment is as good.
+        let library = library.as_ref().ok().filter(|_| durability != "none");
+        let ran = run_one(plan, durability, library, &mut report);
+        tokio::runtime::Handle::current().block_on(ran)?;
     }
     Ok(report)
 }
 
-async fn run_one(plan: &Plan, durability: &str, report: &mut Report) -> anyhow::Result<()> {
+async fn run_one(
+    plan: &Plan,
+    durability: &str,
+    library: Option<&Library>,
+    report: &mut Report,
+) -> anyhow::Result<()> {
     let folder = plan.scratch.on_disk()?;
-    let (directory, log) = (folder.join("data"), folder.join("server.log"));
+    let place = Place { folder, durability, library };
     let ledger = Ledger::default();
     let kills = plan.kills(10, 2_000);
     let patience = PATIENCE + Duration::from_secs(5) * kills as u32;
     let (start, mut in_sync) = (Instant::now(), 0);
+    let mut random = Random::new(plan.seed);
     for kill in 0..kills {
-        let Some(mut server) = start_server(&directory, durability, &log, report) else { return Ok(()) };
+        let Some(mut server) = place.start_server(report)? else { return Ok(()) };
         let clients = ledger.start_clients(&server, plan.seed.wrapping_add(kill as u64)).await?;
         let wanted = ACKNOWLEDGED_PER_KILL * (kill as u64 + 1);
         while ledger.acknowledged.load(Ordering::Relaxed) < wanted {
@@ -76,55 +92,86 @@ async fn run_one(plan: &Plan, durability: &str, report: &mut Report) -> anyhow::
             ensure!(server.is_alive(), "{durability}: the server ended by itself");
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
-        // Under `none` nothing is synced but at a rewrite and at a file's start, and every moment is as good.
-        if durability == "none" {
-            server.kill();
-        } else {
-            let (server_back, seen) = tokio::task::spawn_blocking(move || {
-                let seen = server.kill_in_sync();
-                (server, seen)
-            })
-            .await?;
-            drop(server_back);
-            in_sync += usize::from(seen);
+        if library.is_some() {
+            place.await_sync(&mut random).await;
         }
+        server.kill();
+        in_sync += usize::from(place.is_in_sync());
         report.cycles += 1;
         for client in clients {
             client.await?;
         }
         match plan.guard {
-            Some(Guard::Write) => tear(&directory)?,
-            Some(Guard::Replay) => fs::write(last_file(&directory)?, "")?,
+            Some(Guard::Write) => tear(&place.directory())?,
+            Some(Guard::Replay) => fs::write(last_file(&place.directory())?, "")?,
             _ => {}
         }
     }
     let acknowledged = ledger.acknowledged.load(Ordering::Relaxed);
     report.acknowledged += acknowledged;
-    let Some(server) = start_server(&directory, durability, &log, report) else { return Ok(()) };
+    let Some(server) = place.start_server(report)? else { return Ok(()) };
     ledger.judge(&server, durability, report).await?;
     let pushed = ledger.seen().pushed.len();
     report.note(format!(
         "{durability}: {kills} kills, {in_sync} of them in a sync, {acknowledged} acknowledged ({pushed} pushes)"
     ));
-    if durability != "none" && in_sync * 2 < kills {
-        report.note(format!(
-            "{durability}: fewer than half of the kills met a sync: this disk syncs too fast to be met, or not at all"
+    if library.is_some() && in_sync * 2 < kills {
+        report.violate(format!(
+            "{durability}: fewer than half of the kills met a sync: this proves too little"
         ));
     }
     Ok(())
 }
 
-fn start_server(directory: &Path, durability: &str, log: &Path, report: &mut Report) -> Option<Process> {
-    match process::serve(directory, 0, durability, log) {
-        Ok(server) => {
-            report.recovered_in(server.started_in);
-            Some(server)
+/// Where a server of the stage lives, and how it runs.
+struct Place<'a> {
+    folder: PathBuf,
+    durability: &'a str,
+    library: Option<&'a Library>,
+}
+
+impl Place<'_> {
+    fn directory(&self) -> PathBuf {
+        self.folder.join("data")
+    }
+
+    /// The file that counts the syncs under way.
+    fn syncs(&self) -> PathBuf {
+        self.folder.join("syncs")
+    }
+
+    /// Starts a server; none when it does not start, which is a violation.
+    fn start_server(&self, report: &mut Report) -> anyhow::Result<Option<Process>> {
+        let (directory, log) = (self.directory(), self.folder.join("server.log"));
+        let mut command = process::serve_command(&directory, 0, self.durability)?;
+        if let Some(library) = self.library {
+            library.load(&mut command, preload::SLOW_SYNCS, &directory, &self.syncs());
         }
-        Err(error) => {
-            report.refused += 1;
-            report.violate(format!("{durability}: {error}"));
-            None
+        Ok(match Process::start(command, &log) {
+            Ok(server) => {
+                report.recovered_in(server.started_in);
+                Some(server)
+            }
+            Err(error) => {
+                report.refused += 1;
+                report.violate(format!("{}: {error}", self.durability));
+                None
+            }
+        })
+    }
+
+    /// True while a sync of the server is under way, or was when it was killed.
+    fn is_in_sync(&self) -> bool {
+        fs::read(self.syncs()).is_ok_and(|count| count.iter().any(|byte| *byte != 0))
+    }
+
+    /// Returns at some moment of a sync, or after a while.
+    async fn await_sync(&self, random: &mut Random) {
+        let start = Instant::now();
+        while !self.is_in_sync() && start.elapsed() < SYNC_PATIENCE {
+            tokio::time::sleep(Duration::from_millis(1)).await;
         }
+        tokio::time::sleep(Duration::from_millis(random.below(3) as u64)).await;
     }
 }
 

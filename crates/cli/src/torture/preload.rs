@@ -16,6 +16,8 @@ use super::report::Report;
 
 /// The library's source. It is compiled where the stage runs, by the C compiler that is there.
 const SOURCE: &str = include_str!("../../preload/fault.c");
+/// The fault by which no call fails: syncs take longer, and those under way are counted in the file of the notes.
+pub const SLOW_SYNCS: &str = "sync 0 0 slow";
 /// The last call that fails.
 const NTH_MAX: usize = 1_000;
 /// The same by the small figures in each second round, and for calls that are seldom: they would need as many rewrites.

@@ -3,25 +3,17 @@
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
-use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
-use rustix::process::{Pid, Signal, kill_process};
 use windlass_conn::Connection;
 
 /// The pause before a server that replays its log is asked again.
 const LOADING_PAUSE: Duration = Duration::from_millis(2);
 /// How a process says that it is up.
 const READY: &str = "ready";
-/// How long a stage waits for a sync to kill a process in. Under `everysec` there are three in it.
-const SYNC_PATIENCE: Duration = Duration::from_millis(3_500);
-/// The number of a thread, its name in brackets and its state take fewer bytes.
-const STATE_BYTES: usize = 40;
-/// So long a list of a process's threads is taken for whole.
-const THREADS_TIME: Duration = Duration::from_millis(20);
 
 /// A process that is killed when it is dropped.
 pub struct Process {
@@ -69,34 +61,6 @@ impl Process {
         // It may have ended by itself, which the next start shows.
         let _ = self.child.kill();
         let _ = self.child.wait();
-    }
-
-    /// Kills it while one of its threads is in a sync, or after a while; answers whether that was seen, before the
-    /// signal and still after it.
-    ///
-    /// It is stopped first: a sync goes on meanwhile, and a thread that was seen in a sync just before it ended is let go
-    /// on, for the next one. A thread in a sync dies when that ends, so what is seen after the signal was under way when
-    /// the signal came.
-    pub fn kill_in_sync(&mut self) -> bool {
-        let (start, pid) = (Instant::now(), Pid::from_child(&self.child));
-        while start.elapsed() < SYNC_PATIENCE {
-            let threads = threads(self.id());
-            let listed = Instant::now();
-            while listed.elapsed() < THREADS_TIME {
-                let Some(thread) = threads.iter().find(|thread| thread.is_in_sync()) else { continue };
-                // It may have ended by itself, which the next start shows.
-                let _ = kill_process(pid, Signal::STOP);
-                if thread.waits_for_disk() && thread.is_in_sync() {
-                    let _ = self.child.kill();
-                    let is_seen = thread.waits_for_disk() && thread.is_in_sync();
-                    let _ = self.child.wait();
-                    return is_seen;
-                }
-                let _ = kill_process(pid, Signal::CONT);
-            }
-        }
-        self.kill();
-        false
     }
 }
 
@@ -153,43 +117,4 @@ pub async fn connect(server: &Process) -> anyhow::Result<Connection> {
 /// The system's.
 pub fn free_port() -> std::io::Result<u16> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
-}
-
-/// A thread of a process, as the kernel tells on Linux. The files stay open: a sync may be over before the threads are
-/// listed again.
-struct Thread {
-    call: fs::File,
-    state: fs::File,
-}
-
-/// The threads of a process; none where the system does not tell.
-fn threads(process: u32) -> Vec<Thread> {
-    let Ok(threads) = fs::read_dir(format!("/proc/{process}/task")) else { return Vec::new() };
-    let open = |folder: &Path| -> std::io::Result<Thread> {
-        Ok(Thread {
-            call: fs::File::open(folder.join("syscall"))?,
-            state: fs::File::open(folder.join("stat"))?,
-        })
-    };
-    threads.filter_map(|thread| open(&thread.ok()?.path()).ok()).collect()
-}
-
-impl Thread {
-    /// True when its call is fsync or fdatasync.
-    fn is_in_sync(&self) -> bool {
-        #[cfg(target_arch = "x86_64")]
-        const SYNCS: [&[u8]; 2] = [b"74 ", b"75 "];
-        #[cfg(not(target_arch = "x86_64"))]
-        const SYNCS: [&[u8]; 2] = [b"82 ", b"83 "];
-        let mut number = [0; 3];
-        self.call.read_at(&mut number, 0).is_ok() && SYNCS.contains(&number.as_slice())
-    }
-
-    /// True while no signal reaches it. A thread that is stopped at the end of a call is still told to be in it.
-    fn waits_for_disk(&self) -> bool {
-        let mut line = [0; STATE_BYTES];
-        let length = self.state.read_at(&mut line, 0).unwrap_or(0);
-        // The state follows the name, in brackets, which may have any bytes.
-        line[..length].rsplit(|byte| *byte == b')').next().is_some_and(|rest| rest.starts_with(b" D"))
-    }
 }
