@@ -40,6 +40,8 @@ pub struct BenchStoreArgs {
 pub enum BenchTable {
     /// Commands per second, and the server's processor time
     Commands,
+    /// How long commands take at half of the highest rate
+    Latency,
     /// Bytes of a million items
     Memory,
     /// What it costs to be safe

@@ -13,7 +13,8 @@ pub const CONNECTIONS: u32 = 50;
 const BUFFERS: u32 = 32;
 /// How many different keys, members or fields the commands name.
 const NAMES: u32 = 100_000;
-const READ_BYTES: usize = 16 * 1024;
+/// So many bytes of replies are read at once.
+pub const READ_BYTES: usize = 16 * 1024;
 
 /// A kind of command, and how many lines each of its replies has.
 #[derive(Clone, Copy)]
@@ -48,9 +49,8 @@ async fn connection(
 ) -> anyhow::Result<usize> {
     let mut stream = TcpStream::connect(address).await?;
     stream.set_nodelay(true)?;
-    let mut random = number.wrapping_mul(2_654_435_761) | 1;
     let repeats = in_flight.div_ceil(load.commands.len());
-    let buffers: Vec<Vec<u8>> = (0..BUFFERS).map(|_| encode(load, repeats, &mut random)).collect();
+    let buffers = calls(load, repeats, number);
     let lines = repeats * load.lines;
     let mut read = vec![0; READ_BYTES];
     let mut commands = 0;
@@ -60,8 +60,7 @@ async fn connection(
         while left > 0 {
             let count = stream.read(&mut read).await?;
             anyhow::ensure!(count > 0, "the server closed a connection");
-            anyhow::ensure!(read[0] != b'-', "{}", String::from_utf8_lossy(&read[..count]).trim());
-            left -= read[..count].iter().filter(|byte| **byte == b'\n').count().min(left);
+            left = lines_left(left, &read[..count])?;
         }
         commands += repeats * load.commands.len();
         if Instant::now() >= end {
@@ -69,6 +68,18 @@ async fn connection(
         }
     }
     Ok(commands)
+}
+
+/// The buffers of one connection, each with the commands of a load so many times.
+pub fn calls(load: Load, repeats: usize, connection: u32) -> Vec<Vec<u8>> {
+    let mut random = connection.wrapping_mul(2_654_435_761) | 1;
+    (0..BUFFERS).map(|_| encode(load, repeats, &mut random)).collect()
+}
+
+/// How many lines are still to come after these bytes of replies.
+pub fn lines_left(left: usize, bytes: &[u8]) -> anyhow::Result<usize> {
+    anyhow::ensure!(bytes[0] != b'-', "{}", String::from_utf8_lossy(bytes).trim());
+    Ok(left - bytes.iter().filter(|byte| **byte == b'\n').count().min(left))
 }
 
 fn encode(load: Load, repeats: usize, random: &mut u32) -> Vec<u8> {

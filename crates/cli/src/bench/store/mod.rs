@@ -1,12 +1,14 @@
 //! `windlass bench store`: the store beside a redis-server, in one run and by one load, so that the ratios mean something.
 //!
-//! Each part is a table of its own: `commands` (throughput, and the server's processor time), `memory`, `durable` (what
-//! syncs cost), `rewrite` (what a push waits for while the log is rewritten), `log` (its bytes for the same jobs), `startup`
-//! (how long a directory takes to be served), `stall` (for how long everybody is held up by huge values).
+//! Each part is a table of its own: `commands` (throughput, and the server's processor time), `latency` (at half of the
+//! highest rate), `memory`, `durable` (what syncs cost), `rewrite` (what a push waits for while the log is rewritten), `log`
+//! (its bytes for the same jobs), `startup` (how long a directory takes to be served), `stall` (for how long everybody is
+//! held up by huge values).
 
 mod commands;
 mod durable;
 mod jobs;
+mod latency;
 mod load;
 mod memory;
 mod rewrite;
@@ -69,6 +71,7 @@ pub async fn run(args: &BenchStoreArgs, is_json: bool) -> Result<()> {
         output::progress(&format!("{table:?}").to_lowercase());
         rows.extend(match table {
             BenchTable::Commands => commands::measure(args).await?,
+            BenchTable::Latency => latency::measure(args).await?,
             BenchTable::Memory => memory::measure(args).await?,
             BenchTable::Durable => durable::measure(args).await?,
             BenchTable::Rewrite => rewrite::measure(args).await?,

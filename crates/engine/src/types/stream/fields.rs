@@ -1,4 +1,5 @@
-//! The fields and values of one entry in one run of bytes: their number, then each one's length and content.
+//! The fields and values of one entry in one run of bytes: their number, then each one's length and content. The last one
+//! has no length: it goes to the end, which the block knows.
 
 /// Fields and values in turn, as they were added.
 #[derive(Clone, Debug)]
@@ -33,6 +34,9 @@ impl<'a> Iterator for Fields<'a> {
 
     fn next(&mut self) -> Option<&'a [u8]> {
         self.left = self.left.checked_sub(1)?;
+        if self.left == 0 {
+            return Some(self.rest);
+        }
         let length = self.number();
         let (item, rest) = self.rest.split_at(length);
         self.rest = rest;
@@ -49,14 +53,16 @@ impl ExactSizeIterator for Fields<'_> {}
 /// Bytes that [`encode`] adds for `fields`.
 pub fn encoded_len(fields: &[&[u8]]) -> usize {
     let items: usize = fields.iter().map(|item| number_len(item.len()) + item.len()).sum();
-    number_len(fields.len()) + items
+    number_len(fields.len()) + items - fields.last().map_or(0, |last| number_len(last.len()))
 }
 
 /// Appends `fields` to `out`.
 pub fn encode(fields: &[&[u8]], out: &mut Vec<u8>) {
     encode_number(fields.len(), out);
-    for item in fields {
-        encode_number(item.len(), out);
+    for (place, item) in fields.iter().enumerate() {
+        if place + 1 < fields.len() {
+            encode_number(item.len(), out);
+        }
         out.extend_from_slice(item);
     }
 }
@@ -81,7 +87,12 @@ mod tests {
     #[test]
     fn what_is_encoded_is_decoded() {
         let long = vec![b'x'; 20_000];
-        for fields in [vec![], vec![b"".as_slice(), b"v"], vec![b"f", &long, &long[..127], &long[..128]]] {
+        for fields in [
+            vec![],
+            vec![b"".as_slice(), b"v"],
+            vec![b"f", b""],
+            vec![b"f", &long, &long[..127], &long[..128]],
+        ] {
             let mut bytes = Vec::new();
             encode(&fields, &mut bytes);
             assert_eq!(bytes.len(), encoded_len(&fields));
