@@ -84,9 +84,8 @@ pub(crate) struct Hand {
     begun: usize,
     finishes: Vec<Vec<Finish>>,
     waiting_finishes: usize,
-    /// How many exchanges are under way, and how many successes they tell of.
+    /// How many exchanges are under way.
     exchanges: usize,
-    telling: usize,
     /// How many jobs the exchange under way may bring. One at a time asks, so that jobs come in the order of the store.
     asked: usize,
     ended_since_asked: usize,
@@ -117,7 +116,6 @@ impl Hand {
             finishes: (0..queues).map(|_| Vec::new()).collect(),
             waiting_finishes: 0,
             exchanges: 0,
-            telling: 0,
             asked: 0,
             ended_since_asked: 0,
             may_have_more: true,
@@ -165,7 +163,6 @@ impl Hand {
         let mut finishes = std::mem::replace(finishes, rest);
         finishes.sort_unstable_by_key(|finish| finish.held);
         self.waiting_finishes -= finishes.len();
-        self.telling += finishes.len();
         self.exchanges += 1;
         let count = self.room();
         if count > 0 {
@@ -194,7 +191,6 @@ impl Hand {
     /// An exchange that told of `finishes` jobs and asked for `count` has been answered with `got` of them.
     pub(super) fn end_exchange(&mut self, finishes: usize, count: usize, got: usize) {
         self.exchanges -= 1;
-        self.telling -= finishes;
         self.begun -= finishes;
         if count > 0 {
             self.asked = 0;
@@ -343,9 +339,9 @@ impl Hand {
         self.held.is_empty() && self.in_hand == 0 && self.exchanges == 0
     }
 
-    /// Whether the store has been told of every success.
+    /// Whether the store knows of every end that came about here, however it is told of it.
     pub(super) fn is_told(&self) -> bool {
-        self.waiting_finishes == 0 && self.telling == 0
+        self.begun <= self.in_hand
     }
 
     /// An executor has nothing to do until it is woken.
@@ -373,5 +369,54 @@ impl Hand {
     /// What an executor was at goes on.
     pub(super) fn wake(&mut self) {
         self.awake += 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn begin(hand: &mut Hand, entry: &str) -> HoldKey {
+        let entry = EntryId::parse(entry).expect("it is an id");
+        let taken = Taken {
+            queue: 0,
+            entry,
+            count: 1,
+            is_suspect: false,
+            envelope: Vec::new(),
+            id: None,
+            history: None,
+            is_ruled: false,
+        };
+        hand.take(taken);
+        let Step::Run(ticket) = hand.step() else { panic!("a job is ready") };
+        HoldKey::of(&ticket.taken)
+    }
+
+    #[test]
+    fn an_end_is_told_when_the_store_knows_it_and_not_when_it_came_about() {
+        let mut hand = Hand::new(4, 1, 4);
+        let fails = begin(&mut hand, "1-0");
+        let succeeds = begin(&mut hand, "2-0");
+        let runs_on = begin(&mut hand, "3-0");
+        assert!(hand.is_told());
+
+        // A failure is told by itself.
+        assert!(hand.come_back(&fails));
+        assert!(!hand.is_told());
+        hand.drop_held(&fails);
+        hand.leave_place();
+        assert!(hand.is_told());
+
+        // A success goes with an exchange.
+        assert!(hand.come_back(&succeeds));
+        hand.add_finish(0, Finish { held: succeeds.held, is_ruled: false, extra: None });
+        assert!(!hand.is_told());
+        let plan = hand.plan();
+        assert!(!hand.is_told());
+        hand.drop_held(&succeeds);
+        hand.end_exchange(plan.finishes.len(), plan.count, 0);
+        assert!(hand.is_told());
+        assert_eq!(hand.all_held(), [(0, vec![runs_on.held])]);
     }
 }
