@@ -72,9 +72,9 @@ pub enum Command {
     Repair(RepairArgs),
     /// Copy a directory as it is at one moment; a database that is open goes on. Start on the copy to restore it
     Backup(BackupArgs),
-    /// Write a store's keys to a file, FILE.rdb or FILE.jsonl
+    /// Write a store's keys and libraries of functions to a file, FILE.rdb or FILE.jsonl
     Export(ExportArgs),
-    /// Put the keys of a file into a store; what is there as in the file stays, so that it can be run again
+    /// Put the keys and libraries of functions of a file into a store; what is there as in the file stays, so that it can be run again
     Import(ImportArgs),
     /// Carry everything of one store into another while the first one is in use; run again, it goes on
     Move(MoveArgs),
@@ -152,7 +152,8 @@ pub struct BackupArgs {
 pub struct ExportArgs {
     /// The file: .rdb for a snapshot that Redis reads as well, .jsonl for lines of JSON
     pub file: PathBuf,
-    /// Only keys like this pattern, as SCAN takes it; --namespace narrows to the keys of a namespace
+    /// Only keys like this pattern, as SCAN takes it, and no libraries of functions; --namespace narrows to the keys of a
+    /// namespace
     #[arg(long = "match", value_name = "PATTERN")]
     pub pattern: Option<String>,
     /// Replace a file that is there
@@ -167,13 +168,14 @@ pub struct ExportArgs {
 pub struct ImportArgs {
     /// The file: .rdb or .jsonl
     pub file: PathBuf,
-    /// Only keys like this pattern, as SCAN takes it; --namespace narrows to the keys of a namespace
+    /// Only keys like this pattern, as SCAN takes it, and no libraries of functions; --namespace narrows to the keys of a
+    /// namespace
     #[arg(long = "match", value_name = "PATTERN")]
     pub pattern: Option<String>,
-    /// Only keys of these types
+    /// Only keys of these types, without libraries of functions
     #[arg(long = "type", value_name = "TYPE,...", value_delimiter = ',', value_enum)]
     pub types: Vec<KeyType>,
-    /// Put keys of the file in place of others of their names
+    /// Put keys and libraries of the file in place of others of their names
     #[arg(long)]
     pub replace: bool,
     /// Write each key by the commands of its type, for a store that does not allow RESTORE
@@ -213,7 +215,8 @@ pub struct MoveArgs {
     /// The store to carry to; what of it the move concerns has to be empty
     #[arg(long, value_name = "URL")]
     pub to: String,
-    /// Only keys like this pattern, as SCAN takes it; --namespace narrows to the keys of a namespace
+    /// Only keys like this pattern, as SCAN takes it, and no libraries of functions; --namespace narrows to the keys of a
+    /// namespace
     #[arg(long = "match", value_name = "PATTERN")]
     pub pattern: Option<String>,
     /// Only show what would be moved

@@ -13,6 +13,8 @@ use std::process::{Child, Command, Output, Stdio};
 mod carry;
 #[path = "main/damage.rs"]
 mod damage;
+#[path = "main/libraries.rs"]
+mod libraries;
 #[path = "main/serve.rs"]
 mod serve;
 #[path = "main/transfer.rs"]

@@ -67,6 +67,24 @@ pub fn keys(number: u64) -> String {
     if number == 1 { "1 key".into() } else { format!("{} keys", count(number)) }
 }
 
+/// So many libraries, in words.
+pub fn libraries(number: u64) -> String {
+    if number == 1 {
+        "1 library of functions".into()
+    } else {
+        format!("{} libraries of functions", count(number))
+    }
+}
+
+/// So many keys and libraries, in words; libraries are named when there are any.
+pub fn contents(keys: u64, libraries: u64) -> String {
+    match (keys, libraries) {
+        (keys, 0) => self::keys(keys),
+        (0, libraries) => self::libraries(libraries),
+        (keys, libraries) => format!("{} and {}", self::keys(keys), self::libraries(libraries)),
+    }
+}
+
 /// A number with its thousands apart.
 pub fn count(number: u64) -> String {
     let digits = number.to_string();
@@ -87,6 +105,13 @@ mod tests {
     #[test]
     fn thousands_are_apart() {
         assert_eq!([0, 999, 1000, 1_234_567].map(count), ["0", "999", "1,000", "1,234,567"]);
+    }
+
+    #[test]
+    fn libraries_are_told_of_when_there_are_any() {
+        assert_eq!(contents(0, 0), "0 keys");
+        assert_eq!(contents(0, 2), "2 libraries of functions");
+        assert_eq!(contents(1, 1), "1 key and 1 library of functions");
     }
 
     #[test]

@@ -1,13 +1,15 @@
-//! Keys in a file: read and written one after the other, so that no file has to fit into memory.
+//! Keys and libraries in a file: read and written one after the other, so that no file has to fit into memory.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{BufRead, BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, bail};
 use tokio::sync::mpsc;
-use windlass_db::carry::{Digest, Reader, Saved, Scratch, Writer};
+use windlass_db::carry::{Digest, Library, Reader, Record, Saved, Scratch, Writer};
 
+use super::bar::contents;
 use super::filter::Filter;
 use super::lines::{self, Key, Line};
 use super::store::{Item, SCAN_COUNT};
@@ -43,12 +45,14 @@ impl Form {
     }
 }
 
-/// Writes a file of the keys that `fill` gives, under another name until it is whole; answers their number and digest.
+/// Writes a file of the libraries and of the keys that `fill` gives, under another name until it is whole; answers the
+/// number of keys, and the digest of all.
 ///
 /// # Errors
 /// Those of `fill` and of the system; there is no file then.
 pub async fn write(
     path: &Path,
+    libraries: &[Library],
     fill: impl AsyncFnOnce(&mut dyn FnMut(&Item) -> Result<()>) -> Result<()>,
 ) -> Result<(u64, Digest)> {
     let form = Form::of(path)?;
@@ -57,9 +61,11 @@ pub async fn write(
         File::create(&unfinished.0).with_context(|| format!("cannot make {}", unfinished.0.display()))?;
     let mut file = BufWriter::new(file);
     let (mut keys, mut digest) = (0, Digest::default());
+    libraries.iter().for_each(|library| digest.add(Digest::of_library(library.source())));
     match form {
         Form::Rdb => {
             let mut writer = Writer::new(&mut file);
+            libraries.iter().for_each(|library| writer.write_library(library));
             fill(&mut |item| {
                 keys += 1;
                 digest.add(item.whole());
@@ -72,6 +78,9 @@ pub async fn write(
         Form::Lines => {
             let mut scratch = Scratch::default();
             writeln!(file, "{}", lines::header())?;
+            for library in libraries {
+                writeln!(file, "{}", lines::encode_library(library))?;
+            }
             fill(&mut |item| {
                 keys += 1;
                 digest.add(item.whole());
@@ -80,7 +89,7 @@ pub async fn write(
                 Ok(writeln!(file, "{}", lines::encode(&Key { db, key, expires_ms, content }))?)
             })
             .await?;
-            writeln!(file, "{}", lines::end(keys, digest))?;
+            writeln!(file, "{}", lines::end(keys, libraries.len() as u64, digest))?;
         }
     }
     file.into_inner().map_err(|error| error.into_error())?.sync_all()?;
@@ -107,15 +116,29 @@ impl Drop for Unfinished {
     }
 }
 
-/// Reads a file to its end, batch by batch, each of one database, and gives the keys that `filter` takes; the last thing
-/// to come is an error if the file is not whole, of which that of the other keys is a part.
-pub fn read(path: &Path, filter: &Filter) -> Result<mpsc::Receiver<Result<Vec<Item>>>> {
+/// A part of a file.
+#[derive(Debug)]
+pub enum Part {
+    Library(Library),
+    /// Keys of one database.
+    Keys(Vec<Item>),
+}
+
+/// Reads a file to its end, part by part, and gives the libraries and keys that `filter` takes; the last thing to come
+/// is an error if the file is not whole, of which that of the other keys is a part.
+pub fn read(path: &Path, filter: &Filter) -> Result<mpsc::Receiver<Result<Part>>> {
     let form = Form::of(path)?;
     let file = File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
     let (sender, receiver) = mpsc::channel(AHEAD);
     let (path, filter) = (path.to_owned(), filter.clone());
     tokio::task::spawn_blocking(move || {
-        let mut batches = Batches { sender, filter, batch: Vec::new(), scratch: Scratch::default() };
+        let mut batches = Batches {
+            sender,
+            filter,
+            libraries: BTreeSet::new(),
+            batch: Vec::new(),
+            scratch: Scratch::default(),
+        };
         let file = BufReader::with_capacity(1 << 20, file);
         let read = match form {
             Form::Rdb => read_rdb(file, &mut batches),
@@ -131,13 +154,25 @@ pub fn read(path: &Path, filter: &Filter) -> Result<mpsc::Receiver<Result<Vec<It
 }
 
 struct Batches {
-    sender: mpsc::Sender<Result<Vec<Item>>>,
+    sender: mpsc::Sender<Result<Part>>,
     filter: Filter,
+    /// The names of the libraries so far.
+    libraries: BTreeSet<String>,
     batch: Vec<Item>,
     scratch: Scratch,
 }
 
 impl Batches {
+    fn add_library(&mut self, library: Library) -> Result<()> {
+        if !self.libraries.insert(library.name().to_owned()) {
+            bail!("the library `{}` is there twice", library.name());
+        }
+        if !self.filter.takes_libraries() {
+            return Ok(());
+        }
+        self.pass_on(Part::Library(library))
+    }
+
     fn add(&mut self, item: Item, kind: &str) -> Result<()> {
         if !self.filter.takes(&item.saved.key, kind) {
             return Ok(());
@@ -156,21 +191,30 @@ impl Batches {
         if batch.is_empty() {
             return Ok(());
         }
-        self.sender.blocking_send(Ok(batch)).map_err(|_| anyhow!("nobody reads it any more"))
+        self.pass_on(Part::Keys(batch))
+    }
+
+    fn pass_on(&self, part: Part) -> Result<()> {
+        self.sender.blocking_send(Ok(part)).map_err(|_| anyhow!("nobody reads it any more"))
     }
 }
 
 fn read_rdb(mut file: impl BufRead, batches: &mut Batches) -> Result<()> {
     let mut reader = Reader::open(&mut file)?;
-    while let Some(saved) = reader.next_entry()? {
-        let content = batches.scratch.content(&saved.payload).context("a value is not understood")?;
-        batches.add(Item { saved, digest: Digest::of(&content) }, content.kind())?;
+    while let Some(record) = reader.next_record()? {
+        match record {
+            Record::Library(library) => batches.add_library(library)?,
+            Record::Key(saved) => {
+                let content = batches.scratch.content(&saved.payload).context("a value is not understood")?;
+                batches.add(Item { saved, digest: Digest::of(&content) }, content.kind())?;
+            }
+        }
     }
     Ok(())
 }
 
 fn read_lines(mut file: impl BufRead, batches: &mut Batches) -> Result<()> {
-    let (mut keys, mut digest, mut text) = (0, Digest::default(), String::new());
+    let (mut keys, mut libraries, mut digest, mut text) = (0, 0, Digest::default(), String::new());
     for number in 1.. {
         text.clear();
         let read = std::io::Read::take(&mut file, LINE_BYTES_MAX).read_line(&mut text);
@@ -179,6 +223,11 @@ fn read_lines(mut file: impl BufRead, batches: &mut Batches) -> Result<()> {
         }
         match lines::decode(text.trim_end()).with_context(|| format!("line {number}"))? {
             Line::Header if number == 1 => {}
+            Line::Library(library) if number > 1 => {
+                libraries += 1;
+                digest.add(Digest::of_library(library.source()));
+                batches.add_library(library).with_context(|| format!("line {number}"))?;
+            }
             Line::Key(key) if number > 1 => {
                 let about = || {
                     format!(
@@ -194,10 +243,12 @@ fn read_lines(mut file: impl BufRead, batches: &mut Batches) -> Result<()> {
                 batches.add(item, key.content.kind())?;
             }
             Line::End { .. } if number == 1 => bail!("line 1 is not the header of an export"),
-            Line::End { keys: told, digest: expected } => {
-                if (told, expected) != (keys, digest) {
+            Line::End { keys: told, libraries: told_libraries, digest: expected } => {
+                if (told, told_libraries, expected) != (keys, libraries, digest) {
                     bail!(
-                        "line {number} tells of {told} keys with the digest {expected}, and there are {keys} with {digest}"
+                        "line {number} tells of {} with the digest {expected}, and there are {} with {digest}",
+                        contents(told, told_libraries),
+                        contents(keys, libraries)
                     );
                 }
                 return Ok(());

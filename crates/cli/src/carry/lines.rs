@@ -1,10 +1,10 @@
-//! Keys as lines of JSON: a header, an object for each key, and an end that tells their number and digest.
+//! Libraries and keys as lines of JSON: a header, an object for each, and an end that tells their numbers and digest.
 //!
 //! `docs/data.md` has the form. Bytes that are no text are `{"base64": …}`, wherever they stand.
 
 use anyhow::{Context, Result, anyhow, bail};
 use serde_json::{Value, json};
-use windlass_db::carry::{Content, Digest};
+use windlass_db::carry::{Content, Digest, Library};
 
 use super::base64;
 use super::stream;
@@ -17,10 +17,12 @@ pub const FORMAT: u64 = 1;
 pub enum Line {
     /// The first.
     Header,
+    /// A library of functions.
+    Library(Library),
     /// A key.
     Key(Box<Key>),
-    /// The last.
-    End { keys: u64, digest: Digest },
+    /// The last. Files that were written when libraries were not carried do not tell of any.
+    End { keys: u64, libraries: u64, digest: Digest },
 }
 
 /// A key with its content.
@@ -41,8 +43,13 @@ pub fn header() -> Value {
 }
 
 /// The last line.
-pub fn end(keys: u64, digest: Digest) -> Value {
-    json!({ "end": true, "keys": keys, "digest": digest.to_string() })
+pub fn end(keys: u64, libraries: u64, digest: Digest) -> Value {
+    json!({ "end": true, "keys": keys, "libraries": libraries, "digest": digest.to_string() })
+}
+
+/// The line of a library, which its source says all about.
+pub fn encode_library(library: &Library) -> Value {
+    json!({ "library": text(library.source()) })
 }
 
 /// The line of a key.
@@ -82,13 +89,15 @@ pub fn decode(line: &str) -> Result<Line> {
         let digest = value.get("digest").and_then(Value::as_str).and_then(|digest| digest.parse().ok());
         return Ok(Line::End {
             keys: number(&value, "keys")?,
+            libraries: optional_number(&value, "libraries")?.unwrap_or(0),
             digest: digest.context("`digest` is not one")?,
         });
     }
-    let expires_ms = match value.get("expires_ms") {
-        None | Some(Value::Null) => None,
-        Some(_) => Some(number(&value, "expires_ms")?),
-    };
+    if let Some(source) = value.get("library") {
+        let source = bytes(source).context("`library` is not text or base64")?;
+        return Ok(Line::Library(Library::new(source).context("`library` is not the source of one")?));
+    }
+    let expires_ms = optional_number(&value, "expires_ms")?;
     let kind = value.get("type").and_then(Value::as_str).context("`type` is missing")?;
     let inner = value.get("value").context("`value` is missing")?;
     let content = content(kind, inner).with_context(|| format!("`value` is not that of a {kind}"))?;
@@ -166,6 +175,13 @@ fn number(value: &Value, field: &str) -> Result<u64> {
     value.get(field).and_then(Value::as_u64).with_context(|| format!("`{field}` is not a whole number"))
 }
 
+fn optional_number(value: &Value, field: &str) -> Result<Option<u64>> {
+    match value.get(field) {
+        None | Some(Value::Null) => Ok(None),
+        Some(_) => number(value, field).map(Some),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use windlass_db::carry::{Consumer, Group, Pending, Stream};
@@ -205,7 +221,20 @@ mod tests {
         }
         assert_eq!(decode(&header().to_string()).expect("a header"), Line::Header);
         let digest = Digest::of(&Content::String(raw));
-        assert_eq!(decode(&end(7, digest).to_string()).expect("an end"), Line::End { keys: 7, digest });
+        let line = end(7, 2, digest).to_string();
+        assert_eq!(decode(&line).expect("an end"), Line::End { keys: 7, libraries: 2, digest });
+        for code in [&b"-- gr\xc3\xbcn"[..], b"-- \xff"] {
+            let library = Library::new([b"#!lua name=a\n", code].concat()).expect("a library");
+            let line = encode_library(&library).to_string();
+            assert_eq!(decode(&line).expect(&line), Line::Library(library), "{line}");
+        }
+    }
+
+    #[test]
+    fn an_end_of_before_libraries_were_carried_reads() {
+        let line = r#"{"digest":"0000000000000000000000000000002a","end":true,"keys":5}"#;
+        let digest = "2a".parse().expect("a digest");
+        assert_eq!(decode(line).expect("an end"), Line::End { keys: 5, libraries: 0, digest });
     }
 
     #[test]
@@ -220,6 +249,9 @@ mod tests {
             (r#"{"db":0,"key":"k","type":"list","value":[]}"#, "it has no member"),
             (r#"{"db":0,"key":"k","type":"hash","value":[["f"]]}"#, "is not a pair"),
             (r#"{"db":0,"key":"k","type":"zset","value":[["m","x"]]}"#, "is not a score"),
+            (r#"{"library":5}"#, "`library` is not text or base64"),
+            (r#"{"library":"return 1"}"#, "`library` is not the source of one: ERR Missing library metadata"),
+            (r#"{"end":true,"keys":5,"libraries":"a","digest":"2a"}"#, "`libraries` is not a whole number"),
             (r#"{"db":0,"key":{"base64":"?"},"type":"string","value":"v"}"#, "neither text nor base64"),
             (r#"{"db":0,"key":"k","type":"stream","value":{"entries":[]}}"#, "`last_id`"),
         ];

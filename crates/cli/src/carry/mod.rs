@@ -1,7 +1,7 @@
 //! Carrying keys between stores and files: what `export`, `import` and `move` share.
 //!
-//! `store` reads and writes the keys of any store, `file` those of a file in one of two forms, of which `lines` is the
-//! one that people read, `libraries` the functions of a store; `bar` shows how far it is.
+//! `store` reads and writes the keys of any store, `libraries` its functions, `file` both of a file in one of two forms,
+//! of which `lines` is the one that people read; `bar` shows how far it is.
 
 mod bar;
 mod base64;
@@ -12,9 +12,10 @@ mod lines;
 mod store;
 mod stream;
 
-pub use bar::{Bar, count, keys};
-pub use file::{Form, read, write};
+pub use bar::{Bar, contents, count, keys, libraries};
+pub use file::{Form, Part, read, write};
 pub use filter::Filter;
+pub use libraries::Named;
 pub use store::{Item, Store};
 
 /// The names of a store as it may be shown: without a password.

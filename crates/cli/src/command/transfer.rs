@@ -201,13 +201,8 @@ impl Move {
         if self.pattern.is_some() {
             return Ok(());
         }
-        for source in self.from.libraries().await? {
-            self.to.load_library(&source).await.with_context(|| {
-                format!(
-                    "{} does not take a library of functions; --match '*' moves the keys without libraries",
-                    self.to.url
-                )
-            })?;
+        for library in self.from.libraries().await?.unwrap_or_default() {
+            self.to.load_library(&library).await?;
         }
         Ok(())
     }

@@ -12,7 +12,7 @@ fn redis() -> Option<RedisServer> {
     RedisServer::start_or_skip(&[])
 }
 
-fn run(url: &str, words: &[&str]) -> redis::Value {
+pub fn run(url: &str, words: &[&str]) -> redis::Value {
     let mut connection = redis::Client::open(url).expect("a URL").get_connection().expect("a connection");
     let mut cmd = redis::cmd(words[0]);
     for word in &words[1..] {

@@ -40,6 +40,11 @@ impl Digest {
         Self::of_fact(&(db, key, value.0, expires_ms))
     }
 
+    /// The digest of a library of functions, for the same sum.
+    pub fn of_library(source: &[u8]) -> Self {
+        Self::of_fact(&("library", source))
+    }
+
     /// Adds another one.
     pub fn add(&mut self, other: Self) {
         self.0 = self.0.wrapping_add(other.0);

@@ -41,8 +41,8 @@ pub fn skip(path: &Path) -> Result<Snapshot> {
     let mut walk = || {
         let mut reader = rdb::Reader::open(&mut source)?;
         let mut keys = 0;
-        while reader.next_entry()?.is_some() {
-            keys += 1;
+        while let Some(record) = reader.next_record()? {
+            keys += u64::from(matches!(record, rdb::Record::Key(_)));
         }
         Ok(Snapshot { keys, bytes: reader.bytes() })
     };

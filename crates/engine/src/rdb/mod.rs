@@ -20,13 +20,15 @@
 //! | another below 22 | a value's type, then the key, a string, then the value |
 //!
 //! `length` has the numbers and strings of which everything else consists, `packed` the forms in which Redis keeps
-//! small collections in one string, `read` and `write` a file for each family of types, `payload` one value alone.
+//! small collections in one string, `read` and `write` a file for each family of types, `payload` one value alone,
+//! `stream` a file whose records are taken and given one by one.
 
 mod crc64;
 mod error;
 mod format;
 mod input;
 mod length;
+mod library;
 mod lzf;
 mod output;
 mod packed;
@@ -43,8 +45,9 @@ use crate::engine::Engine;
 
 pub use error::{Error, Result};
 pub use format::{MARK, VERSION_READ_MAX, VERSION_WRITTEN};
+pub use library::Library;
 pub(crate) use payload::{Payload, encode as encode_value, encode_libraries};
-pub use stream::{Reader, Saved, Writer};
+pub use stream::{Reader, Record, Saved, Writer};
 pub(crate) use write::file as write_file;
 
 /// What a file held.

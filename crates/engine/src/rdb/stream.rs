@@ -1,8 +1,9 @@
-//! A file key by key, for whoever carries keys from one store to another without holding them all.
+//! A file record by record, for whoever carries keys and libraries from one store to another without holding them all.
 
 use std::io::{self, BufRead, Write};
 
 use super::error::{Error, Result};
+use super::library::Library;
 use super::output::Output;
 use super::payload::{self, Payload};
 use super::{read, write};
@@ -23,10 +24,19 @@ pub struct Saved {
     pub payload: Vec<u8>,
 }
 
-/// Reads a file key by key.
+/// What a file consists of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Record {
+    /// A library of functions. Redis writes them before the keys, and reads them wherever they are.
+    Library(Library),
+    /// A key.
+    Key(Saved),
+}
+
+/// Reads a file record by record.
 ///
 /// ```
-/// use windlass_engine::rdb::{Reader, Saved, Writer};
+/// use windlass_engine::rdb::{Reader, Record, Saved, Writer};
 /// use windlass_engine::{Config, Engine, Time};
 /// use windlass_resp::Value;
 ///
@@ -44,8 +54,8 @@ pub struct Saved {
 ///
 /// let mut input = &file[..];
 /// let mut reader = Reader::open(&mut input)?;
-/// assert_eq!(reader.next_entry()?, Some(saved));
-/// assert_eq!(reader.next_entry()?, None);
+/// assert_eq!(reader.next_record()?, Some(Record::Key(saved)));
+/// assert_eq!(reader.next_record()?, None);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct Reader<'a> {
@@ -61,19 +71,23 @@ impl<'a> Reader<'a> {
         read::Entries::open(input, SEED, u64::MAX).map(|entries| Self { entries })
     }
 
-    /// The next key; none after the last, when the file is whole and matches its checksum.
+    /// The next library or key; none after the last, when the file is whole and matches its checksum.
     ///
     /// # Errors
     /// When the file is not whole, not sound, or holds something that is not read.
-    pub fn next_entry(&mut self) -> Result<Option<Saved>> {
-        let entry = self.entries.next_entry()?;
-        // Who carries keys has no place for them, and they must not be lost unseen.
-        if let Some(offset) = self.entries.library() {
-            return Err(Error::Unsupported { offset, what: "a library of functions".into() });
-        }
-        let Some(entry) = entry else { return Ok(None) };
-        let payload = payload::encode(&entry.value);
-        Ok(Some(Saved { db: entry.db, key: entry.key.to_vec(), expires_ms: entry.expires_ms, payload }))
+    pub fn next_record(&mut self) -> Result<Option<Record>> {
+        let Some(item) = self.entries.next_item()? else { return Ok(None) };
+        Ok(Some(match item {
+            read::Item::Library(offset, source) => {
+                let library = Library::new(source.to_vec());
+                Record::Library(library.map_err(|error| read::library_fails(offset, &error))?)
+            }
+            read::Item::Key(entry) => {
+                let payload = payload::encode(&entry.value);
+                let (key, expires_ms) = (entry.key.to_vec(), entry.expires_ms);
+                Record::Key(Saved { db: entry.db, key, expires_ms, payload })
+            }
+        }))
     }
 
     /// The bytes that were read.
@@ -82,7 +96,8 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Writes a file key by key; the keys of one database follow each other.
+/// Writes a file record by record: libraries first, where Redis has them, then the keys, of which those of one database
+/// follow each other.
 pub struct Writer<'a> {
     output: Output<'a>,
     db: Option<u64>,
@@ -94,6 +109,11 @@ impl<'a> Writer<'a> {
         let mut output = Output::new(sink);
         write::begin(&mut output);
         Self { output, db: None }
+    }
+
+    /// Writes a library of functions. What the sink refuses is told by [`finish`](Self::finish).
+    pub fn write_library(&mut self, library: &Library) {
+        write::library(&mut self.output, library.source());
     }
 
     /// Writes a key. What the sink refuses is told by [`finish`](Self::finish).

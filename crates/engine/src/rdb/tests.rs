@@ -301,7 +301,7 @@ proptest! {
 }
 
 #[test]
-fn libraries_of_functions_go_with_the_keys_but_not_key_by_key() {
+fn libraries_of_functions_go_with_the_keys_and_one_by_one() {
     let mut engine = small();
     let session = engine.open_session("test", Time::default());
     let source: &[u8] = b"#!lua name=a\nredis.register_function('f', function() return 5 end)";
@@ -313,7 +313,40 @@ fn libraries_of_functions_go_with_the_keys_but_not_key_by_key() {
     let outcome = other.execute(session, &[b"FCALL", b"f", b"0"], Time::default());
     assert_eq!(outcome.reply, Some(windlass_resp::Value::Integer(5)));
     assert_eq!(save(&other).len(), file.len());
-    let mut input = &file[..];
-    let error = super::Reader::open(&mut input).unwrap().next_entry().unwrap_err();
-    assert!(error.to_string().ends_with("it holds a library of functions"), "{error}");
+    let records = records(&file).unwrap();
+    assert_eq!(records[0], Record::Library(Library::new(source.to_vec()).unwrap()));
+    assert_eq!(records.len() as u64, loaded.keys + 1);
+    let mut copy = Vec::new();
+    let mut writer = Writer::new(&mut copy);
+    for record in &records {
+        match record {
+            Record::Library(library) => writer.write_library(library),
+            Record::Key(saved) => writer.write(saved).unwrap(),
+        }
+    }
+    writer.finish().unwrap();
+    assert_eq!(self::records(&copy).unwrap(), records);
+}
+
+fn records(file: &[u8]) -> Result<Vec<Record>> {
+    let mut input = file;
+    let mut reader = Reader::open(&mut input)?;
+    std::iter::from_fn(|| reader.next_record().transpose()).collect()
+}
+
+#[test]
+fn a_library_without_a_name_is_refused_record_by_record_as_well() {
+    let error = records(b"REDIS0010\xf5\x01f\xff\0\0\0\0\0\0\0\0").unwrap_err();
+    assert_eq!(error.to_string(), "at byte 9: a library of functions fails: ERR Missing library metadata");
+}
+
+#[test]
+fn a_library_between_the_end_of_a_key_and_the_key_takes_nothing_from_it() {
+    let library = b"#!lua name=a\nx";
+    let file = [b"REDIS0004\xfd\x10\0\0\0\xf5", &[library.len() as u8][..], library, b"\0\x01k\x01v\xff"];
+    let records = records(&file.concat()).unwrap();
+    assert!(matches!(
+        &records[..],
+        [Record::Library(_), Record::Key(Saved { expires_ms: Some(16_000), .. })]
+    ));
 }

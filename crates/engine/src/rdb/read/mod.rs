@@ -22,23 +22,29 @@ pub fn file(engine: &mut Engine, source: &mut dyn BufRead) -> Result<Loaded> {
     let databases = engine.state.databases.len() as u64;
     let mut entries = Entries::open(source, engine.state.config.seed, databases)?;
     let mut loaded = Loaded { version: entries.version, ..Loaded::default() };
-    while let Some(entry) = entries.next_entry()? {
+    let mut libraries = Vec::new();
+    while let Some(item) = entries.next_item()? {
+        let entry = match item {
+            Item::Library(offset, source) => {
+                libraries.push((offset, source));
+                continue;
+            }
+            Item::Key(entry) => entry,
+        };
         let keyspace = &mut engine.state.databases[entry.db as usize];
         if keyspace.insert(entry.key, entry.value, entry.expires_ms).is_some() {
             return Err(malformed(entry.offset, "a key is there twice"));
         }
         loaded.keys += 1;
     }
-    for (offset, source) in std::mem::take(&mut entries.libraries) {
-        let added = engine.add_libraries(0, &[source], Policy::Append);
-        added
-            .map_err(|error| malformed(offset, format!("a library of functions fails: {}", error.text())))?;
+    for (offset, source) in libraries {
+        engine.add_libraries(0, &[source], Policy::Append).map_err(|error| library_fails(offset, &error))?;
     }
     loaded.bytes = entries.input.offset();
     Ok(loaded)
 }
 
-/// The keys of a file, one after the other.
+/// The libraries and the keys of a file, one after the other.
 pub struct Entries<'a> {
     input: Input<'a>,
     version: u32,
@@ -46,9 +52,16 @@ pub struct Entries<'a> {
     /// How many databases there are.
     databases: u64,
     db: u64,
-    /// The sources of the libraries of functions so far, each with its place.
-    libraries: Vec<(u64, Blob)>,
+    /// When the next key ends.
+    expires_ms: Option<u64>,
     is_over: bool,
+}
+
+/// What a file consists of.
+pub enum Item {
+    /// The source of a library of functions, and its place.
+    Library(u64, Blob),
+    Key(Entry),
 }
 
 /// A key of a file. `offset` is the place of its type.
@@ -64,12 +77,7 @@ impl<'a> Entries<'a> {
     pub fn open(source: &'a mut dyn BufRead, seed: u64, databases: u64) -> Result<Self> {
         let mut input = Input::new(source);
         let version = version(&mut input)?;
-        Ok(Self { input, version, seed, databases, db: 0, libraries: Vec::new(), is_over: false })
-    }
-
-    /// The place of the first library of functions that was read.
-    pub fn library(&self) -> Option<u64> {
-        self.libraries.first().map(|(offset, _)| *offset)
+        Ok(Self { input, version, seed, databases, db: 0, expires_ms: None, is_over: false })
     }
 
     /// The bytes that were read.
@@ -77,10 +85,9 @@ impl<'a> Entries<'a> {
         self.input.offset()
     }
 
-    /// The next key; none at the end, where the checksum was right.
-    pub fn next_entry(&mut self) -> Result<Option<Entry>> {
+    /// The next library or key; none at the end, where the checksum was right.
+    pub fn next_item(&mut self) -> Result<Option<Item>> {
         let input = &mut self.input;
-        let mut expires_ms = None;
         while !self.is_over {
             let offset = input.offset();
             match input.byte()? {
@@ -105,13 +112,15 @@ impl<'a> Entries<'a> {
                     input.string()?;
                 }
                 opcode::EXPIRE_TIME => {
-                    expires_ms = Some(past(i64::from(i32::from_le_bytes(input.array()?)) * 1000));
+                    self.expires_ms = Some(past(i64::from(i32::from_le_bytes(input.array()?)) * 1000));
                 }
-                opcode::EXPIRE_TIME_MS => expires_ms = Some(past(i64::from_le_bytes(input.array()?))),
+                opcode::EXPIRE_TIME_MS => {
+                    self.expires_ms = Some(past(i64::from_le_bytes(input.array()?)));
+                }
                 // How often a key is used is not kept.
                 opcode::IDLE => drop(input.length()?),
                 opcode::FREQ => drop(input.byte()?),
-                opcode::FUNCTION => self.libraries.push((offset, input.blob()?)),
+                opcode::FUNCTION => return Ok(Some(Item::Library(offset, input.blob()?))),
                 opcode::FUNCTION_PRE_GA => {
                     return Err(unsupported(
                         offset,
@@ -124,10 +133,10 @@ impl<'a> Entries<'a> {
                 }
                 kind => {
                     let key = input.blob()?;
-                    let expires_ms = expires_ms.take();
+                    let expires_ms = self.expires_ms.take();
                     // Redis leaves a collection without members out as well: a fault of old versions wrote some.
                     let Some(value) = value(input, kind, offset, self.seed)? else { continue };
-                    return Ok(Some(Entry { offset, db: self.db, key, value, expires_ms }));
+                    return Ok(Some(Item::Key(Entry { offset, db: self.db, key, value, expires_ms })));
                 }
             }
         }
@@ -206,6 +215,11 @@ fn module_name(id: u64) -> String {
 
 fn malformed(offset: u64, reason: impl Into<String>) -> Error {
     Error::Malformed { offset, reason: reason.into() }
+}
+
+/// What is wrong with a library of functions, in Redis's words.
+pub fn library_fails(offset: u64, error: &crate::error::Error) -> Error {
+    malformed(offset, format!("a library of functions fails: {}", error.text()))
 }
 
 fn unsupported(offset: u64, what: impl Into<String>) -> Error {
