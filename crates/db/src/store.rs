@@ -272,13 +272,16 @@ impl Store {
         let (promised, position) = self.collect(core, outcome.is_exchange);
         let is_sooner = self.timer.plan(core.engine.next_due());
         let copied = core.engine.take_copied();
+        // Nearly every call is done when it has its reply.
+        let is_done = is_plain(&outcome) && !is_sooner && copied == 0;
+        if is_done && let Some(reply) = outcome.reply {
+            return Ran { called: Called::Reply(reply, position), ended, rest: None };
+        }
         let is_answered_later = outcome
             .deliveries
             .iter()
             .any(|d| d.session == id && matches!(d.message, Message::Reply(_) | Message::Silent));
-        // Nearly every call is done when it has its reply.
-        let is_done = is_plain(&outcome) && !is_sooner && copied == 0;
-        let rest = (!is_done).then(|| Rest {
+        let rest = Rest {
             awake: self.route(core, outcome.deliveries, position),
             is_sooner,
             settings: outcome.wants_settings_kept.then(|| core.engine.settings()),
@@ -287,13 +290,13 @@ impl Store {
             wants_save: outcome.wants_save,
             copied,
             promised: (outcome.is_exchange && outcome.reply.is_some()).then_some(promised),
-        });
+        };
         let called = match outcome.reply {
             Some(reply) => Called::Reply(reply, position),
             None if is_answered_later || core.engine.is_waiting(id) => Called::Waiting,
             None => Called::Delivered,
         };
-        Ran { called, ended, rest: rest.filter(|rest| !rest.is_nothing()).map(Box::new) }
+        Ran { called, ended, rest: (!rest.is_nothing()).then(|| Box::new(rest)) }
     }
 
     /// Does what a call brings about beside its reply, once the lock is free.

@@ -190,10 +190,10 @@ impl Engine {
         // Nothing goes by itself while clients are paused.
         let paused_until = self.state.pause.until_ms();
         let mut due = self.state.waits.next_deadline();
-        if self.state.settings.expires_actively {
-            // In most databases nothing ends, and their number tells that at once.
-            let expiring = self.state.databases.iter().filter(|database| database.expiring() > 0);
-            let expiry = expiring.filter_map(Keyspace::next_expiry).min();
+        // In most stores nothing ends, and their number tells that at once; this is asked after every call.
+        let has_expiring = self.state.databases.iter().fold(0, |any, database| any | database.expiring()) > 0;
+        if has_expiring && self.state.settings.expires_actively {
+            let expiry = self.state.databases.iter().filter_map(Keyspace::next_expiry).min();
             due = due.into_iter().chain(expiry.map(|at| at.max(paused_until))).min();
         }
         if self.state.has_to_evict() {

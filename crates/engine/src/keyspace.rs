@@ -163,21 +163,26 @@ impl Keyspace {
     }
 
     /// Sets `key`, replacing value and expiry; answers the value before.
-    pub fn insert(&mut self, key: Blob, value: Object, expires_ms: Option<u64>) -> Option<Object> {
-        let hash = self.hash(&key);
-        if let Some(entry) = self.table.find_mut(hash, |entry| entry.key == key) {
+    pub fn insert(
+        &mut self,
+        key: impl AsRef<[u8]> + Into<Blob>,
+        value: Object,
+        expires_ms: Option<u64>,
+    ) -> Option<Object> {
+        let hash = self.hash(key.as_ref());
+        if let Some(entry) = self.table.find_mut(hash, |entry| *entry.key == *key.as_ref()) {
             self.bytes = self.bytes - entry.value.bytes() + value.bytes();
             let before = std::mem::replace(&mut entry.value, value);
             entry.used.set(self.clock_s);
             if entry.expires_ms() != expires_ms {
-                self.set_expiry(&key, expires_ms);
+                self.set_expiry(key.as_ref(), expires_ms);
             }
             return Some(before);
         }
         if let Some(at) = expires_ms {
             self.expiries.insert((at, hash));
         }
-        let entry = self.fresh(key, value, expires_ms);
+        let entry = self.fresh(key.into(), value, expires_ms);
         self.bytes += entry.bytes();
         self.table.insert(hash, entry, |entry| hash_of(&self.hasher, &entry.key));
         None

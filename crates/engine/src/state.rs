@@ -362,7 +362,7 @@ impl<'a> Call<'a> {
     /// Sets `key` to `value`, replacing whatever was there with its expiry.
     pub fn set(&mut self, key: &[u8], value: Object, expires_ms: Option<u64>) {
         let is_empty = value.is_empty_collection();
-        match self.db().insert(Blob::from(key), value, expires_ms) {
+        match self.db().insert(key, value, expires_ms) {
             Some(before) => self.state.garbage.add(before),
             None => self.notify(Event::NEW, key),
         }
