@@ -6,30 +6,47 @@ use windlass_resp::{Decoder, Limits};
 /// Commands with so many arguments need no memory of their own for the list.
 const ARGS_INLINE: usize = 8;
 
-/// Calls `run` with the arguments of a command, on the stack if there are few.
-pub async fn with_args<R>(cmd: &Cmd, run: impl AsyncFnOnce(&[&[u8]]) -> R) -> R {
-    let count = cmd.args_iter().len();
-    if count == 0 {
-        return run(&[b""]).await;
+/// The arguments of a command, the first of which is its name; there is always one.
+pub struct Args<'a> {
+    few: [&'a [u8]; ARGS_INLINE],
+    count: usize,
+    /// All of them, if they are more than that.
+    many: Vec<&'a [u8]>,
+}
+
+impl<'a> Args<'a> {
+    /// The arguments of `cmd`, whose packed form, where [`packed`] gives one, is `packed`.
+    pub fn of(cmd: &'a Cmd, packed: Option<&'a [u8]>) -> Self {
+        let mut args = Self { few: [b""; ARGS_INLINE], count: 1, many: Vec::new() };
+        if let Some(packed) = packed {
+            let mut decoder = Decoder::default();
+            let decoded = decoder.decode(packed, Limits::DEFAULT);
+            debug_assert!(matches!(decoded, Ok(Some(_))), "redis-rs packs whole commands");
+            args.many = decoder.ranges().map(|range| &packed[range]).collect();
+            return args;
+        }
+        let simple = cmd.args_iter().map(|arg| match arg {
+            Arg::Simple(bytes) => bytes,
+            _ => b"",
+        });
+        if simple.len() > ARGS_INLINE {
+            args.many = simple.collect();
+            return args;
+        }
+        args.count = simple.len().max(1);
+        for (place, arg) in args.few.iter_mut().zip(simple) {
+            *place = arg;
+        }
+        args
     }
-    if cmd.args_iter().any(|arg| !matches!(arg, Arg::Simple(_))) {
-        // The number behind a cursor is shown only in the packed form.
-        let packed = cmd.get_packed_command();
-        let mut decoder = Decoder::default();
-        let decoded = decoder.decode(&packed, Limits::DEFAULT);
-        debug_assert!(matches!(decoded, Ok(Some(_))), "redis-rs packs whole commands");
-        return run(&decoder.args(&packed).collect::<Vec<_>>()).await;
+
+    pub fn as_slice(&self) -> &[&'a [u8]] {
+        if self.many.is_empty() { &self.few[..self.count] } else { &self.many }
     }
-    let args = cmd.args_iter().filter_map(|arg| match arg {
-        Arg::Simple(bytes) => Some(bytes),
-        _ => None,
-    });
-    if count > ARGS_INLINE {
-        return run(&args.collect::<Vec<_>>()).await;
-    }
-    let mut list: [&[u8]; ARGS_INLINE] = [b""; ARGS_INLINE];
-    for (place, arg) in list.iter_mut().zip(args) {
-        *place = arg;
-    }
-    run(&list[..count]).await
+}
+
+/// The packed form of a command that has a cursor, whose number is shown only there; none for all others.
+pub fn packed(cmd: &Cmd) -> Option<Vec<u8>> {
+    let has_cursor = cmd.args_iter().any(|arg| !matches!(arg, Arg::Simple(_)));
+    has_cursor.then(|| cmd.get_packed_command())
 }

@@ -3,11 +3,11 @@
 use redis::aio::ConnectionLike;
 use redis::{Cmd, Pipeline, RedisFuture, RedisResult, Value};
 
-use crate::args::with_args;
+use crate::args::{Args, packed};
 use crate::blocking::{Wait, wait_of};
 use crate::config::Config;
 #[cfg(feature = "embedded")]
-use crate::embedded::Embedded;
+use crate::embedded::{Begun, Embedded};
 #[cfg(feature = "embedded")]
 use crate::local::{self, Local};
 use crate::remote::{Remote, Request};
@@ -155,26 +155,41 @@ impl Connection {
     }
 
     async fn call(&self, cmd: &Cmd) -> RedisResult<Value> {
-        with_args(cmd, async |args| {
-            rules::check(args, self.sharing)?;
-            match &self.kind {
-                #[cfg(feature = "embedded")]
-                Kind::Embedded(embedded) => embedded.call(args).await,
-                // Boxed, so that the future of an embedded call need not have room for it.
-                Kind::Remote(remote) => Box::pin(remote.call(cmd, args, wait_of(args))).await,
-            }
-        })
-        .await
+        // What waits is boxed: nearly every embedded call is done when it has run, and needs no room for a wait.
+        match &self.kind {
+            #[cfg(feature = "embedded")]
+            Kind::Embedded(embedded) => match self.begin(embedded, cmd) {
+                Begun::Done(result) => result,
+                begun => Box::pin(end(embedded, begun, cmd)).await,
+            },
+            Kind::Remote(remote) => Box::pin(self.call_remote(remote, cmd)).await,
+        }
+    }
+
+    #[cfg(feature = "embedded")]
+    fn begin<'a>(&self, embedded: &'a Embedded, cmd: &Cmd) -> Begun<'a> {
+        let packed = packed(cmd);
+        let args = Args::of(cmd, packed.as_deref());
+        match rules::check(args.as_slice(), self.sharing) {
+            Ok(()) => embedded.begin(args.as_slice()),
+            Err(error) => Begun::Done(Err(error.into())),
+        }
+    }
+
+    async fn call_remote(&self, remote: &Remote, cmd: &Cmd) -> RedisResult<Value> {
+        let packed = packed(cmd);
+        let args = Args::of(cmd, packed.as_deref());
+        rules::check(args.as_slice(), self.sharing)?;
+        remote.call(cmd, args.as_slice(), wait_of(args.as_slice())).await
     }
 
     async fn call_all(&self, pipeline: &Pipeline, offset: usize, count: usize) -> RedisResult<Vec<Value>> {
         let mut wait = Wait::None;
         for cmd in pipeline.cmd_iter() {
-            with_args(cmd, async |args| {
-                wait = wait.and(wait_of(args));
-                rules::check(args, self.sharing)
-            })
-            .await?;
+            let packed = packed(cmd);
+            let args = Args::of(cmd, packed.as_deref());
+            wait = wait.and(wait_of(args.as_slice()));
+            rules::check(args.as_slice(), self.sharing)?;
         }
         match &self.kind {
             #[cfg(feature = "embedded")]
@@ -182,6 +197,14 @@ impl Connection {
             Kind::Remote(remote) => remote.call_all(Request::Many { pipeline, offset, count }, wait).await,
         }
     }
+}
+
+/// Waits for what a call needs that was begun.
+#[cfg(feature = "embedded")]
+async fn end(embedded: &Embedded, begun: Begun<'_>, cmd: &Cmd) -> RedisResult<Value> {
+    let packed = packed(cmd);
+    let args = Args::of(cmd, packed.as_deref());
+    embedded.end(begun, args.as_slice()).await
 }
 
 impl ConnectionLike for Connection {

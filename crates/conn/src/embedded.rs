@@ -13,7 +13,7 @@ use windlass_db::{Called, Message, Position, Session};
 use windlass_resp::{Value, format_double};
 
 use crate::abandoned::Abandoned;
-use crate::args::with_args;
+use crate::args::{Args, packed};
 use crate::error::Error;
 use crate::home::Home;
 
@@ -32,9 +32,21 @@ struct Inner {
     home: Arc<Home>,
 }
 
+/// How far a call came without waiting for anything.
+pub enum Begun<'a> {
+    /// To its end.
+    Done(RedisResult<redis::Value>),
+    /// It has its reply, which may be let out when the log is safe up to the position.
+    Held(Value, Position),
+    /// It runs and waits for its reply.
+    Waiting(MutexGuard<'a, Turn>),
+    /// Nowhere: another call of the session waits.
+    Queued,
+}
+
 /// What is left of calls that ended without being fetched.
 #[derive(Default)]
-struct Turn {
+pub struct Turn {
     /// Calls that were served while nobody awaited them any more. Those without a reply here have theirs in the
     /// session's mailbox, in the same order.
     abandoned: Abandoned<Option<(Value, Position)>>,
@@ -62,11 +74,30 @@ impl Embedded {
         self.inner.db.load(Ordering::Relaxed)
     }
 
-    /// Runs one command.
-    pub async fn call(&self, args: &[&[u8]]) -> RedisResult<redis::Value> {
-        let mut turn = self.turn().await;
-        let (reply, position) = self.run(&mut turn, args).await?;
-        drop(turn);
+    /// Runs one command if it is its turn.
+    pub fn begin(&self, args: &[&[u8]]) -> Begun<'_> {
+        let Ok(mut turn) = self.inner.turn.try_lock() else { return Begun::Queued };
+        match self.run_at_once(&mut turn, args) {
+            Ok(Some((reply, position))) if self.inner.session.database().is_durable(position) => {
+                Begun::Done(Ok(convert(reply)))
+            }
+            Ok(Some((reply, position))) => Begun::Held(reply, position),
+            Ok(None) => Begun::Waiting(turn),
+            Err(error) => Begun::Done(Err(error)),
+        }
+    }
+
+    /// Waits for what a command needs that was begun with these arguments.
+    pub async fn end(&self, begun: Begun<'_>, args: &[&[u8]]) -> RedisResult<redis::Value> {
+        let (reply, position) = match begun {
+            Begun::Done(result) => return result,
+            Begun::Held(reply, position) => (reply, position),
+            Begun::Waiting(mut turn) => self.wait(&mut turn, args).await?,
+            Begun::Queued => {
+                let mut turn = self.inner.turn.lock().await;
+                self.run(&mut turn, args).await?
+            }
+        };
         self.safe(position).await?;
         Ok(convert(reply))
     }
@@ -79,14 +110,16 @@ impl Embedded {
         offset: usize,
         count: usize,
     ) -> RedisResult<Vec<redis::Value>> {
-        let mut turn = self.turn().await;
+        let mut turn = self.inner.turn.lock().await;
         let mut latest = Position::START;
         let mut replies = Vec::with_capacity(count);
         if pipeline.is_transaction() {
             self.run(&mut turn, &[b"MULTI"]).await?;
         }
         for (index, cmd) in pipeline.cmd_iter().enumerate() {
-            let (reply, position) = with_args(cmd, async |args| self.run(&mut turn, args).await).await?;
+            let packed = packed(cmd);
+            let args = Args::of(cmd, packed.as_deref());
+            let (reply, position) = self.run(&mut turn, args.as_slice()).await?;
             latest = latest.max(position);
             if !pipeline.is_transaction() && index >= offset {
                 replies.push(convert(reply));
@@ -103,23 +136,21 @@ impl Embedded {
         Ok(replies)
     }
 
-    /// The right to use the session; without waiting if nobody has it.
-    ///
-    /// What waits, here and below, is boxed: a call that need not wait, as nearly all do not, is a future of a few words.
-    async fn turn(&self) -> MutexGuard<'_, Turn> {
-        match self.inner.turn.try_lock() {
-            Ok(turn) => turn,
-            Err(_) => Box::pin(self.inner.turn.lock()).await,
-        }
-    }
-
     /// Runs a command, and waits for its reply if it is a blocking one. The reply may be let out when the log is safe
     /// up to the position.
     async fn run(&self, turn: &mut Turn, args: &[&[u8]]) -> RedisResult<(Value, Position)> {
+        match self.run_at_once(turn, args)? {
+            Some(reply) => Ok(reply),
+            None => Box::pin(self.wait(turn, args)).await,
+        }
+    }
+
+    /// Runs a command; none when it waits for its reply.
+    fn run_at_once(&self, turn: &mut Turn, args: &[&[u8]]) -> RedisResult<Option<(Value, Position)>> {
         if !turn.abandoned.is_empty()
             && let Some(reply) = self.find_abandoned(turn, args)
         {
-            return Ok(reply);
+            return Ok(Some(reply));
         }
         match self.inner.session.call(args) {
             Called::Reply(reply, position) => {
@@ -127,9 +158,9 @@ impl Embedded {
                     let db = args.get(1).and_then(|db| std::str::from_utf8(db).ok()?.parse().ok());
                     self.inner.db.store(db.unwrap_or_default(), Ordering::Relaxed);
                 }
-                Ok((reply, position))
+                Ok(Some((reply, position)))
             }
-            Called::Waiting => Box::pin(self.wait(turn, args)).await,
+            Called::Waiting => Ok(None),
             Called::Delivered => Err(Error::Refused {
                 command: String::from_utf8_lossy(args[0]).into_owned(),
                 hint: "its answers are messages, which only `subscribe()` receives",

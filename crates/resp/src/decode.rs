@@ -134,12 +134,10 @@ impl Decoder {
         loop {
             match self.state {
                 State::Complete => {
-                    *self = Self {
-                        args: std::mem::take(&mut self.args),
-                        inline: std::mem::take(&mut self.inline),
-                        ..Self::default()
-                    };
+                    self.begin_line(0);
                     self.args.clear();
+                    self.is_inline = false;
+                    self.state = State::Start;
                 }
                 State::Start => {
                     if let Some(end) = self.whole(buffer, limits) {
@@ -185,6 +183,13 @@ impl Decoder {
     pub fn args<'a>(&'a self, buffer: &'a [u8]) -> impl ExactSizeIterator<Item = &'a [u8]> {
         let bytes = if self.is_inline { &self.inline } else { buffer };
         self.args.iter().map(|range| &bytes[range.clone()])
+    }
+
+    /// Where the arguments of that command stand in the buffer; of a line of words they stand elsewhere, and none is
+    /// given.
+    pub fn ranges(&self) -> impl ExactSizeIterator<Item = Range<usize>> {
+        let given = if self.is_inline { &[][..] } else { &self.args };
+        given.iter().cloned()
     }
 
     /// True when the command that [`Decoder::decode`] just found was a line of words.
