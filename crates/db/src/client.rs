@@ -149,12 +149,12 @@ impl Client {
         }
     }
 
-    /// Executes the requests that are complete, as far as they may run now.
-    pub fn execute_complete(&mut self) -> io::Result<()> {
+    /// Executes the requests that are complete, as far as they may run now. `session` is its own, which the lock is
+    /// borrowed from while the client changes.
+    pub fn execute_complete(&mut self, session: &Session) -> io::Result<()> {
         let mut input = std::mem::take(&mut self.input);
         let mut start = 0;
         self.take_deliveries();
-        let session = self.session.clone();
         let mut turn = Turn::default();
         while self.state == State::Ready && !self.is_paused() {
             match self.decoder.decode(&input[start..], self.limits) {
@@ -162,7 +162,7 @@ impl Client {
                     let request = &input[start..start + length];
                     let decoder = std::mem::take(&mut self.decoder);
                     let line = decoder.is_inline().then_some(request);
-                    with_args(decoder.args(request), |args| self.execute(&session, &mut turn, args, line));
+                    with_args(decoder.args(request), |args| self.execute(session, &mut turn, args, line));
                     self.decoder = decoder;
                     start += length;
                 }

@@ -2,10 +2,10 @@
 //! client that says nothing costs none, and one that announces much costs no more than it sends.
 
 use std::cell::RefCell;
-use std::future::poll_fn;
+use std::future::Future;
 use std::io;
-use std::pin::Pin;
-use std::task::{Poll, ready};
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
 
@@ -19,23 +19,24 @@ thread_local! {
     static ARRIVED: RefCell<Box<[u8]>> = RefCell::new(vec![0; READ_BYTES].into());
 }
 
-/// Waits for bytes and puts them at the end of `input`; answers how many, 0 at the end. Dropping the future loses
-/// nothing.
-pub async fn read_more(reader: &mut (impl AsyncRead + Unpin), input: &mut Vec<u8>) -> io::Result<usize> {
+/// Puts bytes that have arrived at the end of `input`; answers how many, 0 at the end.
+pub fn poll_read(
+    stream: Pin<&mut impl AsyncRead>,
+    input: &mut Vec<u8>,
+    context: &mut Context<'_>,
+) -> Poll<io::Result<usize>> {
     // In the midst of something long they go to their place at once. The buffer grows with what is there.
     if input.len() >= READ_BYTES {
         input.reserve(READ_BYTES);
-        return reader.read_buf(input).await;
+        let mut stream = stream;
+        return pin!(stream.read_buf(input)).poll(context);
     }
-    poll_fn(|context| {
-        ARRIVED.with_borrow_mut(|arrived| {
-            let mut buffer = ReadBuf::new(arrived);
-            ready!(Pin::new(&mut *reader).poll_read(context, &mut buffer))?;
-            input.extend_from_slice(buffer.filled());
-            Poll::Ready(Ok(buffer.filled().len()))
-        })
+    ARRIVED.with_borrow_mut(|arrived| {
+        let mut buffer = ReadBuf::new(arrived);
+        ready!(stream.poll_read(context, &mut buffer))?;
+        input.extend_from_slice(buffer.filled());
+        Poll::Ready(Ok(buffer.filled().len()))
     })
-    .await
 }
 
 /// Gives the memory of an empty buffer back, unless it is little.
@@ -47,17 +48,23 @@ pub fn give_back(buffer: &mut Vec<u8>) {
 
 #[cfg(test)]
 mod tests {
+    use std::future::poll_fn;
+
     use super::*;
+
+    async fn read_more(stream: &mut &[u8], input: &mut Vec<u8>) -> usize {
+        poll_fn(|context| poll_read(Pin::new(&mut *stream), input, context)).await.expect("bytes")
+    }
 
     #[tokio::test]
     async fn memory_grows_with_what_arrives() {
         let mut input = Vec::new();
         let announced = b"*2\r\n$3\r\nGET\r\n$536870912\r\n";
-        assert_eq!(read_more(&mut &announced[..], &mut input).await.expect("bytes"), announced.len());
+        assert_eq!(read_more(&mut &announced[..], &mut input).await, announced.len());
         assert!(input.capacity() < 2 * announced.len(), "{}", input.capacity());
         let long = vec![b'x'; 1 << 20];
         let mut reader = &long[..];
-        while read_more(&mut reader, &mut input).await.expect("bytes") > 0 {
+        while read_more(&mut reader, &mut input).await > 0 {
             assert!(input.capacity() <= 2 * input.len() + 2 * READ_BYTES);
         }
         assert_eq!(input.len(), announced.len() + long.len());

@@ -64,6 +64,7 @@ mod session;
 mod spill;
 mod store;
 mod timer;
+mod woken;
 
 pub use clock::{Clock, ManualClock, SystemClock, Tick};
 pub use config::{Config, Durability};

@@ -110,7 +110,10 @@ impl Mailbox {
             }
             Some(entry) => Taken::Held(entry.position),
             None => {
-                state.waker = waker.cloned();
+                match (&mut state.waker, waker) {
+                    (Some(kept), Some(waker)) => kept.clone_from(waker),
+                    (kept, waker) => *kept = waker.cloned(),
+                }
                 Taken::Nothing
             }
         }

@@ -139,13 +139,19 @@ impl Session {
     /// arose.
     pub fn take_delivery(&self) -> Option<(Message, Position)> {
         // After nearly every call there is nothing, and a lock is dear for that.
-        if self.mailbox.is_empty() {
+        if !self.has_delivery() {
             return None;
         }
         match self.mailbox.take(Position(u64::MAX), None) {
             Taken::Message(message, position) => Some((message, position)),
             Taken::Held(_) | Taken::Nothing => None,
         }
+    }
+
+    /// True when a message is there, be the log safe up to its position or not. One that comes at this moment may be
+    /// missed.
+    pub(crate) fn has_delivery(&self) -> bool {
+        !self.mailbox.is_empty()
     }
 
     /// Notes how many bytes that were sent to the client lie unread, for CLIENT LIST.
