@@ -2,7 +2,8 @@
 //!
 //! What it is: the one form in which a key travels, [`Saved`], whatever it comes from; what is in it, [`Content`], for
 //! a file that people read and for stores that do not take each other's DUMP; and a digest of it that does not depend
-//! on the order in which a store happens to keep members. A [`Library`] of functions travels as its source. What it is not: there is no file and no connection here.
+//! on the order in which a store happens to keep members. A [`Library`] of functions travels as its source. What it is
+//! not: there is no file and no connection here.
 //!
 //! ```
 //! use windlass_db::carry::{Content, Scratch};
