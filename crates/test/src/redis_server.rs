@@ -36,14 +36,6 @@ struct Process {
 }
 
 impl RedisServer {
-    /// Starts the `redis-server` of the path, with further arguments such as `--maxmemory 1mb`.
-    ///
-    /// # Errors
-    /// Of kind `NotFound` when there is no such program; otherwise when it does not come up.
-    pub fn start(args: &[&str]) -> io::Result<Self> {
-        Self::start_on(REDIS, args, None)
-    }
-
     /// Starts the `valkey-server` of the path; none where there is no such program.
     ///
     /// # Panics
@@ -54,14 +46,6 @@ impl RedisServer {
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => panic!("valkey-server does not start ({error})"),
         }
-    }
-
-    /// Starts it on a clock that a test moves.
-    ///
-    /// # Errors
-    /// As [`start`](Self::start).
-    pub fn start_by(clock: &ShiftedClock, args: &[&str]) -> io::Result<Self> {
-        Self::start_on(REDIS, args, Some(clock))
     }
 
     fn start_on(program: &'static str, args: &[&str], clock: Option<&ShiftedClock>) -> io::Result<Self> {
@@ -75,12 +59,13 @@ impl RedisServer {
         Err(last)
     }
 
-    /// Starts it, or says why a test goes without: true is in the environment's `WINDLASS_TEST_NO_REDIS`.
+    /// Starts the `redis-server` of the path, with further arguments such as `--maxmemory 1mb`. None when it does not
+    /// start and tests may go without, which `WINDLASS_TEST_NO_REDIS` in the environment says.
     ///
     /// # Panics
-    /// When redis-server does not start and no test may go without.
+    /// When it does not start and no test may go without.
     pub fn start_or_skip(args: &[&str]) -> Option<Self> {
-        Self::started_or_skip(Self::start(args))
+        Self::started_or_skip(Self::start_on(REDIS, args, None))
     }
 
     /// As [`start_or_skip`](Self::start_or_skip), on a clock that a test moves.
@@ -88,7 +73,7 @@ impl RedisServer {
     /// # Panics
     /// As [`start_or_skip`](Self::start_or_skip).
     pub fn start_by_or_skip(clock: &ShiftedClock, args: &[&str]) -> Option<Self> {
-        Self::started_or_skip(Self::start_by(clock, args))
+        Self::started_or_skip(Self::start_on(REDIS, args, Some(clock)))
     }
 
     fn started_or_skip(started: io::Result<Self>) -> Option<Self> {

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use redis::Commands;
+use tempfile::TempDir;
 use windlass_test::redis_server::RedisServer;
 
 use super::{Serving, code, stderr, stdout, succeed, windlass};
@@ -61,24 +62,69 @@ pub fn digest(folder: &Path, url: &str) -> String {
     said["digest"].as_str().expect("a digest").to_owned()
 }
 
+/// A file of either form.
+pub const FILES: [&str; 2] = ["all.jsonl", "all.rdb"];
+
+/// A server of ours that has been filled, and the folder that it and the files are in.
+pub struct Filled {
+    serving: Serving,
+    folder: TempDir,
+}
+
+impl Filled {
+    pub fn by(fill: fn(&str)) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let serving = Serving::start(folder.path(), &["--dir", "data"]);
+        fill(&serving.url());
+        Self { serving, folder }
+    }
+
+    pub fn url(&self) -> String {
+        self.serving.url()
+    }
+
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The digest of a store, which may be another one.
+    pub fn digest(&self, url: &str) -> String {
+        digest(self.folder(), url)
+    }
+
+    pub fn export(&self, file: &str, more: &[&str]) -> String {
+        succeed(self.folder(), &[&["--store", &self.url(), "export", file], more].concat())
+    }
+
+    /// Imports a file into a store, which may be another one.
+    pub fn import(&self, url: &str, file: &str, more: &[&str]) -> String {
+        succeed(self.folder(), &[&["--store", url, "import", file], more].concat())
+    }
+
+    /// What is said of an import that is refused with code 1.
+    pub fn refused(&self, url: &str, file: &str) -> String {
+        let refused = windlass(self.folder(), &["--store", url, "import", file]);
+        assert_eq!(code(&refused), 1, "{file}: {}", stdout(&refused));
+        stderr(&refused)
+    }
+}
+
 #[test]
 fn every_type_goes_to_a_file_of_either_form_and_back() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let serving = Serving::start(folder.path(), &["--dir", "data"]);
-    fill(&serving.url());
-    let digest = digest(folder.path(), &serving.url());
-    for file in ["all.jsonl", "all.rdb"] {
-        let said = succeed(folder.path(), &["--store", &serving.url(), "export", file]);
+    let filled = Filled::by(fill);
+    let digest = filled.digest(&filled.url());
+    for file in FILES {
+        let said = filled.export(file, &[]);
         assert!(said.contains("13 keys in") && said.contains(&digest), "{file}: {said}");
         let store = format!("{file}-store");
-        let said = succeed(folder.path(), &["--store", &store, "import", file]);
+        let said = filled.import(&store, file, &[]);
         assert!(said.contains("13 put, 0 there already") && said.contains(&digest), "{file}: {said}");
-        assert_eq!(self::digest(folder.path(), &store), digest, "{file}");
+        assert_eq!(filled.digest(&store), digest, "{file}");
         // What is there already is left as it is.
-        let again = succeed(folder.path(), &["--store", &store, "import", file]);
+        let again = filled.import(&store, file, &[]);
         assert!(again.contains("0 put, 13 there already"), "{file}: {again}");
     }
-    let lines = fs::read_to_string(folder.path().join("all.jsonl")).expect("a file");
+    let lines = fs::read_to_string(filled.folder().join("all.jsonl")).expect("a file");
     assert!(lines.starts_with(r#"{"format":1,"#), "{lines}");
     assert!(
         lines.contains(r#""key":{"base64":"cmF3/wA="},"type":"string","value":{"base64":"AJ//"}"#),
@@ -89,84 +135,73 @@ fn every_type_goes_to_a_file_of_either_form_and_back() {
 
 #[test]
 fn an_import_takes_only_the_keys_that_are_asked_for() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let serving = Serving::start(folder.path(), &["--dir", "data"]);
-    fill(&serving.url());
-    for file in ["all.jsonl", "all.rdb"] {
-        succeed(folder.path(), &["--store", &serving.url(), "export", file]);
+    let filled = Filled::by(fill);
+    for file in FILES {
+        filled.export(file, &[]);
         let store = format!("{file}-store");
-        let import = ["--store", &store, "import", file, "--match", "s*", "--type", "set,stream"];
         // Neither the sorted set `scores` nor the set `numbers`.
-        let said = succeed(folder.path(), &import);
+        let said = filled.import(&store, file, &["--match", "s*", "--type", "set,stream"]);
         assert!(said.contains("2 keys as in") && said.contains("2 put, 0 there already"), "{file}: {said}");
-        let again = succeed(folder.path(), &["--store", &store, "import", file]);
+        let again = filled.import(&store, file, &[]);
         assert!(again.contains("11 put, 2 there already"), "{file}: {again}");
     }
     let import = ["--store", "other", "import", "all.rdb", "--type", "module"];
-    let refused = windlass(folder.path(), &import);
+    let refused = windlass(filled.folder(), &import);
     assert_eq!(code(&refused), 2);
     assert!(stderr(&refused).contains("possible values: string, list"), "{}", stderr(&refused));
 }
 
 #[test]
 fn a_real_redis_starts_on_an_export_and_what_it_writes_is_imported() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let serving = Serving::start(folder.path(), &["--dir", "data"]);
-    fill(&serving.url());
-    succeed(folder.path(), &["--store", &serving.url(), "export", "ours.rdb"]);
-    let path = folder.path().to_string_lossy().into_owned();
+    let filled = Filled::by(fill);
+    filled.export("ours.rdb", &[]);
+    let path = filled.folder().to_string_lossy().into_owned();
     let Some(redis) = RedisServer::start_or_skip(&["--dir", &path, "--dbfilename", "ours.rdb"]) else {
         return;
     };
-    let digest = digest(folder.path(), &serving.url());
-    assert_eq!(self::digest(folder.path(), &redis.url()), digest);
+    let digest = filled.digest(&filled.url());
+    assert_eq!(filled.digest(&redis.url()), digest);
     let mut connection =
         redis::Client::open(redis.url()).expect("a URL").get_connection().expect("a connection");
-    fs::remove_file(folder.path().join("ours.rdb")).expect("it was there");
+    fs::remove_file(filled.folder().join("ours.rdb")).expect("it was there");
     redis::cmd("SAVE").exec(&mut connection).expect("it saves");
-    succeed(folder.path(), &["--store", "copy", "import", "ours.rdb"]);
-    assert_eq!(self::digest(folder.path(), "copy"), digest);
+    filled.import("copy", "ours.rdb", &[]);
+    assert_eq!(filled.digest("copy"), digest);
     // By the commands of the types, for stores that know neither DUMP nor RESTORE.
-    succeed(folder.path(), &["--store", &redis.url(), "export", "typed.jsonl", "--by-type"]);
+    succeed(filled.folder(), &["--store", &redis.url(), "export", "typed.jsonl", "--by-type"]);
     redis::cmd("FLUSHALL").exec(&mut connection).expect("it is emptied");
-    succeed(folder.path(), &["--store", &redis.url(), "import", "typed.jsonl", "--by-type"]);
-    assert_eq!(self::digest(folder.path(), &redis.url()), digest);
+    filled.import(&redis.url(), "typed.jsonl", &["--by-type"]);
+    assert_eq!(filled.digest(&redis.url()), digest);
 }
 
 #[test]
 fn an_import_overwrites_nothing_unless_told_to() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let serving = Serving::start(folder.path(), &["--dir", "data"]);
-    let url = serving.url();
-    fill(&url);
-    succeed(folder.path(), &["--store", &url, "export", "all.jsonl"]);
-    let digest = digest(folder.path(), &url);
+    let filled = Filled::by(fill);
+    let url = filled.url();
+    filled.export("all.jsonl", &[]);
+    let digest = filled.digest(&url);
     let mut connection =
         redis::Client::open(url.clone()).expect("a URL").get_connection().expect("a connection");
     redis::cmd("SET").arg("text").arg("changed").exec(&mut connection).expect("it is set");
     redis::cmd("DEL").arg("list").exec(&mut connection).expect("it is gone");
-    let refused = windlass(folder.path(), &["--store", &url, "import", "all.jsonl"]);
-    assert_eq!(code(&refused), 1);
-    let said = stderr(&refused);
+    let said = filled.refused(&url, "all.jsonl");
     assert!(
         said.contains("1 key of all.jsonl has another value in")
             && said.contains("`text`. Nothing was imported"),
         "{said}"
     );
     assert_eq!(keys(&url), 12, "not even what was missing was imported");
-    let said = succeed(folder.path(), &["--store", &url, "import", "all.jsonl", "--replace"]);
+    let said = filled.import(&url, "all.jsonl", &["--replace"]);
     assert!(said.contains("2 put, 11 there already"), "{said}");
-    assert_eq!(self::digest(folder.path(), &url), digest);
+    assert_eq!(filled.digest(&url), digest);
 }
 
 #[test]
 fn a_file_that_is_not_whole_is_refused_before_anything_is_imported() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let serving = Serving::start(folder.path(), &["--dir", "data"]);
-    fill(&serving.url());
-    for file in ["all.jsonl", "all.rdb"] {
-        succeed(folder.path(), &["--store", &serving.url(), "export", file]);
-        let path = folder.path().join(file);
+    let filled = Filled::by(fill);
+    for file in FILES {
+        filled.export(file, &[]);
+        let path = filled.folder().join(file);
         let bytes = fs::read(&path).expect("a file");
         for (name, damaged) in [
             ("cut", bytes[..bytes.len() - 120].to_vec()),
@@ -178,14 +213,9 @@ fn a_file_that_is_not_whole_is_refused_before_anything_is_imported() {
             }),
         ] {
             fs::write(&path, damaged).expect("a file");
-            let output = windlass(folder.path(), &["--store", "other", "import", file]);
-            assert_eq!(code(&output), 1, "{file} {name}: {}", stdout(&output));
-            assert!(
-                stderr(&output).contains(&format!("{file} cannot be read")),
-                "{name}: {}",
-                stderr(&output)
-            );
-            let said = succeed(folder.path(), &["--store", "other", "export", "none.jsonl", "--force"]);
+            let said = filled.refused("other", file);
+            assert!(said.contains(&format!("{file} cannot be read")), "{name}: {said}");
+            let said = succeed(filled.folder(), &["--store", "other", "export", "none.jsonl", "--force"]);
             assert!(said.starts_with("0 keys"), "{file} {name}: {said}");
         }
     }

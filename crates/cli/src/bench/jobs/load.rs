@@ -10,9 +10,9 @@ use tokio::task::JoinHandle;
 use windlass::{Client, Control, Job, Push, Summary, Worker};
 
 use super::nop::{Nop, RELEASED, STARTED, WAITS_NS, now_ns};
-use crate::bench::namespace;
 use crate::bench::process::{resident_bytes, store_bytes};
 use crate::bench::watch::{Span, Watch};
+use crate::bench::{namespace, percentile};
 
 /// The tasks that push at once.
 const TASKS: u64 = 50;
@@ -175,10 +175,7 @@ impl Load {
         work.stop().await?;
         let mut waits = std::mem::take(&mut *WAITS_NS.lock().unwrap_or_else(PoisonError::into_inner));
         waits.sort_unstable();
-        let at = |share: f64| {
-            let index = ((waits.len() as f64 * share) as usize).min(waits.len().saturating_sub(1));
-            waits.get(index).map_or(0.0, |wait| *wait as f64 / 1e6)
-        };
+        let at = |share| percentile(&waits, share).unwrap_or_default() as f64 / 1e6;
         Ok(Latency { p50: at(0.5), p99: at(0.99), p999: at(0.999) })
     }
 

@@ -11,7 +11,7 @@ use super::load::{self, CONNECTIONS, Load, READ_BYTES};
 use super::server::{Kind, Log, Server};
 use super::{Row, in_turns};
 use crate::args::BenchStoreArgs;
-use crate::bench::median;
+use crate::bench::{median, percentile};
 
 const TABLE: &str = "latency";
 const LOADS: [Load; 2] = [
@@ -42,18 +42,13 @@ pub async fn measure(args: &BenchStoreArgs) -> anyhow::Result<Vec<Row>> {
         .await?;
         for (name, share) in SHARES {
             // Windlass and redis-server took turns.
-            let of = |first| median(times.iter().skip(first).step_by(2).map(|all| at(all, share)).collect());
+            let at = |all: &Vec<Duration>| percentile(all, share).unwrap_or_default().as_secs_f64() * 1e3;
+            let of = |first| median(times.iter().skip(first).step_by(2).map(at).collect());
             let what = format!("{}, {CONNECTIONS} clients, {rate:.0}/s, {name}", load.name);
             rows.push(Row::new(TABLE, what, "ms", of(0), of(1)));
         }
     }
     Ok(rows)
-}
-
-/// What so great a share of the times does not exceed, in milliseconds.
-fn at(sorted: &[Duration], share: f64) -> f64 {
-    let place = ((sorted.len() as f64 * share) as usize).min(sorted.len().saturating_sub(1));
-    sorted.get(place).map_or(f64::NAN, |time| time.as_secs_f64() * 1e3)
 }
 
 /// Connections that each send at a steady rate, one call at a time.

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::server::{Log, Server};
 use super::{Kind, Row};
 use crate::args::BenchStoreArgs;
-use crate::bench::median;
+use crate::bench::{median, percentile};
 
 const JOBS: usize = 1_000_000;
 const JOB_BYTES: usize = 200;
@@ -62,6 +62,6 @@ async fn pushes(server: &Server) -> anyhow::Result<[f64; 3]> {
             || server.info("aof_rewrite_scheduled").await? > 0.0;
     }
     times.sort_by(f64::total_cmp);
-    let at = |share: f64| times[((times.len() as f64 * share) as usize).min(times.len() - 1)];
+    let at = |share| percentile(&times, share).unwrap_or(f64::NAN);
     Ok([at(0.5), at(0.99), at(1.0)])
 }
