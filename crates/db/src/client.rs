@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use windlass_engine::{ClientLimits, Message};
 use windlass_resp::{Decoder, Limits, Protocol, Value};
 
+use crate::ahead::{Ahead, Request};
 use crate::foreign::is_foreign;
 use crate::input::give_back;
 use crate::name::{is, is_one_of};
@@ -153,29 +154,9 @@ impl Client {
     /// borrowed from while the client changes.
     pub fn execute_complete(&mut self, session: &Session) -> io::Result<()> {
         let mut input = std::mem::take(&mut self.input);
-        let mut start = 0;
         self.take_deliveries();
-        let mut turn = Turn::default();
-        while self.state == State::Ready && !self.is_paused() {
-            match self.decoder.decode(&input[start..], self.limits) {
-                Ok(Some(length)) => {
-                    let request = &input[start..start + length];
-                    let decoder = std::mem::take(&mut self.decoder);
-                    let line = decoder.is_inline().then_some(request);
-                    with_args(decoder.args(request), |args| self.execute(session, &mut turn, args, line));
-                    self.decoder = decoder;
-                    start += length;
-                }
-                Ok(None) => break,
-                Err(error) => {
-                    let reply = Value::Error(format!("ERR {error}").into());
-                    self.output.push(&reply, self.protocol, Position::START);
-                    self.close();
-                }
-            }
-        }
-        drop(turn);
-        input.drain(..start);
+        let executed = Ahead::with(|ahead| self.execute_ahead(session, ahead, &input));
+        input.drain(..executed);
         give_back(&mut input);
         self.input = input;
         if self.input.len() >= REQUEST_BYTES_MAX {
@@ -188,6 +169,45 @@ impl Client {
             return Err(io::Error::other("the client does not read what it is sent"));
         }
         Ok(())
+    }
+
+    /// Executes requests as far as they are complete and may run; answers how many bytes they take.
+    fn execute_ahead(&mut self, session: &Session, ahead: &mut Ahead, input: &[u8]) -> usize {
+        let mut start = 0;
+        let mut turn = Turn::default();
+        while self.may_execute() {
+            let input = &input[start..];
+            if let Err(error) = ahead.read(&mut self.decoder, input, self.limits) {
+                let reply = Value::Error(format!("ERR {error}").into());
+                self.output.push(&reply, self.protocol, Position::START);
+                self.close();
+                break;
+            }
+            if ahead.len() == 0 {
+                break;
+            }
+            if ahead.len() > 1 {
+                ahead.with_heads(input, |heads| session.look_ahead(&mut turn, heads));
+            }
+            for index in 0..ahead.len() {
+                if !self.may_execute() {
+                    // The rest is read again when its time comes.
+                    self.decoder = Decoder::default();
+                    break;
+                }
+                let Request { bytes, decoder } = ahead.request(index, input);
+                let line = decoder.is_inline().then_some(bytes);
+                with_args(decoder.args(bytes), |args| self.execute(session, &mut turn, args, line));
+                start += bytes.len();
+            }
+            ahead.shrink();
+        }
+        start
+    }
+
+    /// True while requests run as they come.
+    fn may_execute(&self) -> bool {
+        self.state == State::Ready && !self.is_paused()
     }
 
     /// Executes one request; `line` is what it was in if it was a line of words.

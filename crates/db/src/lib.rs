@@ -25,6 +25,7 @@
 //! what of it is, [`backup`] copies one that is in use, and [`carry`] has keys in the forms in which they travel.
 //! `faults`, a feature, is what tests put beneath a database.
 
+mod ahead;
 pub mod backup;
 mod base;
 mod busy;

@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 
 use parking_lot::{Mutex, MutexGuard};
-use windlass_engine::{Message, SessionId, Time};
+use windlass_engine::{Head, Message, SessionId, Time};
 use windlass_resp::{Protocol, Value};
 
 use crate::database::Database;
@@ -100,19 +100,9 @@ impl Session {
     /// As [`call`](Self::call), in a turn that may go on to the next call with the lock that this one took.
     pub(crate) fn call_in<'a>(&'a self, turn: &mut Turn<'a>, args: &[&[u8]]) -> Called {
         let store = self.store();
-        let (mut core, now) = match turn.held.take() {
-            Some(held) => held,
-            None => match store.lock() {
-                Some(mut core) => {
-                    let now = core.look(&*store.clock);
-                    *turn = Turn { held: None, began: now, calls: 0 };
-                    (core, now)
-                }
-                None => {
-                    let was_authenticated = self.was_authenticated.load(Ordering::Relaxed);
-                    return store.refuse(args, &self.missed, was_authenticated);
-                }
-            },
+        let Some((mut core, now)) = turn.hold(store) else {
+            let was_authenticated = self.was_authenticated.load(Ordering::Relaxed);
+            return store.refuse(args, &self.missed, was_authenticated);
         };
         let caller = Caller { id: self.open(&mut core), missed: &self.missed };
         let ran = store.run(&mut core, &caller, args, now);
@@ -122,6 +112,16 @@ impl Session {
             drop(core);
         }
         store.finish(ran, args)
+    }
+
+    /// Has the memory fetched that calls are about to look at, which begin with these arguments; the turn then has the
+    /// lock for the first of them.
+    pub(crate) fn look_ahead<'a>(&'a self, turn: &mut Turn<'a>, heads: &[Head<'_>]) {
+        if let Some((mut core, now)) = turn.hold(self.store()) {
+            let id = self.open(&mut core);
+            core.engine.warm(id, heads);
+            turn.held = Some((core, now));
+        }
     }
 
     /// The next message, once the log is safe up to the position at which it arose. Dropping the future loses
@@ -211,6 +211,17 @@ pub(crate) struct Turn<'a> {
 }
 
 impl<'a> Turn<'a> {
+    /// The lock, and when the call begins; none while a slow script has it.
+    fn hold(&mut self, store: &'a Store) -> Option<(MutexGuard<'a, Core>, Time)> {
+        if let Some(held) = self.held.take() {
+            return Some(held);
+        }
+        let mut core = store.lock()?;
+        let now = core.look(&*store.clock);
+        *self = Self { held: None, began: now, calls: 0 };
+        Some((core, now))
+    }
+
     /// Keeps the lock for another call, unless others have waited for long enough.
     fn go_on(&mut self, core: MutexGuard<'a, Core>, now: Time) {
         self.calls += 1;

@@ -15,6 +15,9 @@ use crate::time::Time;
 use crate::types::Budget;
 use crate::types::table::Table;
 
+/// With fewer keys none is fetched ahead.
+const WARM_LEN_MIN: usize = 2_048;
+
 /// The keys of one database. It compares no time: expiry is decided by the caller, who has the clock.
 #[derive(Debug)]
 pub struct Keyspace {
@@ -117,6 +120,14 @@ impl Keyspace {
 
     pub fn entry(&self, key: &[u8]) -> Option<&Entry> {
         self.table.find(self.hash(key), |entry| &*entry.key == key)
+    }
+
+    /// Has the memory fetched where some keys are or belong, before they are looked up one by one. What is in so small a
+    /// keyspace is near anyway.
+    pub fn warm<'a>(&self, keys: impl Iterator<Item = &'a [u8]>) {
+        if self.len() >= WARM_LEN_MIN {
+            self.table.warm(keys.map(|key| self.hash(key)));
+        }
     }
 
     /// Sets the time at which keys are used from now on.

@@ -59,6 +59,7 @@ mod tally;
 mod time;
 mod types;
 mod wait;
+mod warm;
 
 pub use blob::Blob;
 pub use command::own::{Context, OwnBody};
@@ -73,3 +74,4 @@ pub use pattern::matches as matches_pattern;
 pub use script::ScriptGuard;
 pub use session::SessionId;
 pub use time::Time;
+pub use warm::Head;

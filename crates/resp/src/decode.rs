@@ -11,6 +11,10 @@ use crate::inline;
 /// The longest inline request and the longest line that announces a length, in bytes.
 pub const LINE_MAX: usize = 64 * 1024;
 
+/// Memory for so many arguments, and for lines of so many bytes, is kept from one request to the next.
+const ARGS_KEPT: usize = 64;
+const INLINE_KEPT: usize = 1024;
+
 /// How large a request may be.
 ///
 /// ```
@@ -195,6 +199,13 @@ impl Decoder {
     /// True when the command that [`Decoder::decode`] just found was a line of words.
     pub fn is_inline(&self) -> bool {
         self.is_inline
+    }
+
+    /// Gives back the memory that only a request with very many arguments needed. For who is done with the request.
+    pub fn shrink(&mut self) {
+        if self.args.capacity() > ARGS_KEPT || self.inline.capacity() > INLINE_KEPT {
+            *self = Self::default();
+        }
     }
 
     /// How many bytes the request at the start of the buffer needs before the next call can go on, if known: a caller

@@ -114,6 +114,13 @@ impl Set {
     }
 
     /// Removes a member; true when it was there.
+    /// Has the memory fetched where some members are or belong, before they are looked up one by one.
+    pub fn warm<'a>(&self, members: impl Iterator<Item = &'a [u8]>) {
+        if let Form::Large(table, hasher) = &self.form {
+            table.warm(members.map(|member| hash_of(hasher, member)));
+        }
+    }
+
     pub fn remove(&mut self, member: &[u8]) -> bool {
         let removed = match &mut self.form {
             Form::Integers(block) => {
