@@ -14,6 +14,7 @@ mod control;
 mod count;
 mod cron;
 mod event;
+mod garbage;
 mod group;
 mod kinds;
 mod lane;
@@ -139,6 +140,14 @@ pub const CASES: &[Case] = cases! {
         only_the_running_suspect_is_blamed_and_dies_in_the_end
         released_jobs_are_taken_first_and_uncounted
         a_worker_that_leaves_gives_back_what_it_never_knew;
+    garbage:
+        a_job_whose_history_is_garbage_dies_of_its_crashes_and_is_kept
+        a_job_in_its_queue_is_managed_whatever_its_history_is
+        a_stored_job_is_managed_whatever_its_record_is
+        garbage_among_the_dead_is_listed_and_put_back
+        garbage_holds_up_no_service
+        garbage_in_a_lane_is_taken
+        a_batch_counts_a_job_whose_history_is_garbage;
     control:
         a_job_that_does_not_run_is_cancelled_in_any_state
         a_cancelled_job_can_be_tried_again

@@ -71,7 +71,7 @@ pub(super) async fn run(shared: &Arc<Shared>, Ticket { taken, leash }: Ticket) -
 
 async fn attempt(shared: &Arc<Shared>, taken: &Taken, leash: &Arc<Leash>) -> End {
     let history = match &taken.history {
-        Some(history) => serde_json::from_slice(history).unwrap_or_default(),
+        Some(history) => History::read(history),
         None => History::default(),
     };
     let envelope = match Envelope::parse(&taken.envelope) {
