@@ -13,6 +13,8 @@ use std::process::{Child, Command, Output, Stdio};
 mod carry;
 #[path = "main/damage.rs"]
 mod damage;
+#[path = "main/fit.rs"]
+mod fit;
 #[path = "main/libraries.rs"]
 mod libraries;
 #[path = "main/serve.rs"]

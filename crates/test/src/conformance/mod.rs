@@ -14,6 +14,7 @@ mod control;
 mod count;
 mod cron;
 mod event;
+mod fit;
 mod garbage;
 mod group;
 mod kinds;
@@ -85,6 +86,9 @@ pub const CASES: &[Case] = cases! {
         leftover_work_wakes_the_next_taker
         a_fetch_without_room_leaves_the_mark_that_brought_it
         a_store_that_forgot_the_scripts_is_told_them;
+    fit:
+        a_namespace_of_another_layout_is_refused_with_what_to_do
+        a_namespace_of_something_else_is_refused_with_what_to_do;
     lane:
         jobs_come_by_priority_and_then_by_their_pushes
         a_job_in_a_lane_is_found_by_its_id
