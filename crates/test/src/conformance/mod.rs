@@ -303,7 +303,8 @@ pub const TIME_CASES: &[Case] = cases! {
         what_a_dead_worker_held_is_never_lost
         a_lost_fetch_reply_of_a_living_worker_comes_back
         a_worker_resumes_what_a_dead_one_began
-        renewal_keeps_a_long_job;
+        renewal_keeps_a_long_job
+        a_job_that_blocks_its_runtime_keeps_its_lease;
     compact:
         a_compaction_neither_ends_a_lease_nor_renews_it;
     cron:
