@@ -156,7 +156,8 @@ pub struct AttemptError {
     pub class: String,
     /// What it said.
     pub message: String,
-    /// Where it happened, when known.
+    /// Where it happened, when known: of a panic the place, and of any error the backtrace if `RUST_BACKTRACE` asks for
+    /// one. A panic hook that a program sets after its first worker began keeps panics from saying so.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub backtrace: Option<String>,
     /// When, by the worker's clock, in milliseconds since 1970.
