@@ -58,15 +58,15 @@ async fn a_second_push_waits(native_scripts: bool, options: Options) {
     push(&two, 2, options).await;
     disk.close_gate();
     let before = scripts(&viewer);
-    let pushed = async |client: Client, count: u64| {
-        let pushing = tokio::spawn(async move { push(&client, 7, options).await });
+    let have_run = async |count: u64| {
         while scripts(&viewer) < before + count {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
-        pushing
     };
-    let first = pushed(one, 1).await;
-    let second = pushed(two, 2).await;
+    let first = tokio::spawn(async move { push(&one, 7, options).await });
+    have_run(1).await;
+    let second = tokio::spawn(async move { push(&two, 7, options).await });
+    have_run(2).await;
     // It ran and knows its answer; what would let it out has had its time.
     tokio::time::sleep(Duration::from_millis(50)).await;
     assert!(!first.is_finished() && !second.is_finished(), "a push was answered before the sync");
