@@ -414,6 +414,9 @@ fn parse_time(text: &str) -> Result<SystemTime, String> {
     })
 }
 
+/// The longest duration: whoever wants more has mistaken the unit, and far beyond it the moments have no dates.
+const DURATION_MAX: Duration = Duration::from_secs(365_250 * 86_400);
+
 /// A whole number with a unit: ms, s, m, h or d.
 fn parse_duration(text: &str) -> Result<Duration, String> {
     let split = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
@@ -427,7 +430,10 @@ fn parse_duration(text: &str) -> Result<Duration, String> {
         _ => return Err(format!("`{text}` is no duration; write a number and ms, s, m, h or d, such as 5m")),
     };
     let number: u64 = number.parse().map_err(|_| format!("`{text}` does not begin with a whole number"))?;
-    number.checked_mul(unit_ms).map(Duration::from_millis).ok_or_else(|| format!("`{text}` is too long"))
+    let duration = number.checked_mul(unit_ms).map(Duration::from_millis);
+    duration.filter(|duration| *duration <= DURATION_MAX).ok_or_else(|| {
+        format!("`{text}` is too long, the most is {}d, a thousand years", DURATION_MAX.as_secs() / 86_400)
+    })
 }
 
 #[cfg(test)]
@@ -457,6 +463,11 @@ mod tests {
     #[test]
     fn durations_need_a_unit() {
         assert_eq!(parse_duration("5m"), Ok(Duration::from_secs(300)));
+        assert_eq!(parse_duration("365250d"), Ok(DURATION_MAX));
+        for text in ["365251d", "99999999999d", "18446744073709551615d"] {
+            let problem = parse_duration(text).unwrap_err();
+            assert!(problem.contains("too long, the most is 365250d"), "{problem}");
+        }
         assert_eq!(parse_duration("250ms"), Ok(Duration::from_millis(250)));
         for text in ["5", "m", "", "-1s", "5 m", "99999999999999999999d"] {
             assert!(parse_duration(text).is_err(), "{text}");

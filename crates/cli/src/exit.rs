@@ -49,6 +49,12 @@ impl Failure {
 
 impl<E: Into<anyhow::Error>> From<E> for Failure {
     fn from(error: E) -> Self {
-        Self::new(FAILURE, error)
+        let error = error.into();
+        // A store that is not fit is for the settings to change, wherever that is found out.
+        let code = match error.downcast_ref::<windlass::Error>() {
+            Some(windlass::Error::Unsupported(_)) => CONFIGURATION,
+            _ => FAILURE,
+        };
+        Self::new(code, error)
     }
 }

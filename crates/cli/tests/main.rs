@@ -13,6 +13,8 @@ use std::process::{Child, Command, Output, Stdio};
 mod carry;
 #[path = "main/damage.rs"]
 mod damage;
+#[path = "main/fit.rs"]
+mod fit;
 #[path = "main/libraries.rs"]
 mod libraries;
 #[path = "main/serve.rs"]
@@ -145,6 +147,12 @@ fn a_wrong_command_line_says_what_to_do() {
         (&["cron", "add", "n", "@daily", "k", "--overlap", "x"], 2, "--overlap is `x`, not allow or skip"),
         (&["cron", "add", "n", "@daily", "k", "--args", "{oops"], 2, "--args is no JSON"),
         (&["cron", "add", "a b", "@daily", "k"], 2, "the cron entry `a b` is not 1 to 64 characters"),
+        (
+            &["job", "push", "mail", "--in", "99999999999d"],
+            2,
+            "`99999999999d` is too long, the most is 365250d",
+        ),
+        (&["job", "reschedule", "default/1-0", "--in", "365251d"], 2, "is too long"),
         (&["cron", "pause", "n"], 1, "there is no cron entry `n`"),
         (&["cron", "run", "n"], 1, "there is no cron entry `n`"),
         (&["cron", "rm", "n"], 1, "there is no cron entry `n`"),
@@ -223,6 +231,12 @@ fn a_job_is_pushed_looked_at_moved_and_removed() {
     let shown: serde_json::Value = serde_json::from_str(&run(&["--json", "job", "show", &id])).expect("JSON");
     assert_eq!(shown["state"], "enqueued");
     assert_eq!(shown["envelope"]["args"]["to"], "ann");
+    let large = "[123456789012345678901234567890, 18446744073709551616, 0.1000000000000000055]";
+    let large_id = run(&["job", "push", "sum", "--queue", "sums", "--args", large]);
+    for command in [&["job", "show", &large_id][..], &["job", "ls", "--queue", "sums"]] {
+        let said = run(&[&["--json"], command].concat());
+        assert!(said.contains(large), "numbers are shown as they are: {said}");
+    }
     let later = run(&["job", "push", "mail", "--in", "1h"]);
     assert!(run(&["job", "ls", "--state", "scheduled"]).contains(&later));
     run(&["job", "retry", &later]);

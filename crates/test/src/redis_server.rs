@@ -7,6 +7,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
@@ -15,6 +16,10 @@ use crate::clock::ShiftedClock;
 /// The programs that can be started.
 const REDIS: &str = "redis-server";
 const VALKEY: &str = "valkey-server";
+
+/// How long a server in cluster mode may take until it serves, and how often it is asked.
+const CLUSTER_START_MAX: Duration = Duration::from_secs(20);
+const CLUSTER_PACE: Duration = Duration::from_millis(20);
 
 /// How often another port is tried when somebody took the one that was free a moment ago.
 const ATTEMPTS_MAX: usize = 5;
@@ -74,6 +79,32 @@ impl RedisServer {
     /// As [`start_or_skip`](Self::start_or_skip).
     pub fn start_by_or_skip(clock: &ShiftedClock, args: &[&str]) -> Option<Self> {
         Self::started_or_skip(Self::start_on(REDIS, args, Some(clock)))
+    }
+
+    /// As [`start_or_skip`](Self::start_or_skip), in cluster mode, and owning every slot: a move whose keys lie in two slots
+    /// is refused. On a clock, if one is given.
+    ///
+    /// # Panics
+    /// As [`start_or_skip`](Self::start_or_skip), and when the cluster does not come up.
+    pub fn start_cluster_or_skip(clock: Option<&ShiftedClock>) -> Option<Self> {
+        // The bus takes the port 10,000 above unless told otherwise, and there may be no such port.
+        let bus = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|free| free.local_addr());
+        let bus = bus.expect("a port is free").port().to_string();
+        let args = ["--cluster-enabled", "yes", "--cluster-port", &bus];
+        let server = Self::started_or_skip(Self::start_on(REDIS, &args, clock))?;
+        let client = redis::Client::open(server.url()).expect("the URL is right");
+        let mut connection = client.get_connection().expect("it answers");
+        let mut own_all = redis::cmd("CLUSTER");
+        own_all.arg("ADDSLOTSRANGE").arg(0).arg(16383).exec(&mut connection).expect("the slots are free");
+        let started = Instant::now();
+        let is_up = |info: String| info.contains("cluster_state:ok");
+        while !is_up(redis::cmd("CLUSTER").arg("INFO").query(&mut connection).expect("it answers")) {
+            assert!(started.elapsed() < CLUSTER_START_MAX, "the cluster does not come up");
+            // It waits some seconds by its own clock before it says that it is up.
+            clock.map_or(Ok(()), |clock| clock.advance(CLUSTER_PACE)).expect("the shift can be written");
+            std::thread::sleep(CLUSTER_PACE);
+        }
+        Some(server)
     }
 
     fn started_or_skip(started: io::Result<Self>) -> Option<Self> {

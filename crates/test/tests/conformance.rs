@@ -1,9 +1,8 @@
 //! The conformance suite, on every store there is. Each store is a line in [`STORES`].
 
 use std::any::Any;
-use std::net::TcpListener;
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::task::JoinSet;
 use windlass_db::Database;
@@ -12,9 +11,6 @@ use windlass_test::redis_server::RedisServer;
 
 /// How long one case may take, whatever it waits for.
 const CASE_MAX: Duration = Duration::from_secs(60);
-
-/// How long a store may take to come up.
-const START_MAX: Duration = Duration::from_secs(20);
 
 /// How many cases run at once.
 const CASES_AT_ONCE: usize = 8;
@@ -112,7 +108,8 @@ fn run_one(case: Case, store: &Store) -> Option<String> {
 
 /// A fresh redis-server.
 fn redis_server() -> Option<Running> {
-    start(&[])
+    let server = RedisServer::start_or_skip(&[])?;
+    Running::new(server.url(), server)
 }
 
 /// A fresh valkey-server.
@@ -123,25 +120,7 @@ fn valkey_server() -> Option<Running> {
 
 /// A fresh redis-server in cluster mode that owns every slot: a move whose keys lie in two slots is refused.
 fn redis_cluster() -> Option<Running> {
-    // The bus takes the port 10,000 above unless told otherwise, and there may be no such port.
-    let bus =
-        TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a port is free").port();
-    let running = start(&["--cluster-enabled", "yes", "--cluster-port", &bus.to_string()])?;
-    let client = redis::Client::open(running.url.as_str()).expect("the URL is right");
-    let mut connection = client.get_connection().expect("it answers");
-    let mut own_all = redis::cmd("CLUSTER");
-    own_all.arg("ADDSLOTSRANGE").arg(0).arg(16383).exec(&mut connection).expect("the slots are free");
-    let started = Instant::now();
-    let is_up = |info: String| info.contains("cluster_state:ok");
-    while !is_up(redis::cmd("CLUSTER").arg("INFO").query(&mut connection).expect("it answers")) {
-        assert!(started.elapsed() < START_MAX, "the cluster does not come up");
-        std::thread::yield_now();
-    }
-    Some(running)
-}
-
-fn start(args: &[&str]) -> Option<Running> {
-    let server = RedisServer::start_or_skip(args)?;
+    let server = RedisServer::start_cluster_or_skip(None)?;
     Running::new(server.url(), server)
 }
 

@@ -1,5 +1,5 @@
 //! The cases of the conformance suite that move the store's time, each on a store of its own: databases of ours by a
-//! clock that stands still, and a real redis-server whose time of day is shifted.
+//! clock that stands still, and a real redis-server, alone and in cluster mode, whose time of day is shifted.
 
 use std::sync::Mutex;
 use std::time::Duration;
@@ -70,6 +70,15 @@ fn time_cases_hold_on_our_server() {
 
 #[test]
 fn time_cases_hold_on_redis() {
+    run_on_redis(|clock| RedisServer::start_by_or_skip(clock, &[]));
+}
+
+#[test]
+fn time_cases_hold_on_redis_in_cluster_mode() {
+    run_on_redis(|clock| RedisServer::start_cluster_or_skip(Some(clock)));
+}
+
+fn run_on_redis(start: impl Fn(&ShiftedClock) -> Option<RedisServer> + Sync) {
     let may_skip = std::env::var_os("WINDLASS_TEST_NO_REDIS").is_some();
     run_all(|case| {
         let clock = match ShiftedClock::new() {
@@ -77,9 +86,7 @@ fn time_cases_hold_on_redis() {
             Err(_) if may_skip => return,
             Err(error) => panic!("{error}; or set WINDLASS_TEST_NO_REDIS=1 to test without"),
         };
-        let Some(server) = RedisServer::start_by_or_skip(&clock, &[]) else {
-            return;
-        };
+        let Some(server) = start(&clock) else { return };
         run(case, &Store::by_clock(server.url(), Clock::Shifted(clock)));
     });
 }

@@ -46,8 +46,8 @@ local function rules_admit(take)
   local holds = is_held and redis.call('HMGET', base .. 'permits:' .. take.queue, unpack(ids)) or {}
   for i, item in ipairs(picked) do
     local facts, record = item.facts, records[i]
-    local cut = record and string.find(record, '\n', 1, true)
-    local envelope = cut and string.sub(record, cut + 1)
+    local history, envelope
+    if record then history, envelope = record_split(record) end
     local kind = envelope and take.has_kinds and facts.kind == '' and not facts.order and kind_of(envelope)
     if not record then
       give_back(item)
@@ -62,7 +62,6 @@ local function rules_admit(take)
       rules_leave_work = true
     else
       local fields = { 'j', envelope, 'i', item.id, 'l', '1' }
-      local history = string.sub(record, 1, cut - 1)
       if history ~= HISTORY then fields[7], fields[8] = 's', history end
       local entry = redis.call('XADD', take.stream, '*', unpack(fields))
       take.is_mixed, take.laned = true, entry
@@ -109,8 +108,8 @@ local function order_limits(take, facts)
     end
   end
   if take.has_kinds and facts.kind == '' then
-    local record = redis.call('HGET', base .. 'jobs', id) or '\n'
-    local kind = kind_of(string.sub(record, string.find(record, '\n', 1, true) + 1))
+    local _, envelope = record_split(redis.call('HGET', base .. 'jobs', id) or '')
+    local kind = kind_of(envelope)
     local limit = kind ~= '' and limit_of('kind:' .. kind, rule_of('kind:' .. kind))
     if limit then limits[#limits + 1] = limit end
   end

@@ -35,7 +35,8 @@ trim(KEYS[11], KEYS[1], tonumber(ARGV[4]), tonumber(ARGV[5]), now)
 local is_json, envelope = pcall(cjson.decode, job.envelope)
 local ttl = is_json and type(envelope) == 'table' and tonumber(envelope.result)
 if ttl and ttl > 0 then
+  -- A life that is out of all bounds would be refused.
   redis.call('XADD', KEYS[13], '*', 'state', ARGV[2], 'e', cjson.encode({ class = 'Cancel', message = ARGV[3] }))
-  redis.call('PEXPIRE', KEYS[13], string.format('%.0f', ttl))
+  redis.call('PEXPIRE', KEYS[13], string.format('%.0f', math.min(ttl, 2 ^ 52)))
 end
 return 'ended'

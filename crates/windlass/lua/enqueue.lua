@@ -4,16 +4,14 @@
 local function enqueue(id, queue, jobs, moved, stream, wake)
   local record = redis.call('HGET', jobs, id)
   if not record then return nil end
-  local cut = string.find(record, '\n', 1, true)
-  local envelope = string.sub(record, cut + 1)
+  local history, envelope = record_split(record)
   local rank, key = lane_asked(envelope)
   if rank then
-    lane_return(queue, id, rank, key, string.sub(record, 1, cut - 1), envelope)
+    lane_return(queue, id, rank, key, history, envelope)
     redis.call('ZADD', wake, 0, 'w')
     return #record
   end
-  local entry = redis.call('XADD', stream, '*',
-    'j', envelope, 'i', id, 's', string.sub(record, 1, cut - 1))
+  local entry = redis.call('XADD', stream, '*', 'j', envelope, 'i', id, 's', history)
   redis.call('HSET', moved, id, queue .. '/' .. entry)
   redis.call('HDEL', jobs, id)
   redis.call('ZADD', wake, 0, 'w')

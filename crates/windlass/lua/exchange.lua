@@ -119,7 +119,7 @@ local function pass_gate(queue, gate, stream, wake, suspect, is_paused, has_susp
     if claim(queue, stream, pending, '1') == 1 then
       may_suspect = false
       local id = pending[1][1]
-      local crashes = string.match(redis.call('HGET', suspect, id) or '0', '^%d+')
+      local crashes = string.match(redis.call('HGET', suspect, id) or '', '^%d+') or '0'
       redis.call('HSET', suspect, id, crashes .. ':' .. consumer)
       if more then redis.call('ZADD', wake, 0, 'w') end
     end

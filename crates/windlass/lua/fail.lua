@@ -8,6 +8,7 @@
 -- Answer: 1, or 0 when the consumer does not hold the job any more.
 -- Guarantee: the job is in exactly one place afterwards, with its data and its history.
 if #fence(KEYS[1], ARGV[1], 2, 1) == 0 then return 0 end
+local flow = ARGV[13] and ARGV[13] ~= '' and cjson.decode(ARGV[13])
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local found = redis.call('XRANGE', KEYS[1], ARGV[2], ARGV[2])[1]
@@ -30,7 +31,7 @@ if ARGV[10] ~= '0' then
   redis.call('PEXPIRE', KEYS[7], ARGV[10])
 end
 -- Only the script that is called with a flow has the hooks in front; other jobs pay nothing for them.
-if ARGV[13] and ARGV[13] ~= '' then flow_failed(cjson.decode(ARGV[13]), ARGV[11], ARGV[14]) end
+if flow then flow_failed(flow, ARGV[11], ARGV[14]) end
 -- And only the one that is called with a queue has the rules.
 if ARGV[15] then rules_failed(ARGV[15], ARGV[4], ARGV[11]) end
 return 1

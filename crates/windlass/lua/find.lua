@@ -6,17 +6,16 @@
 local function find(id)
   local record = redis.call('HGET', KEYS[1], id)
   if record then
-    local cut = string.find(record, '\n', 1, true)
     local job = { place = 'stored', id = id, count = 0 }
-    job.history, job.envelope = string.sub(record, 1, cut - 1), string.sub(record, cut + 1)
+    job.history, job.envelope = record_split(record)
     for i = 5, 10 do
       if redis.call('ZSCORE', KEYS[i], id) then job.set = KEYS[i] end
     end
     return job
   end
-  local entry = string.match(id, '/([^s].*)$')
+  local entry = string.match(id, '/(%d+%-%d+)$')
   local redirect = redis.call('HGET', KEYS[2], id)
-  if redirect then entry = string.match(redirect, '/(.*)$') end
+  if redirect then entry = string.match(redirect, '/(%d+%-%d+)$') end
   local found = entry and redis.call('XRANGE', KEYS[3], entry, entry)[1]
   if not found then return { place = 'none' } end
   local job = { place = 'queued', id = id, entry = entry, history = '{}', envelope = '', count = 0 }
@@ -57,7 +56,7 @@ end
 
 -- The history of a job that goes to another state.
 local function history_in(job, state, reason)
-  local history = cjson.decode(job.history)
+  local history = history_read(job.history, job.set)
   history.state, history.reason, history.kind = state, reason, nil
   if job.count > 0 then history.attempts = (history.attempts or 0) + job.count end
   return cjson.encode(history)

@@ -158,19 +158,9 @@ local function flow_lost(envelope, id, state, class, message, history)
   flow_failed(flow, state, cjson.encode(failure))
 end
 
--- Takes a record apart: the decoded history, and the envelope.
-local function record_parts(record)
-  local cut = string.find(record, '\n', 1, true)
-  return cjson.decode(string.sub(record, 1, cut - 1)), string.sub(record, cut + 1)
-end
-
-local function has_ended(history)
-  return history.state == 'dead' or history.state == 'discarded' or history.state == 'cancelled'
-end
-
--- A stored job goes back into its queue: if it had ended, its batch waits for it again.
-local function flow_back(record)
-  local history, envelope = record_parts(record)
+-- A stored job goes back into its queue from the set that it was in: if it had ended, its batch waits for it again.
+local function flow_back(record, set)
+  local history, envelope = record_read(record, set)
   local flow = has_ended(history) and flow_of(envelope)
   if not flow or not flow.batch or not batch_exists(flow.batch) then return end
   redis.call('HINCRBY', batch_key(flow.batch), history.state == 'dead' and 'dead' or 'cancelled', -1)

@@ -12,7 +12,7 @@ for base = 3, #KEYS, 4 do
   if not pending.err then
     for _, item in ipairs(pending) do
       local mark = redis.call('HGET', suspect, item[1])
-      if mark then redis.call('HSET', suspect, item[1], string.match(mark, '^%d+')) end
+      if mark then redis.call('HSET', suspect, item[1], string.match(mark, '^%d+') or '0') end
       local field = mark and 'suspect' or 'recovered'
       local count = math.max(0, item[4] - 1)
       redis.call('XCLAIM', stream, 'w', '~' .. field, 0, item[1], 'RETRYCOUNT', count, 'JUSTID')

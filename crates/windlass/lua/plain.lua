@@ -9,6 +9,8 @@ local function sort_plain(take, sorted, is_read)
   for i, item in ipairs(sorted) do
     local fields, kind = item.fields, item.kind
     local history = fields.s and string.gsub(fields.s, '"state":"%a+"', '"state":"enqueued"', 1) or HISTORY
+    -- A record ends its history at the first line end.
+    history = string.gsub(history, '\n', ' ')
     entries[i] = item.entry
     records[#records + 1] = item.id
     records[#records + 1] = history .. '\n' .. fields.j

@@ -13,7 +13,7 @@ for _, id in ipairs(late) do
   local record = redis.call('HGET', KEYS[1], id)
   redis.call('ZREM', KEYS[5], id)
   if record then
-    local state, envelope = record_parts(record)
+    local state, envelope = record_read(record, KEYS[5])
     state.state, state.reason = 'dead', ARGV[5]
     flow_lost(envelope, id, 'dead', 'Parked', ARGV[5], state)
     redis.call('HSET', KEYS[1], id, cjson.encode(state) .. '\n' .. envelope)

@@ -26,7 +26,7 @@ local function blocks(job)
   if has_window then return true end
   if job.place == 'none' or job.set == KEYS[8] or job.set == KEYS[9] or job.set == KEYS[10] then return false end
   if scope == 'done' then return true end
-  return job.place ~= 'active' and (cjson.decode(job.history).attempts or 0) + job.count == 0
+  return job.place ~= 'active' and (history_read(job.history).attempts or 0) + job.count == 0
 end
 
 local function is_waiting(job)

@@ -22,14 +22,14 @@ end
 
 local function kill(item, crashes)
   local found = redis.call('XRANGE', stream, item[1], item[1])[1]
+  local fields = {}
+  for i = 1, found and #found[2] or 0, 2 do fields[found[2][i]] = found[2][i + 1] end
+  local state = fields.s and history_read(fields.s) or {}
   redis.call('XACK', stream, 'w', item[1])
   redis.call('XDEL', stream, item[1])
   redis.call('HDEL', suspect, item[1])
   if not found then return end
-  local fields = {}
-  for i = 1, #found[2], 2 do fields[found[2][i]] = found[2][i + 1] end
   local id = fields.i or (ARGV[5] .. '/' .. item[1])
-  local state = fields.s and cjson.decode(fields.s) or {}
   state.state = 'dead'
   state.attempts = (state.attempts or 0) + item[4]
   state.crashes = crashes
@@ -63,7 +63,7 @@ local function take_back(consumer, pending)
     if i > started then
       give_back(item)
     else
-      local crashes = tonumber(string.match(redis.call('HGET', suspect, item[1]) or '0', '^%d+'))
+      local crashes = tonumber(string.match(redis.call('HGET', suspect, item[1]) or '', '^%d+')) or 0
       if item[1] == blamed then crashes = crashes + 1 end
       if crashes >= limit then
         kill(item, crashes)

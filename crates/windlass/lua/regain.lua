@@ -33,7 +33,7 @@ local function rules_recovered(stream, pending)
       fit[#fit + 1] = item
     else
       local id = fields.i or (queue .. '/' .. item[1])
-      local history = fields.s and cjson.decode(fields.s) or {}
+      local history = fields.s and history_read(fields.s) or {}
       history.state = 'enqueued'
       if item[4] > 0 then history.attempts = (history.attempts or 0) + item[4] end
       redis.call('XACK', stream, 'w', item[1])

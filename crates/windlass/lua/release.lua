@@ -10,7 +10,7 @@ local count_of = {}
 for i = 3, 2 + 2 * n, 2 do count_of[ARGV[i]] = tonumber(ARGV[i + 1]) end
 for _, entry in ipairs(held) do
   local mark = redis.call('HGET', KEYS[4], entry)
-  if mark then redis.call('HSET', KEYS[4], entry, string.match(mark, '^%d+')) end
+  if mark then redis.call('HSET', KEYS[4], entry, string.match(mark, '^%d+') or '0') end
   local field = mark and 'suspect' or 'recovered'
   redis.call('XCLAIM', KEYS[1], 'w', '~' .. field, 0, entry, 'RETRYCOUNT', count_of[entry] - 1, 'JUSTID')
   redis.call('HSET', KEYS[2], field, 1)

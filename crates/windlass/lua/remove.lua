@@ -12,12 +12,15 @@ local redirect = redis.call('HGET', KEYS[2], ARGV[1])
 if redirect then entry = string.match(redirect, '/(.*)$') end
 local record = redis.call('HGET', KEYS[1], ARGV[1])
 if record then
+  local set
+  for i = 5, #KEYS do
+    if redis.call('ZSCORE', KEYS[i], ARGV[1]) then set = KEYS[i] end
+  end
+  local history, envelope = record_read(record, set)
   redis.call('HDEL', KEYS[1], ARGV[1])
-  local count = 0
-  for i = 5, #KEYS do count = count + redis.call('ZREM', KEYS[i], ARGV[1]) end
-  local history, envelope = record_parts(record)
+  for i = 5, #KEYS do redis.call('ZREM', KEYS[i], ARGV[1]) end
   local queue = string.match(ARGV[1], '^[^/]*')
-  if count == 0 then lane_leave(queue, ARGV[1], envelope) end
+  if not set then lane_leave(queue, ARGV[1], envelope) end
   permits_release(queue, { ARGV[1] })
   if not has_ended(history) then lost(envelope, history) end
   return 1
@@ -26,14 +29,15 @@ if entry == '' then return 0 end
 local pending = redis.pcall('XPENDING', KEYS[3], 'w', entry, entry, 1)
 local holder = not pending.err and pending[1] and pending[1][2]
 if holder and string.sub(holder, 1, 1) ~= '~' then return -1 end
+local found = redis.call('XRANGE', KEYS[3], entry, entry)[1]
+local fields = {}
+for i = 1, found and #found[2] or 0, 2 do fields[found[2][i]] = found[2][i + 1] end
+local history = fields.s and history_read(fields.s) or {}
 if holder then redis.call('XACK', KEYS[3], 'w', entry) end
 redis.call('HDEL', KEYS[2], ARGV[1])
 redis.call('HDEL', KEYS[4], entry)
 permits_release(string.match(ARGV[1], '^[^/]*'), { ARGV[1] })
-local found = redis.call('XRANGE', KEYS[3], entry, entry)[1]
 if not found then return 0 end
 redis.call('XDEL', KEYS[3], entry)
-local fields = {}
-for i = 1, #found[2], 2 do fields[found[2][i]] = found[2][i + 1] end
-lost(fields.j or '', fields.s and cjson.decode(fields.s) or {})
+lost(fields.j or '', history)
 return 1

@@ -4,10 +4,13 @@
 -- Answer: 1, or 0 when no such job is stored.
 -- Guarantee: the job is in its queue and in no set. One that had ended is pending in its batch again.
 local record = redis.call('HGET', KEYS[1], ARGV[1])
-local history = record and string.sub(record, 1, string.find(record, '\n', 1, true))
+local history = record and record_split(record)
 -- One that waits in a lane is in its queue.
 if history and string.find(history, '"state":"enqueued"', 1, true) then return 0 end
 if not enqueue(ARGV[1], ARGV[2], KEYS[1], KEYS[2], KEYS[3], KEYS[4]) then return 0 end
-for i = 5, #KEYS do redis.call('ZREM', KEYS[i], ARGV[1]) end
-flow_back(record)
+local set
+for i = 5, #KEYS do
+  if redis.call('ZREM', KEYS[i], ARGV[1]) == 1 then set = KEYS[i] end
+end
+flow_back(record, set)
 return 1

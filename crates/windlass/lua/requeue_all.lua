@@ -16,7 +16,8 @@ for i = 7, #ARGV do place[ARGV[i]] = 4 + 2 * (i - 7) end
 local function fits(id, record)
   if ARGV[6] ~= '' and queue_of(id) ~= ARGV[6] then return false end
   if ARGV[5] == '' then return true end
-  local is_json, envelope = pcall(cjson.decode, string.sub(record, string.find(record, '\n', 1, true) + 1))
+  local _, text = record_split(record)
+  local is_json, envelope = pcall(cjson.decode, text)
   return is_json and type(envelope) == 'table' and envelope.kind == ARGV[5]
 end
 
@@ -31,7 +32,7 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', latest, 'LIMIT'
   elseif at and fits(id, record) then
     bytes = bytes + enqueue(id, queue_of(id), KEYS[2], KEYS[3], KEYS[at], KEYS[at + 1])
     redis.call('ZREM', KEYS[1], id)
-    flow_back(record)
+    flow_back(record, KEYS[1])
     moved = moved + 1
     if bytes >= tonumber(ARGV[3]) then break end
   end

@@ -8,7 +8,8 @@ local room
 local function room_take(queue, stream, bytes)
   if not room then
     local rule = redis.call('HGET', base .. 'rules', 'queue:' .. queue)
-    room = rule and cjson.decode(rule) or {}
+    local is_json, decoded = pcall(cjson.decode, rule or '')
+    room = is_json and type(decoded) == 'table' and decoded or {}
     local waiting = tonumber(redis.call('HGET', base .. 'pace:' .. queue, 'size') or 0)
     room.jobs = redis.call('XLEN', stream) + waiting
     if room.max_bytes then

@@ -11,7 +11,11 @@ local rule_now = rule_time[1] * 1000 + math.floor(rule_time[2] / 1000)
 -- Limits by their names, and the names in the order in which they were first looked at, so that equal calls do equal things.
 local rules, limits, limit_names = {}, {}, {}
 
-local function rule_note(field, text) rules[field] = text and cjson.decode(text) or false end
+-- A rule that cannot be read is none.
+local function rule_note(field, text)
+  local is_json, rule = pcall(cjson.decode, text or 'false')
+  rules[field] = is_json and rule
+end
 
 local function rule_of(field)
   if rules[field] == nil then rule_note(field, redis.call('HGET', base .. 'rules', field)) end

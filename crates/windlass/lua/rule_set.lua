@@ -7,8 +7,15 @@
 local OPEN_PAGE = 1000
 local name, rule = ARGV[1], ARGV[2]
 local old = redis.call('HGET', KEYS[1], name)
+
+-- A rule that cannot be read is one that says nothing.
+local function read(text)
+  local is_json, decoded = pcall(cjson.decode, text or '')
+  return is_json and type(decoded) == 'table' and decoded or {}
+end
+
 if rule == 'pause' or rule == 'resume' then
-  local decoded = old and cjson.decode(old) or {}
+  local decoded = read(old)
   decoded.paused = rule == 'pause' or nil
   rule = next(decoded) and cjson.encode(decoded) or ''
 end
@@ -19,7 +26,7 @@ end
 
 local has, had = rule ~= '' and 1 or 0, old and 1 or 0
 if has == 1 then redis.call('HSET', KEYS[1], name, rule) else redis.call('HDEL', KEYS[1], name) end
-local function watches(text) return text and text ~= '' and cjson.decode(text).breaker and 1 or 0 end
+local function watches(text) return read(text).breaker and 1 or 0 end
 count('breakers', watches(rule) - watches(old))
 if watches(rule) == 0 then redis.call('DEL', base .. 'breaker:' .. name) end
 

@@ -16,8 +16,9 @@ for _, id in ipairs(ids) do
     redis.call('ZREM', KEYS[1], id)
     moved = moved + 1
   elseif at then
-    local state = cjson.decode(string.sub(record, 1, string.find(record, '\n', 1, true) - 1))
-    if known[state.kind] then
+    local history, envelope = record_read(record, KEYS[1])
+    -- What a history does not tell the job does.
+    if known[history.kind or kind_of(envelope)] then
       enqueue(id, queue_of(id), KEYS[2], KEYS[3], KEYS[at], KEYS[at + 1])
       redis.call('ZREM', KEYS[1], id)
       moved = moved + 1

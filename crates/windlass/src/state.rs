@@ -122,7 +122,23 @@ fn is_zero(number: &u32) -> bool {
     *number == 0
 }
 
+fn printable(byte: u8) -> char {
+    if matches!(byte, b' '..=b'~') { char::from(byte) } else { '?' }
+}
+
 impl History {
+    /// Reads a history. One that cannot be read counts as empty, and an error says what stood there, as the scripts do.
+    pub(crate) fn read(text: &[u8]) -> Self {
+        serde_json::from_slice(text).unwrap_or_else(|_| {
+            let message = "its history could not be read";
+            let seen: String = text.iter().take(200).map(|byte| printable(*byte)).collect();
+            let class = "History".to_owned();
+            let problem =
+                AttemptError { class, message: format!("{message}: {seen}"), ..AttemptError::default() };
+            Self { reason: Some(message.to_owned()), errors: vec![problem], ..Self::default() }
+        })
+    }
+
     /// Adds an error and forgets the oldest beyond [`ERRORS_MAX`].
     pub(crate) fn remember(&mut self, error: AttemptError) {
         self.errors.push(error);
@@ -140,7 +156,8 @@ pub struct AttemptError {
     pub class: String,
     /// What it said.
     pub message: String,
-    /// Where it happened, when known.
+    /// Where it happened, when known: of a panic the place, and of any error the backtrace if `RUST_BACKTRACE` asks for
+    /// one. A panic hook that a program sets after its first worker began keeps panics from saying so.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub backtrace: Option<String>,
     /// When, by the worker's clock, in milliseconds since 1970.

@@ -1,9 +1,12 @@
 //! `windlass job`: push, show, list, and what changes a job.
 
 use anyhow::anyhow;
+use serde::Serialize;
 use serde_json::json;
 use serde_json::value::RawValue;
-use windlass::{Details, Edited, Ending, Filter, Inspector, JobId, Progress, Push, Rescheduled, State};
+use windlass::{
+    Details, Edited, Ending, Filter, History, Inspector, JobId, Progress, Push, Rescheduled, State,
+};
 
 use super::{client, done};
 use crate::args::{JobCommand, PushArgs};
@@ -192,7 +195,7 @@ async fn list(
         }
     }
     if store.json {
-        return jobs.iter().try_for_each(|job| output::json(&describe(job)));
+        return jobs.iter().try_for_each(|job| output::json(&describe(job)?));
     }
     let rows: Vec<_> = jobs
         .iter()
@@ -221,12 +224,12 @@ async fn list(
 
 fn show(job: &Details, progress: Option<&Progress>, store: &Store) -> Result<()> {
     if store.json {
-        let mut described = describe(job);
+        let mut described = describe(job)?;
         if let Some(Progress { percent, message, at_ms, log, .. }) = progress {
             let log: Vec<_> =
                 log.iter().map(|line| json!({ "at_ms": line.at_ms, "text": line.text })).collect();
-            described["progress"] =
-                json!({ "percent": percent, "message": message, "at_ms": at_ms, "log": log });
+            described.progress =
+                Some(json!({ "percent": percent, "message": message, "at_ms": at_ms, "log": log }));
         }
         return output::json(&described);
     }
@@ -276,25 +279,53 @@ fn show(job: &Details, progress: Option<&Progress>, store: &Store) -> Result<()>
     Ok(())
 }
 
-fn describe(job: &Details) -> serde_json::Value {
-    let read =
-        |text: &[u8]| serde_json::from_slice(text).unwrap_or_else(|_| String::from_utf8_lossy(text).into());
-    let envelope: serde_json::Value = read(&job.envelope);
-    json!({
-        "id": job.id.as_str(),
-        "state": job.state.as_str(),
-        "kind": job.kind,
-        "attempts": job.attempts,
-        "tags": job.tags,
-        "meta": job.meta,
-        "worker": job.worker,
-        "at_ms": job.at_ms,
-        "lane": job.lane,
-        "waits_for": job.waits_for,
-        "history": job.history,
-        "result": job.result.as_ref().map(|result| read(result.as_bytes())),
-        "envelope": envelope,
+/// A job as programs read it.
+#[derive(Serialize)]
+struct Described<'a> {
+    id: &'a str,
+    state: &'a str,
+    kind: &'a str,
+    attempts: u32,
+    tags: &'a [String],
+    meta: &'a serde_json::Map<String, serde_json::Value>,
+    worker: Option<&'a str>,
+    at_ms: Option<u64>,
+    lane: Option<&'a str>,
+    waits_for: Option<&'a str>,
+    history: &'a History,
+    result: Option<Box<RawValue>>,
+    envelope: Box<RawValue>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    progress: Option<serde_json::Value>,
+}
+
+fn describe(job: &Details) -> Result<Described<'_>> {
+    Ok(Described {
+        id: job.id.as_str(),
+        state: job.state.as_str(),
+        kind: &job.kind,
+        attempts: job.attempts,
+        tags: &job.tags,
+        meta: &job.meta,
+        worker: job.worker.as_deref(),
+        at_ms: job.at_ms,
+        lane: job.lane.as_deref(),
+        waits_for: job.waits_for.as_deref(),
+        history: &job.history,
+        result: job.result.as_ref().map(|result| raw(result.as_bytes())).transpose()?,
+        envelope: raw(&job.envelope)?,
+        progress: None,
     })
+}
+
+/// JSON as it stands there, so that its numbers stay what they are; what is no JSON is a text. In one line.
+fn raw(text: &[u8]) -> Result<Box<RawValue>> {
+    let text = String::from_utf8_lossy(text);
+    // Within a text of JSON there is no line end, only between its parts.
+    if let Ok(raw) = RawValue::from_string(text.replace(['\n', '\r'], " ")) {
+        return Ok(raw);
+    }
+    Ok(serde_json::value::to_raw_value(&text)?)
 }
 
 /// Reads arguments before anything is connected: a typing mistake is to cost nothing.

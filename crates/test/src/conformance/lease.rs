@@ -1,14 +1,15 @@
 //! Leases that end, and those that do not, by a clock that the cases move. Workers die in them by making no further
 //! call.
 
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::sync::mpsc;
 use windlass::broker::Recovered;
-use windlass::{Event, Push};
+use windlass::{Client, Event, Push, Retry, Worker};
 
 use super::time::{MARGIN, almost};
-use super::world::{Beside, Store, eventually, held};
+use super::world::{Beside, Store, World, eventually, held, json};
 
 // The last part of a worker's name is its concurrency.
 const ONE: &str = "a.1.1.a.1";
@@ -113,6 +114,50 @@ pub(super) async fn renewal_keeps_a_long_job(store: &Store) {
     let worker = Beside::start(worker);
     runs.recv().await.unwrap();
     let rival = Beside::start(rival);
+    see_renewals(store, &world).await;
+    release.send(true).unwrap();
+    assert_eq!(worker.stop().await.completed, 1);
+    rival.stop().await;
+    assert!(rival_runs.try_recv().is_err(), "nobody else ran it");
+}
+
+pub(super) async fn a_job_that_blocks_its_runtime_keeps_its_lease(store: &Store) {
+    let world = store.world_with(|config| config.lease = RENEWED).await;
+    world.push_numbers(1).await;
+    let (release, wait) = std::sync::mpsc::channel::<()>();
+    let (tell, mut begun) = mpsc::unbounded_channel();
+    let wait = Arc::new(Mutex::new(wait));
+    // The user's runtime has one thread, and the job does not give it back before it has ended.
+    let run = move |_, _| {
+        let (tell, wait) = (tell.clone(), wait.clone());
+        async move {
+            tell.send(()).ok();
+            wait.lock().expect("nobody panics with it").recv()?;
+            Ok(json("null"))
+        }
+    };
+    let (other, config) = (store.clone(), world.config.clone());
+    let blocked = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        runtime.block_on(async {
+            let client = Client::with_config(other.connect().await, config).await.expect("the store is fit");
+            let worker = Worker::new(&client).concurrency(1).register_raw("k", Retry::Never, run);
+            worker.exit_when_empty().run().await.expect("the worker runs")
+        })
+    });
+    begun.recv().await.unwrap();
+    let (rival, mut rival_runs) = world.recorder(|_| async { Ok(()) });
+    let rival = Beside::start(rival);
+    see_renewals(store, &world).await;
+    release.send(()).unwrap();
+    let summary = tokio::task::spawn_blocking(|| blocked.join().expect("no panic")).await.unwrap();
+    assert_eq!((summary.completed, summary.refused), (1, 0));
+    rival.stop().await;
+    assert!(rival_runs.try_recv().is_err(), "nobody else ran it");
+}
+
+/// Moves the time on by more than a lease, and sees that the one job is renewed meanwhile.
+async fn see_renewals(store: &Store, world: &World) {
     let stream = world.broker.keys().stream("default");
     for _ in 0..4 {
         store.advance(RENEWED / 3);
@@ -124,8 +169,4 @@ pub(super) async fn renewal_keeps_a_long_job(store: &Store) {
         })
         .await;
     }
-    release.send(true).unwrap();
-    assert_eq!(worker.stop().await.completed, 1);
-    rival.stop().await;
-    assert!(rival_runs.try_recv().is_err(), "nobody else ran it");
 }

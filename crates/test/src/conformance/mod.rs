@@ -14,6 +14,8 @@ mod control;
 mod count;
 mod cron;
 mod event;
+mod fit;
+mod garbage;
 mod group;
 mod kinds;
 mod lane;
@@ -84,6 +86,9 @@ pub const CASES: &[Case] = cases! {
         leftover_work_wakes_the_next_taker
         a_fetch_without_room_leaves_the_mark_that_brought_it
         a_store_that_forgot_the_scripts_is_told_them;
+    fit:
+        a_namespace_of_another_layout_is_refused_with_what_to_do
+        a_namespace_of_something_else_is_refused_with_what_to_do;
     lane:
         jobs_come_by_priority_and_then_by_their_pushes
         a_job_in_a_lane_is_found_by_its_id
@@ -139,6 +144,14 @@ pub const CASES: &[Case] = cases! {
         only_the_running_suspect_is_blamed_and_dies_in_the_end
         released_jobs_are_taken_first_and_uncounted
         a_worker_that_leaves_gives_back_what_it_never_knew;
+    garbage:
+        a_job_whose_history_is_garbage_dies_of_its_crashes_and_is_kept
+        a_job_in_its_queue_is_managed_whatever_its_history_is
+        a_stored_job_is_managed_whatever_its_record_is
+        garbage_among_the_dead_is_listed_and_put_back
+        garbage_holds_up_no_service
+        garbage_in_a_lane_is_taken
+        a_batch_counts_a_job_whose_history_is_garbage;
     control:
         a_job_that_does_not_run_is_cancelled_in_any_state
         a_cancelled_job_can_be_tried_again
@@ -290,7 +303,8 @@ pub const TIME_CASES: &[Case] = cases! {
         what_a_dead_worker_held_is_never_lost
         a_lost_fetch_reply_of_a_living_worker_comes_back
         a_worker_resumes_what_a_dead_one_began
-        renewal_keeps_a_long_job;
+        renewal_keeps_a_long_job
+        a_job_that_blocks_its_runtime_keeps_its_lease;
     compact:
         a_compaction_neither_ends_a_lease_nor_renews_it;
     cron:

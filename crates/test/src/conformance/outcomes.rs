@@ -85,12 +85,20 @@ pub(super) async fn a_panic_is_a_failed_attempt(store: &Store) {
     };
     let (worker, mut runs) = world.recorder(answer);
     let early = world.push("early", "1", Push::new().max_attempts(1)).await;
-    let worker =
-        worker.register_raw("early", Retry::Never, |_, _| -> std::future::Ready<_> { panic!("at once") });
+    let fails = |_, _| -> std::future::Ready<_> { panic!("at once") };
+    let line = line!() - 1;
+    let worker = worker.register_raw("early", Retry::Never, fails);
     let worker = Beside::start(worker);
     assert_eq!(runs.recv().await.unwrap().attempt, 1);
     assert_eq!(runs.recv().await.unwrap(), Run { id, attempt: 2, args: "1".into() });
     let dead = world.until(&early, State::Dead).await;
+    let trace = dead.history.errors[0].backtrace.as_deref().expect("a panic says where it was");
+    assert!(trace.starts_with(&format!("{}:{line}:", file!())), "{trace}");
+    // What asks for backtraces is read once by the process, so that this holds as it was started.
+    let asked =
+        ["RUST_LIB_BACKTRACE", "RUST_BACKTRACE"].into_iter().find_map(|name| std::env::var(name).ok());
+    let wants_backtrace = asked.is_some_and(|asked| asked != "0");
+    assert_eq!(trace.contains("a_panic_is_a_failed_attempt"), wants_backtrace, "{trace}");
     assert_eq!(
         (dead.history.errors[0].class.as_str(), dead.history.errors[0].message.as_str()),
         ("Panic", "at once")

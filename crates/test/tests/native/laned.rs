@@ -5,6 +5,15 @@ use windlass_resp::Value;
 use crate::script::{Random, words};
 use crate::subject::Digests;
 
+/// Histories of jobs, some of which nobody can read.
+const HISTORIES: [&str; 5] = [
+    r#"{"state":"enqueued","attempts":2}"#,
+    r#"{"state":"enqueued","attempts":1}"#,
+    r#"{"state":"dead""#,
+    r#"{"attempts":[]}"#,
+    "7",
+];
+
 const BASE: &str = "wl:{t}:";
 const QUEUES: [&str; 2] = ["q", "p"];
 const LOCKS: u64 = 12;
@@ -213,7 +222,7 @@ impl Laned {
     fn plain(&mut self) -> Vec<String> {
         let queue = self.queue();
         let entry = self.held.first().map_or("1-1".to_owned(), |held| held.entry.clone());
-        let line = match self.random.below(24) {
+        let line = match self.random.below(25) {
             0..=4 => format!("XGROUP CREATE {BASE}q:{queue} w 0 MKSTREAM"),
             5 => format!("XCLAIM {BASE}q:{queue} w ~recovered 0 {entry}"),
             6 => format!("HSET {BASE}gate:{queue} recovered 1"),
@@ -227,13 +236,12 @@ impl Laned {
             19 => format!("ZREM {BASE}lane:{queue}/129//a {queue}/s{}", self.random.below(40)),
             20 => format!("XDEL {BASE}q:{queue} {entry}"),
             21 => format!("ZADD {BASE}asleep 1500 key:q/a"),
-            22 => format!(
-                "XADD {BASE}q:{queue} * j {{}} i {queue}/1-1 s {{\"state\":\"enqueued\",\"attempts\":1}}"
-            ),
-            _ => format!(
-                "HSET {BASE}jobs {queue}/s{} {{\"state\":\"enqueued\",\"attempts\":2}}\n{{}}",
-                self.random.below(40)
-            ),
+            22 => format!("XADD {BASE}q:{queue} * j {{}} i {queue}/1-1 s {}", self.random.pick(&HISTORIES)),
+            23 => format!("HSET {BASE}jobs {queue}/s{} no-line-end", self.random.below(40)),
+            _ => {
+                let history = self.random.pick(&HISTORIES);
+                format!("HSET {BASE}jobs {queue}/s{} {history}\n{{}}", self.random.below(40))
+            }
         };
         line.split(' ').map(str::to_owned).collect()
     }

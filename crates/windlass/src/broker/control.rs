@@ -35,8 +35,8 @@ pub struct Promoted {
 /// Where one job is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Place {
-    /// Stored outside the streams: its record, and the time that orders it.
-    Record(Vec<u8>, i64),
+    /// Stored outside the streams: its record, the time that orders it, and the state of the set that it is in.
+    Record(Vec<u8>, i64, Option<State>),
     /// In its queue: its fields, and its holder with the delivery count when somebody has it.
     Entry(Vec<(Vec<u8>, Vec<u8>)>, Option<(String, u32)>),
     /// In a lane of its queue: its record, the lane, and the limit that the lane waits for.
@@ -153,16 +153,10 @@ impl Broker {
         let mut answer = array(self.run(&SHOW, &call).await?)?.into_iter();
         let mut next = || answer.next().ok_or(Error::Answer("show left something out"));
         match text(next()?)?.as_str() {
-            "record" => {
-                let (record, at) = (bytes(next()?)?, int(&next()?)?);
-                match (answer.next(), answer.next()) {
-                    (Some(lane), Some(limit)) => Ok(Place::Lane(
-                        record,
-                        text(lane)?,
-                        Some(text(limit)?).filter(|limit| !limit.is_empty()),
-                    )),
-                    _ => Ok(Place::Record(record, at)),
-                }
+            "record" => Ok(Place::Record(bytes(next()?)?, int(&next()?)?, State::parse(&text(next()?)?))),
+            "lane" => {
+                let (record, lane, limit) = (bytes(next()?)?, text(next()?)?, text(next()?)?);
+                Ok(Place::Lane(record, lane, Some(limit).filter(|limit| !limit.is_empty())))
             }
             "result" => Ok(Place::Result(pairs(next()?)?)),
             "entry" => {

@@ -95,15 +95,20 @@ impl Broker {
     }
 
     /// Jobs that wait in the lanes of a queue: `count` of them behind the first `skip`, as far as
-    /// [`LANES_LOOKED_MAX`] lanes have them.
+    /// [`LANES_LOOKED_MAX`] lanes have them. None stands for what is no id and so names no job.
     ///
     /// # Errors
     /// When the store fails.
-    pub(crate) async fn list_lanes(&self, queue: &str, skip: usize, count: usize) -> Result<Vec<JobId>> {
+    pub(crate) async fn list_lanes(
+        &self,
+        queue: &str,
+        skip: usize,
+        count: usize,
+    ) -> Result<Vec<Option<JobId>>> {
         let mut call = LANE_LIST.call(&[self.keys.turns(queue), self.keys.waits(queue)]);
         call.arg(skip).arg(count).arg(LANES_LOOKED_MAX);
         let ids = array(self.run(&LANE_LIST, &call).await?)?;
-        ids.into_iter().map(|id| JobId::parse(&text(id)?)).collect()
+        Ok(ids.into_iter().map(|id| JobId::parse(&text(id).ok()?).ok()).collect())
     }
 
     /// Adds ready jobs to a queue that may have a limit, as many as fit; the first of them, in order. The caller keeps

@@ -38,20 +38,31 @@ fn version(info: &str) -> Result<()> {
     }
     let (major, minor) = VERSION_MIN;
     Err(Error::Unsupported(format!(
-        "the store is Redis {version}; Windlass needs Redis {major}.{minor} or later"
+        "the store is Redis {version}; Windlass needs Redis {major}.{minor} or later, or Valkey: upgrade the server, or \
+         name another store"
     )))
 }
 
 async fn schema(broker: &Broker) -> Result<()> {
     let key = broker.keys().schema();
     broker.send(redis::cmd("SET").arg(&key).arg(SCHEMA_VERSION).arg("NX")).await?;
-    let found = text(broker.send(redis::cmd("GET").arg(&key)).await?)?;
+    let namespace = broker.keys().namespace();
+    let found = match broker.send(redis::cmd("GET").arg(&key)).await {
+        Err(Error::Store(error)) if error.code() == Some("WRONGTYPE") => {
+            return Err(Error::Unsupported(format!(
+                "the key `{key}` is no text, so that something other than Windlass has the namespace `{namespace}`: use \
+                 another namespace, or delete the key if nobody needs it"
+            )));
+        }
+        found => text(found?)?,
+    };
     if found == SCHEMA_VERSION {
         return Ok(());
     }
-    let namespace = broker.keys().namespace();
+    let own = env!("CARGO_PKG_VERSION");
     Err(Error::Unsupported(format!(
-        "the namespace `{namespace}` has layout {found}, this version of Windlass knows layout {SCHEMA_VERSION}"
+        "the namespace `{namespace}` has layout {found}, and Windlass {own} reads layout {SCHEMA_VERSION}: use a \
+         version of Windlass that reads layout {found}, or another namespace"
     )))
 }
 
@@ -69,12 +80,15 @@ async fn warn_of(broker: &Broker, name: &str, is_bad: impl Fn(&str) -> bool, why
 mod tests {
     use super::*;
 
+    const OLD: &str = "the store is Redis 6.0.16; Windlass needs Redis 6.2 or later, or Valkey: upgrade the server, or \
+                       name another store";
+
     #[test]
     fn old_stores_are_refused_by_name() {
         assert!(version("redis_version:6.2.0\r\n").is_ok());
         assert!(version("# Server\r\nredis_version:7.0.15\r\n").is_ok());
         assert!(version("nothing known").is_ok());
         let refused = version("redis_version:6.0.16\r\n").unwrap_err().to_string();
-        assert_eq!(refused, "the store is Redis 6.0.16; Windlass needs Redis 6.2 or later");
+        assert_eq!(refused, OLD);
     }
 }

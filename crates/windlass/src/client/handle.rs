@@ -72,7 +72,7 @@ impl<T: DeserializeOwned> Handle<T> {
     /// # Errors
     /// When the store fails.
     pub async fn state(&self) -> Result<Option<State>> {
-        state_of(&self.client.broker().show(self.known_id()?).await?)
+        Ok(state_of(&self.client.broker().show(self.known_id()?).await?))
     }
 
     /// How far the job is and the last lines of its log; `None` when it told nothing, or that is forgotten.
@@ -103,11 +103,11 @@ impl<T: DeserializeOwned> Handle<T> {
         }
         let id = self.known_id()?;
         let place = self.client.broker().show(id).await?;
-        let fields = match (state_of(&place)?, place) {
+        let fields = match (state_of(&place), place) {
             (_, Place::Result(fields)) => fields,
             (None, _) => return Err(Error::Forgotten(id.clone())),
-            (Some(state), Place::Record(record, _)) if state.is_final() => {
-                let (history, _) = split_record(&record)?;
+            (Some(state), Place::Record(record, ..)) if state.is_final() => {
+                let (history, _) = split_record(&record);
                 return Err(self.ended(state, history.reason.unwrap_or_default()));
             }
             _ => self.client.inner.results.wait(id).await?,
@@ -137,9 +137,9 @@ impl<T: DeserializeOwned> Handle<T> {
 }
 
 /// The state that a place means.
-pub(crate) fn state_of(place: &Place) -> Result<Option<State>> {
-    Ok(match place {
-        Place::Record(record, _) => Some(split_record(record)?.0.state),
+pub(crate) fn state_of(place: &Place) -> Option<State> {
+    match place {
+        Place::Record(record, _, set) => Some(set.unwrap_or_else(|| split_record(record).0.state)),
         Place::Entry(_, Some((holder, _))) if !holder.starts_with('~') => Some(State::Active),
         Place::Entry(..) | Place::Lane(..) => Some(State::Enqueued),
         Place::Result(fields) => fields
@@ -147,12 +147,13 @@ pub(crate) fn state_of(place: &Place) -> Result<Option<State>> {
             .find(|(name, _)| name == b"state")
             .and_then(|(_, state)| State::parse(std::str::from_utf8(state).ok()?)),
         Place::Nowhere => None,
-    })
+    }
 }
 
-/// Takes a record apart into history and envelope.
-pub(crate) fn split_record(record: &[u8]) -> Result<(History, &[u8])> {
-    let cut =
-        record.iter().position(|byte| *byte == b'\n').ok_or(Error::Answer("a record without a history"))?;
-    Ok((serde_json::from_slice(&record[..cut])?, &record[cut + 1..]))
+/// Takes a record apart into history and envelope. One without a line end is all envelope, as for the scripts.
+pub(crate) fn split_record(record: &[u8]) -> (History, &[u8]) {
+    match record.iter().position(|byte| *byte == b'\n') {
+        Some(cut) => (History::read(&record[..cut]), &record[cut + 1..]),
+        None => (History::default(), record),
+    }
 }

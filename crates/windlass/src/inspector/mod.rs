@@ -176,10 +176,10 @@ impl Inspector {
     /// When the store fails.
     pub async fn show(&self, id: &JobId) -> Result<Option<Details>> {
         let place = self.client.broker().show(id).await?;
-        let Some(state) = state_of(&place)? else { return Ok(None) };
+        let Some(state) = state_of(&place) else { return Ok(None) };
         Ok(Some(match place {
-            Place::Record(record, at) => {
-                let (history, envelope) = split_record(&record)?;
+            Place::Record(record, at, _) => {
+                let (history, envelope) = split_record(&record);
                 details(id.clone(), state, envelope.to_vec(), history, u64::try_from(at).ok())
             }
             Place::Entry(fields, holder) => {
@@ -192,7 +192,7 @@ impl Inspector {
                 details
             }
             Place::Lane(record, lane, waits_for) => {
-                let (history, envelope) = split_record(&record)?;
+                let (history, envelope) = split_record(&record);
                 let details = details(id.clone(), state, envelope.to_vec(), history, None);
                 Details { lane: Some(lane), waits_for, ..details }
             }
@@ -287,9 +287,10 @@ impl Inspector {
         range.arg(set).arg(rank).arg(rank.saturating_add(count - 1));
         let ids = self.list_of(&range).await?;
         let mut jobs = Vec::with_capacity(ids.len());
-        for id in &ids {
+        // What is no id names no job; the others are shown in spite of it.
+        for id in ids.iter().filter_map(|id| JobId::parse(id).ok()) {
             // A job that moved on between the two commands is shown where it is now, or not at all.
-            jobs.extend(self.show(&JobId::parse(id)?).await?.filter(|job| job.state == state));
+            jobs.extend(self.show(&id).await?.filter(|job| job.state == state));
         }
         Ok(Page { jobs, next: (ids.len() == count).then(|| (rank + ids.len()).to_string()) })
     }
@@ -331,7 +332,7 @@ impl Inspector {
         let skip: usize = skip.parse().map_err(|_| config("the page is not a number"))?;
         let ids = self.client.broker().list_lanes(queue, skip, count).await?;
         let mut jobs = Vec::with_capacity(ids.len());
-        for id in &ids {
+        for id in ids.iter().flatten() {
             jobs.extend(self.show(id).await?.filter(|job| job.state == State::Enqueued));
         }
         Ok(Page { jobs, next: (ids.len() == count).then(|| format!("{LANES}{}", skip + count)) })
@@ -347,11 +348,8 @@ impl Inspector {
         let Some(found) = array(self.send(&range).await?)?.into_iter().next() else { return Ok(None) };
         let fields = pairs(array(found)?.into_iter().nth(1).unwrap_or(Value::Nil))?;
         let original = fields.into_iter().find(|(name, _)| name == b"i").map(|(_, id)| id);
-        let id = match original {
-            Some(id) => JobId::parse(&String::from_utf8_lossy(&id))?,
-            None => JobId::of_entry(queue, entry),
-        };
-        self.show(&id).await
+        let original = original.and_then(|id| JobId::parse(std::str::from_utf8(&id).ok()?).ok());
+        self.show(&original.unwrap_or_else(|| JobId::of_entry(queue, entry))).await
     }
 
     /// How many jobs of a stream workers have; what waits to be taken again does not count.
@@ -397,7 +395,7 @@ fn entry_parts(fields: Vec<(Vec<u8>, Vec<u8>)>) -> (Vec<u8>, History) {
     for (name, value) in fields {
         match name.as_slice() {
             b"j" => envelope = value,
-            b"s" => history = serde_json::from_slice(&value).unwrap_or_default(),
+            b"s" => history = History::read(&value),
             _ => {}
         }
     }

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::Shared;
-use super::drive::{Limits, on_thread, panicked, within};
+use super::drive::{Limits, on_thread, within};
 use super::executor::Done;
 use super::hand::{HoldKey, Ticket};
 use super::kind::{Kind, Run, Running};
+use super::panic::caught;
 use crate::broker::{Held, Settle, Taken};
 use crate::context::{Context, Facts, Leash};
 use crate::envelope::Envelope;
@@ -71,7 +72,7 @@ pub(super) async fn run(shared: &Arc<Shared>, Ticket { taken, leash }: Ticket) -
 
 async fn attempt(shared: &Arc<Shared>, taken: &Taken, leash: &Arc<Leash>) -> End {
     let history = match &taken.history {
-        Some(history) => serde_json::from_slice(history).unwrap_or_default(),
+        Some(history) => History::read(history),
         None => History::default(),
     };
     let envelope = match Envelope::parse(&taken.envelope) {
@@ -116,7 +117,7 @@ async fn attempt(shared: &Arc<Shared>, taken: &Taken, leash: &Arc<Leash>) -> End
         true => begin(shared, kind, envelope.args, context, keeps_result),
         false => Ok(through_middleware(shared, envelope.args.to_owned(), context, keeps_result)),
     };
-    let begun = catch_unwind(AssertUnwindSafe(begin)).unwrap_or_else(|panic| Err(panicked(&*panic)));
+    let begun = caught(begin).unwrap_or_else(Err);
     let outcome = match begun {
         Ok(running) => within(running, leash, limits).await,
         Err(failure) => Some(Err(failure)),

@@ -10,6 +10,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::Shared;
 use super::kind::Running;
+use super::panic::caught;
 use crate::context::{Leash, Pull};
 use crate::failure::{Failure, Fate, Outcome};
 
@@ -34,9 +35,9 @@ pub(super) async fn within(mut running: Running, leash: &Leash, limits: Limits) 
             if leash.is_dropped() {
                 return Poll::Ready(None);
             }
-            match catch_unwind(AssertUnwindSafe(|| running.as_mut().poll(context))) {
+            match caught(|| running.as_mut().poll(context)) {
                 Ok(Poll::Ready(outcome)) => Poll::Ready(Some(outcome)),
-                Err(panic) => Poll::Ready(Some(Err(panicked(&*panic)))),
+                Err(failure) => Poll::Ready(Some(Err(failure))),
                 Ok(Poll::Pending) => leash.poll_dropped(context).map(|()| None),
             }
         }));
@@ -99,7 +100,7 @@ pub(super) fn on_thread(
 ) -> Outcome<Running> {
     let (sender, receiver) = oneshot::channel();
     let task = Box::new(move || {
-        let outcome = catch_unwind(AssertUnwindSafe(task)).unwrap_or_else(|panic| Err(panicked(&*panic)));
+        let outcome = caught(task).unwrap_or_else(Err);
         // Nobody waits any more when the leash was pulled.
         let _ = sender.send(outcome);
     });
@@ -109,12 +110,4 @@ pub(super) fn on_thread(
 
 fn timed_out(limit: Duration) -> Failure {
     Failure::with(Fate::Retry(None), "Timeout", format!("it took longer than {limit:?}"))
-}
-
-/// The failure that a panic is.
-pub(super) fn panicked(panic: &(dyn std::any::Any + Send)) -> Failure {
-    let message = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    let message = message.or_else(|| panic.downcast_ref::<String>().cloned());
-    let message = message.unwrap_or_else(|| "it panicked".to_owned());
-    Failure::with(Fate::Retry(None), "Panic", message)
 }

@@ -3,7 +3,7 @@
 //! A worker has one pool of its own and one for each `capsule`; a pool is a worker by itself to the store, with a name
 //! and leases of its own, and all of them share a process, its services and its connections (`pool`). `hand` is what a
 //! pool holds, plain data. `executor` runs jobs on the user's runtime and exchanges ended ones for new ones with the
-//! store; `attempt` is one run of a job and `drive` keeps it within its limits, `fail` tells of one that did not succeed,
+//! store; `attempt` is one run of a job, `drive` keeps it within its limits and `panic` catches its panics, `fail` tells of one that did not succeed,
 //! `wait` waits for wake marks, `blocking` has threads for jobs that block. `duty` is the thread that Windlass keeps for
 //! itself, with its own small runtime and connection: it renews leases, so that a job which blocks the user's runtime
 //! does not lose its own.
@@ -19,6 +19,7 @@ mod hand;
 mod identity;
 mod kind;
 mod order;
+mod panic;
 mod pool;
 #[cfg(all(unix, feature = "process"))]
 mod process;

@@ -79,6 +79,7 @@ pub(crate) struct Shared {
 impl Shared {
     /// The pools of `worker` as it runs, one for each of its capsules; `broker` is on a connection of the user's runtime.
     pub(crate) fn pools(worker: Worker, broker: Broker) -> Vec<Arc<Self>> {
+        super::panic::watch();
         let Worker {
             client,
             capsules,

@@ -219,14 +219,17 @@ impl<'a> Take<'a> {
             let record =
                 scene.view(&[]).get::<Hash>(&self.names.jobs)?.and_then(|jobs| jobs.get(&id)).cloned();
             let Some(record) = record else { continue };
-            let Some(cut) = record.iter().position(|byte| *byte == b'\n') else { continue };
             if self.bytes <= 0 {
                 let added = scene.run(&[b"ZADD", &lanes[lane], &score(place), &id])?;
                 self.popped -= if let Value::Integer(added) = added { added } else { 0 };
                 self.leaves_work = true;
                 continue;
             }
-            let (history, envelope) = (&record[..cut], &record[cut + 1..]);
+            // A record without a line end is all envelope.
+            let (history, envelope) = match record.iter().position(|byte| *byte == b'\n') {
+                Some(cut) => (&record[..cut], &record[cut + 1..]),
+                None => (&b"{}"[..], &record[..]),
+            };
             let mut fields = vec![b"j", envelope, b"i", &*id, b"l", b"1"];
             if history != HISTORY {
                 fields.extend([b"s".as_slice(), history]);
