@@ -88,7 +88,9 @@ impl Ahead {
 mod tests {
     use super::*;
 
-    fn read(input: &[u8], limits: Limits) -> Result<(Vec<Vec<Vec<u8>>>, usize), ProtocolError> {
+    type Words = Vec<Vec<u8>>;
+
+    fn read(input: &[u8], limits: Limits) -> Result<(Vec<Words>, usize), ProtocolError> {
         let (mut ahead, mut decoder) = (Ahead::default(), Decoder::default());
         ahead.read(&mut decoder, input, limits)?;
         let args = |index| {
@@ -103,7 +105,7 @@ mod tests {
     #[test]
     fn whole_requests_are_read_up_to_what_is_none() {
         let whole = b"*2\r\n$3\r\nGET\r\n$1\r\nk\r\nSET k v\r\n*1\r\n$4\r\nPING\r\n";
-        let words = |line: &str| line.split(' ').map(|word| word.as_bytes().to_vec()).collect::<Vec<_>>();
+        let words = |line: &str| line.split(' ').map(|word| word.as_bytes().to_vec()).collect::<Words>();
         let expected = ["GET k", "SET k v", "PING"].map(words).to_vec();
         for behind in [&b""[..], b"*2\r\n$3\r\nGE", b"*1\r\nx\r\n"] {
             let input = [&whole[..], behind].concat();
