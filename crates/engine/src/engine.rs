@@ -331,6 +331,13 @@ impl Engine {
                 }
                 self.run(session, command, args, now, true)
             }
+            // These are no commands: whoever sends them was made to speak HTTP to a database. The process itself was not.
+            Err(_) if !session.is_of_process() && (args.is(0, "POST") || args.is(0, "HOST:")) => {
+                session.is_closing = true;
+                self.state.unwatch(session);
+                self.state.deliver(session.id, Message::Close);
+                None
+            }
             // EXEC that may not run ends the transaction, for whatever reason.
             Err(error) if args.is(0, "EXEC") => {
                 session.transaction = None;
