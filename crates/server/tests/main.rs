@@ -3,6 +3,7 @@
 mod busy;
 mod foreign;
 mod limits;
+mod peers;
 mod tls;
 
 use std::os::unix::fs::PermissionsExt;
