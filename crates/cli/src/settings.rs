@@ -188,6 +188,8 @@ fn listen(args: &ServeArgs, file: &ServeFile) -> anyhow::Result<windlass_server:
     }
     if tls_port.is_some() {
         config.tls = Some(tls(args, file)?);
+    } else if let Some(name) = tls_given(args, file) {
+        return Err(anyhow!("{name} is for --tls-port, which is missing: nothing would be encrypted"));
     }
     if let Some(bits) = args.unixsocketperm.as_ref().or(file.unixsocketperm.as_ref()) {
         config.unix_mode = u32::from_str_radix(bits, 8)
@@ -196,13 +198,25 @@ fn listen(args: &ServeArgs, file: &ServeFile) -> anyhow::Result<windlass_server:
     Ok(config)
 }
 
+/// What was said of TLS, if anything was.
+fn tls_given(args: &ServeArgs, file: &ServeFile) -> Option<&'static str> {
+    let is_given = [
+        ("--tls-cert-file", args.tls_cert_file.is_some() || file.tls_cert_file.is_some()),
+        ("--tls-key-file", args.tls_key_file.is_some() || file.tls_key_file.is_some()),
+        ("--tls-ca-cert-file", args.tls_ca_cert_file.is_some() || file.tls_ca_cert_file.is_some()),
+        ("--tls-auth-clients", args.tls_auth_clients.is_some() || file.tls_auth_clients.is_some()),
+        ("--tls-only", args.tls_only || file.tls_only),
+    ];
+    is_given.into_iter().find(|(_, is_given)| *is_given).map(|(name, _)| name)
+}
+
 /// Settles who the server is to clients of its TLS port.
 fn tls(args: &ServeArgs, file: &ServeFile) -> anyhow::Result<windlass_server::Tls> {
     let needed = |of: &Option<PathBuf>, or: &Option<PathBuf>, name: &str| {
         of.clone().or(or.clone()).ok_or_else(|| anyhow!("--tls-port needs {name}"))
     };
     let clients = args.tls_auth_clients.as_deref().or(file.tls_auth_clients.as_deref()).unwrap_or("yes");
-    Ok(windlass_server::Tls {
+    let tls = windlass_server::Tls {
         cert_file: needed(&args.tls_cert_file, &file.tls_cert_file, "--tls-cert-file")?,
         key_file: needed(&args.tls_key_file, &file.tls_key_file, "--tls-key-file")?,
         ca_file: args.tls_ca_cert_file.clone().or(file.tls_ca_cert_file.clone()),
@@ -212,7 +226,13 @@ fn tls(args: &ServeArgs, file: &ServeFile) -> anyhow::Result<windlass_server::Tl
             "no" => ClientCertificates::Unasked,
             other => return Err(anyhow!("unknown tls-auth-clients `{other}`; it is yes, no or optional")),
         },
-    })
+    };
+    if tls.ca_file.is_none() && tls.clients != ClientCertificates::Unasked {
+        return Err(anyhow!(
+            "--tls-port needs --tls-ca-cert-file, which says whose clients are let in, or --tls-auth-clients no"
+        ));
+    }
+    Ok(tls)
 }
 
 /// An address with this port if it names none.

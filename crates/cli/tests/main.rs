@@ -90,8 +90,10 @@ fn a_wrong_command_line_says_what_to_do() {
         (
             &["serve", "--tls-port", "0", "--tls-cert-file", "no.crt", "--tls-key-file", "no.key"],
             4,
-            "`tls.ca_file` must say whose clients are let in",
+            "--tls-port needs --tls-ca-cert-file, which says whose clients are let in, or --tls-auth-clients no",
         ),
+        (&["serve", "--tls-cert-file", "no.crt"], 4, "--tls-cert-file is for --tls-port, which is missing"),
+        (&["serve", "--tls-auth-clients", "no"], 4, "--tls-auth-clients is for --tls-port"),
         (&["queue", "ls", "--stroe", "x"], 2, "--store"),
         (&["job", "push", "mail", "--args", "{oops"], 2, "--args is no JSON"),
         (&["job", "push", "mail", "--in", "5"], 2, "5m"),

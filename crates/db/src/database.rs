@@ -212,6 +212,11 @@ impl Database {
         self.store().limits.get().clients
     }
 
+    /// Counts a client for which whoever serves clients had no place, for INFO.
+    pub fn note_rejected(&self) {
+        self.store().rejected.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// True when a session has to give a password before anything else; CONFIG SET may change it.
     pub fn needs_password(&self) -> bool {
         self.store().limits.get().needs_password

@@ -112,6 +112,8 @@ impl Store {
             .collect();
         core.engine.set_facts("persistence", lines);
         core.engine.set_facts("cpu", processor_time());
+        core.engine.set_facts("server", vec![("process_id".to_owned(), std::process::id().to_string())]);
+        core.engine.note_rejected(self.rejected.swap(0, Ordering::Relaxed));
     }
 
     /// Tells CONFIG GET, whose names are Redis's, how the log is kept: clients judge the store by it.

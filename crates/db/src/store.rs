@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::Read;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::Waker;
 use std::time::{Duration, Instant};
@@ -57,6 +57,8 @@ pub(crate) struct Store {
     closed: Mutex<Vec<SessionId>>,
     has_closed: AtomicBool,
     pub limits: SharedLimits,
+    /// Clients for which there was no place and of whom the engine was not told yet.
+    pub rejected: AtomicU64,
     /// Keeps settings for the next start, where somebody can.
     pub keep_settings: OnceLock<KeepSettings>,
     /// True once a client has asked for the end of the process; whoever can end it listens.
@@ -156,6 +158,7 @@ impl Store {
             closed: Mutex::default(),
             has_closed: AtomicBool::new(false),
             limits,
+            rejected: AtomicU64::new(0),
             keep_settings: OnceLock::new(),
             shutdown: watch::Sender::new(false),
         }

@@ -1,5 +1,6 @@
 //! The arguments of one command, and their parsing into types that cannot be wrong.
 
+use crate::decimal::Decimal;
 use crate::error::{Error, Result};
 use crate::number::{parse_float, parse_integer};
 
@@ -63,16 +64,10 @@ impl<'a> Args<'a> {
 
     /// The timeout of a blocking command at `index` in seconds, fractions allowed, as milliseconds; 0 is for ever.
     pub fn timeout_ms(self, index: usize) -> Result<u64> {
-        let seconds = parse_float(self.expect(index)?).ok_or(Error::TIMEOUT_NOT_FLOAT)?;
-        if seconds < 0.0 {
-            return Err(Error::TIMEOUT_NEGATIVE);
-        }
-        let millis = (seconds * 1000.0).ceil();
-        if millis > i64::MAX as f64 {
-            Err(Error::new("ERR timeout is out of range"))
-        } else {
-            Ok(millis as u64)
-        }
+        let seconds = Decimal::parse(self.expect(index)?).ok_or(Error::TIMEOUT_NOT_FLOAT)?;
+        // Redis takes what is too large for a negative number, and a moment before 0 for 0.
+        let millis = seconds.ceil_thousands().and_then(|millis| u64::try_from(millis).ok());
+        millis.ok_or(Error::TIMEOUT_NEGATIVE)
     }
 }
 

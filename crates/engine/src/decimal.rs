@@ -4,7 +4,7 @@
 //! short decimals, so these are added exactly here: 0.1 and 0.2 make 0.3, as in Redis. Numbers beyond the exact range
 //! are added as `f64`.
 
-use crate::number::parse_float;
+use crate::number::{has_value, is_long_double, parse_any_float};
 
 /// Decimals that Redis prints.
 const DECIMALS: usize = 17;
@@ -22,9 +22,31 @@ pub enum Decimal {
 }
 
 impl Decimal {
-    /// Reads a number as INCRBYFLOAT does; not NaN.
+    /// Reads a number as INCRBYFLOAT does; not NaN, and nothing beyond the range of a `long double`.
     pub fn parse(text: &[u8]) -> Option<Self> {
-        exact(text).map(Self::Exact).or_else(|| parse_float(text).map(Self::Float))
+        if let Some(units) = exact(text) {
+            return Some(Self::Exact(units));
+        }
+        let number = parse_any_float(text).filter(|_| is_long_double(text))?;
+        // A `long double` is not 0 yet where an `f64` is.
+        let is_tiny = number == 0.0 && has_value(text);
+        Some(Self::Float(if is_tiny { f64::MIN_POSITIVE.copysign(number) } else { number }))
+    }
+
+    /// A thousand times the number, rounded up; none where that is no `i64`.
+    pub fn ceil_thousands(self) -> Option<i64> {
+        match self {
+            Self::Exact(units) => {
+                let unit = SCALE / 1000;
+                i64::try_from(units.div_euclid(unit) + i128::from(units.rem_euclid(unit) > 0)).ok()
+            }
+            Self::Float(number) => {
+                let thousands = (number * 1000.0).ceil();
+                // The greatest `i64` is no `f64`, and 2^63 is one too many.
+                let is_integer = thousands >= i64::MIN as f64 && thousands < i64::MAX as f64;
+                is_integer.then_some(thousands as i64)
+            }
+        }
     }
 
     /// The sum; none where it is not a finite number.
@@ -106,8 +128,26 @@ mod tests {
     }
 
     #[test]
+    fn thousands_are_rounded_up() {
+        for (text, thousands) in [
+            ("0.0001", Some(1)),
+            ("-0.0009", Some(0)),
+            ("-0.001", Some(-1)),
+            ("1e-400", Some(1)),
+            ("-1e-400", Some(0)),
+            ("9223372036854775.807", Some(i64::MAX)),
+            ("9223372036854775.808", None),
+            ("1e300", None),
+            ("-inf", None),
+            ("0x1p-4", Some(63)),
+        ] {
+            assert_eq!(Decimal::parse(text.as_bytes()).unwrap().ceil_thousands(), thousands, "{text}");
+        }
+    }
+
+    #[test]
     fn what_is_no_number_is_refused() {
-        for text in ["", "-", ".", "a", "1a", "1e", "nan", " 1", "1 "] {
+        for text in ["", "-", ".", "a", "1a", "1e", "nan", " 1", "1 ", "1e5000", "1e-5000"] {
             assert_eq!(Decimal::parse(text.as_bytes()), None, "{text:?}");
         }
         let infinite = Decimal::parse(b"inf").unwrap();

@@ -259,16 +259,6 @@ impl Engine {
         self.state.bytes()
     }
 
-    /// Gives random bytes that nobody can guess, for one ACL GENPASS.
-    pub fn give_entropy(&mut self, bytes: [u8; 32]) {
-        self.state.entropy = Some(bytes);
-    }
-
-    /// Tells INFO what only the engine's owner knows, as lines of one section.
-    pub fn set_facts(&mut self, section: &str, lines: Vec<(String, String)>) {
-        self.state.facts.insert(section.to_owned(), lines);
-    }
-
     pub(crate) fn session(&self, id: SessionId) -> Option<&Session> {
         self.state.sessions.get(&id)?.as_deref()
     }
@@ -326,6 +316,7 @@ impl Engine {
                 self.ran = Some(command);
                 session.last_command = Some(command);
                 session.last_used = now;
+                self.state.stats.rate.note(self.state.stats.commands, now);
                 self.state.stats.commands += 1;
                 if self.state.pause.is_on(now)
                     && self.state.put_off(&self.scripts, session, command, args, now)
@@ -339,6 +330,13 @@ impl Engine {
                     return Some(Value::QUEUED);
                 }
                 self.run(session, command, args, now, true)
+            }
+            // These are no commands: whoever sends them was made to speak HTTP to a database. The process itself was not.
+            Err(_) if !session.is_of_process() && (args.is(0, "POST") || args.is(0, "HOST:")) => {
+                session.is_closing = true;
+                self.state.unwatch(session);
+                self.state.deliver(session.id, Message::Close);
+                None
             }
             // EXEC that may not run ends the transaction, for whatever reason.
             Err(error) if args.is(0, "EXEC") => {

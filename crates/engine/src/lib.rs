@@ -48,6 +48,7 @@ mod pattern;
 mod pause;
 mod pubsub;
 mod random;
+mod rate;
 pub mod rdb;
 mod replay;
 mod script;

@@ -35,6 +35,16 @@ impl Engine {
         }
     }
 
+    /// Gives random bytes that nobody can guess, for one ACL GENPASS.
+    pub fn give_entropy(&mut self, bytes: [u8; 32]) {
+        self.state.entropy = Some(bytes);
+    }
+
+    /// Tells INFO what only the engine's owner knows, as lines of one section.
+    pub fn set_facts(&mut self, section: &str, lines: Vec<(String, String)>) {
+        self.state.facts.insert(section.to_owned(), lines);
+    }
+
     /// Lets CONFIG REWRITE ask for the settings to be kept: the owner of the engine has a place for them.
     pub fn allow_keeping_settings(&mut self) {
         self.state.can_keep_settings = true;
@@ -71,6 +81,11 @@ impl Engine {
         let state = &mut *self.state;
         state.stats.tick_max_us = state.stats.tick_max_us.max(took_us);
         state.slow.note_tick(&state.settings, took_us, now);
+    }
+
+    /// Counts clients for which there was no place, for INFO.
+    pub fn note_rejected(&mut self, clients: u64) {
+        self.state.stats.rejected_connections += clients;
     }
 
     /// Answers who waits for a snapshot: it is there, or it failed.

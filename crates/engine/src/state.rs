@@ -23,6 +23,7 @@ use crate::object::{Kind, Object};
 use crate::pause::Pause;
 use crate::pubsub::PubSub;
 use crate::random::Random;
+use crate::rate::Rate;
 use crate::session::{Session, SessionId};
 use crate::settings::Settings;
 use crate::slow::Slow;
@@ -93,7 +94,11 @@ pub struct State {
 #[derive(Debug, Default)]
 pub struct Stats {
     pub commands: u64,
+    /// How many commands ran lately.
+    pub rate: Rate,
     pub connections: u64,
+    /// Clients for which there was no place.
+    pub rejected_connections: u64,
     pub keyspace_hits: u64,
     pub keyspace_misses: u64,
     pub expired_keys: u64,

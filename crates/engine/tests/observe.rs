@@ -116,3 +116,22 @@ fn keyspace_events_reach_subscribers_while_a_known_script_runs() {
     let message = ["message", "__keyevent@0__:set", "k"].map(Value::from).to_vec();
     assert_eq!(outcome.deliveries[0].message, Message::Push(Value::Push(message)));
 }
+
+#[test]
+fn info_tells_the_longest_call_and_tick_until_they_are_reset() {
+    let (mut engine, session) = engine();
+    run_for(&mut engine, session, "GET k", 1_234);
+    run_for(&mut engine, session, "GET k", 12);
+    engine.note_tick(2_345, NOW);
+    engine.note_tick(23, NOW);
+    let told = |engine: &mut Engine| {
+        let Value::Verbatim(_, text) = run(engine, session, "INFO stats") else {
+            panic!("INFO answers text")
+        };
+        let longest = text.lines().filter(|line| line.starts_with("longest_"));
+        longest.map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(told(&mut engine), ["longest_call_us:1234", "longest_tick_us:2345"]);
+    run(&mut engine, session, "CONFIG RESETSTAT");
+    assert_eq!(told(&mut engine), ["longest_call_us:0", "longest_tick_us:0"]);
+}

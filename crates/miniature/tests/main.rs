@@ -74,6 +74,26 @@ fn what_cannot_be_taken_whole_is_not_taken_at_all() {
 }
 
 #[test]
+fn a_user_reaches_no_key_by_them_that_it_may_not_use() {
+    let mut world = World::new();
+    world.ask("ADD 1 job");
+    world.ask("SET mine:k v");
+    world.ask("ACL SETUSER alice on nopass ~mine:* +pop +add +read +length_schedule +flush_schedule");
+    world.ask("AUTH alice x");
+    for line in ["FLUSH_SCHEDULE", "ADD 2 more", "READ", "LENGTH_SCHEDULE"] {
+        assert!(
+            is_error(&world.ask(line), "NOPERM this user has no permissions to access one of the keys"),
+            "{line}"
+        );
+    }
+    assert!(is_error(&world.ask("POP schedule"), "NOPERM"));
+    // What it calls on keys of its own it need not be granted by name.
+    assert_eq!(world.ask("POP mine:k"), Value::from("v"));
+    world.ask("AUTH default x");
+    assert_eq!(world.ask("LENGTH_SCHEDULE"), Value::Integer(1));
+}
+
+#[test]
 fn keys_that_end_are_not_counted() {
     let mut world = World::new();
     assert_eq!(world.ask("MSETEX 10 a 1 b 2"), Value::OK);

@@ -33,9 +33,9 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// 1,048,576 arguments of 512 MB.
+    /// As many arguments as Redis counts, of 512 MB. What of them is kept grows with what has arrived.
     pub const DEFAULT: Self =
-        Self { args_max: 1024 * 1024, bulk_max: 512 * 1024 * 1024, is_before_auth: false };
+        Self { args_max: i32::MAX as usize, bulk_max: 512 * 1024 * 1024, is_before_auth: false };
     /// 10 arguments of 16 KB: enough to give a password, too little to fill the memory of a server.
     pub const BEFORE_AUTH: Self = Self { args_max: 10, bulk_max: 16 * 1024, is_before_auth: true };
 }
@@ -408,7 +408,7 @@ mod tests {
         let long = |start: &str| [start.as_bytes(), &vec![b'1'; LINE_MAX + 1]].concat();
         let cases: &[(&[u8], &str)] = &[
             (b"*x\r\n", "Protocol error: invalid multibulk length"),
-            (b"*1048577\r\n", "Protocol error: invalid multibulk length"),
+            (b"*2147483648\r\n", "Protocol error: invalid multibulk length"),
             (b"*99999999999999999999\r\n", "Protocol error: invalid multibulk length"),
             (b"*+1\r\n", "Protocol error: invalid multibulk length"),
             (b"*01\r\n", "Protocol error: invalid multibulk length"),

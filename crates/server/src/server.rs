@@ -110,7 +110,10 @@ impl Gate {
                 let is_held = self.database.is_busy() && worker.is_held();
                 if is_held { &self.spare } else { worker }.welcome(arrival, place);
             }
-            None => worker::turn_away(arrival),
+            None => {
+                self.database.note_rejected();
+                worker::turn_away(arrival);
+            }
         }
     }
 }

@@ -3,12 +3,13 @@
 mod busy;
 mod foreign;
 mod limits;
+mod peers;
 mod tls;
 
 use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -73,6 +74,24 @@ async fn check(stream: &mut (impl AsyncReadExt + AsyncWriteExt + Unpin), request
     assert_eq!(String::from_utf8_lossy(&got), reply);
 }
 
+/// A section of INFO.
+async fn info(stream: &mut TcpStream, section: &str) -> String {
+    stream.write_all(format!("INFO {section}\r\n").as_bytes()).await.expect("the server reads");
+    let mut reader = BufReader::new(stream);
+    let mut header = String::new();
+    reader.read_line(&mut header).await.expect("a header");
+    let length: usize = header[1..].trim().parse().expect("a length");
+    let mut text = vec![0; length + 2];
+    reader.read_exact(&mut text).await.expect("the section");
+    String::from_utf8(text).expect("INFO is text")
+}
+
+/// A line of INFO that is a number.
+fn number(info: &str, name: &str) -> u64 {
+    let line = info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+    line.unwrap_or_else(|| panic!("{name} is not in {info}")).parse().expect("a number")
+}
+
 async fn rest(mut stream: impl AsyncReadExt + Unpin) -> String {
     let mut text = String::new();
     stream.read_to_string(&mut text).await.expect("the end");
@@ -116,6 +135,10 @@ async fn a_client_too_many_is_told_so() {
     let mut first = server.connect().await;
     check(&mut first, "PING\r\n", "+PONG\r\n").await;
     assert_eq!(rest(server.connect().await).await, "-ERR max number of clients reached\r\n");
+    let told = info(&mut first, "everything").await;
+    assert_eq!([number(&told, "maxclients"), number(&told, "rejected_connections")], [1, 1], "{told}");
+    check(&mut first, "CONFIG RESETSTAT\r\n", "+OK\r\n").await;
+    assert_eq!(number(&info(&mut first, "stats").await, "rejected_connections"), 0);
     check(&mut first, "QUIT\r\n", "+OK\r\n").await;
     assert_eq!(rest(first).await, "");
     server.stop().await;

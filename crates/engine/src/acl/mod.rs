@@ -83,13 +83,20 @@ impl Users {
 
     /// Why a user may not run a command; none when it may.
     pub fn denial(&self, name: &[u8], command: &Command, args: Args<'_>) -> Option<Denial> {
+        self.denial_as(name, |user| user.denial(command, args))
+    }
+
+    /// As [`denial`](Self::denial), for a command that another one calls: its keys and channels are looked at, not the
+    /// right to run it.
+    pub fn denial_of_names(&self, name: &[u8], command: &Command, args: Args<'_>) -> Option<Denial> {
+        self.denial_as(name, |user| user.denial_of_names(command, args))
+    }
+
+    fn denial_as(&self, name: &[u8], denial: impl FnOnce(&User) -> Option<Denial>) -> Option<Denial> {
         if self.is_open {
             return None;
         }
-        match self.by_name.get(name) {
-            Some(user) => user.denial(command, args),
-            None => Some(Denial::Command),
-        }
+        self.by_name.get(name).map_or(Some(Denial::Command), denial)
     }
 
     /// True when a session of nobody in particular may do what the default user may.

@@ -84,6 +84,11 @@ impl User {
         if !command.flags.has(Flags::NO_AUTH) && !self.may_run(command) {
             return Some(Denial::Command);
         }
+        self.denial_of_names(command, args)
+    }
+
+    /// Why the user may not use the keys and channels that a command names.
+    pub fn denial_of_names(&self, command: &Command, args: Args<'_>) -> Option<Denial> {
         // The names of shard channels stand where keys do, and are none.
         if command.group == "pubsub" {
             return self.channel_denial(command, args);

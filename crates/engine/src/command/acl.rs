@@ -135,6 +135,16 @@ pub fn denied_in_script(denial: &Denial) -> Error {
     })
 }
 
+/// The error for a command of an embedder's that came to what its caller may not use.
+pub fn denied_in_own(denial: &Denial, command: &Command) -> Error {
+    let what = match denial {
+        Denial::Command => "run the command",
+        Denial::Key(_) => "access one of the keys used by the command",
+        Denial::Channel(_) => "access one of the channels used by the command",
+    };
+    Error::new(format!("NOPERM this user has no permissions to {what} '{}'", command.name))
+}
+
 /// The error for a command of a transaction that was allowed when it was queued.
 pub fn denied_in_exec(denial: &Denial) -> Error {
     let reason = match denial {

@@ -7,6 +7,7 @@ use std::collections::HashMap;
 
 use foldhash::fast::FixedState;
 
+use super::acl::denied_in_own;
 use super::{Answer, Command, Flags, Keys, NAME_MAX, Run, all, find};
 use crate::args::Args;
 use crate::error::{Error, Result};
@@ -100,11 +101,18 @@ impl<'a> Context<'a> {
     ///
     /// What was called before stays done when a later call fails: a body checks first and writes then, or goes on.
     ///
+    /// The keys and channels that the called command names have to be the caller's to use, whatever the row says of
+    /// keys. Its right to the command that it called is enough for those that are called for it.
+    ///
     /// # Errors
     /// The command's error, and one in the manner of scripts when there is no such command, it is another one of your
-    /// own, it may not be called from scripts either, or the row does not promise what it does.
+    /// own, it may not be called from scripts either, the row does not promise what it does, or the caller may not use
+    /// a key or a channel.
     pub fn call(&mut self, args: &[&[u8]]) -> Answer {
         let (command, body) = self.admit(Args(args))?;
+        if let Some(denial) = self.state.users.denial_of_names(&self.session.user, command, Args(args)) {
+            return Err(denied_in_own(&denial, self.command));
+        }
         let db = self.session.db;
         self.state.databases[db].set_clock(self.now);
         self.state.call(self.session, command, body, Args(args), self.now).0

@@ -6,9 +6,9 @@ use super::acl::denied_in_exec;
 use super::{Answer, Command, Flags, Group, Keys};
 use crate::args::Args;
 use crate::blob::Blob;
-use crate::engine::Engine;
+use crate::engine::{Delivery, Engine, Message};
 use crate::error::Error;
-use crate::session::{Session, Transaction};
+use crate::session::{Session, SessionId, Silence, Transaction};
 use crate::state::Call;
 use crate::time::Time;
 
@@ -58,6 +58,12 @@ pub const COMMANDS: &[Command] = &[
 /// What makes the rows of this family.
 const GROUP: Group = Group("transactions");
 
+/// Commands that can be queued and that EXEC refuses, and how.
+const REFUSED: [(&str, &str); 2] = [
+    ("monitor", "ERR MONITOR isn't allowed for DENY BLOCKING client"),
+    ("ssubscribe", "ERR SSUBSCRIBE isn't allowed for a DENY BLOCKING client"),
+];
+
 fn multi(call: &mut Call<'_>) -> Answer {
     if call.session.transaction.is_some() {
         return Err(Error::new("ERR MULTI calls can not be nested"));
@@ -91,7 +97,8 @@ fn exec(engine: &mut Engine, session: &mut Session, _: Args<'_>, now: Time) -> O
     {
         return Some(reason.clone().into());
     }
-    let mut replies = Vec::with_capacity(transaction.queue.len());
+    let count = transaction.queue.len();
+    let mut replies = Vec::with_capacity(count);
     for queued in &transaction.queue {
         let args: Vec<&[u8]> = queued.iter().map(|arg| &**arg).collect();
         let command = engine.state.commands.resolve(Args(&args)).expect("only known commands are queued");
@@ -99,11 +106,39 @@ fn exec(engine: &mut Engine, session: &mut Session, _: Args<'_>, now: Time) -> O
             replies.push(denied_in_exec(&denial).into());
             continue;
         }
-        replies.extend(engine.run(session, command, Args(&args), now, false));
+        if let Some((_, text)) = REFUSED.iter().find(|(name, _)| *name == command.name) {
+            replies.push(Error::new(*text).into());
+            continue;
+        }
+        let delivered = engine.state.deliveries.len();
+        let reply = engine.run(session, command, Args(&args), now, false);
+        // Who wants no replies still gets messages, by themselves.
+        if engine.state.deliveries.len() > delivered && session.silence == Silence::None {
+            replies.extend(take_messages(&mut engine.state.deliveries, delivered, session.id));
+        }
+        replies.extend(reply);
+    }
+    // Redis announces an answer for each command. A SUBSCRIBE of two channels has two, and what is too many follows.
+    for message in replies.split_off(count.min(replies.len())) {
+        engine.state.deliver(session.id, Message::Push(message));
     }
     // Whatever its scripts were, a transaction is more than one of them.
     engine.state.is_exchange = false;
     Some(Value::Array(replies))
+}
+
+/// Takes out what a command of a transaction sent to its own session: that is its answer, or stands before it.
+fn take_messages(deliveries: &mut Vec<Delivery>, from: usize, to: SessionId) -> Vec<Value> {
+    let mut messages = Vec::new();
+    for delivery in deliveries.split_off(from) {
+        match delivery {
+            Delivery { session, message: Message::Push(message @ Value::Push(_)) } if session == to => {
+                messages.push(message);
+            }
+            other => deliveries.push(other),
+        }
+    }
+    messages
 }
 
 fn discard(call: &mut Call<'_>) -> Answer {

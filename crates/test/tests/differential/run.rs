@@ -29,9 +29,14 @@ impl Redis {
 
     /// Sends all commands at once; answers a reply for each.
     fn call(&mut self, commands: &[Command]) -> Vec<Value> {
+        let commands: Vec<Vec<&[u8]>> = commands.iter().map(words).collect();
+        self.call_bytes(&commands)
+    }
+
+    fn call_bytes(&mut self, commands: &[Vec<&[u8]>]) -> Vec<Value> {
         let mut bytes = Vec::new();
         for command in commands {
-            encode_command(&words(command), &mut bytes);
+            encode_command(command, &mut bytes);
         }
         self.writer.write_all(&bytes).expect("the server reads");
         commands.iter().map(|_| self.reader.read().expect("a reply").expect("the server goes on")).collect()
@@ -46,21 +51,34 @@ fn words(command: &Command) -> Vec<&[u8]> {
 struct Ours {
     engine: Engine,
     session: SessionId,
+    protocol: Protocol,
 }
 
 impl Ours {
-    fn new() -> Self {
+    fn new(protocol: Protocol) -> Self {
         let mut engine = Engine::new(Config { seed: 1, ..Config::default() });
         let session = engine.open_session("differential", now());
-        Self { engine, session }
+        let mut new = Self { engine, session, protocol };
+        new.call(&hello(protocol));
+        new
     }
 
     fn call(&mut self, command: &Command) -> Value {
-        let reply = self.engine.execute(self.session, &words(command), now()).reply.expect("nothing waits");
+        self.call_bytes(&words(command))
+    }
+
+    fn call_bytes(&mut self, words: &[&[u8]]) -> Value {
+        let reply = self.engine.execute(self.session, words, now()).reply.expect("nothing waits");
         let mut bytes = Vec::new();
-        encode(&reply, Protocol::Resp2, &mut bytes);
+        encode(&reply, self.protocol, &mut bytes);
         Reader::new(bytes.as_slice()).read().expect("it was just written").expect("it is one value")
     }
+}
+
+/// Chooses a protocol.
+fn hello(protocol: Protocol) -> Command {
+    let version = if protocol == Protocol::Resp3 { "3" } else { "2" };
+    ["HELLO", version].map(str::to_owned).to_vec()
 }
 
 fn now() -> Time {
@@ -72,13 +90,14 @@ fn now() -> Time {
 ///
 /// # Errors
 /// The first difference, in words.
-pub fn check(redis: &mut Redis, commands: &[Command]) -> Result<(), String> {
-    let mut ours = Ours::new();
+pub fn check(redis: &mut Redis, commands: &[Command], protocol: Protocol) -> Result<(), String> {
+    let mut ours = Ours::new(protocol);
     let reset = ["DISCARD", "UNWATCH", "FLUSHALL"].map(|word| vec![word.to_owned()]);
     redis.call(&reset);
+    redis.call(&[hello(protocol)]);
     // What a transaction that was left open queued is not answered.
     let commands: Vec<Command> =
-        commands.iter().cloned().chain([vec!["DISCARD".into()]]).chain(looks()).collect();
+        commands.iter().cloned().chain([vec!["DISCARD".into()]]).chain(looks(&all_keys())).collect();
     let theirs = redis.call(&commands);
     let mut queued: Vec<&str> = Vec::new();
     for (command, theirs) in commands.iter().zip(theirs) {
@@ -94,11 +113,49 @@ pub fn check(redis: &mut Redis, commands: &[Command]) -> Result<(), String> {
             _ => {}
         }
     }
+    check_dumps(redis, &mut ours)
+}
+
+/// Gives each the other's DUMP of every key, and looks at what became of it.
+fn check_dumps(redis: &mut Redis, ours: &mut Ours) -> Result<(), String> {
+    let dump_of = |key: &'static str| vec![b"DUMP".as_slice(), key.as_bytes()];
+    let keys = all_keys();
+    let theirs = redis.call_bytes(&keys.iter().copied().map(dump_of).collect::<Vec<_>>());
+    let mut restored = Vec::new();
+    for (key, theirs) in keys.into_iter().zip(theirs) {
+        let (Value::Bulk(theirs), Value::Bulk(own)) = (theirs, ours.call_bytes(&dump_of(key))) else {
+            continue;
+        };
+        let restore = |dump: &[u8]| [b"RESTORE", key.as_bytes(), b"0", dump, b"REPLACE"].map(<[u8]>::to_vec);
+        let (to_us, to_them) = (restore(&theirs), restore(&own));
+        let replies = [
+            ours.call_bytes(&to_us.each_ref().map(Vec::as_slice)),
+            redis.call_bytes(&[to_them.iter().map(Vec::as_slice).collect()]).remove(0),
+        ];
+        if replies != [Value::OK, Value::OK] {
+            return Err(format!("the DUMP of {key} is restored with {replies:?}, ours first"));
+        }
+        restored.push(key);
+    }
+    let looks: Vec<Command> = looks(&restored).collect();
+    for (command, theirs) in looks.iter().zip(redis.call(&looks)) {
+        let ours = ours.call(command);
+        let (got, expected) = (canonical(&command[0], &[], ours), canonical(&command[0], &[], theirs));
+        if got != expected {
+            return Err(format!(
+                "after the DUMP of the other {command:?} is answered\n{got}, not\n{expected}"
+            ));
+        }
+    }
     Ok(())
 }
 
-/// Commands that show everything that there is.
-fn looks() -> impl Iterator<Item = Command> {
+fn all_keys() -> Vec<&'static str> {
+    KEYS.iter().chain(OWN_KEYS).copied().collect()
+}
+
+/// Commands that show everything that there is at some keys, and how many keys there are.
+fn looks(keys: &[&'static str]) -> impl Iterator<Item = Command> {
     const LOOKS: [&str; 11] = [
         "TYPE $",
         "OBJECT ENCODING $",
@@ -115,12 +172,20 @@ fn looks() -> impl Iterator<Item = Command> {
     let of_key = |key: &'static str| {
         LOOKS.iter().map(move |look| look.split(' ').map(|word| word.replace('$', key)).collect())
     };
-    KEYS.iter().chain(OWN_KEYS).flat_map(move |key| of_key(key)).chain([vec!["DBSIZE".to_owned()]])
+    keys.iter().flat_map(move |key| of_key(key)).chain([vec!["DBSIZE".to_owned()]])
+}
+
+/// The names and values of a map, one after the other, as RESP2 has them.
+fn flat(pairs: Vec<(Value, Value)>) -> Value {
+    Value::Array(pairs.into_iter().flat_map(|(name, value)| [name, value]).collect())
 }
 
 /// A reply as text, sorted where there is no order, without what depends on time or memory.
 fn canonical(name: &str, queued: &[&str], reply: Value) -> String {
     match reply {
+        // RESP3 says more of what a reply is, and that is to be the same.
+        Value::Map(pairs) => format!("map of {}", canonical(name, queued, flat(pairs))),
+        Value::Set(items) => format!("set of {}", canonical("SMEMBERS", queued, Value::Array(items))),
         Value::Array(items) if name == "EXEC" => {
             let items = items.into_iter().zip(queued).map(|(item, name)| canonical(name, &[], item));
             items.collect::<Vec<_>>().join(", ")

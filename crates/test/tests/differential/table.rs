@@ -203,6 +203,13 @@ const TABLE: &[&str] = &[
     "@script GET",
     "@protected INCR $s",
     "@protected LRANGE $l 0 -1",
+    "@several SET $s $v ; APPEND $s $v ; STRLEN $s ; INCR $s ; GET $s",
+    "@several RPUSH $l $v $v ; LMOVE $l $l LEFT RIGHT ; LRANGE $l 0 -1 ; LPOP $l 2",
+    "@several HSET $h $m $v ; HINCRBY $h $m $n ; HMGET $h $m $m ; HDEL $h $m ; HLEN $h",
+    "@several ZADD $z $f $m ; ZINCRBY $z $f $m ; ZSCORE $z $m ; ZRANGE $z 0 -1 WITHSCORES ; ZPOPMIN $z",
+    "@several XADD $x $i f $v ; XREADGROUP GROUP g alice COUNT 1 STREAMS $x > ; XACK $x g $i ; XLEN $x",
+    "@several DEL $k ; SADD $k $m ; EXPIREAT $k $e ; SMOVE $k $t $m ; EXISTS $k ; TYPE $k",
+    "@several SELECT 1 ; SET $k $v ; SELECT 0 ; GET $k ; NOSUCH ; GET",
     "EVAL return|x{ 0",
 ];
 
@@ -222,6 +229,12 @@ const SCRIPT: &str = "return redis.call(unpack(ARGV))";
 const PROTECTED: &str =
     "local r = redis.pcall(unpack(ARGV)) return type(r) == 'table' and (r.err or #r) or r";
 
+/// As that, for commands with semicolons between; answers all that they answer.
+const SEVERAL: &str = "local replies, words = {}, {} \
+    local function call() replies[#replies + 1] = redis.pcall(unpack(words)) words = {} end \
+    for _, word in ipairs(ARGV) do if word == ';' then call() else words[#words + 1] = word end end \
+    call() return replies";
+
 /// A sequence of commands, the same for the same seed.
 pub fn sequence(seed: u64, length: usize) -> Vec<Command> {
     let mut dice = Dice(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
@@ -232,7 +245,7 @@ fn command(dice: &mut Dice) -> Command {
     let line = TABLE[dice.below(TABLE.len())];
     let mut words: Command =
         line.split(' ').map(|word| fill(word, dice)).filter(|word| word != LEFT_OUT).collect();
-    for (mark, script) in [("@script", SCRIPT), ("@protected", PROTECTED)] {
+    for (mark, script) in [("@script", SCRIPT), ("@protected", PROTECTED), ("@several", SEVERAL)] {
         if words[0] == mark {
             words.splice(0..1, ["EVAL", script, "0"].map(str::to_owned));
         }

@@ -25,10 +25,10 @@ pub fn hincrby(call: &mut Call<'_>) -> Answer {
 
 pub fn hincrbyfloat(call: &mut Call<'_>) -> Answer {
     let (key, field) = (call.args[1], call.args[2]);
-    if call.args.float(3)?.is_infinite() {
+    let by = Decimal::parse(call.args[3]).ok_or(Error::NOT_FLOAT)?;
+    if matches!(by, Decimal::Float(number) if number.is_infinite()) {
         return Err(Error::new("ERR value is NaN or Infinity"));
     }
-    let by = Decimal::parse(call.args[3]).ok_or(Error::NOT_FLOAT)?;
     let before = match call.get::<Hash>(key)?.and_then(|hash| hash.get(field)) {
         Some(text) => Decimal::parse(text).ok_or_else(|| Error::new("ERR hash value is not a float"))?,
         None => Decimal::Exact(0),

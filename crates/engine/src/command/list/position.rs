@@ -64,7 +64,9 @@ fn parse(args: Args<'_>) -> Result<Options> {
                     ));
                 }
                 options.is_from_tail = rank < 0;
-                options.skipped = usize::try_from(rank.unsigned_abs() - 1).unwrap_or(usize::MAX);
+                // The smallest number has no opposite, and Redis skips nothing for it.
+                let number = rank.checked_abs().unwrap_or(1);
+                options.skipped = usize::try_from(number - 1).unwrap_or(usize::MAX);
             }
             b"COUNT" => options.count = Some(unbounded_zero(value, "COUNT")?),
             b"MAXLEN" => options.compared_max = unbounded_zero(value, "MAXLEN")?,

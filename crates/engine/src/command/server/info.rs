@@ -3,6 +3,7 @@
 use windlass_resp::Value;
 
 use super::REDIS_VERSION;
+use crate::acl::{hex, sha256};
 use crate::command::Answer;
 use crate::pubsub::Kind;
 use crate::session::Session;
@@ -97,6 +98,7 @@ fn server(state: &State, now: Time) -> Lines {
         ("windlass_version", env!("CARGO_PKG_VERSION").into()),
         ("redis_git_sha1", "00000000".into()),
         ("redis_mode", "standalone".into()),
+        ("run_id", run_id(state)),
         ("arch_bits", usize::BITS.to_string()),
         ("tcp_port", "0".into()),
         ("server_time_usec", now.micros().to_string()),
@@ -111,6 +113,7 @@ fn clients(state: &State, _: Time) -> Lines {
         state.sessions.values().filter(|session| session.as_ref().is_none_or(|s| s.is_client())).count();
     vec![
         ("connected_clients", clients.to_string()),
+        ("maxclients", state.config.clients.count_max.to_string()),
         ("blocked_clients", state.waits.len().to_string()),
         ("cluster_connections", "0".into()),
     ]
@@ -163,12 +166,21 @@ fn persistence(state: &State, _: Time) -> Lines {
     ]
 }
 
-fn stats(state: &State, _: Time) -> Lines {
+/// Forty digits that no other engine has, of one seed and one start.
+fn run_id(state: &State) -> String {
+    let bytes = [state.config.seed.to_be_bytes(), state.started.micros().to_be_bytes()].concat();
+    let mut text = hex(&sha256(&bytes));
+    text.truncate(40);
+    text
+}
+
+fn stats(state: &State, now: Time) -> Lines {
     let stats = &state.stats;
     vec![
         ("total_connections_received", stats.connections.to_string()),
         ("total_commands_processed", stats.commands.to_string()),
-        ("instantaneous_ops_per_sec", "0".into()),
+        ("instantaneous_ops_per_sec", stats.rate.per_second(stats.commands, now).to_string()),
+        ("rejected_connections", stats.rejected_connections.to_string()),
         ("expired_keys", stats.expired_keys.to_string()),
         ("evicted_keys", stats.evicted_keys.to_string()),
         ("longest_call_us", stats.call_max_us.to_string()),

@@ -106,6 +106,10 @@ pub fn bitpos(call: &mut Call<'_>) -> Answer {
         1 => true,
         _ => return Err(Error::new("ERR The bit argument must be 1 or 0.")),
     };
+    // Redis looks for the key before it looks at the other arguments.
+    if call.get::<Blob>(args[1])?.is_none() {
+        return Ok(Value::Integer(if wanted { -1 } else { 0 }));
+    }
     if args.len() > 6 {
         return Err(Error::SYNTAX);
     }

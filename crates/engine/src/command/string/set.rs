@@ -48,8 +48,12 @@ impl SetOptions {
                 "XX" if !options.only_new => options.only_existing = true,
                 "GET" => options.gives_before = true,
                 "KEEPTTL" if expiry.is_none() => options.keeps_expiry = true,
-                word if expiry.is_none() && !options.keeps_expiry => {
+                word if !options.keeps_expiry => {
                     let unit = Unit::of_option(word).ok_or(Error::SYNTAX)?;
+                    // The same unit may come again, and the last number counts.
+                    if expiry.is_some_and(|(other, _)| other != unit) {
+                        return Err(Error::SYNTAX);
+                    }
                     at += 1;
                     args.expect(at)?;
                     expiry = Some((unit, at));
@@ -147,17 +151,22 @@ pub fn getdel(call: &mut Call<'_>) -> Answer {
 
 pub fn getex(call: &mut Call<'_>) -> Answer {
     let (args, key) = (call.args, call.args[1]);
-    let unit = match args.len() {
-        2 => None,
-        3 if args.is(2, "PERSIST") => None,
-        4 => Some(Unit::of_option(&args.word(2)).ok_or(Error::SYNTAX)?),
-        _ => return Err(Error::SYNTAX),
+    let unit = if args.is(2, "PERSIST") { None } else { Unit::of_option(&args.word(2)) };
+    // The same may be said again, and the last number counts.
+    let is_well_formed = match unit {
+        None => (2..args.len()).all(|at| args.is(at, "PERSIST")),
+        Some(_) => {
+            args.from(2).chunks(2).all(|pair| pair.len() == 2 && pair[0].eq_ignore_ascii_case(args[2]))
+        }
     };
+    if !is_well_formed {
+        return Err(Error::SYNTAX);
+    }
     let value = get(call)?;
     if value == Value::Nil || args.len() == 2 {
         return Ok(value);
     }
-    let expires_ms = unit.map(|unit| unit.positive(args, 3, "getex", call.now)).transpose()?;
+    let expires_ms = unit.map(|unit| unit.positive(args, args.len() - 1, "getex", call.now)).transpose()?;
     match expires_ms {
         Some(at) if at <= call.now.millis() => {
             call.remove(key);

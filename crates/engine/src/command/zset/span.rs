@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use crate::error::{Error, Result};
-use crate::number::{parse_float, parse_integer};
+use crate::number::{parse_any_float, parse_integer};
 use crate::types::{LexBound, ScoreBound, SortedSet};
 
 /// By what a part is named.
@@ -53,7 +53,7 @@ fn score(text: &[u8]) -> Result<ScoreBound> {
         number => (false, number),
     };
     let number = number.trim_ascii_start();
-    let score = if number.is_empty() { Some(0.0) } else { parse_float(number) };
+    let score = if number.is_empty() { Some(0.0) } else { parse_any_float(number) };
     let score = score.ok_or_else(|| Error::new("ERR min or max is not a float"))?;
     Ok(ScoreBound { score, is_exclusive })
 }

@@ -11,7 +11,7 @@ use std::borrow::Cow;
 
 use super::length::decimal;
 use crate::blob::Blob;
-use crate::number::{parse_float, parse_integer};
+use crate::number::{parse_any_float, parse_integer};
 
 pub use intset::decode as decode_intset;
 pub use listpack::{Writer, decode as decode_listpack};
@@ -53,7 +53,7 @@ impl<'a> Item<'a> {
     /// The item as a score, if it is one.
     pub fn score(self) -> Option<f64> {
         match self {
-            Self::Text(text) => parse_float(text),
+            Self::Text(text) => parse_any_float(text),
             Self::Integer(integer) => Some(integer as f64),
         }
     }

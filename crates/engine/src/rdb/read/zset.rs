@@ -5,7 +5,7 @@ use super::super::format::kind;
 use super::super::input::Input;
 use super::super::packed::{decode_listpack, decode_ziplist};
 use super::{Packed, malformed};
-use crate::number::parse_float;
+use crate::number::parse_any_float;
 use crate::types::SortedSet;
 
 /// Lengths of a score as text that are scores themselves.
@@ -53,6 +53,6 @@ fn text_score(input: &mut Input<'_>) -> Result<Option<f64>> {
         NAN => None,
         POSITIVE_INFINITY => Some(f64::INFINITY),
         NEGATIVE_INFINITY => Some(f64::NEG_INFINITY),
-        length => parse_float(&input.bytes(length.into())?),
+        length => parse_any_float(&input.bytes(length.into())?),
     })
 }

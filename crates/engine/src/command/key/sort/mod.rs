@@ -135,12 +135,11 @@ fn sorted<W>(
     weighed.into_iter().map(|(_, element)| element).collect()
 }
 
-/// A weight as `strtod` reads it: space may stand before it, nothing is 0, and a number that is too large is none.
+/// A weight as `strtod` reads it: space may stand before it, nothing is 0, and a number that is too large or too small
+/// to be read without loss is none.
 fn number(text: &[u8]) -> Option<f64> {
     if text.is_empty() {
         return Some(0.0);
     }
-    let number = parse_float(text.trim_ascii_start())?;
-    let is_too_large = number.is_infinite() && text.iter().any(u8::is_ascii_digit);
-    (!is_too_large).then_some(number)
+    parse_float(text.trim_ascii_start()).filter(|number| !number.is_subnormal())
 }
