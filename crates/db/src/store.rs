@@ -59,6 +59,8 @@ pub(crate) struct Store {
     pub limits: SharedLimits,
     /// Keeps settings for the next start, where somebody can.
     pub keep_settings: OnceLock<KeepSettings>,
+    /// Where it is to be found.
+    pub place: crate::facts::Place,
     /// True once a client has asked for the end of the process; whoever can end it listens.
     pub shutdown: watch::Sender<bool>,
 }
@@ -157,6 +159,7 @@ impl Store {
             has_closed: AtomicBool::new(false),
             limits,
             keep_settings: OnceLock::new(),
+            place: crate::facts::Place::default(),
             shutdown: watch::Sender::new(false),
         }
     }
