@@ -6,6 +6,7 @@ mod redis;
 mod serve;
 #[cfg(feature = "torture")]
 mod torture;
+mod unused;
 
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
@@ -92,21 +93,6 @@ pub enum Command {
 }
 
 impl Command {
-    /// How the data is named to a command that takes no `--store`.
-    pub fn instead_of_store(&self) -> Option<&'static str> {
-        match self {
-            Self::Serve(_) => Some("`windlass serve` keeps its data in --dir DIR, or --in-memory"),
-            Self::Check(_) | Self::Repair(_) | Self::Backup(_) => {
-                Some("this command works on a directory, which is its argument: `windlass check DIR`")
-            }
-            Self::Move(_) => Some("`windlass move` takes --from URL and --to URL"),
-            Self::Bench(BenchCommand::Store(_)) => {
-                Some("`windlass bench store` starts the servers it measures")
-            }
-            _ => None,
-        }
-    }
-
     /// What is logged unless the environment says otherwise.
     pub fn log_level(&self) -> &'static str {
         match self {

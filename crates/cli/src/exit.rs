@@ -3,6 +3,8 @@
 use std::io::IsTerminal;
 use std::process::ExitCode;
 
+use crate::output;
+
 /// All went well.
 pub const OK: u8 = 0;
 /// The command was understood and failed.
@@ -15,6 +17,8 @@ pub const CANNOT_CONNECT: u8 = 3;
 pub const CONFIGURATION: u8 = 4;
 /// A second signal ended the process before its work was done.
 pub const FORCED: u8 = 5;
+/// Whoever read the output has closed it. A shell tells the same of a program that SIGPIPE ended, as it ends most others.
+pub const CLOSED_PIPE: u8 = 141;
 
 /// A failed run: its exit code and what to tell the user.
 #[derive(Debug)]
@@ -31,15 +35,18 @@ impl Failure {
         Self { code, error: error.into() }
     }
 
-    /// Writes the error and its causes to standard error, one line each.
+    /// Writes the error and its causes to standard error, one line each. A pipe that was closed is no news.
     pub fn report(self) -> ExitCode {
+        if self.code == CLOSED_PIPE {
+            return ExitCode::from(self.code);
+        }
         let (on, off) = if std::io::stderr().is_terminal() { ("\x1b[1;31m", "\x1b[0m") } else { ("", "") };
-        eprintln!("{on}error{off}: {}", self.error);
+        output::note(format_args!("{on}error{off}: {}", self.error));
         let mut shown = self.error.to_string();
         for cause in self.error.chain().skip(1).map(ToString::to_string) {
             // Many errors repeat their cause in their own text.
             if !shown.contains(&cause) {
-                eprintln!("  because: {cause}");
+                output::note(format_args!("  because: {cause}"));
                 shown = cause;
             }
         }

@@ -1,5 +1,8 @@
 //! The `windlass` command: serves a database, looks at jobs and measures.
 
+// They panic where the output is a closed pipe or a full disk; `output` does not.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -23,13 +26,15 @@ fn main() -> ExitCode {
     let args = match args::Args::try_parse() {
         Ok(args) => args,
         Err(mut error) => {
-            if std::env::args().any(|word| word == "serve") {
+            if std::env::args_os().any(|word| word == "serve") {
                 args::explain(&mut error);
             }
             let code = if error.use_stderr() { exit::USAGE } else { exit::OK };
-            // Help and version go to standard output; when that is closed there is nobody to tell.
-            let _ = error.print();
-            return ExitCode::from(code);
+            return match error.print() {
+                // Help and version are answers.
+                Err(cause) if !error.use_stderr() => output::unwritten(cause).report(),
+                _ => ExitCode::from(code),
+            };
         }
     };
     match command::run(args) {

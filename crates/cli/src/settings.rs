@@ -79,6 +79,18 @@ pub struct Store {
     pub json: bool,
 }
 
+impl Store {
+    /// The URL as it may be shown: without a password.
+    pub fn shown(&self) -> String {
+        crate::carry::shown(&self.url)
+    }
+
+    /// True for a store in the memory of this process alone.
+    pub fn is_memory(&self) -> bool {
+        self.url.to_ascii_lowercase().starts_with("memory:")
+    }
+}
+
 /// How to serve.
 #[derive(Debug)]
 pub struct Serve {
@@ -96,8 +108,18 @@ pub struct Serve {
 /// Settles the store from flags, environment, file and defaults.
 pub fn store(args: &StoreArgs) -> Result<Store> {
     let file = file()?;
-    let environment = ["WINDLASS_URL", "REDIS_URL"].iter().find_map(|name| std::env::var(name).ok());
-    let url = args.store.clone().or(environment).or(file.store).unwrap_or_else(|| STORE_DEFAULT.into());
+    let environment = ["WINDLASS_URL", "REDIS_URL"].into_iter().find_map(|name| {
+        let value = std::env::var_os(name)?.into_string();
+        Some(value.map_err(|_| Failure::new(CONFIGURATION, anyhow!("{name} is not text in UTF-8"))))
+    });
+    let url = args
+        .store
+        .clone()
+        .map(Ok)
+        .or(environment)
+        .transpose()?
+        .or(file.store)
+        .unwrap_or_else(|| STORE_DEFAULT.into());
     let namespace = args.namespace.clone().or(file.namespace).unwrap_or_else(|| NAMESPACE_DEFAULT.into());
     let ca_file = args.ca_file.clone().or(file.ca_file);
     Ok(Store { url, namespace, ca_file, json: args.json })

@@ -9,6 +9,8 @@ use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
+#[path = "main/bench.rs"]
+mod bench;
 #[path = "main/carry.rs"]
 mod carry;
 #[path = "main/damage.rs"]
@@ -17,6 +19,8 @@ mod damage;
 mod fit;
 #[path = "main/libraries.rs"]
 mod libraries;
+#[path = "main/output.rs"]
+mod output;
 #[path = "main/serve.rs"]
 mod serve;
 #[path = "main/transfer.rs"]
@@ -61,6 +65,7 @@ fn a_wrong_command_line_says_what_to_do() {
     let port = occupied.local_addr().expect("an address").to_string();
     std::fs::create_dir(folder.path().join("foreign")).expect("a folder");
     std::fs::write(folder.path().join("foreign/notes.txt"), "not ours").expect("a file");
+    succeed(folder.path(), &["job", "push", "mail"]);
     let cases: &[(&[&str], i32, &str)] = &[
         (&[], 2, "Usage"),
         (&["job"], 2, "Usage"),
@@ -81,7 +86,23 @@ fn a_wrong_command_line_says_what_to_do() {
         ),
         (&["serve", "--enable-debug-command", "remote"], 4, "must be one of the following: no, yes, local"),
         (&["serve", "--store", "data"], 2, "keeps its data in --dir DIR"),
+        (&["serve", "--namespace", "a"], 2, "--namespace is not for this command: all namespaces"),
+        (&["serve", "--json"], 2, "--json is not for this command"),
+        (&["serve", "--ca-file", "x"], 2, "--tls-ca-cert-file"),
+        (&["serve", "--unixsocket", &"x".repeat(200)], 4, "choose a shorter path"),
+        (&["serve", "--unixsocket", "none/socket"], 4, "there is no folder none; make it first"),
+        (&["serve", "--unixsocket", "foreign/notes.txt"], 4, "a file that is no socket is there"),
+        (&["serve", "--unixsocket", "foreign"], 4, "a folder is there"),
         (&["check", "data", "--store", "data"], 2, "`windlass check DIR`"),
+        (&["check", "data", "--namespace", "a"], 2, "--namespace is not for this command"),
+        (&["completion", "bash", "--json"], 2, "--json is not for this command"),
+        (&["bench", "jobs", "--namespace", "a"], 2, "a bench measures in a namespace of its own"),
+        (&["bench", "features", "--namespace", "a"], 2, "a bench measures in a namespace of its own"),
+        (
+            &["bench", "jobs", "--store", "memory:", "--durability", "none"],
+            2,
+            "--durability is for a directory that this command opens",
+        ),
         (&["serve", "--in-memory", "--durability", "always"], 2, "cannot be used with"),
         (&["serve", "--in-memory", "--dir", "data"], 2, "cannot be used with"),
         (&["serve", "--unixsocketperm", "rwx"], 4, "`rwx` is no unixsocketperm"),
@@ -159,6 +180,8 @@ fn a_wrong_command_line_says_what_to_do() {
         (&["cron", "run", "n"], 1, "there is no cron entry `n`"),
         (&["cron", "rm", "n"], 1, "there is no cron entry `n`"),
         (&["queue", "ls", "--store", "http://localhost"], 4, "the scheme `http` is unknown"),
+        (&["queue", "ls", "--store", "redis://127.0.0.1?foo=1"], 4, "the option `foo` is unknown"),
+        (&["job", "push", "mail", "--store", "memory:"], 4, "name a directory or a server with --store"),
         (&["queue", "ls", "--store", "redis://127.0.0.1:1"], 3, "cannot connect to 127.0.0.1:1"),
         (&["queue", "ls", "--store", "foreign"], 4, "is not a Windlass directory"),
         (&["queue", "ls", "--namespace", "a b"], 4, "the namespace `a b`"),
@@ -180,6 +203,46 @@ fn a_wrong_command_line_says_what_to_do() {
         1,
         "nothing was added"
     );
+}
+
+#[test]
+fn looking_makes_no_store() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let cases: &[&[&str]] = &[
+        &["queue", "ls"],
+        &["queue", "resume", "default"],
+        &["job", "ls"],
+        &["job", "show", "default/1-1"],
+        &["job", "cancel", "default/1-1"],
+        &["job", "retry", "--all"],
+        &["limit", "ls"],
+        &["limit", "rm", "kind:mail"],
+        &["cron", "ls"],
+        &["cron", "run", "n"],
+        &["export", "x.jsonl"],
+    ];
+    for args in cases {
+        let output = windlass(folder.path(), &[&["--store", "typo"], *args].concat());
+        assert_eq!(code(&output), 4, "{args:?}: {}", stderr(&output));
+        assert!(stderr(&output).contains("there is no store in typo: check the path"), "{}", stderr(&output));
+    }
+    let output = windlass(folder.path(), &["move", "--from", "typo", "--to", "other"]);
+    assert_eq!(code(&output), 4, "{}", stderr(&output));
+    assert_eq!(std::fs::read_dir(folder.path()).expect("a folder").count(), 0, "nothing was made");
+    std::fs::create_dir(folder.path().join("empty")).expect("a folder");
+    assert_eq!(code(&windlass(folder.path(), &["--store", "file:empty", "queue", "ls"])), 4);
+    assert_eq!(std::fs::read_dir(folder.path().join("empty")).expect("a folder").count(), 0);
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn where_no_store_can_be_made_another_place_is_advised() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for args in [&["job", "push", "mail", "--store", "/proc/nope"][..], &["serve", "--dir", "/proc/nope"]] {
+        let output = windlass(folder.path(), args);
+        assert_eq!(code(&output), 4, "{args:?}");
+        assert!(stderr(&output).contains("Name a directory on a disk"), "{}", stderr(&output));
+    }
 }
 
 #[test]
@@ -271,6 +334,8 @@ fn a_job_is_pushed_looked_at_moved_and_removed() {
 fn a_limit_is_set_shown_and_removed() {
     let folder = tempfile::tempdir().expect("a folder");
     let run = |args: &[&str]| succeed(folder.path(), args);
+    let first = run(&["job", "push", "mail"]);
+    run(&["job", "rm", &first]);
     assert_eq!(run(&["limit", "ls"]), "no rules in the namespace default of windlass-data");
     assert_eq!(run(&["limit", "set", "kind:mail", "--cap", "2"]), "kind:mail has a rule now");
     let rate = ["limit", "set", "key:default/acme", "--rate", "100/1m", "--form", "bucket", "--burst", "10"];
@@ -298,6 +363,7 @@ fn a_limit_is_set_shown_and_removed() {
 fn a_cron_entry_is_added_listed_paused_run_and_removed() {
     let folder = tempfile::tempdir().expect("a folder");
     let run = |args: &[&str]| succeed(folder.path(), args);
+    run(&["job", "push", "bill"]);
     assert_eq!(run(&["cron", "ls"]), "no cron entries in the namespace default of windlass-data");
     let add = [
         "cron",
@@ -388,6 +454,15 @@ fn a_password_is_asked_for() {
     let serving = Serving::start(folder.path(), &["--dir", "data", "--requirepass-file", "secret"]);
     let refused = windlass(folder.path(), &["--store", &serving.url(), "queue", "ls"]);
     assert_ne!(code(&refused), 0);
+    // By its path it is not taken for a process that hangs, and the socket is named as it can be used.
+    let by_path = windlass(folder.path(), &["--store", "data", "queue", "ls"]);
+    assert_eq!(code(&by_path), 3);
+    let said = stderr(&by_path);
+    assert!(said.contains("asks for a password") && said.contains("redis://:PASSWORD@HOST:PORT"), "{said}");
+    let socket = said.split('`').find(|text| text.starts_with("unix:")).expect("it names the socket");
+    let by_socket = socket.replace("PASSWORD", "open%20sesame");
+    let output = windlass(folder.path(), &["--store", &by_socket, "queue", "ls"]);
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
     let with_password = format!("redis://:open%20sesame@{}", serving.1);
     let output = windlass(folder.path(), &["--store", &with_password, "queue", "ls"]);
     assert_eq!(code(&output), 0, "{}", stderr(&output));

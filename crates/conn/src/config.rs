@@ -21,6 +21,9 @@ pub struct Config {
     /// A file of certificates in PEM form whose authorities a `rediss://` connection trusts besides those that this
     /// machine trusts.
     pub ca_file: Option<std::path::PathBuf>,
+    /// Whether a directory that is not there is made. Who only looks is not to make one of a path that was misspelt.
+    #[cfg(feature = "embedded")]
+    pub makes_directory: bool,
     /// Whether this process may take over a directory that it reached through another process, when that ends. One
     /// that is not to hold the data in its memory waits for the next owner instead.
     #[cfg(feature = "embedded")]
@@ -37,6 +40,8 @@ impl Default for Config {
             response_time: Duration::from_secs(10),
             reconnect_time: Duration::from_secs(10),
             ca_file: None,
+            #[cfg(feature = "embedded")]
+            makes_directory: true,
             #[cfg(feature = "embedded")]
             takes_over: true,
             #[cfg(feature = "embedded")]

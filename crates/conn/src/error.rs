@@ -67,6 +67,28 @@ pub enum Error {
         /// What the system says.
         reason: String,
     },
+    /// Another process has the directory and lets in who knows its password.
+    #[error(
+        "the store {} is served by {}, which asks for a password: name the server in its place, \
+         `redis://:PASSWORD@HOST:PORT`, or its socket on this machine, `unix:{}?pass=PASSWORD`",
+        path.display(),
+        pid.map_or_else(|| "another process".to_owned(), |pid| format!("process {pid}")),
+        socket.display()
+    )]
+    OwnerAsksPassword {
+        /// The directory.
+        path: PathBuf,
+        /// The process that has it, as far as is known.
+        pid: Option<u32>,
+        /// Where it answers.
+        socket: PathBuf,
+    },
+    /// The directory is not there, and was not to be made.
+    #[error("there is no store in {}: check the path; the first push there, or serving it, makes one", path.display())]
+    NoStore {
+        /// The directory.
+        path: PathBuf,
+    },
     /// The command may or may not have run.
     #[error("the outcome is unknown, because the command was sent but not answered ({reason})")]
     OutcomeUnknown {
@@ -114,12 +136,15 @@ impl Error {
     /// The kind by which redis-rs decides whether a retry makes sense.
     fn io_kind(&self) -> io::ErrorKind {
         match self {
-            Self::Connect { .. } | Self::OwnerSilent { .. } => io::ErrorKind::NotConnected,
+            Self::Connect { .. } | Self::OwnerSilent { .. } | Self::OwnerAsksPassword { .. } => {
+                io::ErrorKind::NotConnected
+            }
             Self::OutcomeUnknown { .. } | Self::TransactionLost | Self::Interrupted { .. } => {
                 io::ErrorKind::ConnectionReset
             }
             Self::BadUrl { .. }
             | Self::MissingFeature { .. }
+            | Self::NoStore { .. }
             | Self::Refused { .. }
             | Self::TooManyAbandoned { .. }
             | Self::Store(_) => io::ErrorKind::Unsupported,

@@ -1,6 +1,6 @@
 //! Opens stores of this machine: in this process, or through the process that has the directory.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -42,6 +42,9 @@ pub async fn open(url: Url, config: Config) -> RedisResult<Local> {
 /// Opens a directory, or reaches its owner. Whoever ends may leave the directory to us, so that both are tried in turn
 /// for a while.
 async fn directory(path: PathBuf, config: Config) -> RedisResult<Local> {
+    if !config.makes_directory && is_without_store(&path) {
+        return Err(Error::NoStore { path }.into());
+    }
     let started = Instant::now();
     loop {
         let (pid, socket) = match open_blocking(&path, &config).await? {
@@ -50,6 +53,9 @@ async fn directory(path: PathBuf, config: Config) -> RedisResult<Local> {
         };
         match Remote::visit(Guest::new(path.clone()), &socket, config.clone()).await {
             Ok(remote) => return Ok(Local::Elsewhere(remote)),
+            Err(error) if asks_password(&error) => {
+                return Err(Error::OwnerAsksPassword { path, pid, socket }.into());
+            }
             Err(error) if started.elapsed() >= config.connect_time => {
                 let reason = match Error::of(&error) {
                     Some(Error::Connect { reason, .. }) => reason.clone(),
@@ -59,5 +65,18 @@ async fn directory(path: PathBuf, config: Config) -> RedisResult<Local> {
             }
             Err(_) => tokio::time::sleep(PAUSE).await,
         }
+    }
+}
+
+/// True when an owner answers, and wants to know who asks. Waiting for another one would not help.
+fn asks_password(error: &redis::RedisError) -> bool {
+    matches!(Error::of(error), Some(Error::Connect { reason, .. }) if reason.contains("NOAUTH"))
+}
+
+/// True when there is no such directory, or nothing in it. What else stands in the way is told by who opens it.
+fn is_without_store(path: &Path) -> bool {
+    match std::fs::read_dir(path) {
+        Ok(mut entries) => entries.next().is_none(),
+        Err(error) => error.kind() == std::io::ErrorKind::NotFound,
     }
 }

@@ -121,9 +121,35 @@ fn tls_server(text: &str, _: &str) -> Result<Url> {
     Err(Error::MissingFeature { url: without_password(text), feature: "tls" })
 }
 
+/// What may stand behind the `?` of a server's URL, and of a socket's.
+const OPTIONS: [&str; 1] = ["protocol"];
+const SOCKET_OPTIONS: [&str; 4] = ["db", "pass", "protocol", "user"];
+
+/// Refuses what redis-rs would read over: whoever wrote it means something by it.
+fn check_options(text: &str, plain: &str) -> Result<()> {
+    if text.contains('#') {
+        return Err(bad(text, "nothing is meant by a `#` part; a `#` of a password is written `%23`"));
+    }
+    let Some((_, options)) = text.split_once('?') else { return Ok(()) };
+    let is_socket = plain.starts_with("unix:");
+    if !is_socket && options.contains('@') {
+        return Err(bad(text, "an `@` stands behind the `?`; a `?` of a password is written `%3F`"));
+    }
+    let known = if is_socket { &SOCKET_OPTIONS[..] } else { &OPTIONS };
+    for option in options.split('&').filter(|option| !option.is_empty()) {
+        let name = option.split('=').next().unwrap_or_default();
+        if !known.contains(&name) {
+            let known = known.join("`, `");
+            return Err(bad(text, &format!("the option `{name}` is unknown (what is known is `{known}`)")));
+        }
+    }
+    Ok(())
+}
+
 /// Lets redis-rs read the URL, so that users, passwords, databases and options mean the same as there. TLS is ours,
 /// so that `plain` never asks for it.
 fn server(text: &str, plain: &str, is_tls: bool) -> Result<Url> {
+    check_options(text, plain)?;
     let info: ConnectionInfo = plain.into_connection_info().map_err(|error| {
         let reason = error.detail().map_or_else(|| error.to_string(), str::to_owned);
         bad(text, reason.trim_end_matches(" - InvalidClientConfig"))
@@ -140,8 +166,20 @@ fn bad(text: &str, reason: &str) -> Error {
     Error::BadUrl { url: without_password(text), reason: reason.to_owned() }
 }
 
-/// The URL as it may be shown: what stands between the first colon after the slashes and the last `@` is hidden.
+/// The URL as it may be shown: what stands between the first colon after the slashes and the last `@` is hidden, and the
+/// values of options whose names begin as that of the password does.
 fn without_password(text: &str) -> String {
+    let text = without_user_password(text);
+    let Some((place, options)) = text.split_once('?') else { return text };
+    let hide = |option: &str| match option.split_once('=') {
+        Some((name, _)) if name.starts_with("pass") => format!("{name}=…"),
+        _ => option.to_owned(),
+    };
+    let options: Vec<String> = options.split('&').map(hide).collect();
+    format!("{place}?{}", options.join("&"))
+}
+
+fn without_user_password(text: &str) -> String {
     let Some(start) = text.find("//").map(|at| at + 2) else { return text.into() };
     let Some(end) = text[start..].rfind('@').map(|at| at + start) else { return text.into() };
     match text[start..end].find(':') {
@@ -177,6 +215,7 @@ mod tests {
             ("redis://127.0.0.1", "server 127.0.0.1:6379 db 0"),
             ("redis://user:p%40ss@cache:6380/3", "server cache:6380 db 3"),
             ("valkey://[::1]:7000", "server [::1]:7000 db 0"),
+            ("redis://host/2?protocol=resp3", "server host:6379 db 2"),
             ("unix:/run/redis.sock", "server /run/redis.sock db 0"),
             ("redis+unix:///run/redis.sock?db=2", "server /run/redis.sock db 2"),
         ];
@@ -196,10 +235,21 @@ mod tests {
             ("redis://host:99999", "Redis URL did not parse"),
             ("unix:", "the path is missing"),
             ("file:", "the path is missing"),
+            ("redis://host?foo=1", "the option `foo` is unknown (what is known is `protocol`)"),
+            (
+                "redis://host/1?protocol=resp3&db=2",
+                "the option `db` is unknown (what is known is `protocol`)",
+            ),
+            ("redis://:p?w@host", "an `@` stands behind the `?`; a `?` of a password is written `%3F`"),
+            ("redis://host#insecure", "nothing is meant by a `#` part; a `#` of a password is written `%23`"),
+            (
+                "unix:/run/redis.sock?paswd=x",
+                "the option `paswd` is unknown (what is known is `db`, `pass`, `protocol`, `user`)",
+            ),
             ("memory://x", "`memory:` takes a name without slashes"),
         ];
         for (text, reason) in cases {
-            assert_eq!(shown(text), format!("{reason} in {text:?}; {ACCEPTED}"));
+            assert_eq!(shown(text), format!("{reason} in {:?}; {ACCEPTED}", without_password(text)));
         }
     }
 
@@ -207,6 +257,7 @@ mod tests {
     fn a_password_is_never_shown() {
         assert!(shown("redis://user:secret@host/x").contains("redis://user:…@host/x"));
         assert!(!shown("redis://:sec@ret@host/x").contains("ret"));
+        assert!(shown("unix:/x?db=1&password=secret").contains("unix:/x?db=1&password=…"));
     }
 
     #[test]

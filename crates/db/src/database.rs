@@ -124,6 +124,7 @@ impl Database {
         let directory = Directory::own(path)?;
         let engine = Engine::new(config.engine.clone());
         let store = Store::new(config, clock, disk, engine);
+        assert!(store.place.directory.set(path.to_owned()).is_ok(), "a store has one directory");
         store.loading.begin(store.clock.now().seconds());
         store.set_loading(true);
         Ok((Self::start(store, Some((directory, entry)))?, true))
@@ -150,6 +151,11 @@ impl Database {
         if self.owner.store.keep_settings.set(Box::new(keep)).is_ok() {
             self.owner.store.core.lock().engine.allow_keeping_settings();
         }
+    }
+
+    /// Has INFO and CONFIG GET tell on which port clients are served.
+    pub fn tell_port(&self, port: u16) {
+        self.store().place.port.store(port, Ordering::Relaxed);
     }
 
     /// Opens a session; `address` is what CLIENT LIST shows of the client.

@@ -162,6 +162,14 @@ impl Error {
             ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
                 format!("its disk is full ({tried}). Make room there and start again")
             }
+            // What the systems say where nothing can be made: in /proc, say, or under a file.
+            ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::Unsupported
+                if !directory.is_dir() =>
+            {
+                format!(
+                    "it cannot be made there ({tried}). Name a directory on a disk that this process may write to"
+                )
+            }
             _ => return self,
         };
         Self::NotWritable { directory: directory.to_owned(), reason }
@@ -187,6 +195,9 @@ mod tests {
             assert!(matches!(error, Error::NotWritable { .. }), "{said}");
             assert!(said.contains(text) && said.contains("could not open"), "{said}");
         }
+        let refused = Error::io("make the directory", "/proc/nope")(ErrorKind::NotFound.into());
+        let said = refused.at_opening(Path::new("/proc/nope")).to_string();
+        assert!(said.contains("Name a directory on a disk"), "{said}");
         let other = Error::io("open", "x")(ErrorKind::Interrupted.into()).at_opening(directory.path());
         assert!(matches!(other, Error::Io { .. }), "{other}");
     }

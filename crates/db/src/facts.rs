@@ -1,6 +1,8 @@
 //! What a database tells of itself, to its owner and to INFO.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::path::PathBuf;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
 
 use crate::config::Durability;
 use crate::log::Writer;
@@ -71,6 +73,21 @@ impl Gauges {
     }
 }
 
+/// Where a store is to be found, for clients that ask.
+#[derive(Debug, Default)]
+pub(crate) struct Place {
+    /// None in memory.
+    pub directory: OnceLock<PathBuf>,
+    /// The port on which clients are served; 0 while there is none.
+    pub port: AtomicU16,
+}
+
+impl Place {
+    fn port(&self) -> u16 {
+        self.port.load(Ordering::Relaxed)
+    }
+}
+
 impl Store {
     /// What the database can tell of itself.
     pub fn facts(&self) -> Facts {
@@ -111,12 +128,15 @@ impl Store {
             .map(|(name, value)| (name.to_owned(), value))
             .collect();
         core.engine.set_facts("persistence", lines);
+        let server =
+            [("process_id", std::process::id().to_string()), ("tcp_port", self.place.port().to_string())];
+        core.engine.set_facts("server", server.map(|(name, value)| (name.to_owned(), value)).to_vec());
         core.engine.set_facts("cpu", processor_time());
         core.engine.set_facts("server", vec![("process_id".to_owned(), std::process::id().to_string())]);
         core.engine.note_rejected(self.rejected.swap(0, Ordering::Relaxed));
     }
 
-    /// Tells CONFIG GET, whose names are Redis's, how the log is kept: clients judge the store by it.
+    /// Tells CONFIG GET, whose names are Redis's, where the store is and how the log is kept: clients judge it by that.
     fn tell_config(&self, core: &mut Core) {
         let sync = match self.config.durability {
             Durability::Always => "always",
@@ -125,7 +145,15 @@ impl Store {
         };
         let is_logged = if self.log.get().is_some() { "yes" } else { "no" };
         let ends = if self.shutdown.receiver_count() > 0 { "yes" } else { "no" };
-        let lines = [("appendonly", is_logged), ("appendfsync", sync), ("shutdown", ends)];
+        let directory = self.place.directory.get().map(|path| path.to_string_lossy()).unwrap_or_default();
+        let port = self.place.port().to_string();
+        let lines = [
+            ("appendonly", is_logged),
+            ("appendfsync", sync),
+            ("dir", &directory),
+            ("port", &port),
+            ("shutdown", ends),
+        ];
         let lines = lines.map(|(name, value)| (name.to_owned(), value.to_owned()));
         core.engine.set_facts("config", lines.to_vec());
     }

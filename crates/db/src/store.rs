@@ -61,6 +61,8 @@ pub(crate) struct Store {
     pub rejected: AtomicU64,
     /// Keeps settings for the next start, where somebody can.
     pub keep_settings: OnceLock<KeepSettings>,
+    /// Where it is to be found.
+    pub place: crate::facts::Place,
     /// True once a client has asked for the end of the process; whoever can end it listens.
     pub shutdown: watch::Sender<bool>,
 }
@@ -160,6 +162,7 @@ impl Store {
             limits,
             rejected: AtomicU64::new(0),
             keep_settings: OnceLock::new(),
+            place: crate::facts::Place::default(),
             shutdown: watch::Sender::new(false),
         }
     }

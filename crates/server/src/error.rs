@@ -24,6 +24,14 @@ pub enum Error {
         /// What the system says.
         source: io::Error,
     },
+    /// A unix socket cannot be made.
+    #[error("cannot listen on the socket {}: {reason}", path.display())]
+    Socket {
+        /// Its path.
+        path: PathBuf,
+        /// Why not, and what to do.
+        reason: String,
+    },
     /// A file for TLS cannot be used.
     #[error("cannot use {} for TLS ({reason}): {what}", path.display())]
     Tls {
@@ -42,7 +50,7 @@ pub enum Error {
 fn hint(source: &io::Error) -> &'static str {
     match source.kind() {
         io::ErrorKind::AddrInUse => ": another program listens there; end it, or choose another port",
-        io::ErrorKind::PermissionDenied => ": this user may not; choose a port above 1023 or another path",
+        io::ErrorKind::PermissionDenied => ": this user may not; choose a port above 1023",
         io::ErrorKind::AddrNotAvailable => ": this machine does not have the address",
         _ => "",
     }

@@ -39,8 +39,7 @@ pub fn open(config: &Config) -> Result<Vec<Listener>> {
         }
     }
     if let Some(path) = &config.unix {
-        let at = |source| Error::Listen { address: path.display().to_string(), source };
-        listeners.push(Listener::Unix(open_unix(path, config.unix_mode).map_err(at)?, path.clone()));
+        listeners.push(Listener::Unix(open_unix(path, config.unix_mode)?, path.clone()));
     }
     Ok(listeners)
 }
@@ -59,8 +58,36 @@ fn open_tcp(address: SocketAddr, backlog: i32) -> io::Result<std::net::TcpListen
 }
 
 /// Opens a unix socket, in place of one that nobody serves any more.
-fn open_unix(path: &Path, mode: u32) -> io::Result<std::os::unix::net::UnixListener> {
-    if std::fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket()) {
+fn open_unix(path: &Path, mode: u32) -> Result<std::os::unix::net::UnixListener> {
+    let refused = |reason| Error::Socket { path: path.to_owned(), reason };
+    // The system's own words for these would not tell what to do.
+    if std::os::unix::net::SocketAddr::from_pathname(path).is_err() {
+        let bytes = path.as_os_str().len();
+        return Err(refused(format!(
+            "its {bytes} bytes are more than the system lets a socket have; choose a shorter path"
+        )));
+    }
+    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty() && !folder.is_dir()) {
+        return Err(refused(format!("there is no folder {}; make it first", folder.display())));
+    }
+    let found = std::fs::symlink_metadata(path).ok();
+    if let Some(found) = found.filter(|found| !found.file_type().is_socket()) {
+        let what = if found.is_dir() { "a folder" } else { "a file that is no socket" };
+        return Err(refused(format!("{what} is there; remove it, or choose another path")));
+    }
+    open_free_unix(path, mode).map_err(|source| match source.kind() {
+        io::ErrorKind::AddrInUse => {
+            refused("another program listens there; end it, or choose another path".into())
+        }
+        io::ErrorKind::PermissionDenied => {
+            refused("this user may not make it there; choose another path".into())
+        }
+        _ => Error::Listen { address: path.display().to_string(), source },
+    })
+}
+
+fn open_free_unix(path: &Path, mode: u32) -> io::Result<std::os::unix::net::UnixListener> {
+    if path.exists() {
         if StdUnixStream::connect(path).is_ok() {
             return Err(io::ErrorKind::AddrInUse.into());
         }
@@ -78,6 +105,14 @@ impl Listener {
         match self {
             Self::Tcp(listener, _) => listener.local_addr().map(|address| address.to_string()),
             Self::Unix(_, path) => Ok(path.display().to_string()),
+        }
+    }
+
+    /// The port of a TCP listener, with TLS or without.
+    pub fn port(&self, is_tls: bool) -> Option<u16> {
+        match self {
+            Self::Tcp(listener, tls) if tls.is_some() == is_tls => Some(listener.local_addr().ok()?.port()),
+            _ => None,
         }
     }
 

@@ -35,6 +35,9 @@ impl Server {
                 listener.address().map_err(|source| Error::Listen { address: "a socket".into(), source })
             })
             .collect::<Result<_>>()?;
+        // Redis tells the port without TLS where it has one.
+        let port = |is_tls| listeners.iter().find_map(|listener| listener.port(is_tls));
+        database.tell_port(port(false).or(port(true)).unwrap_or_default());
         Ok(Self { config, database, listeners, addresses })
     }
 

@@ -186,12 +186,22 @@ async fn a_socket_that_is_served_or_cannot_be_is_named() {
     let served = folder.path().join("s");
     let _listener = std::os::unix::net::UnixListener::bind(&served).expect("a socket");
     let long = folder.path().join("x".repeat(120));
-    for (path, reason) in [(served, "address in use"), (long, "path must be shorter than SUN_LEN")] {
+    let nowhere = folder.path().join("no/s");
+    let file = folder.path().join("file");
+    std::fs::write(&file, "somebody's").expect("a file");
+    for (path, reason) in [
+        (served, "another program listens there"),
+        (long, "choose a shorter path"),
+        (nowhere, "make it first"),
+        (file.clone(), "a file that is no socket is there"),
+        (folder.path().to_owned(), "a folder is there"),
+    ] {
         let error = Server::bind(Config { unix: Some(path.clone()), ..Config::default() }, memory()).err();
-        let Some(Error::Listen { address, source }) = error else { panic!("it opened") };
-        assert_eq!(address, path.display().to_string());
-        assert!(source.to_string().contains(reason), "{source}");
+        let Some(error @ Error::Socket { .. }) = error else { panic!("{error:?}") };
+        let said = error.to_string();
+        assert!(said.contains(path.to_str().expect("a plain path")) && said.contains(reason), "{said}");
     }
+    assert_eq!(std::fs::read_to_string(file).expect("it is there"), "somebody's");
 }
 
 #[test]

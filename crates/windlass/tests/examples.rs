@@ -1,8 +1,11 @@
-//! The examples that end by themselves do what they say.
+//! The examples do what they say.
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+
+#[path = "examples/factors.rs"]
+mod factors;
 
 /// More than the example needs, and much less than its rows would take at once.
 #[cfg(target_os = "linux")]
@@ -29,6 +32,45 @@ fn tenants_take_turns() {
     let between = drawn[first..=last].chars().filter(|letter| *letter == 'A').count();
     assert!(between <= 40, "{between} jobs of the large tenant between: {}", &drawn[first..=last]);
     assert!(said.last().is_some_and(|line| line.starts_with("1060 completed")), "{:?}", said.last());
+}
+
+#[test]
+fn a_batch_of_mails_ends_with_its_callback() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let said: Vec<_> = lines(&mut start("mail", folder.path())).collect();
+    assert_eq!(said[0], "10 jobs pushed");
+    assert_eq!(said.iter().filter(|line| line.starts_with("10 mails sent, ")).count(), 10, "{said:?}");
+    assert_eq!(said[said.len() - 2], "all sent: 10 of 10 jobs succeeded");
+    assert!(said[said.len() - 1].starts_with("11 completed, 0 failed"), "{said:?}");
+}
+
+#[test]
+#[cfg(unix)]
+fn a_time_of_the_calendar_runs_once_whoever_looks() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut both = [start("cron", folder.path()), start("cron", folder.path())];
+    let (said, heard) = std::sync::mpsc::channel();
+    for process in &mut both {
+        let (lines, said) = (lines(process), said.clone());
+        std::thread::spawn(move || lines.for_each(|line| said.send(line).expect("the test hears it")));
+    }
+    drop(said);
+    let is_report = |line: &String| line.starts_with("a report for Ada, as of Some(");
+    let mut reports = vec![heard.iter().find(is_report).expect("one within ten seconds")];
+    for process in &both {
+        let kill = Command::new("kill").args(["-TERM", &process.id().to_string()]).status();
+        assert!(kill.expect("there is `kill`").success());
+    }
+    let rest: Vec<String> = heard.iter().collect();
+    assert_eq!(rest.iter().filter(|line| line.contains(" completed, 0 failed")).count(), 2, "{rest:?}");
+    reports.extend(rest.into_iter().filter(is_report));
+    let count = reports.len();
+    reports.sort();
+    reports.dedup();
+    assert_eq!(reports.len(), count, "no time ran twice: {reports:?}");
+    for process in &mut both {
+        assert!(process.wait().expect("it ends").success());
+    }
 }
 
 #[test]
@@ -73,8 +115,12 @@ fn assert_memory(process: u32) {
 fn assert_memory(_: u32) {}
 
 fn start(example: &str, folder: &Path) -> Child {
+    start_with(example, folder, &[])
+}
+
+fn start_with(example: &str, folder: &Path, args: &[&str]) -> Child {
     let mut command = Command::new(example_path(example));
-    command.current_dir(folder).env_remove("WINDLASS_URL").stdout(Stdio::piped());
+    command.current_dir(folder).args(args).env_remove("WINDLASS_URL").stdout(Stdio::piped());
     command.spawn().expect("the example runs")
 }
 

@@ -34,6 +34,7 @@ fn check_manifest(path: &str, text: &str) -> Vec<String> {
         return vec![format!("{path}: a new package needs its line in xtask/src/tidy/layers.rs")];
     };
     named_packages(text)
+        .into_iter()
         .filter(|name| !allowed.contains(name))
         .map(|name| {
             format!("{path}: {folder} may not know {name}; imports point down only (ARCHITECTURE.md)")
@@ -41,12 +42,24 @@ fn check_manifest(path: &str, text: &str) -> Vec<String> {
         .collect()
 }
 
-/// The packages of ours under `[dependencies]`; tests may look further.
-fn named_packages(manifest: &str) -> impl Iterator<Item = &str> {
-    let lines = manifest.lines().skip_while(|line| *line != "[dependencies]").skip(1);
-    let names =
-        lines.take_while(|line| !line.starts_with('[')).filter_map(|line| line.split(['.', ' ', '=']).next());
-    names.filter(|name| *name == "windlass" || name.starts_with("windlass-"))
+/// The packages of ours under `[dependencies]`, and under those of single systems; tests may look further.
+fn named_packages(manifest: &str) -> Vec<&str> {
+    let mut names = Vec::new();
+    let mut is_list = false;
+    for line in manifest.lines() {
+        if let Some(table) = line.strip_prefix('[') {
+            let table = table.trim_end_matches(']');
+            // What a `cfg(…)` holds is quoted, and may have dots and brackets.
+            let table = if table.starts_with("target.") { table.rsplit("'.").next() } else { Some(table) };
+            let table = table.unwrap_or_default();
+            is_list = table == "dependencies";
+            names.extend(table.strip_prefix("dependencies."));
+        } else if is_list {
+            names.extend(line.split(['.', ' ', '=']).next());
+        }
+    }
+    names.retain(|name| *name == "windlass" || name.starts_with("windlass-"));
+    names
 }
 
 #[cfg(test)]
@@ -59,5 +72,15 @@ mod tests {
             "[package]\nname = \"windlass-engine\"\n[dependencies]\nwindlass-db.workspace = true\n";
         assert_eq!(check_manifest("crates/engine/Cargo.toml", manifest).len(), 1);
         assert_eq!(check_manifest("crates/conn/Cargo.toml", manifest).len(), 0);
+        for table in [
+            "[target.'cfg(unix)'.dependencies]\nwindlass-db = \"1\"",
+            "[target.'cfg(not(target_arch = \"x86\"))'.dependencies]\nwindlass-db = \"1\"",
+            "[dependencies.windlass-db]\nversion = \"1\"",
+            "[target.'cfg(unix)'.dependencies.windlass-db]\nversion = \"1\"",
+        ] {
+            assert_eq!(check_manifest("crates/engine/Cargo.toml", table).len(), 1, "{table}");
+        }
+        let tests = "[dev-dependencies]\nwindlass-db = \"1\"\n[target.'cfg(unix)'.dev-dependencies]\nwindlass-db = \"1\"";
+        assert_eq!(check_manifest("crates/engine/Cargo.toml", tests).len(), 0);
     }
 }

@@ -70,9 +70,9 @@ pub struct BenchJobsArgs {
     /// Add so much to each reply of a Redis, as a network would
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     pub reply_delay: Option<Duration>,
-    /// When a directory acknowledges a write
-    #[arg(long, value_name = "always|everysec|none", default_value = "always")]
-    pub durability: String,
+    /// When a directory acknowledges a write [default: always]
+    #[arg(long, value_name = "always|everysec|none")]
+    pub durability: Option<String>,
 }
 
 #[derive(Clone, Debug, clap::Args)]
@@ -89,9 +89,9 @@ pub struct BenchFeaturesArgs {
     /// How often each figure is measured; the median counts
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=99))]
     pub rounds: u32,
-    /// When a directory acknowledges a write
-    #[arg(long, value_name = "always|everysec|none", default_value = "always")]
-    pub durability: String,
+    /// When a directory acknowledges a write [default: always]
+    #[arg(long, value_name = "always|everysec|none")]
+    pub durability: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum, serde::Serialize)]

@@ -47,11 +47,11 @@ fn now() -> f64 {
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    let mut args = std::env::args().skip(1);
+    let mut args = std::env::args_os().skip(1).map(|arg| arg.to_string_lossy().into_owned());
     let mode =
         args.next().context("usage: windlass-peer version | enqueue N | flood N | bulk N | pace N | work")?;
     if mode == "version" {
-        println!("windlass {}", env!("CARGO_PKG_VERSION"));
+        writeln!(std::io::stdout(), "windlass {}", env!("CARGO_PKG_VERSION"))?;
         return Ok(());
     }
     let url = std::env::var("REDIS_URL").context("REDIS_URL names the Redis")?;
@@ -79,7 +79,7 @@ async fn main() -> anyhow::Result<()> {
         }
         other => bail!("unknown mode `{other}`"),
     }
-    println!("{}", start.elapsed().as_secs_f64());
+    writeln!(std::io::stdout(), "{}", start.elapsed().as_secs_f64())?;
     Ok(())
 }
 

@@ -2,10 +2,11 @@
 
 use serde_json::json;
 
-use super::check::{done, fail};
+use super::check::fail;
 use crate::args::BackupArgs;
 use crate::carry::count;
 use crate::exit::Result;
+use crate::output;
 
 pub async fn run(args: BackupArgs, is_json: bool) -> Result<()> {
     let (dir, to) = (args.dir.clone(), args.to.clone());
@@ -18,9 +19,9 @@ pub async fn run(args: BackupArgs, is_json: bool) -> Result<()> {
         count(taken.records),
         count(taken.bytes)
     );
-    done(
+    output::done(
         is_json,
         &sentence,
-        json!({ "path": taken.path.to_string_lossy(), "records": taken.records, "bytes": taken.bytes }),
+        &json!({ "path": taken.path.to_string_lossy(), "records": taken.records, "bytes": taken.bytes }),
     )
 }

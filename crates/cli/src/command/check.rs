@@ -22,7 +22,7 @@ pub async fn check(args: CheckArgs, is_json: bool) -> Result<()> {
     if is_json {
         output::json(&describe(&found))?;
     } else {
-        show(&found);
+        show(&found)?;
     }
     let Some(first) = found.damage.first() else { return Ok(()) };
     let place = format!("{} is damaged at byte {}: {}", first.file.display(), first.offset, first.reason);
@@ -36,15 +36,15 @@ pub async fn repair(args: RepairArgs, is_json: bool) -> Result<()> {
     let plan = move || Repair::plan(&dir, &EngineConfig::default(), keep);
     let Some(plan) = tokio::task::spawn_blocking(plan).await?.map_err(fail)? else {
         let sentence = format!("{} is whole, there is nothing to repair", args.dir.display());
-        return done(is_json, &sentence, json!({ "whole": true, "repaired": false }));
+        return output::done(is_json, &sentence, &json!({ "whole": true, "repaired": false }));
     };
     let loss = json!({
         "whole": false, "records_kept": plan.records_kept, "records_lost": plan.records_lost,
         "bytes_lost": plan.bytes_lost, "repaired": args.yes,
     });
     if !is_json {
-        show_damage(&plan.check.damage);
-        println!("{}", outcome(&plan, args.yes));
+        show_damage(&plan.check.damage)?;
+        output::line(outcome(&plan, args.yes))?;
     }
     if !args.yes {
         let again = format!(
@@ -52,7 +52,7 @@ pub async fn repair(args: RepairArgs, is_json: bool) -> Result<()> {
             args.dir.display(),
             if args.keep_later { " --keep-later" } else { "" },
         );
-        return done(is_json, &again, loss);
+        return output::done(is_json, &again, &loss);
     }
     let stamp = jiff::Timestamp::now().strftime("%Y%m%dT%H%M%SZ").to_string();
     let Repaired { aside, keys, .. } =
@@ -62,7 +62,7 @@ pub async fn repair(args: RepairArgs, is_json: bool) -> Result<()> {
     loss["aside"] = json!(aside.to_string_lossy());
     let sentence =
         format!("repaired: {keys} keys are there. The files as they were are in {}", aside.display());
-    done(is_json, &sentence, loss)
+    output::done(is_json, &sentence, &loss)
 }
 
 fn outcome(plan: &Repair, is_done: bool) -> String {
@@ -86,49 +86,44 @@ pub fn fail(error: windlass_db::Error) -> Failure {
     Failure::new(code, error)
 }
 
-/// Says what was done: a sentence, or its JSON.
-pub fn done(is_json: bool, sentence: &str, value: Value) -> Result<()> {
-    if is_json {
-        return output::json(&value);
-    }
-    println!("{sentence}");
-    Ok(())
-}
-
-fn show(found: &Check) {
+fn show(found: &Check) -> Result<()> {
     let rows: Vec<_> = found.files.iter().map(|file| row(file, &found.directory)).collect();
-    output::table(["file", "kind", "bytes", "groups", "records", "keys", "last group"], &rows);
+    output::table(["file", "kind", "bytes", "groups", "records", "keys", "last group"], &rows)?;
     if found.is_open {
         let owner = found.owner.map(|pid| format!(" (pid {pid})")).unwrap_or_default();
-        println!("a process has it open{owner}: what is being written may look like a torn end");
+        output::line(format_args!(
+            "a process has it open{owner}: what is being written may look like a torn end"
+        ))?;
     }
     if let Some(torn) = &found.torn {
-        println!(
+        output::line(format_args!(
             "{} has a torn end at byte {}: {} bytes that the next start cuts",
             name(&torn.file, &found.directory),
             torn.offset,
             torn.bytes
-        );
+        ))?;
     }
-    show_damage(&found.damage);
+    show_damage(&found.damage)?;
     if found.is_whole() {
-        println!("whole: {} records, {} bytes", found.records(), found.bytes());
+        output::line(format_args!("whole: {} records, {} bytes", found.records(), found.bytes()))?;
     }
+    Ok(())
 }
 
-fn show_damage(damage: &[Damage]) {
+fn show_damage(damage: &[Damage]) -> Result<()> {
     for place in damage.iter().take(DAMAGE_SHOWN_MAX) {
-        println!(
+        output::line(format_args!(
             "damaged: {} at byte {}, {} bytes: {}",
             place.file.display(),
             place.offset,
             place.bytes,
             place.reason
-        );
+        ))?;
     }
     if damage.len() > DAMAGE_SHOWN_MAX {
-        println!("damaged: {} places more", damage.len() - DAMAGE_SHOWN_MAX);
+        output::line(format_args!("damaged: {} places more", damage.len() - DAMAGE_SHOWN_MAX))?;
     }
+    Ok(())
 }
 
 fn row(file: &CheckedFile, directory: &Path) -> [String; 7] {

@@ -5,7 +5,7 @@ use serde_json::value::RawValue;
 use windlass::{CatchUp, Cron, CronInfo, Crontab, Overlap, Push};
 
 use super::job::{time, usage};
-use super::{client, done};
+use super::{client, client_to_put, done};
 use crate::args::{CronAddArgs, CronCommand};
 use crate::exit::{Failure, Result};
 use crate::output;
@@ -17,7 +17,7 @@ pub async fn run(command: CronCommand, store: &Store) -> Result<()> {
         CronCommand::Add(add) => {
             // Read before connecting: a typing mistake is to cost nothing.
             let cron = parse(&add)?;
-            let crontab = client(store).await?.cron();
+            let crontab = client_to_put(store).await?.cron();
             let has_changed = crontab.put(&cron).await?;
             // As the store has it: a changed entry may be paused, or go on with the time it had.
             let entry = crontab.list().await?.into_iter().find(|entry| entry.name == add.name);
@@ -50,7 +50,7 @@ pub async fn run(command: CronCommand, store: &Store) -> Result<()> {
         }
         CronCommand::Run { name } => {
             let id = client(store).await?.cron().run_now(&name).await?;
-            done(store, id.as_str(), &json!({ "id": id.as_str() }))
+            output::pushed(store.json, id.as_str())
         }
     }
 }
@@ -91,7 +91,11 @@ async fn list(crontab: &Crontab, store: &Store) -> Result<()> {
         return entries.iter().try_for_each(|entry| output::json(&describe(entry)));
     }
     if entries.is_empty() {
-        println!("no cron entries in the namespace {} of {}", store.namespace, store.url);
+        output::line(format_args!(
+            "no cron entries in the namespace {} of {}",
+            store.namespace,
+            store.shown()
+        ))?;
         return Ok(());
     }
     let rows: Vec<_> = entries
@@ -109,8 +113,7 @@ async fn list(crontab: &Crontab, store: &Store) -> Result<()> {
             ]
         })
         .collect();
-    output::table(["name", "when", "zone", "kind", "next", "last", ""], &rows);
-    Ok(())
+    output::table(["name", "when", "zone", "kind", "next", "last", ""], &rows)
 }
 
 fn describe(entry: &CronInfo) -> serde_json::Value {

@@ -6,7 +6,7 @@ use anyhow::anyhow;
 use serde_json::json;
 use windlass_db::carry::{Digest, Library};
 
-use super::{connect_to_carry, done};
+use super::{Directory, connect_to_carry, done};
 use crate::args::{ExportArgs, ImportArgs};
 use crate::carry::{self, Bar, Filter, Form, Item, Named, Part, Store, count};
 use crate::exit::{CONFIGURATION, FAILURE, Failure, Result, USAGE};
@@ -21,7 +21,7 @@ pub async fn export(args: ExportArgs, pattern: Option<String>, store: &settings:
         let error = anyhow!("{} is there already; --force replaces it", args.file.display());
         return Err(Failure::new(CONFIGURATION, error));
     }
-    let mut from = Store::open(&connect_to_carry(store).await?, &store.url).await?;
+    let mut from = Store::open(&connect_to_carry(store, Directory::Found).await?, &store.url).await?;
     if args.by_type {
         from.read_by_type();
     }
@@ -69,7 +69,7 @@ fn name(key: &[u8]) -> Digest {
 pub async fn import(args: ImportArgs, pattern: Option<String>, store: &settings::Store) -> Result<()> {
     let filter = Filter { pattern, types: args.types.clone() };
     Form::of(&args.file).map_err(|error| Failure::new(USAGE, error))?;
-    let mut to = Store::open(&connect_to_carry(store).await?, &store.url).await?;
+    let mut to = Store::open(&connect_to_carry(store, Directory::Made).await?, &store.url).await?;
     if args.by_type {
         to.write_by_type();
     }

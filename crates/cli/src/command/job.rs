@@ -8,7 +8,7 @@ use windlass::{
     Details, Edited, Ending, Filter, History, Inspector, JobId, Progress, Push, Rescheduled, State,
 };
 
-use super::{client, done};
+use super::{client, client_to_put, done};
 use crate::args::{JobCommand, PushArgs};
 use crate::exit::{Failure, Result, USAGE};
 use crate::output;
@@ -140,8 +140,8 @@ async fn push(push: PushArgs, store: &Store) -> Result<()> {
     if let Some(trace) = trace {
         options = options.trace(trace);
     }
-    let id = client(store).await?.push_raw(&kind, &args, options).await?;
-    done(store, id.as_str(), &json!({ "id": id.as_str() }))
+    let id = client_to_put(store).await?.push_raw(&kind, &args, options).await?;
+    output::pushed(store.json, id.as_str())
 }
 
 /// Says what became of a job that was to be ended.
@@ -208,16 +208,16 @@ async fn list(
         })
         .collect();
     if rows.is_empty() && !tags.is_empty() {
-        println!("no jobs with the tag {} are {state}", tags.join(" and "));
+        output::line(format_args!("no jobs with the tag {} are {state}", tags.join(" and ")))?;
     } else if rows.is_empty() {
-        println!("no jobs are {state}");
+        output::line(format_args!("no jobs are {state}"))?;
     } else {
-        output::table(["id", "kind", "tags", "attempts", "at", "error"], &rows);
+        output::table(["id", "kind", "tags", "attempts", "at", "error"], &rows)?;
     }
     if from.is_some() && jobs.len() < limit {
-        println!("… only the first {looked} jobs were looked at");
+        output::line(format_args!("… only the first {looked} jobs were looked at"))?;
     } else if from.is_some() {
-        println!("… and more; ask with --limit");
+        output::line("… and more; ask with --limit")?;
     }
     Ok(())
 }
@@ -233,48 +233,48 @@ fn show(job: &Details, progress: Option<&Progress>, store: &Store) -> Result<()>
         }
         return output::json(&described);
     }
-    println!("id        {}", job.id);
-    println!("state     {}", job.state);
-    println!("kind      {}", job.kind);
-    println!("attempts  {}", job.attempts);
+    output::line(format_args!("id        {}", job.id))?;
+    output::line(format_args!("state     {}", job.state))?;
+    output::line(format_args!("kind      {}", job.kind))?;
+    output::line(format_args!("attempts  {}", job.attempts))?;
     if !job.tags.is_empty() {
-        println!("tags      {}", job.tags.join(", "));
+        output::line(format_args!("tags      {}", job.tags.join(", ")))?;
     }
     for (name, value) in &job.meta {
-        println!("meta      {name} {value}");
+        output::line(format_args!("meta      {name} {value}"))?;
     }
     if let Some(worker) = &job.worker {
-        println!("worker    {worker}");
+        output::line(format_args!("worker    {worker}"))?;
     }
     if job.at_ms.is_some() {
-        println!("at        {}", time(job.at_ms));
+        output::line(format_args!("at        {}", time(job.at_ms)))?;
     }
     if let Some(lane) = &job.lane {
-        println!("lane      {lane}");
-        println!("waits for {}", job.waits_for.as_deref().unwrap_or("its turn"));
+        output::line(format_args!("lane      {lane}"))?;
+        output::line(format_args!("waits for {}", job.waits_for.as_deref().unwrap_or("its turn")))?;
     }
     if let Some(reason) = &job.history.reason {
-        println!("reason    {reason}");
+        output::line(format_args!("reason    {reason}"))?;
     }
     if let Some(result) = &job.result {
-        println!("result    {result}");
+        output::line(format_args!("result    {result}"))?;
     }
     if let Some(progress) = progress {
-        println!("progress  {} % {}", progress.percent, progress.message);
+        output::line(format_args!("progress  {} % {}", progress.percent, progress.message))?;
     }
-    println!("envelope  {}", String::from_utf8_lossy(&job.envelope));
+    output::line(format_args!("envelope  {}", String::from_utf8_lossy(&job.envelope)))?;
     for error in &job.history.errors {
-        println!("\n{} {}: {}", time(Some(error.at)), error.class, error.message);
+        output::line(format_args!("\n{} {}: {}", time(Some(error.at)), error.class, error.message))?;
         if let Some(backtrace) = &error.backtrace {
-            println!("{backtrace}");
+            output::line(backtrace)?;
         }
     }
     let log = progress.map(|progress| progress.log.as_slice()).unwrap_or_default();
     if !log.is_empty() {
-        println!();
+        output::line("")?;
     }
     for line in log {
-        println!("{} {}", time(Some(line.at_ms)), line.text);
+        output::line(format_args!("{} {}", time(Some(line.at_ms)), line.text))?;
     }
     Ok(())
 }

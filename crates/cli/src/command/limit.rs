@@ -3,7 +3,7 @@
 use serde_json::json;
 use windlass::{Order, Rate, Rule, Target};
 
-use super::{client, done};
+use super::{client, client_to_put, done};
 use crate::args::{KeyOrder, LimitCommand, LimitSetArgs, RateForm};
 use crate::exit::{Failure, Result, USAGE};
 use crate::output;
@@ -18,7 +18,7 @@ pub async fn run(command: LimitCommand, store: &Store) -> Result<()> {
             if rule == Rule::new() {
                 return Err(Failure::new(USAGE, anyhow::anyhow!("a rule says something, such as --cap 10")));
             }
-            let had = client(store).await?.limits().set(&target, rule).await?;
+            let had = client_to_put(store).await?.limits().set(&target, rule).await?;
             let what = if had { "has another rule now" } else { "has a rule now" };
             done(store, &format!("{target} {what}"), &json!({ "set": target.to_string(), "replaced": had }))
         }
@@ -33,7 +33,7 @@ pub async fn run(command: LimitCommand, store: &Store) -> Result<()> {
             )
         }
         LimitCommand::Pause { kind } => {
-            client(store).await?.limits().pause_kind(&kind).await?;
+            client_to_put(store).await?.limits().pause_kind(&kind).await?;
             done(store, &format!("{kind} is paused: no job of it is taken"), &json!({ "paused": kind }))
         }
         LimitCommand::Resume { kind } => {
@@ -52,15 +52,14 @@ async fn list(store: &Store) -> Result<()> {
         return Ok(());
     }
     if rules.is_empty() {
-        println!("no rules in the namespace {} of {}", store.namespace, store.url);
+        output::line(format_args!("no rules in the namespace {} of {}", store.namespace, store.shown()))?;
         return Ok(());
     }
     let mut rows = Vec::new();
     for (target, rule) in &rules {
         rows.push([target.to_string(), serde_json::to_string(rule).map_err(anyhow::Error::from)?]);
     }
-    output::table(["target", "rule"], &rows);
-    Ok(())
+    output::table(["target", "rule"], &rows)
 }
 
 fn parse(target: &str) -> Result<Target> {

@@ -19,10 +19,12 @@ mod queue;
 mod serve;
 mod transfer;
 
+pub use serve::ONE_SIGNAL;
+
 /// Runs a parsed command line to its end.
 pub fn run(args: Args) -> Result<()> {
-    if let Some(instead) = args.command.instead_of_store().filter(|_| args.store.store.is_some()) {
-        return Err(Failure::new(USAGE, anyhow!("--store is not for this command: {instead}")));
+    if let Some(refusal) = args.command.refuse(&args.store) {
+        return Err(Failure::new(USAGE, anyhow!(refusal)));
     }
     tracing_subscriber::fmt()
         .with_env_filter(
@@ -30,6 +32,8 @@ pub fn run(args: Args) -> Result<()> {
                 .unwrap_or_else(|_| args.command.log_level().into()),
         )
         .with_writer(std::io::stderr)
+        // It would panic where standard error is closed or full.
+        .log_internal_errors(false)
         .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
         .init();
     let runtime = tokio::runtime::Runtime::new()?;
@@ -66,8 +70,9 @@ pub fn run(args: Args) -> Result<()> {
             Command::Torture(torture) => crate::torture::run(torture, &args.store).await,
             Command::Completion { shell } => {
                 let mut command = <Args as clap::CommandFactory>::command();
-                clap_complete::generate(shell, &mut command, "windlass", &mut std::io::stdout());
-                Ok(())
+                let mut script = Vec::new();
+                clap_complete::generate(shell, &mut command, "windlass", &mut script);
+                output::text(&script)
             }
         }
     })
@@ -87,24 +92,30 @@ fn scope(pattern: Option<String>, namespace: Option<&str>) -> Result<Option<Stri
     }
 }
 
-/// A connection to the store; a directory that this process is the first to open acknowledges after the sync.
-pub async fn connect(store: &Store) -> Result<Connection> {
-    connect_with(store, windlass_db::Durability::Always).await
+/// Whether a directory has to be there already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Directory {
+    /// It is made when it is not.
+    Made,
+    /// The command is about what is in it: one of a misspelt name is refused, not made.
+    Found,
 }
 
-/// As [`connect`], with the durability of a directory.
-pub async fn connect_with(store: &Store, durability: windlass_db::Durability) -> Result<Connection> {
-    open(store, windlass_db::Config { durability, ..windlass_db::Config::default() }).await
+/// A connection to the store, with the durability of a directory that this process is the first to open.
+pub async fn connect(store: &Store, durability: windlass_db::Durability) -> Result<Connection> {
+    open(store, windlass_db::Config { durability, ..windlass_db::Config::default() }, Directory::Made).await
 }
 
-/// As [`connect`], to carry what is there to another place: a directory's leases stay as they are.
-pub async fn connect_to_carry(store: &Store) -> Result<Connection> {
-    open(store, windlass_db::Config { forgives_absence: false, ..windlass_db::Config::default() }).await
+/// A connection to carry what is there to another place: a directory's leases stay as they are.
+pub async fn connect_to_carry(store: &Store, directory: Directory) -> Result<Connection> {
+    let database = windlass_db::Config { forgives_absence: false, ..windlass_db::Config::default() };
+    open(store, database, directory).await
 }
 
-async fn open(store: &Store, database: windlass_db::Config) -> Result<Connection> {
+async fn open(store: &Store, database: windlass_db::Config, directory: Directory) -> Result<Connection> {
     let config = windlass_conn::Config {
         database,
+        makes_directory: directory == Directory::Made,
         ca_file: store.ca_file.clone(),
         ..windlass_conn::Config::default()
     };
@@ -112,28 +123,42 @@ async fn open(store: &Store, database: windlass_db::Config) -> Result<Connection
         Some(
             own @ (windlass_conn::Error::BadUrl { .. }
             | windlass_conn::Error::MissingFeature { .. }
+            | windlass_conn::Error::NoStore { .. }
             | windlass_conn::Error::Store(_)),
         ) => Failure::new(CONFIGURATION, own.clone()),
         Some(own) => Failure::new(CANNOT_CONNECT, own.clone()),
         None => Failure::new(
             CANNOT_CONNECT,
-            anyhow!(error).context(format!("cannot use the store {}", store.url)),
+            anyhow!(error).context(format!("cannot use the store {}", store.shown())),
         ),
     })
 }
 
-/// A client of the store's namespace.
+/// A client of the store's namespace, for a command about what is there.
 async fn client(store: &Store) -> Result<Client> {
+    client_of(store, Directory::Found).await
+}
+
+/// As [`client`], for a command that puts something there.
+async fn client_to_put(store: &Store) -> Result<Client> {
+    client_of(store, Directory::Made).await
+}
+
+async fn client_of(store: &Store, directory: Directory) -> Result<Client> {
+    if store.is_memory() {
+        let error = anyhow!(
+            "{} begins empty and is gone when this command ends: name a directory or a server with --store",
+            store.url
+        );
+        return Err(Failure::new(CONFIGURATION, error));
+    }
     let config = Config { namespace: store.namespace.clone(), ..Config::default() };
     config.validate().map_err(|error| Failure::new(CONFIGURATION, error))?;
-    Ok(Client::with_config(connect(store).await?, config).await?)
+    let connection = open(store, windlass_db::Config::default(), directory).await?;
+    Ok(Client::with_config(connection, config).await?)
 }
 
 /// Says what was done: a sentence, or its JSON.
 fn done(store: &Store, sentence: &str, json: &serde_json::Value) -> Result<()> {
-    if store.json {
-        return output::json(json);
-    }
-    println!("{sentence}");
-    Ok(())
+    output::done(store.json, sentence, json)
 }

@@ -2,14 +2,18 @@
 
 use serde_json::json;
 
-use super::{client, done};
+use super::{client, client_to_put, done};
 use crate::args::{KindsTaken, QueueCommand};
 use crate::exit::Result;
 use crate::output;
 use crate::settings::Store;
 
 pub async fn run(command: QueueCommand, store: &Store) -> Result<()> {
-    let inspector = client(store).await?.inspector();
+    let client = match command {
+        QueueCommand::Ls | QueueCommand::Resume { .. } => client(store).await?,
+        QueueCommand::Kinds { .. } | QueueCommand::Pause { .. } => client_to_put(store).await?,
+    };
+    let inspector = client.inspector();
     match command {
         QueueCommand::Ls => {
             let queues = inspector.queues().await?;
@@ -23,7 +27,11 @@ pub async fn run(command: QueueCommand, store: &Store) -> Result<()> {
                 return Ok(());
             }
             if queues.is_empty() {
-                println!("no queues in the namespace {} of {}", store.namespace, store.url);
+                output::line(format_args!(
+                    "no queues in the namespace {} of {}",
+                    store.namespace,
+                    store.shown()
+                ))?;
                 return Ok(());
             }
             let rows: Vec<_> = queues
@@ -38,8 +46,7 @@ pub async fn run(command: QueueCommand, store: &Store) -> Result<()> {
                     [queue.name.clone(), enqueued, in_lanes, active, unusual]
                 })
                 .collect();
-            output::table(["queue", "enqueued", "in lanes", "active", ""], &rows);
-            Ok(())
+            output::table(["queue", "enqueued", "in lanes", "active", ""], &rows)
         }
         QueueCommand::Kinds { queue, which } => {
             let asks = which == KindsTaken::Known;

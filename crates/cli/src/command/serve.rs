@@ -13,6 +13,7 @@ use windlass_server::Server;
 
 use crate::exit::{CANNOT_CONNECT, CONFIGURATION, FORCED, Failure, Result};
 use crate::keep::Keeper;
+use crate::output;
 use crate::settings::Serve;
 
 /// The files that the process opens besides one for each client.
@@ -80,7 +81,11 @@ pub async fn run(mut settings: Serve) -> Result<()> {
             None => None,
         };
         for address in &addresses {
-            println!("ready on {address}, data in {}", path.as_deref().unwrap_or("memory"));
+            let ready = format!("ready on {address}, data in {}", path.as_deref().unwrap_or("memory"));
+            // Clients are served, whoever reads this or does not.
+            if let Err(failure) = output::line(&ready) {
+                output::note(format_args!("{ready} ({})", failure.error));
+            }
         }
         ending.await;
         Ok(())
@@ -97,7 +102,7 @@ pub async fn run(mut settings: Serve) -> Result<()> {
     if database.is_busy() && database.is_shutdown_asked() {
         // A client asked not to wait for a script that cannot be stopped. Nothing of it is logged, and what ran before
         // it was answered only once it was safe.
-        eprintln!("ended by SHUTDOWN NOSAVE in the midst of a script");
+        output::note("ended by SHUTDOWN NOSAVE in the midst of a script");
         std::process::exit(0);
     }
     database.stop()?;
@@ -183,44 +188,52 @@ fn allow_clients(wanted: usize) -> usize {
     let possible =
         usize::try_from(files.saturating_sub(FILES_RESERVED)).unwrap_or(usize::MAX).clamp(1, wanted);
     if possible < wanted {
-        eprintln!(
+        output::note(format_args!(
             "serving at most {possible} clients, not {wanted}: this process may open {files} files (`ulimit -n`)"
-        );
+        ));
     }
     possible
 }
 
 fn report(recovery: &Recovery) {
     if recovery.records > 0 {
-        eprintln!(
+        output::note(format_args!(
             "replayed {} records, {} bytes, in {} ms",
             recovery.records, recovery.bytes, recovery.millis
-        );
+        ));
     }
     if let Some(cut) = &recovery.cut {
-        eprintln!(
+        output::note(format_args!(
             "cut a torn end of {} at offset {}: {} bytes that were never acknowledged",
             cut.file.display(),
             cut.offset,
             cut.bytes
-        );
+        ));
     }
 }
+
+/// Signals within this time are one: `timeout` sends its own to the process and to the group that the process is in, and
+/// one inside another does so twice.
+pub const ONE_SIGNAL: Duration = Duration::from_millis(100);
 
 /// Ends at the first TERM or INT; a second one ends the process.
 async fn stop_signal() {
     let kinds = [SignalKind::terminate(), SignalKind::interrupt()];
     let [mut terminate, mut interrupt] =
         kinds.map(|kind| signal(kind).expect("the system lets us listen to signals"));
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
-    eprintln!("stopping; once more forces it");
-    tokio::spawn(async move {
+    let mut asked = async move || {
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
+        }
+    };
+    asked().await;
+    let first = Instant::now();
+    output::note("stopping; once more forces it");
+    tokio::spawn(async move {
+        asked().await;
+        while first.elapsed() < ONE_SIGNAL {
+            asked().await;
         }
         Failure::new(FORCED, anyhow!("forced to stop")).report();
         std::process::exit(i32::from(FORCED));

@@ -11,7 +11,7 @@ use anyhow::{Context, anyhow};
 use serde_json::json;
 use windlass_db::carry::Digest;
 
-use super::{connect_to_carry, done};
+use super::{Directory, connect_to_carry, done};
 use crate::args::MoveArgs;
 use crate::carry::{self, Bar, Store, count, shown};
 use crate::exit::{CONFIGURATION, FAILURE, Failure, Result};
@@ -25,9 +25,9 @@ const STEPS_PER_MARK: usize = 16;
 const PAUSE_AT: u64 = 1_000;
 
 pub async fn run(args: MoveArgs, pattern: Option<String>, store: &settings::Store) -> Result<()> {
-    let open = async |url: &str| -> Result<Store> {
+    let open = async |url: &str, directory| -> Result<Store> {
         let settings = settings::Store { url: url.to_owned(), ..store.clone() };
-        Ok(Store::open(&connect_to_carry(&settings).await?, url).await?)
+        Ok(Store::open(&connect_to_carry(&settings, directory).await?, url).await?)
     };
     if args.from == args.to {
         return Err(Failure::new(
@@ -35,7 +35,7 @@ pub async fn run(args: MoveArgs, pattern: Option<String>, store: &settings::Stor
             anyhow!("--from and --to name the same store, {}", shown(&args.to)),
         ));
     }
-    let (mut from, to) = (open(&args.from).await?, open(&args.to).await?);
+    let (mut from, to) = (open(&args.from, Directory::Found).await?, open(&args.to, Directory::Made).await?);
     if args.by_type {
         from.read_by_type();
     }
@@ -364,7 +364,7 @@ impl Moved {
                 [tally.db.to_string(), count(tally.keys), tally.digest_from.to_string(), is_same.to_owned()]
             };
             let rows: Vec<_> = self.tallies.iter().map(row).collect();
-            output::table(["db", "keys", "digest", "in the target"], &rows);
+            output::table(["db", "keys", "digest", "in the target"], &rows)?;
         }
         let sentence = format!(
             "moved {} from {from} to {to} in {:.1} s: {} put and {} removed in {} passes, of which the last found \

@@ -101,8 +101,7 @@ pub async fn run(args: TortureArgs, store: &StoreArgs) -> Result<()> {
         return work::run(&settings::store(store)?, notes).await;
     }
     if args.list {
-        list();
-        return Ok(());
+        return list();
     }
     let stages = chosen(&args.stages)?;
     let guard = args.without.as_deref().map(Guard::parse).transpose();
@@ -119,7 +118,7 @@ pub async fn run(args: TortureArgs, store: &StoreArgs) -> Result<()> {
     if store.json {
         output::json(&reports)?;
     } else {
-        report::print(&reports, seed);
+        report::print(&reports, seed)?;
     }
     if has_failed {
         // What a violation left behind is evidence.
@@ -135,7 +134,7 @@ pub async fn run(args: TortureArgs, store: &StoreArgs) -> Result<()> {
 
 async fn run_stage(stage: &'static Stage, plan: &Plan, is_quiet: bool) -> Result<Report> {
     if !is_quiet {
-        println!("{}: {} (budget {} s)", stage.name, stage.about, stage.budget.as_secs());
+        output::line(format_args!("{}: {} (budget {} s)", stage.name, stage.about, stage.budget.as_secs()))?;
     }
     let start = Instant::now();
     let plan = plan.clone();
@@ -146,7 +145,7 @@ async fn run_stage(stage: &'static Stage, plan: &Plan, is_quiet: bool) -> Result
     report.seconds = start.elapsed().as_secs_f64();
     report.budget_seconds = stage.budget.as_secs_f64();
     if !is_quiet {
-        report.print_notes();
+        report.print_notes()?;
     }
     Ok(report)
 }
@@ -164,13 +163,14 @@ fn chosen(names: &[String]) -> Result<Vec<&'static Stage>> {
     names.iter().map(find).collect()
 }
 
-fn list() {
-    println!("stages:");
+fn list() -> Result<()> {
+    output::line("stages:")?;
     for stage in &STAGES {
-        println!("  {:<9} {} ({} s)", stage.name, stage.about, stage.budget.as_secs());
+        output::line(format_args!("  {:<9} {} ({} s)", stage.name, stage.about, stage.budget.as_secs()))?;
     }
-    println!("guards, each with the stage that notices its absence:");
+    output::line("guards, each with the stage that notices its absence:")?;
     for guard in Guard::ALL {
-        println!("  {:<16} {} ({})", guard.name(), guard.about(), guard.stage());
+        output::line(format_args!("  {:<16} {} ({})", guard.name(), guard.about(), guard.stage()))?;
     }
+    Ok(())
 }

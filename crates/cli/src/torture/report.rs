@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use crate::exit::Result;
 use crate::output;
 
 /// So many violations are told in words.
@@ -72,21 +73,22 @@ impl Report {
         self.violations_total > 0
     }
 
-    pub fn print_notes(&self) {
+    pub fn print_notes(&self) -> Result<()> {
         if let Some(why) = &self.skipped {
-            println!("  skipped: {why}");
+            output::line(format_args!("  skipped: {why}"))?;
         }
         for note in &self.notes {
-            println!("  {note}");
+            output::line(format_args!("  {note}"))?;
         }
         for violation in &self.violations {
-            println!("  VIOLATION: {violation}");
+            output::line(format_args!("  VIOLATION: {violation}"))?;
         }
+        Ok(())
     }
 }
 
 /// The table at the end.
-pub fn print(reports: &[Report], seed: u64) {
+pub fn print(reports: &[Report], seed: u64) -> Result<()> {
     let row = |report: &Report| {
         let count = |number: u64| if report.skipped.is_some() { "-".to_owned() } else { number.to_string() };
         [
@@ -102,7 +104,7 @@ pub fn print(reports: &[Report], seed: u64) {
         ]
     };
     let rows: Vec<_> = reports.iter().map(row).collect();
-    println!();
+    output::line("")?;
     output::table(
         [
             "STAGE",
@@ -116,9 +118,9 @@ pub fn print(reports: &[Report], seed: u64) {
             "TIME",
         ],
         &rows,
-    );
+    )?;
     let violations: u64 = reports.iter().map(|report| report.violations_total).sum();
-    println!("\n{violations} violations; again by --seed {seed}");
+    output::line(format_args!("\n{violations} violations; again by --seed {seed}"))
 }
 
 /// A seed that nobody chose, short enough to be typed.

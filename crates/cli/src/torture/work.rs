@@ -7,8 +7,10 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 use windlass::{Client, Config, Context, Job, Outcome, Worker};
+use windlass_db::Durability;
 
 use crate::exit::Result;
+use crate::output;
 use crate::settings::Store;
 
 /// How many jobs one worker runs at once.
@@ -59,9 +61,10 @@ pub fn config() -> Config {
 
 /// Works until killed.
 pub async fn run(store: &Store, _notes: PathBuf) -> Result<()> {
-    let client = Client::with_config(crate::command::connect(store).await?, config()).await?;
+    let client =
+        Client::with_config(crate::command::connect(store, Durability::Always).await?, config()).await?;
     let role = if client.connection().is_embedded() { "owning" } else { "visiting" };
-    println!("ready {role}");
+    output::line(format_args!("ready {role}"))?;
     Worker::new(&client)
         .concurrency(CONCURRENCY)
         .register::<Effect>()

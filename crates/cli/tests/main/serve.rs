@@ -34,6 +34,25 @@ fn debug_is_for_whom_the_flag_says() {
 }
 
 #[test]
+fn clients_are_told_where_the_data_is_and_who_serves_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let serving = Serving::start(folder.path(), &["--dir", "data"]);
+    let mut connection = connect(&serving);
+    let mut get = |name: &str| -> String {
+        let found: Vec<String> =
+            redis::cmd("CONFIG").arg("GET").arg(name).query(&mut connection).expect("it is told");
+        found[1].clone()
+    };
+    let port = serving.1.rsplit(':').next().expect("a port").to_owned();
+    assert_eq!(get("port"), port);
+    let told = std::fs::canonicalize(get("dir")).expect("a folder");
+    assert_eq!(told, folder.path().join("data").canonicalize().expect("a folder"));
+    let info: String = redis::cmd("INFO").arg("server").query(&mut connection).expect("it is told");
+    assert!(info.contains(&format!("\r\ntcp_port:{port}\r\n")), "{info}");
+    assert!(info.contains(&format!("\r\nprocess_id:{}\r\n", serving.0.id())), "{info}");
+}
+
+#[test]
 fn settings_are_kept_in_the_file_with_its_comments() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("windlass.toml");

@@ -15,6 +15,7 @@ use tokio::net::TcpListener;
 use windlass::{Client, JobId, Push, State as JobState};
 
 use crate::job::{Factor, NUMBER_MAX};
+use crate::post_back;
 
 /// Makes a repeated submission push nothing twice.
 pub const IDEMPOTENCY_KEY: &str = "idempotency-key";
@@ -84,6 +85,12 @@ async fn submit(client: &Client, headers: &HeaderMap, submission: Submission) ->
             return refuse(StatusCode::UNPROCESSABLE_ENTITY, problem);
         }
     };
+    // Told at once, it reaches the one who can change it; a name is looked at again when it is resolved.
+    if let Some(url) = &submission.post_back_url
+        && let Err(problem) = post_back::check(url)
+    {
+        return refuse(StatusCode::UNPROCESSABLE_ENTITY, problem);
+    }
     let job = Factor {
         number: number.to_string(),
         post_back_url: submission.post_back_url,

@@ -13,7 +13,7 @@
 use std::net::SocketAddr;
 
 use clap::Parser;
-use windlass::{Client, Worker};
+use windlass::{Client, State, Worker};
 
 mod guard;
 mod http;
@@ -54,8 +54,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let args = Args::parse();
     let url = std::env::var("WINDLASS_URL").unwrap_or_else(|_| "factors-data".into());
     let client = Client::open(&url).await?;
-    let queues = client.inspector().queues().await?;
-    let found: u64 = queues.iter().map(|queue| queue.enqueued + queue.active).sum();
+    let found = unfinished(&client).await?;
     if found > 0 {
         println!("found {found} unfinished jobs of an earlier run in {url}; they go on now");
     }
@@ -100,4 +99,13 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     workers.await??;
     service.abort();
     Ok(())
+}
+
+/// How many jobs go on: those that wait in queues or run, and those that wait for their time.
+async fn unfinished(client: &Client) -> windlass::Result<u64> {
+    let inspector = client.inspector();
+    let queued: u64 = inspector.queues().await?.iter().map(|queue| queue.enqueued + queue.active).sum();
+    let stored = inspector.stats().await?.stored.into_iter();
+    let timed = stored.filter(|(state, _)| matches!(state, State::Scheduled | State::Retry));
+    Ok(queued + timed.map(|(_, count)| count).sum::<u64>())
 }

@@ -39,6 +39,17 @@ pub fn configure(allowed: Vec<SocketAddr>) -> reqwest::Result<()> {
     Ok(())
 }
 
+/// Reads a URL that answers are to be posted to; the error says why none are.
+pub fn check(url: &str) -> Result<Url, String> {
+    let read: Url = url.parse().map_err(|error| format!("`{url}` is no URL: {error}"))?;
+    poster().guard.check(&read)?;
+    Ok(read)
+}
+
+fn poster() -> &'static Poster {
+    POSTER.get().expect("configured before anybody is served")
+}
+
 /// The shared secret of the signatures: `FACTORS_SECRET`, or one for trying out.
 pub fn secret() -> String {
     std::env::var("FACTORS_SECRET").unwrap_or_else(|_| "a secret for trying out".into())
@@ -68,14 +79,10 @@ impl Job for PostBack {
     type Output = ();
 
     async fn run(self, _: Context) -> Outcome<()> {
-        let poster = POSTER.get().expect("configured before the workers start");
-        let url: Url = match self.url.parse() {
-            Ok(url) => url,
-            Err(error) => return Err(Failure::kill(format!("`{}` is no URL: {error}", self.url))),
-        };
-        poster.guard.check(&url).map_err(Failure::kill)?;
+        // What was allowed when the number was submitted may not be any more.
+        let url = check(&self.url).map_err(Failure::kill)?;
         let body = serde_json::to_vec(&self)?;
-        let request = poster.http.post(url).header("content-type", "application/json");
+        let request = poster().http.post(url).header("content-type", "application/json");
         let answer = request.header(SIGNATURE, sign(&secret(), &body)).body(body).send().await?;
         match answer.status() {
             status if status.is_success() => Ok(()),

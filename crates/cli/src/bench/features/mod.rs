@@ -11,10 +11,11 @@ use serde::Serialize;
 
 use self::row::Row;
 use super::machine::Machine;
+use super::namespace;
 use crate::args::{BenchFeature, BenchFeaturesArgs};
 use crate::exit::Result;
-use crate::settings::{self, Store};
-use crate::{command, output};
+use crate::output;
+use crate::settings::Store;
 
 /// Everything measured, with its circumstances.
 #[derive(Debug, Serialize)]
@@ -40,21 +41,23 @@ struct Line {
 
 /// Measures and prints.
 pub async fn run(args: &BenchFeaturesArgs, store: &Store) -> Result<()> {
-    let durability = settings::durability(&args.durability)?;
-    let connection = command::connect_with(store, durability).await?;
+    let connection = super::connect(args.durability.as_deref(), store, store).await?;
     let is_asked = |feature: &BenchFeature| {
         *feature == BenchFeature::Plain || args.only.is_empty() || args.only.contains(feature)
     };
     let features: Vec<_> =
         BenchFeature::value_variants().iter().copied().filter(|feature| is_asked(feature)).collect();
-    let mut rounds: Vec<Vec<Row>> = features.iter().map(|_| Vec::new()).collect();
-    for _ in 0..args.rounds {
-        for (feature, rows) in features.iter().zip(&mut rounds) {
-            output::progress(&format!("{feature:?}").to_lowercase());
-            rows.push(row::measure(args, &connection, *feature).await?);
+    let measuring = async {
+        let mut rounds: Vec<Vec<Row>> = features.iter().map(|_| Vec::new()).collect();
+        for _ in 0..args.rounds {
+            for (feature, rows) in features.iter().zip(&mut rounds) {
+                output::progress(&format!("{feature:?}").to_lowercase());
+                rows.push(row::measure(args, &connection, *feature).await?);
+            }
         }
-    }
-    output::progress("");
+        Ok(rounds)
+    };
+    let rounds = namespace::measure(&connection, &store.shown(), measuring).await?;
     let rows: Vec<Row> = rounds.into_iter().map(Row::median).collect();
     let (push, drain) = (rows[0].push_per_s, rows[0].drain_per_s);
     let lines = features.into_iter().zip(rows).map(|(feature, row)| Line {
@@ -65,7 +68,7 @@ pub async fn run(args: &BenchFeaturesArgs, store: &Store) -> Result<()> {
     });
     let report = Report {
         windlass: env!("CARGO_PKG_VERSION"),
-        store: store.url.clone(),
+        store: store.shown(),
         machine: Machine::look(),
         jobs: args.jobs,
         concurrency: args.concurrency,
@@ -75,26 +78,25 @@ pub async fn run(args: &BenchFeaturesArgs, store: &Store) -> Result<()> {
     if store.json {
         return output::json(&report);
     }
-    report.print();
-    Ok(())
+    report.print()
 }
 
 impl Report {
-    fn print(&self) {
-        println!("windlass {}, store {}", self.windlass, self.store);
-        println!("{}", self.machine);
+    fn print(&self) -> Result<()> {
+        output::line(format_args!("windlass {}, store {}", self.windlass, self.store))?;
+        output::line(&self.machine)?;
         let Self { jobs, concurrency, rounds, .. } = self;
-        println!(
+        output::line(format_args!(
             "{jobs} jobs, concurrency {concurrency}, medians of {rounds} rounds; processor time in µs per job\n"
-        );
-        println!(
+        ))?;
+        output::line(format_args!(
             "{:<12}{:>10}{:>7}{:>9}{:>9}{:>12}{:>7}{:>9}{:>9}",
             "", "push/s", "", "client", "store", "drain/s", "", "worker", "store"
-        );
+        ))?;
         for Line { feature, row, push_ratio, drain_ratio } in &self.rows {
             let name =
                 feature.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default();
-            println!(
+            output::line(format_args!(
                 "{name:<12}{:>10.0}{:>6.0}%{:>9.2}{:>9}{:>12.0}{:>6.0}%{:>9.2}{:>9}",
                 row.push_per_s,
                 100.0 * push_ratio,
@@ -104,8 +106,9 @@ impl Report {
                 100.0 * drain_ratio,
                 row.worker_cpu_us,
                 time(row.store_cpu_us),
-            );
+            ))?;
         }
+        Ok(())
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::ensure;
 use serde::Serialize;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 use windlass::{Client, Control, Job, Push, Summary, Worker};
 
 use super::nop::{Nop, RELEASED, STARTED, WAITS_NS, now_ns};
@@ -59,19 +59,18 @@ impl Load {
     /// From many tasks at once.
     pub async fn push_flood(&self, jobs: u64) -> anyhow::Result<f64> {
         let start = Instant::now();
-        let tasks: Vec<_> = (0..TASKS)
-            .map(|_| {
-                let (client, payload) = (self.client.clone(), self.payload.clone());
-                tokio::spawn(async move {
-                    for _ in 0..jobs / TASKS {
-                        client.push(Nop { payload: payload.clone(), ..Nop::default() }).await?;
-                    }
-                    Ok::<(), windlass::Error>(())
-                })
-            })
-            .collect();
-        for task in tasks {
-            task.await??;
+        let mut tasks = JoinSet::new();
+        for _ in 0..TASKS {
+            let (client, payload) = (self.client.clone(), self.payload.clone());
+            tasks.spawn(async move {
+                for _ in 0..jobs / TASKS {
+                    client.push(Nop { payload: payload.clone(), ..Nop::default() }).await?;
+                }
+                Ok::<(), windlass::Error>(())
+            });
+        }
+        while let Some(pushed) = tasks.join_next().await {
+            pushed??;
         }
         Ok(rate(jobs / TASKS * TASKS, start))
     }
@@ -156,7 +155,7 @@ impl Load {
         WAITS_NS.lock().unwrap_or_else(PoisonError::into_inner).clear();
         let work = self.work().await;
         let start = Instant::now();
-        let mut pushes = tokio::task::JoinSet::new();
+        let mut pushes = JoinSet::new();
         for job in 0..jobs {
             let due = start + Duration::from_secs_f64(job as f64 / per_s);
             tokio::time::sleep_until(due.into()).await;
@@ -213,10 +212,17 @@ impl Work {
         Ok(())
     }
 
-    async fn stop(self) -> anyhow::Result<()> {
+    async fn stop(mut self) -> anyhow::Result<()> {
         self.control.stop();
-        self.running.await??;
+        (&mut self.running).await??;
         Ok(())
+    }
+}
+
+/// A measurement that is broken off leaves no worker behind.
+impl Drop for Work {
+    fn drop(&mut self) {
+        self.running.abort();
     }
 }
 

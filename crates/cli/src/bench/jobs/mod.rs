@@ -15,8 +15,8 @@ use super::process::{store_bytes, store_info};
 use super::{delay, disk, namespace};
 use crate::args::BenchJobsArgs;
 use crate::exit::{CONFIGURATION, Failure, Result};
-use crate::settings::{self, Store};
-use crate::{command, output};
+use crate::output;
+use crate::settings::Store;
 
 /// Jobs pushed one after the other.
 const SINGLE_MAX: u64 = 20_000;
@@ -26,7 +26,7 @@ const FLOOD_MAX: u64 = 200_000;
 const IDLE_JOBS: u64 = 250;
 const IDLE_PAUSE: Duration = Duration::from_millis(20);
 /// Jobs of which some are slow.
-const STRAGGLERS: u64 = 20_000;
+const STRAGGLERS_MAX: u64 = 20_000;
 /// How long half load is kept up.
 const HALF_LOAD_TIME: Duration = Duration::from_secs(3);
 
@@ -66,19 +66,13 @@ struct Report {
 
 /// Measures and prints.
 pub async fn run(args: &BenchJobsArgs, store: &Store) -> Result<()> {
-    let durability = settings::durability(&args.durability)?;
     let mut reached = store.clone();
     if let Some(time) = args.reply_delay {
         reached.url = delay::delayed(&store.url, time).map_err(|error| Failure::new(CONFIGURATION, error))?;
     }
-    let connection = command::connect_with(&reached, durability).await?;
-    let report = measure(args, store, &connection).await?;
-    if store.json {
-        output::json(&report)
-    } else {
-        report.print();
-        Ok(())
-    }
+    let connection = super::connect(args.durability.as_deref(), store, &reached).await?;
+    let report = namespace::measure(&connection, &store.shown(), measure(args, store, &connection)).await?;
+    if store.json { output::json(&report) } else { report.print() }
 }
 
 async fn measure(args: &BenchJobsArgs, store: &Store, connection: &Connection) -> anyhow::Result<Report> {
@@ -108,7 +102,7 @@ async fn measure(args: &BenchJobsArgs, store: &Store, connection: &Connection) -
     output::progress("pushing and draining");
     let push_and_drain_per_s = load.push_and_drain(FLOOD_MAX.min(args.jobs)).await?;
     output::progress("every 19th job slow");
-    let (slow, left_bytes) = load.stragglers(STRAGGLERS).await?;
+    let (slow, left_bytes) = load.stragglers(STRAGGLERS_MAX.min(args.jobs)).await?;
     output::progress("latency on an idle queue");
     let idle_ms = load.latency(IDLE_JOBS, 1.0 / IDLE_PAUSE.as_secs_f64()).await?;
     output::progress("latency at half load");
@@ -119,14 +113,12 @@ async fn measure(args: &BenchJobsArgs, store: &Store, connection: &Connection) -
     let before = store_bytes(connection).await;
     let push_delayed_per_s = load.push_later(args.jobs).await?;
     let delayed_bytes = store_bytes(connection).await.zip(before);
-    namespace::remove(connection).await?;
-    output::progress("");
     let bytes_per_job = |(after, before): (u64, u64)| after.saturating_sub(before) / args.jobs;
     Ok(Report {
         windlass: env!("CARGO_PKG_VERSION"),
-        store: store.url.clone(),
+        store: store.shown(),
         store_version: store_version(connection).await,
-        durability: durability(connection, args).await,
+        durability: durability(connection, args, store).await,
         machine: Machine::look(),
         disk_sync_ms,
         reply_delay_ms: args.reply_delay.map(|time| time.as_secs_f64() * 1e3),
@@ -158,9 +150,12 @@ async fn store_version(connection: &Connection) -> String {
     store_info(connection, "server", "redis_version").await.unwrap_or_else(|| "unknown".into())
 }
 
-async fn durability(connection: &Connection, args: &BenchJobsArgs) -> String {
+async fn durability(connection: &Connection, args: &BenchJobsArgs, store: &Store) -> String {
+    if store.is_memory() {
+        return "none, in memory only".into();
+    }
     if connection.is_embedded() {
-        return args.durability.clone();
+        return args.durability.clone().unwrap_or_else(|| "always".into());
     }
     let mut connection = connection.clone();
     let mut setting = async |name: &str| -> Option<String> {
@@ -176,43 +171,49 @@ async fn durability(connection: &Connection, args: &BenchJobsArgs) -> String {
 }
 
 impl Report {
-    fn print(&self) {
-        println!(
+    fn print(&self) -> Result<()> {
+        output::line(format_args!(
             "windlass {}, store {} ({}, durability {})",
             self.windlass, self.store, self.store_version, self.durability
-        );
-        println!("{}", self.machine);
-        println!(
+        ))?;
+        output::line(&self.machine)?;
+        output::line(format_args!(
             "{} jobs, concurrency {}, payload {} bytes\n",
             self.jobs, self.concurrency, self.payload_bytes
-        );
+        ))?;
         if let Some(time) = self.reply_delay_ms {
-            println!("added to each reply    {time:>12.3} ms");
+            output::line(format_args!("added to each reply    {time:>12.3} ms"))?;
         }
         if let Some(time) = self.disk_sync_ms {
-            println!("write and sync         {time:>12.3} ms, 256 bytes, at the median");
+            output::line(format_args!("write and sync         {time:>12.3} ms, 256 bytes, at the median"))?;
         }
-        println!("push one by one        {:>12.0} /s", self.push_one_by_one_per_s);
-        println!("push from 50 tasks     {:>12.0} /s", self.push_50_tasks_per_s);
-        println!("push in bulk           {:>12.0} /s", self.push_bulk_per_s);
-        println!("push in bulk, delayed  {:>12.0} /s", self.push_delayed_per_s);
-        println!("drain                  {:>12.0} /s", self.drain_per_s);
-        println!("push and drain at once {:>12.0} /s", self.push_and_drain_per_s);
+        output::line(format_args!("push one by one        {:>12.0} /s", self.push_one_by_one_per_s))?;
+        output::line(format_args!("push from 50 tasks     {:>12.0} /s", self.push_50_tasks_per_s))?;
+        output::line(format_args!("push in bulk           {:>12.0} /s", self.push_bulk_per_s))?;
+        output::line(format_args!("push in bulk, delayed  {:>12.0} /s", self.push_delayed_per_s))?;
+        output::line(format_args!("drain                  {:>12.0} /s", self.drain_per_s))?;
+        output::line(format_args!("push and drain at once {:>12.0} /s", self.push_and_drain_per_s))?;
         if let Some(bytes) = self.bytes_per_waiting_job {
-            println!("memory of a waiting job{bytes:>12} bytes");
+            output::line(format_args!("memory of a waiting job{bytes:>12} bytes"))?;
         }
         if let Some(bytes) = self.bytes_per_delayed_job {
-            println!("memory of a delayed job{bytes:>12} bytes");
+            output::line(format_args!("memory of a delayed job{bytes:>12} bytes"))?;
         }
         if let Some(bytes) = self.bytes_per_slow_job {
-            println!("memory of a slow job   {bytes:>12} bytes, one of 19, the others ended");
+            output::line(format_args!(
+                "memory of a slow job   {bytes:>12} bytes, one of 19, the others ended"
+            ))?;
         }
-        println!("worker processor time  {:>12.2} µs per job", self.worker_cpu_us_per_job);
+        output::line(format_args!("worker processor time  {:>12.2} µs per job", self.worker_cpu_us_per_job))?;
         if let Some(time) = self.store_cpu_us_per_job {
-            println!("store processor time   {time:>12.2} µs per job");
+            output::line(format_args!("store processor time   {time:>12.2} µs per job"))?;
         }
-        println!("resident memory        {:>12.1} MB at most while draining", self.worker_rss_mb);
-        println!("push to start, idle    {}", self.idle_ms);
-        println!("push to start, {:.0}/s  {}", self.half_load_per_s, self.half_load_ms);
+        output::line(format_args!(
+            "resident memory        {:>12.1} MB at most while draining",
+            self.worker_rss_mb
+        ))?;
+        output::line(format_args!("push to start, idle    {}", self.idle_ms))?;
+        output::line(format_args!("push to start, {:.0}/s  {}", self.half_load_per_s, self.half_load_ms))?;
+        Ok(())
     }
 }

@@ -90,22 +90,31 @@ pub async fn run(args: &BenchStoreArgs, is_json: bool) -> Result<()> {
     if is_json {
         return output::json(&report);
     }
-    report.print();
-    Ok(())
+    report.print()
 }
 
 impl Report {
-    fn print(&self) {
-        println!("windlass {}, {}, medians of {} rounds", self.windlass, self.redis, self.rounds);
-        println!("{}", self.machine);
+    fn print(&self) -> Result<()> {
+        output::line(format_args!(
+            "windlass {}, {}, medians of {} rounds",
+            self.windlass, self.redis, self.rounds
+        ))?;
+        output::line(&self.machine)?;
         let mut last = "";
         for Row { table, what, unit, windlass, redis, ratio } in &self.rows {
             if *table != last {
-                println!("\n{:<44} {:>14} {:>14} {:>8}", table, "windlass", "redis", "ratio");
+                output::line(format_args!(
+                    "\n{:<44} {:>14} {:>14} {:>8}",
+                    table, "windlass", "redis", "ratio"
+                ))?;
                 last = table;
             }
-            println!("{:<44} {windlass:>14.2} {redis:>14.2} {ratio:>7.2}x", format!("{what}, {unit}"));
+            output::line(format_args!(
+                "{:<44} {windlass:>14.2} {redis:>14.2} {ratio:>7.2}x",
+                format!("{what}, {unit}")
+            ))?;
         }
+        Ok(())
     }
 }
 
