@@ -330,6 +330,9 @@ impl Owner {
             !self.is_stopping()
         };
         let (writer, recovery) = recover(&mut engine, &folder, &*store.disk, &look)?;
+        if let Some((directory, _)) = &mut *self.holdings.lock() {
+            directory.sign()?;
+        }
         let is_scattered = writer.manifest.live().count() > store.config.compact_files_max;
         store.adopt(engine, Log::new(writer));
         let log = store.log.get().expect("it was just given one");

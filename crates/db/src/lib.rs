@@ -69,6 +69,7 @@ mod woken;
 pub use clock::{Clock, ManualClock, SystemClock, Tick};
 pub use config::{Config, Durability};
 pub use database::{Database, Opening};
+pub use directory::owner;
 pub use disk::{Disk, DiskFile, SystemDisk};
 pub use error::{Error, Result};
 pub use facts::Facts;
