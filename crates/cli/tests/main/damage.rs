@@ -84,6 +84,30 @@ fn damage_stops_the_start_and_a_repair_is_shown_before_it_is_done() {
 }
 
 #[test]
+fn a_repair_that_keeps_later_records_takes_a_relative_path() {
+    let folder = tempfile::tempdir().expect("a folder");
+    damage(&written(folder.path()));
+    let shown = succeed(folder.path(), &["repair", "data", "--keep-later"]);
+    assert!(shown.contains("would be kept"), "{shown}");
+    let done = succeed(folder.path(), &["repair", "./data", "--keep-later", "--yes"]);
+    assert!(done.contains("records are kept") && done.contains("repaired: "), "{done}");
+    let listed = succeed(folder.path(), &["--store", "data", "job", "ls"]);
+    assert!(listed.contains("one") && listed.contains("three"), "{listed}");
+}
+
+#[test]
+fn what_is_kept_is_not_told_before_it_is() {
+    let folder = tempfile::tempdir().expect("a folder");
+    damage(&written(folder.path()));
+    let lock =
+        fs::File::options().write(true).open(folder.path().join("data/windlass.lock")).expect("a lock");
+    lock.lock().expect("nobody has it");
+    let refused = windlass(folder.path(), &["repair", "data", "--yes"]);
+    assert_eq!(code(&refused), 3);
+    assert!(!stdout(&refused).contains("kept"), "{}", stdout(&refused));
+}
+
+#[test]
 fn what_is_no_directory_of_ours_is_said_so() {
     let folder = tempfile::tempdir().expect("a folder");
     for command in ["check", "repair"] {
