@@ -11,7 +11,7 @@ use crate::config::Config;
 use crate::error::Error;
 use crate::guest::{Guest, open_blocking};
 use crate::home::{Home, Opened};
-use crate::remote::Remote;
+use crate::remote::{Remote, is_about_password};
 use crate::url::Url;
 
 /// The pause after an owner did not answer: it may be starting, or have just ended.
@@ -42,20 +42,18 @@ pub async fn open(url: Url, config: Config) -> RedisResult<Local> {
 /// Opens a directory, or reaches its owner. Whoever ends may leave the directory to us, so that both are tried in turn
 /// for a while.
 async fn directory(path: PathBuf, config: Config) -> RedisResult<Local> {
-    let started = Instant::now();
+    let guest = Arc::new(Guest::new(path.clone()));
+    let mut since = Instant::now();
     loop {
-        let (pid, socket) = match open_blocking(&path, &config).await? {
+        let socket = match open_blocking(&path, &config).await? {
             Opened::Here(home) => return Ok(Local::Here(home)),
-            Opened::Elsewhere { pid, socket } => (pid, socket),
+            Opened::Elsewhere { socket } => socket,
         };
-        match Remote::visit(Guest::new(path.clone()), &socket, config.clone()).await {
+        match Remote::visit(guest.clone(), &socket, config.clone(), &mut since).await {
             Ok(remote) => return Ok(Local::Elsewhere(remote)),
-            Err(error) if started.elapsed() >= config.connect_time => {
-                let reason = match Error::of(&error) {
-                    Some(Error::Connect { reason, .. }) => reason.clone(),
-                    _ => error.to_string(),
-                };
-                return Err(Error::OwnerSilent { path, pid, socket, reason }.into());
+            Err(error) if is_about_password(&error) => return Err(error),
+            Err(error) if since.elapsed() >= config.connect_time => {
+                return Err(guest.silent(socket, &error).into());
             }
             Err(_) => tokio::time::sleep(PAUSE).await,
         }

@@ -54,8 +54,14 @@ pub async fn run(mut settings: Serve) -> Result<()> {
     let path = settings.dir.map(|directory| directory.to_string_lossy().into_owned());
     let working = async {
         let mut progress = Replaying::default();
+        // Processes that open the directory by its path are let in, as they are into any other that owns one, and wait for
+        // the replay as clients do. Their way in ends before the directory is free.
+        let _door = match &opening {
+            Some(_) => Some(Connection::letting_in(database.clone())?),
+            None => None,
+        };
         let replay = tokio::task::spawn_blocking(move || {
-            opening.map(|opening| opening.finish(|loaded| progress.show(loaded))).transpose()
+            opening.map(|mut opening| opening.replay(|loaded| progress.show(loaded))).transpose()
         });
         let ending = async {
             tokio::select! {
@@ -71,14 +77,6 @@ pub async fn run(mut settings: Serve) -> Result<()> {
         if let Some(recovery) = recovery {
             report(&recovery);
         }
-        // Processes that open the directory by its path are let in, as they are into any other that owns one.
-        let _door = match &path {
-            Some(path) => {
-                let door = windlass_conn::Config { database: config, ..windlass_conn::Config::default() };
-                Some(Connection::open_with(&format!("file:{path}"), door).await?)
-            }
-            None => None,
-        };
         for address in &addresses {
             println!("ready on {address}, data in {}", path.as_deref().unwrap_or("memory"));
         }
