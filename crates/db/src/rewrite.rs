@@ -196,7 +196,9 @@ impl Store {
         self.spawn_rewrite(log, move |store, log| {
             let started = Instant::now();
             match store.rewrite(log) {
-                Ok(()) => tracing::info!("the log that failed was replaced by a fresh one"),
+                Ok(()) => {
+                    tracing::warn!("the log that failed was replaced by a fresh one: writes are let in again")
+                }
                 Err(error) => tracing::debug!(%error, "the log that failed could not be replaced yet"),
             }
             // A disk that is full for long is not to be kept busy with what does not fit.

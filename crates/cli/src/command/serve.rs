@@ -197,7 +197,9 @@ fn report(recovery: &Recovery) {
     }
     if let Some(cut) = &recovery.cut {
         eprintln!(
-            "cut a torn end of {} at offset {}: {} bytes that were never acknowledged",
+            "cut the end of {} at byte {}: {} bytes that are not whole. Under `always` nothing acknowledged is among \
+             them, unless the file was copied in part or its disk changed it; under `everysec` and `none` a power cut \
+             takes what it had not synced",
             cut.file.display(),
             cut.offset,
             cut.bytes
