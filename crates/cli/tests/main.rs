@@ -78,6 +78,8 @@ fn a_wrong_command_line_says_what_to_do() {
             "Wrong number of arguments in buffer limit",
         ),
         (&["serve", "--enable-debug-command", "remote"], 4, "must be one of the following: no, yes, local"),
+        (&["serve", "--rewrite-rate", "fast"], 4, "`fast` is no size"),
+        (&["serve", "--auto-aof-rewrite-percentage", "50"], 2, "[serve.config]"),
         (&["serve", "--store", "data"], 2, "keeps its data in --dir DIR"),
         (&["check", "data", "--store", "data"], 2, "`windlass check DIR`"),
         (&["serve", "--in-memory", "--durability", "always"], 2, "cannot be used with"),

@@ -84,5 +84,5 @@ pub mod own {
 }
 
 pub use windlass_engine::{
-    ClientLimits, Config as EngineConfig, Message, OutputLimit, SessionId, Setting, Time,
+    ClientLimits, Config as EngineConfig, Message, OutputLimit, RewriteLimits, SessionId, Setting, Time,
 };

@@ -111,9 +111,10 @@ impl Rewrites {
 impl Store {
     /// True when the log has grown enough.
     pub fn needs_rewrite(&self, writer: &Writer) -> bool {
-        let bytes_max =
-            self.config.compact_bytes_min.max(self.config.compact_ratio.saturating_mul(writer.base_bytes));
-        !writer.has_failed && writer.incremental_bytes > bytes_max.max(writer.compact_bytes_next)
+        let bytes = writer.incremental_bytes;
+        !writer.has_failed
+            && bytes > writer.compact_bytes_next
+            && self.limits.get().rewrite.is_reached(bytes, writer.base_bytes)
     }
 
     /// Rewrites the log on this thread, after whoever is at it.

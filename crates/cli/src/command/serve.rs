@@ -24,6 +24,8 @@ pub async fn run(mut settings: Serve) -> Result<()> {
     let password = settings.engine.password.clone();
     let config = windlass_db::Config {
         durability: settings.durability,
+        rewrite_bytes_per_s: settings.rewrite_bytes_per_s,
+        preimage_bytes_max: settings.preimage_bytes_max,
         engine: settings.engine,
         ..windlass_db::Config::default()
     };
