@@ -103,6 +103,10 @@ impl Command {
             Self::Bench(BenchCommand::Store(_)) => {
                 Some("`windlass bench store` starts the servers it measures")
             }
+            #[cfg(feature = "torture")]
+            Self::Torture(torture) if torture.work.is_none() => {
+                Some("`windlass torture` makes the stores that it tries; --dir DIRECTORY says on which disk")
+            }
             _ => None,
         }
     }
