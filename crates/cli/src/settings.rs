@@ -54,6 +54,8 @@ struct ServeFile {
     busy_reply_threshold: Option<String>,
     enable_debug_command: Option<String>,
     durability: Option<String>,
+    rewrite_rate: Option<String>,
+    rewrite_memory: Option<String>,
     requirepass_file: Option<PathBuf>,
     maxmemory: Option<String>,
     maxmemory_policy: Option<String>,
@@ -98,6 +100,10 @@ pub struct Serve {
     pub dir: Option<PathBuf>,
     pub listen: windlass_server::Config,
     pub durability: windlass_db::Durability,
+    /// The most bytes a second that a rewrite writes; 0 for no limit.
+    pub rewrite_bytes_per_s: u64,
+    /// The most bytes of memory that it takes for what is changed meanwhile.
+    pub preimage_bytes_max: u64,
     pub engine: windlass_db::EngineConfig,
     /// What CONFIG SET is to set before anybody is served.
     pub config: BTreeMap<String, String>,
@@ -149,6 +155,10 @@ pub fn serve(args: ServeArgs) -> Result<Serve> {
     if let Some(size) = args.maxmemory.or(file.maxmemory) {
         engine.memory_max = bytes(&size).map_err(wrong)?;
     }
+    let size = |size: Option<String>| size.map(|size| bytes(&size).map_err(wrong)).transpose();
+    let defaults = windlass_db::Config::default();
+    let rewrite_bytes_per_s = size(args.rewrite_rate.or(file.rewrite_rate))?.map(|size| size as u64);
+    let preimage_bytes_max = size(args.rewrite_memory.or(file.rewrite_memory))?.map(|size| size as u64);
     for (name, value) in [
         ("maxmemory-policy", args.maxmemory_policy.or(file.maxmemory_policy)),
         ("protected-mode", args.protected_mode.or(file.protected_mode)),
@@ -167,6 +177,8 @@ pub fn serve(args: ServeArgs) -> Result<Serve> {
         dir: (!is_in_memory).then(|| args.dir.or(file.dir).unwrap_or_else(|| STORE_DEFAULT.into())),
         listen,
         durability: self::durability(&durability)?,
+        rewrite_bytes_per_s: rewrite_bytes_per_s.unwrap_or(defaults.rewrite_bytes_per_s),
+        preimage_bytes_max: preimage_bytes_max.unwrap_or(defaults.preimage_bytes_max),
         engine,
         config: file.config,
         file: std::path::absolute(FILE).ok().filter(|path| path.exists()),

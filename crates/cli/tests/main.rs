@@ -85,6 +85,8 @@ fn a_wrong_command_line_says_what_to_do() {
             "Wrong number of arguments in buffer limit",
         ),
         (&["serve", "--enable-debug-command", "remote"], 4, "must be one of the following: no, yes, local"),
+        (&["serve", "--rewrite-rate", "fast"], 4, "`fast` is no size"),
+        (&["serve", "--auto-aof-rewrite-percentage", "50"], 2, "[serve.config]"),
         (&["serve", "--store", "data"], 2, "keeps its data in --dir DIR"),
         (&["serve", "--namespace", "a"], 2, "--namespace is not for this command: all namespaces"),
         (&["serve", "--json"], 2, "--json is not for this command"),

@@ -49,7 +49,11 @@ fn a_guard_that_is_taken_out_is_noticed() {
     assert_eq!(guards.len(), 16);
     for (guard, stage) in guards {
         let is_noticed = |seed: &str| {
-            let output = torture(&[&stage, "--without", &guard, "--kills", "8", "--seed", seed]);
+            let mut args = vec![&*stage, "--without", &guard, "--seed", seed];
+            if matches!(&*stage, "kill" | "jobs") {
+                args.extend(["--kills", "8"]);
+            }
+            let output = torture(&args);
             let (said, code) = (said(&output), output.status.code());
             let tells = said.contains("VIOLATION") && said.contains(&format!("seed {seed}"));
             assert!(code == Some(0) || code == Some(1) && tells, "without {guard}: {said}");
@@ -62,11 +66,36 @@ fn a_guard_that_is_taken_out_is_noticed() {
 
 #[test]
 fn a_stage_or_guard_that_is_not_there_is_named_with_those_that_are() {
-    for (args, text) in
-        [(&["kil"][..], "there is no stage `kil`"), (&["cut", "--without", "x"], "no guard `x`")]
-    {
+    for (args, text) in [
+        (&["kil"][..], "there is no stage `kil`"),
+        (&["cut", "--without", "x"], "no guard `x`"),
+        (&["cut", "--without", "lease"], "the stage cut does not look for the guard lease; simulate does"),
+        (&["clock", "--kills", "5"], "--kills is for the stages that kill: kill, jobs"),
+        (&["cut", "--store", "data"], "--store is not for this command"),
+        (&["cut", "--namespace", "n"], "--namespace is not for this command"),
+    ] {
         let output = torture(args);
         assert_eq!(output.status.code(), Some(2));
         assert!(said(&output).contains(text), "{}", said(&output));
     }
+}
+
+#[test]
+fn a_stage_that_cannot_run_here_is_a_failure_where_none_may_be_left_out() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let run = |flags: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_windlass"));
+        // Without a path there is no compiler.
+        command.env("PATH", folder.path()).args(["torture", "preload", "--dir"]).arg(folder.path());
+        command.args(flags).output().expect("the command runs")
+    };
+    let skipped = run(&[]);
+    assert_eq!(skipped.status.code(), Some(0), "{}", said(&skipped));
+    let failed = run(&["--no-skips"]);
+    assert_eq!(failed.status.code(), Some(1), "{}", said(&failed));
+    assert!(
+        said(&failed).contains("the stage preload could not run here: it needs the C compiler"),
+        "{}",
+        said(&failed)
+    );
 }

@@ -108,6 +108,17 @@ impl Connection {
         Self { kind: Kind::Embedded(Embedded::open(home)), sharing: Sharing::Shared }
     }
 
+    /// As [`Connection::to`], for a database in a directory: other processes that open the directory come in from now on,
+    /// as long as there is a connection, be its log read yet or not.
+    ///
+    /// # Errors
+    /// None at present; a socket that cannot be opened is a warning.
+    #[cfg(feature = "embedded")]
+    pub fn letting_in(database: windlass_db::Database) -> RedisResult<Self> {
+        let home = crate::home::Home::letting_in(database)?;
+        Ok(Self { kind: Kind::Embedded(Embedded::open(home)), sharing: Sharing::Shared })
+    }
+
     /// Opens another session of the same store, for one user: it may block without holding others up, and it takes
     /// WATCH, MULTI and SELECT.
     ///

@@ -38,6 +38,8 @@ impl Written {
 pub struct Wire {
     socket: Socket,
     written: Written,
+    /// True while whoever has the wire waits for something to read.
+    is_read: bool,
 }
 
 enum Socket {
@@ -62,12 +64,16 @@ impl Wire {
             reason: error.to_string(),
             hint: hint(place, &error),
         })?;
-        Ok(Self { socket, written: Written::default() })
+        Ok(Self { socket, written: Written::default(), is_read: false })
     }
 
     /// The count of what is written, which goes on after the wire has been handed on.
     pub fn written(&self) -> Written {
         self.written.clone()
+    }
+
+    fn is_unix(&self) -> bool {
+        matches!(self.socket, Socket::Unix(_))
     }
 
     fn socket(self: Pin<&mut Self>) -> Pin<&mut (dyn Duplex + Unpin)> {
@@ -137,11 +143,13 @@ impl<S: AsyncRead + AsyncWrite> Duplex for S {}
 
 impl AsyncRead for Wire {
     fn poll_read(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        self.socket().poll_read(context, buffer)
+        let read = self.as_mut().socket().poll_read(context, buffer);
+        self.is_read = read.is_pending();
+        read
     }
 }
 
@@ -152,8 +160,18 @@ impl AsyncWrite for Wire {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let outcome = self.as_mut().socket().poll_write(context, bytes);
-        if let Poll::Ready(Ok(count)) = &outcome {
-            self.written.0.fetch_add(*count as u64, Ordering::SeqCst);
+        match &outcome {
+            Poll::Ready(Ok(count)) => {
+                self.written.0.fetch_add(*count as u64, Ordering::SeqCst);
+            }
+            // The owner of a directory that ends takes nothing more and answers what it has: redis-rs would drop those
+            // answers at an error. The end of them wakes who reads.
+            Poll::Ready(Err(error))
+                if self.is_read && self.is_unix() && error.kind() == io::ErrorKind::BrokenPipe =>
+            {
+                return Poll::Pending;
+            }
+            _ => {}
         }
         outcome
     }

@@ -1,21 +1,23 @@
 //! The socket in a database's directory: other processes that open the directory come in here.
 
 use std::io;
+use std::net::Shutdown;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener as StdListener;
 use std::path::{Path, PathBuf};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use tokio::net::UnixListener;
+use socket2::SockRef;
+use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use windlass_db::{Database, serve};
+use windlass_db::{Database, Session, serve};
 
 /// The most sessions that other processes have at one time.
 const SESSIONS_MAX: usize = 1000;
-/// How long they have, at the end, to take the replies to what ran.
-const GRACE: Duration = Duration::from_secs(1);
+/// How long they have, at the end, to take the replies to what they had sent: a busy disk syncs slowly.
+const GRACE: Duration = Duration::from_secs(5);
 /// The pause after a client could not be accepted.
 const PAUSE: Duration = Duration::from_millis(50);
 
@@ -73,11 +75,7 @@ async fn serve_all(
         tokio::select! {
             accepted = listener.accept(), if has_room => match accepted {
                 Ok((stream, _)) => {
-                    let session = database.session("unix");
-                    let mut stop = stopped.clone();
-                    sessions.spawn(serve(stream, session, async move {
-                        let _ = stop.wait_for(|is_stopped| *is_stopped).await;
-                    }));
+                    sessions.spawn(serve_one(stream, database.session("unix"), stopped.clone()));
                 }
                 Err(error) => {
                     tracing::warn!(%error, "another process could not be let in");
@@ -95,4 +93,21 @@ async fn serve_all(
     let all_ended = async { while sessions.join_next().await.is_some() {} };
     let _ = tokio::time::timeout(GRACE, all_ended).await;
     Ok(())
+}
+
+/// Serves a process until it leaves or the socket is closed. Then what it has sent is answered, and what it would send is
+/// refused by the system before a byte of it is taken: it knows that none of that ran, and asks the next owner.
+async fn serve_one(
+    stream: UnixStream,
+    session: Session,
+    mut stopped: watch::Receiver<bool>,
+) -> io::Result<()> {
+    let end = SockRef::from(&stream).try_clone()?;
+    let stop = async move {
+        let _ = stopped.wait_for(|is_stopped| *is_stopped).await;
+        // What lies there already is read, up to an end; a process that is gone does not mind.
+        let _ = end.shutdown(Shutdown::Read);
+        std::future::pending().await
+    };
+    serve(stream, session, stop).await
 }

@@ -51,10 +51,10 @@ pub enum Error {
     },
     /// Another process has the directory and does not let this one in.
     #[error(
-        "the store {} belongs to {}, which does not answer on its socket {} ({reason}): end that process, or look \
-         whether it hangs",
+        "the store {} belongs to {}, which does not answer on its socket {} ({reason}): look whether that process \
+         hangs, and end it then",
         path.display(),
-        pid.map_or_else(|| "another process".to_owned(), |pid| format!("process {pid}")),
+        owner_name(*pid),
         socket.display()
     )]
     OwnerSilent {
@@ -156,6 +156,11 @@ impl From<Error> for RedisError {
     fn from(error: Error) -> Self {
         Self::from(io::Error::new(error.io_kind(), error))
     }
+}
+
+/// A process, as far as it is known.
+pub(crate) fn owner_name(pid: Option<u32>) -> String {
+    pid.map_or_else(|| "another process".to_owned(), |pid| format!("process {pid}"))
 }
 
 /// True when the command that failed with `error` may have run all the same: the connection broke, or the time was

@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use redis::RedisResult;
+use redis::{RedisError, RedisResult};
 
 use crate::config::Config;
+use crate::error::{Error, owner_name};
 use crate::home::{Home, Opened};
 
 /// The directory that a session goes to by the socket in it, whoever serves that.
@@ -33,6 +34,26 @@ impl Guest {
             *self.home.lock() = Some(home);
         }
         Ok(())
+    }
+
+    /// Tells whoever watches the program that it waits until the directory's owner has read its log.
+    pub fn tell_loading(&self, percent: Option<&str>) {
+        let directory = self.directory.display();
+        let owner = owner_name(windlass_db::owner(&self.directory).flatten());
+        match percent {
+            Some(percent) => tracing::warn!("waiting for {directory}: {owner} reads its log, {percent} %"),
+            None => tracing::warn!("waiting for {directory}: {owner} reads its log"),
+        }
+    }
+
+    /// What to say when the owner could not be reached for as long as it is tried.
+    pub fn silent(&self, socket: PathBuf, error: &RedisError) -> Error {
+        let reason = match Error::of(error) {
+            Some(Error::Connect { reason, .. }) => reason.clone(),
+            _ => error.to_string(),
+        };
+        let pid = windlass_db::owner(&self.directory).flatten();
+        Error::OwnerSilent { path: self.directory.clone(), pid, socket, reason }
     }
 }
 

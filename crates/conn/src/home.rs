@@ -25,7 +25,7 @@ pub enum Opened {
     /// This process has it.
     Here(Arc<Home>),
     /// Another process has it.
-    Elsewhere { pid: Option<u32>, socket: PathBuf },
+    Elsewhere { socket: PathBuf },
 }
 
 #[derive(PartialEq, Eq, Hash)]
@@ -53,27 +53,39 @@ impl Home {
 
     /// The database in a directory, replayed from its log. It blocks the thread while it reads.
     pub fn directory(path: &Path, config: &Config) -> RedisResult<Opened> {
-        let (database, recovery) = match Database::open(path, config.database.clone()) {
-            Ok(opened) => opened,
-            Err(windlass_db::Error::Owned { pid, socket, .. }) => {
-                return Ok(Opened::Elsewhere { pid, socket });
-            }
+        let (database, mut opening) = match Database::begin(path, config.database.clone()) {
+            Ok(begun) => begun,
+            Err(windlass_db::Error::Owned { socket, .. }) => return Ok(Opened::Elsewhere { socket }),
             Err(error) => return Err(store_error(error)),
+        };
+        let home = Self::letting_in(database)?;
+        // Others come in before the log is read, and are told that it is.
+        let recovery = match opening.replay(|_| {}) {
+            Ok(recovery) => recovery,
+            Err(error) => {
+                // The socket is closed before the directory is free: the next owner has its own there.
+                drop(home);
+                return Err(store_error(error));
+            }
         };
         if let Some(cut) = &recovery.cut {
             tracing::warn!(file = %cut.file.display(), offset = cut.offset, bytes = cut.bytes, "a torn end of the log was cut");
         }
+        Ok(Opened::Here(home))
+    }
+
+    /// A database in a directory, and its socket for other processes. A database that cannot be reached from outside
+    /// still serves this process.
+    pub fn letting_in(database: Database) -> RedisResult<Arc<Self>> {
         let Some(socket) = database.socket_path().map(Path::to_owned) else {
-            return Ok(Opened::Here(Self::of(database)));
+            return Ok(Self::of(database));
         };
-        let home = Self::find_or_make(Name::Socket(socket.clone()), || {
-            // A database that cannot be reached from outside still serves this process.
+        Self::find_or_make(Name::Socket(socket.clone()), || {
             let door = Door::open(&database, &socket)
                 .inspect_err(|error| tracing::warn!(%error, socket = %socket.display(), "other processes cannot come in"))
                 .ok();
             Ok(Self { _door: door, database })
-        })?;
-        Ok(Opened::Here(home))
+        })
     }
 
     /// The database.

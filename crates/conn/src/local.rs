@@ -11,7 +11,7 @@ use crate::config::Config;
 use crate::error::Error;
 use crate::guest::{Guest, open_blocking};
 use crate::home::{Home, Opened};
-use crate::remote::Remote;
+use crate::remote::{Remote, is_about_password};
 use crate::url::Url;
 
 /// The pause after an owner did not answer: it may be starting, or have just ended.
@@ -45,32 +45,25 @@ async fn directory(path: PathBuf, config: Config) -> RedisResult<Local> {
     if !config.makes_directory && is_without_store(&path) {
         return Err(Error::NoStore { path }.into());
     }
-    let started = Instant::now();
+    let guest = Arc::new(Guest::new(path.clone()));
+    let mut since = Instant::now();
     loop {
-        let (pid, socket) = match open_blocking(&path, &config).await? {
+        let socket = match open_blocking(&path, &config).await? {
             Opened::Here(home) => return Ok(Local::Here(home)),
-            Opened::Elsewhere { pid, socket } => (pid, socket),
+            Opened::Elsewhere { socket } => socket,
         };
-        match Remote::visit(Guest::new(path.clone()), &socket, config.clone()).await {
+        match Remote::visit(guest.clone(), &socket, config.clone(), &mut since).await {
             Ok(remote) => return Ok(Local::Elsewhere(remote)),
-            Err(error) if asks_password(&error) => {
+            Err(error) if is_about_password(&error) => {
+                let pid = windlass_db::owner(&path).flatten();
                 return Err(Error::OwnerAsksPassword { path, pid, socket }.into());
             }
-            Err(error) if started.elapsed() >= config.connect_time => {
-                let reason = match Error::of(&error) {
-                    Some(Error::Connect { reason, .. }) => reason.clone(),
-                    _ => error.to_string(),
-                };
-                return Err(Error::OwnerSilent { path, pid, socket, reason }.into());
+            Err(error) if since.elapsed() >= config.connect_time => {
+                return Err(guest.silent(socket, &error).into());
             }
             Err(_) => tokio::time::sleep(PAUSE).await,
         }
     }
-}
-
-/// True when an owner answers, and wants to know who asks. Waiting for another one would not help.
-fn asks_password(error: &redis::RedisError) -> bool {
-    matches!(Error::of(error), Some(Error::Connect { reason, .. }) if reason.contains("NOAUTH"))
 }
 
 /// True when there is no such directory, or nothing in it. What else stands in the way is told by who opens it.

@@ -1,6 +1,6 @@
 //! A session on a server: one wire that clones share, renewed when it breaks.
 //!
-//! A command of which no byte was written is sent again on the new wire; one that may have reached the server fails
+//! A command that was surely not written whole is sent again on the new wire; one that may have reached the server fails
 //! with [`Error::OutcomeUnknown`], because only its author knows whether running it twice does harm.
 
 #[cfg(feature = "embedded")]
@@ -13,6 +13,7 @@ use parking_lot::Mutex;
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Cmd, Pipeline, RedisError, RedisResult, ServerErrorKind, Value};
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 use crate::abandoned::Abandoned;
 use crate::blocking::Wait;
@@ -23,12 +24,19 @@ use crate::error::Error;
 use crate::guest::Guest;
 use crate::url::Address;
 
-/// How often one command is sent again after wires broke under it before a byte of it was written.
+/// How often one command is sent again after wires broke under it before it was written whole.
 const RESENDS_MAX: usize = 5;
 /// The pause before the second attempt to renew a wire; each further one is twice as long...
 const BACKOFF_MIN: Duration = Duration::from_millis(20);
 /// ...up to this.
 const BACKOFF_MAX: Duration = Duration::from_secs(1);
+
+/// How often the owner of a directory is asked whether it has read its log.
+const LOADING_PAUSE: Duration = Duration::from_millis(20);
+/// A shorter wait for that is not worth a word...
+const QUIET: Duration = Duration::from_millis(500);
+/// ...and of a longer one it is told this often.
+const TELL_INTERVAL: Duration = Duration::from_secs(2);
 
 /// A session on a server; a clone is the same session.
 #[derive(Clone)]
@@ -53,30 +61,41 @@ pub enum Request<'a> {
 impl Remote {
     /// Connects, trying once.
     pub async fn open(address: Address, config: Config) -> RedisResult<Self> {
-        Self::start(Line::new(address, config)).await
+        let line = Line::new(address, config);
+        let link = line.connect(&mut Instant::now()).await?;
+        Ok(Self::on(line, link))
     }
 
     /// Connects to the process that has a directory, trying once. When that process ends, this one may follow it.
+    /// `since` is when the attempts began, which they do anew after a wait for an owner that reads its log.
     #[cfg(feature = "embedded")]
-    pub async fn visit(guest: Guest, socket: &Path, config: Config) -> RedisResult<Self> {
+    pub async fn visit(
+        guest: Arc<Guest>,
+        socket: &Path,
+        config: Config,
+        since: &mut Instant,
+    ) -> RedisResult<Self> {
         let line = Line::new(Address::unix(socket.to_owned()), config);
-        Self::start(Line { guest: Some(Arc::new(guest)), ..line }).await
+        let line = Line { guest: Some(guest), ..line };
+        let link = line.connect(since).await?;
+        Ok(Self::on(line, link))
     }
 
-    async fn start(line: Line) -> RedisResult<Self> {
-        let link = line.connect().await?;
-        line.greet(&link).await?;
+    fn on(line: Line, link: Link) -> Self {
         *line.link.lock() = Some(link);
-        Ok(Self { line: Arc::new(line), abandoned: Arc::default() })
+        Self { line: Arc::new(line), abandoned: Arc::default() }
     }
 
-    /// Another session on the same server.
+    /// Another session on the same server. That of a directory may be ending just now, and is followed.
     pub async fn session(&self) -> RedisResult<Self> {
         let line = Line::new(self.line.address.clone(), self.line.config.clone());
         #[cfg(feature = "embedded")]
         let line = Line { guest: self.line.guest.clone(), ..line };
-        Self::start(line).await
+        let time = if line.is_guest() { line.config.connect_time } else { Duration::ZERO };
+        let link = line.connect_within(time).await?;
+        Ok(Self::on(line, link))
     }
+
     /// Where the server is.
     pub fn address(&self) -> &Address {
         &self.line.address
@@ -220,7 +239,7 @@ impl Line {
                 }
             };
             self.forget(&link);
-            if link.written.count() != before {
+            if !request.is_unsent(link.written.count() - before) {
                 return Err(Error::OutcomeUnknown { reason }.into());
             }
         }
@@ -237,17 +256,7 @@ impl Line {
         if let Some(link) = self.current() {
             return Ok(link);
         }
-        let started = tokio::time::Instant::now();
-        let mut pause = BACKOFF_MIN;
-        let link = loop {
-            match self.connect().await {
-                Ok(link) => break link,
-                Err(error) if started.elapsed() >= self.config.reconnect_time => return Err(error),
-                Err(error) => tracing::debug!(%error, "the connection cannot be renewed yet"),
-            }
-            tokio::time::sleep(pause.mul_f64(jitter())).await;
-            pause = (pause * 2).min(BACKOFF_MAX);
-        };
+        let link = self.connect_within(self.config.reconnect_time).await?;
         tracing::info!(address = %self.address.place, "the connection was renewed");
         *self.link.lock() = Some(link.clone());
         Ok(link)
@@ -263,7 +272,33 @@ impl Line {
         self.link.lock().take_if(|link| link.generation == broken.generation);
     }
 
-    async fn connect(&self) -> RedisResult<Link> {
+    /// Connects, again and again for so long.
+    async fn connect_within(&self, time: Duration) -> RedisResult<Link> {
+        let mut since = Instant::now();
+        let mut pause = BACKOFF_MIN;
+        loop {
+            match self.connect(&mut since).await {
+                Ok(link) => return Ok(link),
+                Err(error) if is_about_password(&error) => return Err(error),
+                Err(error) if since.elapsed() >= time => return Err(self.given_up(error)),
+                Err(error) => tracing::debug!(%error, "it cannot be connected yet"),
+            }
+            tokio::time::sleep(pause.mul_f64(jitter())).await;
+            pause = (pause * 2).min(BACKOFF_MAX);
+        }
+    }
+
+    /// Connects and asks for a first answer, so that a missing password is found here rather than by the first command.
+    /// Who is at the socket of a directory changes, and is asked each time.
+    async fn connect(&self, since: &mut Instant) -> RedisResult<Link> {
+        let link = self.open().await?;
+        if link.generation == 0 || self.is_guest() {
+            self.greet(&link, since).await?;
+        }
+        Ok(link)
+    }
+
+    async fn open(&self) -> RedisResult<Link> {
         let time = self.config.connect_time;
         let wire = self.dial().await?;
         let written = wire.written();
@@ -301,28 +336,49 @@ impl Line {
         }
     }
 
-    /// Asks for a first answer, so that a missing password is found here rather than by the first command.
-    async fn greet(&self, link: &Link) -> RedisResult<()> {
-        let mut connection = link.connection.clone();
-        let ping = redis::cmd("PING");
-        match tokio::time::timeout(self.config.response_time, ping.exec_async(&mut connection)).await {
-            Ok(Ok(())) => Ok(()),
-            // It answers, and will be ready by and by.
-            Ok(Err(error)) if error.kind() == ServerErrorKind::BusyLoading.into() => Ok(()),
-            Ok(Err(error)) if matches!(error.code(), Some("BUSY" | "MISCONF")) => Ok(()),
-            Ok(Err(error)) => Err(self.refused(error)),
-            Err(_) => {
-                Err(self.unreachable(format!("no answer within {:?}", self.config.response_time)).into())
+    /// Asks for a first answer. A server that reads its data answers, and will be ready by and by; the owner of a directory
+    /// is waited for.
+    async fn greet(&self, link: &Link, since: &mut Instant) -> RedisResult<()> {
+        let begun = Instant::now();
+        let mut told: Option<Instant> = None;
+        loop {
+            match self.ask(link, &redis::cmd("PING")).await {
+                Ok(_) => return Ok(()),
+                Err(error) if error.kind() == ServerErrorKind::BusyLoading.into() => {
+                    if !self.is_guest() {
+                        return Ok(());
+                    }
+                }
+                Err(error) if matches!(error.code(), Some("BUSY" | "MISCONF")) => return Ok(()),
+                Err(error) if Error::of(&error).is_some() => return Err(error),
+                Err(error) => return Err(self.refused(error)),
             }
+            if begun.elapsed() >= QUIET && told.is_none_or(|told| told.elapsed() >= TELL_INTERVAL) {
+                told = Some(Instant::now());
+                let info = self.ask(link, redis::cmd("INFO").arg("persistence")).await?;
+                self.tell_loading(&redis::from_redis_value::<String>(info).unwrap_or_default());
+            }
+            tokio::time::sleep(LOADING_PAUSE).await;
+            *since = Instant::now();
+        }
+    }
+
+    async fn ask(&self, link: &Link, cmd: &Cmd) -> RedisResult<Value> {
+        let time = self.config.response_time;
+        match tokio::time::timeout(time, cmd.query_async(&mut link.connection.clone())).await {
+            Ok(outcome) => outcome,
+            Err(_) => Err(self.unreachable(format!("no answer within {time:?}")).into()),
         }
     }
 
     fn refused(&self, error: RedisError) -> RedisError {
         let text = error.to_string();
-        let is_about_password = error.kind() == redis::ErrorKind::AuthenticationFailed
-            || ["NOAUTH", "WRONGPASS", "NOPERM"].iter().any(|code| text.contains(code));
-        let hint = if is_about_password {
+        let hint = if is_about_password(&error) && self.is_guest() {
+            "the process that has the directory asks for a password: use a URL of its address, with that"
+        } else if is_about_password(&error) {
             "check user and password in the URL"
+        } else if self.is_guest() {
+            "the process that has the directory ended just now, or ends; try again"
         } else {
             "check that it is a Redis or Valkey server"
         };
@@ -330,7 +386,11 @@ impl Line {
     }
 
     fn unreachable(&self, reason: String) -> Error {
-        let hint = "look whether the server hangs or the network between is broken";
+        let hint = if self.is_guest() {
+            "look whether the process that has the directory hangs"
+        } else {
+            "look whether the server hangs or the network between is broken"
+        };
         Error::Connect { address: self.address.place.to_string(), reason, hint }
     }
 
@@ -359,7 +419,54 @@ impl Line {
     }
 }
 
+/// What is otherwise at the socket of a directory, whose owners come and go.
+#[cfg(feature = "embedded")]
+impl Line {
+    fn is_guest(&self) -> bool {
+        self.guest.is_some()
+    }
+
+    /// Tells how far the owner is with its log, from what it says of itself.
+    fn tell_loading(&self, info: &str) {
+        let percent = info.lines().find_map(|line| line.strip_prefix("loading_loaded_perc:"));
+        if let Some(guest) = &self.guest {
+            guest.tell_loading(percent.and_then(|percent| percent.split('.').next()));
+        }
+    }
+
+    /// What to say after the last attempt.
+    fn given_up(&self, error: RedisError) -> RedisError {
+        match (&self.guest, &self.address.place) {
+            (Some(guest), crate::url::Place::Unix(socket)) => guest.silent(socket.clone(), &error).into(),
+            _ => error,
+        }
+    }
+}
+
+/// Without the embedded store nobody is a guest.
+#[cfg(not(feature = "embedded"))]
+impl Line {
+    fn is_guest(&self) -> bool {
+        false
+    }
+
+    fn tell_loading(&self, _: &str) {}
+
+    fn given_up(&self, error: RedisError) -> RedisError {
+        error
+    }
+}
+
 impl Request<'_> {
+    /// True when it was not written whole if no more than so many bytes were written since: no server runs anything of a
+    /// command that has not come whole.
+    fn is_unsent(&self, written: u64) -> bool {
+        match self {
+            Self::One(cmd) => written < cmd.get_packed_command().len() as u64,
+            Self::Many { .. } => written == 0,
+        }
+    }
+
     async fn send(&self, mut connection: MultiplexedConnection) -> RedisResult<Value> {
         match self {
             Self::One(cmd) => connection.send_packed_command(cmd).await,
@@ -368,6 +475,13 @@ impl Request<'_> {
             }
         }
     }
+}
+
+/// True when who answers does not let this client in.
+pub fn is_about_password(error: &RedisError) -> bool {
+    let text = error.to_string();
+    error.kind() == redis::ErrorKind::AuthenticationFailed
+        || ["NOAUTH", "WRONGPASS", "NOPERM"].iter().any(|code| text.contains(code))
 }
 
 /// A factor between a half and one, so that many clients do not come back at the same moment.

@@ -1,7 +1,9 @@
 //! Two processes and one directory.
 
 use std::io::{BufRead, BufReader, Read, Write};
+use std::pin::pin;
 use std::process::{Child, ChildStdout, Command, Stdio};
+use std::time::Duration;
 
 use redis::{AsyncCommands, RedisResult};
 use windlass_conn::{Config, Connection, Error};
@@ -18,8 +20,13 @@ struct Owner {
 
 impl Owner {
     fn start(directory: &str) -> Self {
+        Self::start_as(directory, "owner::holds_a_directory")
+    }
+
+    /// Starts a process that does what the test of this name does.
+    fn start_as(directory: &str, role: &str) -> Self {
         let mut process = Command::new(std::env::current_exe().expect("this program"))
-            .args(["--exact", "owner::holds_a_directory", "--ignored", "--nocapture"])
+            .args(["--exact", role, "--ignored", "--nocapture"])
             .env(DIRECTORY, directory)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -61,6 +68,25 @@ async fn holds_a_directory() {
         .await
         .expect("no panic")
         .expect("EOF");
+}
+
+#[tokio::test]
+#[ignore = "the other process of a test below"]
+async fn holds_a_directory_that_it_reads_when_told() {
+    let directory = std::env::var(DIRECTORY).expect("the test says which");
+    let (database, opening) =
+        windlass_db::Database::begin(directory, Default::default()).expect("it is free");
+    let _door = Connection::letting_in(database).expect("the socket opens");
+    std::io::stdout().write_all(b"it is open\n").expect("the test reads");
+    tokio::task::spawn_blocking(move || {
+        let mut lines = std::io::stdin().lines();
+        let _ = lines.next();
+        let recovery = opening.finish(|_| {}).expect("it is whole");
+        let _ = lines.next();
+        recovery
+    })
+    .await
+    .expect("no panic");
 }
 
 #[tokio::test]
@@ -124,4 +150,81 @@ async fn an_owner_that_does_not_answer_is_named() {
         error.to_string().starts_with(&format!("the store {directory} belongs to process {pid}")),
         "{error}"
     );
+}
+
+/// The guests that call while their owner ends, and how often that is tried.
+const GUESTS: usize = 8;
+const ENDINGS: usize = 5;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn calls_under_way_when_the_owner_ends_are_answered_or_go_to_the_next_owner() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let directory = folder.path().to_str().expect("a plain path");
+    let mut expected = 0;
+    for ending in 0..ENDINGS {
+        let owner = Owner::start(directory);
+        let guest = Connection::open(directory).await.expect("the owner lets us in");
+        assert!(!guest.is_embedded());
+        let (stop, stopped) = tokio::sync::watch::channel(false);
+        let mut calling = tokio::task::JoinSet::new();
+        for _ in 0..GUESTS {
+            let mut session = guest.session().await.expect("the owner lets us in");
+            let stopped = stopped.clone();
+            calling.spawn(async move {
+                let mut count = 0;
+                while !*stopped.borrow() {
+                    let counted: RedisResult<i64> = session.incr("calls", 1).await;
+                    counted.expect("it ran, or runs elsewhere");
+                    count += 1;
+                }
+                // One more, at the owner that is left: this process.
+                let counted: RedisResult<i64> = session.incr("calls", 1).await;
+                counted.expect("it runs here");
+                count + 1
+            });
+        }
+        tokio::task::spawn_blocking(|| owner.end()).await.expect("it ends");
+        stop.send(true).expect("they call");
+        expected += calling.join_all().await.into_iter().sum::<i64>();
+        let mut heir = Connection::open(directory).await.expect("it is here");
+        assert_eq!(heir.get::<_, i64>("calls").await, Ok(expected), "ending {ending}: each call ran once");
+    }
+}
+
+#[tokio::test]
+async fn an_owner_that_reads_its_log_is_waited_for() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let directory = folder.path().to_str().expect("a plain path");
+    Owner::start(directory).end();
+    let mut owner = Owner::start_as(directory, "owner::holds_a_directory_that_it_reads_when_told");
+    let connect_time = Duration::from_millis(100);
+    let config = Config { connect_time, ..Config::default() };
+    let mut opening = pin!(Connection::open_with(directory, config));
+    let waited = tokio::time::timeout(5 * connect_time, &mut opening).await;
+    assert!(waited.is_err(), "longer than for one that is silent");
+    owner.process.stdin.as_mut().expect("a pipe").write_all(b"read it\n").expect("it reads");
+    let mut guest = opening.await.expect("the owner has read it");
+    assert!(!guest.is_embedded());
+    assert_eq!(guest.get::<_, i64>("of the owner").await, Ok(1));
+}
+
+#[tokio::test]
+async fn a_session_is_opened_at_the_owner_that_comes_next() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let directory = folder.path().to_str().expect("a plain path");
+    let mut owner = Owner::start(directory);
+    let config = Config { takes_over: false, ..Config::default() };
+    let guest = Connection::open_with(directory, config).await.expect("the owner lets us in");
+    owner.process.kill().expect("it runs");
+    owner.process.wait().expect("it was started here");
+    let mut opening = pin!(guest.session());
+    // It is tried once before there is anybody.
+    assert!(tokio::time::timeout(Duration::ZERO, &mut opening).await.is_err(), "it goes on trying");
+    let next = tokio::task::spawn_blocking({
+        let directory = directory.to_owned();
+        move || Owner::start(&directory)
+    });
+    let mut session = opening.await.expect("the next owner lets us in");
+    assert_eq!(session.get::<_, i64>("of the owner").await, Ok(1));
+    next.await.expect("no panic").end();
 }

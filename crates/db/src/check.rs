@@ -5,6 +5,7 @@
 //! reads them, by `log`; only what becomes of their records differs.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use windlass_engine::{Config as EngineConfig, Engine, SessionId, Time};
@@ -183,7 +184,7 @@ impl Files {
     /// Reads the manifest of a directory, or guesses it by the names of the files where it cannot be read.
     pub fn find(directory: &Path) -> Result<Self> {
         let folder = directory.join(LOG_FOLDER);
-        if !folder.is_dir() {
+        if !is_folder(&folder, directory)? {
             return Self::inherited(directory);
         }
         let path = folder.join(manifest::NAME);
@@ -220,17 +221,28 @@ impl Files {
 
     /// What Redis left in one file.
     fn inherited(directory: &Path) -> Result<Self> {
-        let found = if directory.is_dir() { directory::inheritance(directory)? } else { None };
+        let is_folder = is_folder(directory, directory)?;
+        let found = if is_folder { directory::inheritance(directory)? } else { None };
         let Some(path) = found else {
-            let reason = match fs::metadata(directory) {
-                Err(error) => error.to_string(),
-                Ok(found) if !found.is_dir() => "it is a file".into(),
-                Ok(_) => format!("it holds no `{LOG_FOLDER}`"),
+            let what = match is_folder {
+                true => format!("it holds no `{LOG_FOLDER}`"),
+                false if directory.exists() => directory::A_FILE.into(),
+                false => "there is nothing at that path".into(),
             };
+            let reason = format!("{what}; name the directory that the data is in");
             return Err(Error::Foreign { directory: directory.to_owned(), reason });
         };
         let parts = vec![LogFile { path, is_base: false, may_be_torn: true }];
         Ok(Self { parts, manifest: None, damage: None })
+    }
+}
+
+/// Whether there is a folder at `path`, as far as this user may see.
+fn is_folder(path: &Path, directory: &Path) -> Result<bool> {
+    match fs::metadata(path) {
+        Ok(found) => Ok(found.is_dir()),
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(false),
+        Err(error) => Err(Error::io("look at", path)(error).at_opening(directory)),
     }
 }
 

@@ -47,6 +47,8 @@ pub(crate) struct Client {
     /// When it last said something; kept while silent clients are disconnected.
     heard: Option<Instant>,
     has_executed: bool,
+    /// Set when nothing more comes; what has come whole still runs.
+    has_input_ended: bool,
     /// Set when a script was queued that may take long: the transaction then does.
     has_queued_script: bool,
 }
@@ -82,6 +84,7 @@ impl Client {
             treatment_version: u64::MAX,
             heard: None,
             has_executed: false,
+            has_input_ended: false,
             has_queued_script: false,
         };
         client.look_at_session();
@@ -97,6 +100,7 @@ impl Client {
     /// True when more may be read: who does not take his replies, or waits, is not read far ahead.
     pub fn may_read(&self) -> bool {
         match self.state {
+            _ if self.has_input_ended => false,
             State::Ready if !self.is_paused() => self.input.len() < REQUEST_BYTES_MAX,
             State::Ready | State::Waiting => self.input.len() < AHEAD_BYTES_MAX,
             State::Closing => false,
@@ -161,6 +165,11 @@ impl Client {
         self.input = input;
         if self.input.len() >= REQUEST_BYTES_MAX {
             return Err(io::Error::other("the request is too long"));
+        }
+        // A blocking command waits for nobody; a script that runs apart is answered, and the requests behind it as well.
+        let may_run = self.state == State::Ready && self.is_paused();
+        if self.has_input_ended && self.script.is_none() && !may_run {
+            self.close();
         }
         self.look_at_limits();
         // Those in whose mailbox more came at once are waited for no longer.
@@ -310,10 +319,16 @@ impl Client {
         }
     }
 
+    /// Takes no more requests. Those that have come whole still run.
+    pub fn end_input(&mut self) {
+        self.has_input_ended = true;
+    }
+
     /// Lets the output leave and nothing else happen.
     pub fn close(&mut self) {
-        if self.state == State::Waiting && self.script.is_none() {
-            self.session.stop_waiting();
+        if self.state == State::Waiting && self.script.is_none() && !self.session.stop_waiting() {
+            // It was served at this moment, and what it took is in its reply.
+            self.take_deliveries();
         }
         self.state = State::Closing;
     }

@@ -18,7 +18,7 @@ pub enum Durability {
 /// How a database behaves; fixed when it is opened.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// The engine's settings, the memory limit among them.
+    /// The engine's settings, among them the memory limit, and how far the log grows before it is rewritten.
     pub engine: windlass_engine::Config,
     /// When a record of the log counts as safe.
     pub durability: Durability,
@@ -27,10 +27,6 @@ pub struct Config {
     pub tick_budget: usize,
     /// The most bytes that wait to be written to the log; beyond that writing commands are refused before execution.
     pub log_pending_bytes_max: usize,
-    /// The log is compacted when its part after the base is larger than this...
-    pub compact_bytes_min: u64,
-    /// ...and larger than so many times the base.
-    pub compact_ratio: u64,
     /// The most bytes per second that a rewrite of the log writes to the new base; 0 is no limit. A rewrite holds nobody
     /// up, but it shares the disk with the log's syncs: set it where those become slow meanwhile.
     pub rewrite_bytes_per_s: u64,
@@ -55,8 +51,6 @@ impl Default for Config {
             durability: Durability::default(),
             tick_budget: 200,
             log_pending_bytes_max: 64 << 20,
-            compact_bytes_min: 64 << 20,
-            compact_ratio: 2,
             rewrite_bytes_per_s: 0,
             preimage_bytes_max: 64 << 20,
             log_retry_ms: 250,
@@ -87,7 +81,6 @@ impl Config {
         check(self.tick_budget > 0, "tick_budget");
         check(self.engine.clients.count_max > 0, "engine.clients.count_max");
         check(self.log_pending_bytes_max > 0, "log_pending_bytes_max");
-        check(self.compact_ratio > 0, "compact_ratio");
         check(self.compact_files_max > 0, "compact_files_max");
         check(self.preimage_bytes_max > 0, "preimage_bytes_max");
         problems.extend(self.engine.problems());

@@ -310,15 +310,26 @@ impl Opening {
     ///
     /// # Errors
     /// As [`Database::open`], and [`Error::Stopped`] when the database was stopped meanwhile. It stays useless then.
-    pub fn finish(self, watch: impl FnMut(Loaded)) -> Result<Recovery> {
+    pub fn finish(mut self, watch: impl FnMut(Loaded)) -> Result<Recovery> {
+        let done = self.replay(watch);
+        if done.is_err() {
+            // The directory is free at once, whoever still has a handle.
+            let _ = self.database.owner.stop();
+        }
+        done
+    }
+
+    /// As [`finish`](Self::finish), but after an error the directory is kept until the database is stopped or dropped: for
+    /// who has made something in it, such as the socket, that goes first.
+    ///
+    /// # Errors
+    /// As [`finish`](Self::finish).
+    pub fn replay(&mut self, watch: impl FnMut(Loaded)) -> Result<Recovery> {
         let owner = &self.database.owner;
         let watch = RefCell::new(watch);
         let watch = |loaded| (watch.borrow_mut())(loaded);
-        let done = if self.is_new { owner.replay(&watch) } else { Ok(()) };
-        if let Err(error) = done {
-            // The directory is free at once, whoever still has a handle.
-            let _ = owner.stop();
-            return Err(error.at_opening(&self.path));
+        if std::mem::take(&mut self.is_new) {
+            owner.replay(&watch).map_err(|error| error.at_opening(&self.path))?;
         }
         Ok(owner.recovery.get().cloned().unwrap_or_default())
     }
@@ -341,6 +352,9 @@ impl Owner {
             !self.is_stopping()
         };
         let (writer, recovery) = recover(&mut engine, &folder, &*store.disk, &look)?;
+        if let Some((directory, _)) = &mut *self.holdings.lock() {
+            directory.sign()?;
+        }
         let is_scattered = writer.manifest.live().count() > store.config.compact_files_max;
         store.adopt(engine, Log::new(writer));
         let log = store.log.get().expect("it was just given one");

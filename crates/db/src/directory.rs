@@ -3,7 +3,7 @@
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use crate::disk::{Disk, SystemDisk};
@@ -24,6 +24,8 @@ const SOCKET_NAME: &str = "windlass.sock";
 const SOCKET_PATH_NAME: &str = "windlass.sock.path";
 /// The longest path of a socket; systems differ, none allows less.
 const SOCKET_PATH_BYTES_MAX: usize = 100;
+/// What a path is that should be a directory's.
+pub const A_FILE: &str = "it is a file";
 const FILE_MODE: u32 = 0o600;
 /// More is not read from a file that holds a line.
 const LINE_BYTES_MAX: u64 = 4096;
@@ -34,6 +36,8 @@ pub struct Directory {
     socket: PathBuf,
     /// Its kernel lock ends with this value, and with the process.
     lock: File,
+    /// True while the lock's file is one that was not there before and says nothing yet.
+    is_new: bool,
 }
 
 /// What names a directory whatever path leads to it.
@@ -49,7 +53,7 @@ impl Directory {
         let metadata = fs::metadata(path).map_err(Error::io("look at", path))?;
         let foreign = |reason: &str| Error::Foreign { directory: path.to_owned(), reason: reason.into() };
         if !metadata.is_dir() {
-            return Err(foreign("it is a file"));
+            return Err(foreign(&format!("{A_FILE}; name a directory")));
         }
         if !path.join(LOG_FOLDER).is_dir() && !path.join(LOCK_NAME).exists() {
             let inheritance = inheritance(path)?;
@@ -80,25 +84,51 @@ impl Directory {
     /// [`Error::Owned`] when another process has it.
     pub fn own(path: &Path) -> Result<Self> {
         let lock_path = path.join(LOCK_NAME);
-        let mut options = OpenOptions::new();
-        options.read(true).write(true).create(true).truncate(false).mode(FILE_MODE);
-        let mut lock = options.open(&lock_path).map_err(Error::io("open", &lock_path))?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                let pid = read_line(&lock_path).and_then(|line| line.split(' ').next()?.parse().ok());
-                let socket =
-                    read_line(&path.join(SOCKET_PATH_NAME)).map_or(path.join(SOCKET_NAME), PathBuf::from);
-                return Err(Error::Owned { directory: path.to_owned(), pid, socket });
+        let (lock, is_new) = loop {
+            let mut options = OpenOptions::new();
+            options.read(true).write(true).mode(FILE_MODE);
+            let made = options.clone().create_new(true).open(&lock_path);
+            let is_new = made.is_ok();
+            let lock = match made {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                    match options.open(&lock_path) {
+                        Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                        lock => lock,
+                    }
+                }
+                made => made,
+            };
+            let lock = lock.map_err(Error::io("open", &lock_path))?;
+            match lock.try_lock() {
+                Ok(()) => {}
+                Err(TryLockError::WouldBlock) => {
+                    let pid = owner(path).flatten();
+                    return Err(Error::Owned { directory: path.to_owned(), pid, socket: noted_socket(path) });
+                }
+                Err(TryLockError::Error(error)) => return Err(Error::io("lock", lock_path)(error)),
             }
-            Err(TryLockError::Error(error)) => return Err(Error::io("lock", lock_path)(error)),
-        }
-        // Information only: who reads it must not conclude from it whether the owner lives.
+            // Whoever could not use the directory has removed the file that it had made, perhaps just now.
+            let held = lock.metadata().map_err(Error::io("look at", &lock_path))?;
+            if fs::metadata(&lock_path).is_ok_and(|found| is_same_file(&found, &held)) {
+                break (lock, is_new);
+            }
+        };
+        let mut owned = Self { path: path.to_owned(), socket: PathBuf::new(), lock, is_new };
+        owned.socket = choose_socket(path)?;
+        Ok(owned)
+    }
+
+    /// Writes down whose it is, once that is sure: a directory that is refused stays as it is. It is information only: who
+    /// reads it must not conclude from it whether the owner lives.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn sign(&mut self) -> Result<()> {
         let line = format!("{} windlass {}\n", std::process::id(), env!("CARGO_PKG_VERSION"));
-        let note = lock.set_len(0).and_then(|()| lock.write_all(line.as_bytes()));
-        note.map_err(Error::io("write", &lock_path))?;
-        let socket = choose_socket(path)?;
-        Ok(Self { path: path.to_owned(), socket, lock })
+        let signed = self.lock.set_len(0).and_then(|()| self.lock.write_all_at(line.as_bytes(), 0));
+        signed.map_err(Error::io("write", self.path.join(LOCK_NAME)))?;
+        self.is_new = false;
+        Ok(())
     }
 
     /// The folder of the log.
@@ -114,6 +144,10 @@ impl Directory {
 
 impl Drop for Directory {
     fn drop(&mut self) {
+        if self.is_new {
+            // While it is locked, so that nobody has it who would rely on it.
+            let _ = fs::remove_file(self.path.join(LOCK_NAME));
+        }
         // To close the file would not do: a child that this process is just starting has it, too, until it runs its own
         // program. What cannot be unlocked is once all of them have closed it.
         let _ = self.lock.unlock();
@@ -124,30 +158,45 @@ impl Drop for Directory {
 /// moment: an owner that starts meanwhile must not find one.
 pub fn owner(directory: &Path) -> Option<Option<u32>> {
     let lock = directory.join(LOCK_NAME);
-    let pid = read_line(&lock).and_then(|line| line.split(' ').next()?.parse().ok());
-    let is_locked = fs::metadata(&lock).ok().and_then(|found| is_in_lock_table(found.ino(), pid));
-    let is_served = || {
-        let socket =
-            read_line(&directory.join(SOCKET_PATH_NAME)).map_or(directory.join(SOCKET_NAME), PathBuf::from);
-        std::os::unix::net::UnixStream::connect(socket).is_ok()
-    };
-    is_locked.unwrap_or_else(is_served).then_some(pid)
+    let noted = read_line(&lock).and_then(|line| line.split(' ').next()?.parse().ok());
+    let found = fs::metadata(&lock).ok()?;
+    let table = fs::read_to_string("/proc/locks").ok();
+    if let Some(holder) = table.as_ref().and_then(|table| holder(table, &found, noted)) {
+        return Some(Some(holder));
+    }
+    // There is no table, or it has the lock under another device; who is noted is perhaps the owner before.
+    let is_served = std::os::unix::net::UnixStream::connect(noted_socket(directory)).is_ok();
+    is_served.then_some(noted.filter(|_| table.is_none()))
 }
 
-/// Whether the system's table of locks has an exclusive one on the file with this number; none where there is no such
-/// table. File systems disagree on how they write the device, so that the process has to be the right one, too.
-fn is_in_lock_table(inode: u64, pid: Option<u32>) -> Option<bool> {
-    let table = fs::read_to_string("/proc/locks").ok()?;
-    let (inode, pid) = (inode.to_string(), pid?.to_string());
+/// The process that has an exclusive lock on a file, by the system's table of locks. File systems disagree on how they
+/// write the device; where it differs, the process has to be the noted one.
+fn holder(table: &str, file: &fs::Metadata, noted: Option<u32>) -> Option<u32> {
+    let device = device_name(file.dev());
     // A line is `1: FLOCK ADVISORY WRITE PID MAJOR:MINOR:INODE START END`.
-    Some(table.lines().any(|line| {
-        let words: Vec<&str> = line.split_ascii_whitespace().collect();
-        words.contains(&"FLOCK")
-            && words.contains(&pid.as_str())
-            && words
-                .iter()
-                .any(|word| word.rsplit(':').next() == Some(&inode) && word.matches(':').count() == 2)
-    }))
+    table.lines().find_map(|line| {
+        let mut words = line.split_ascii_whitespace().skip_while(|word| *word != "FLOCK").skip(3);
+        let pid: u32 = words.next()?.parse().ok()?;
+        let (at, inode) = words.next()?.rsplit_once(':')?;
+        let is_it = inode == file.ino().to_string() && (at == device || Some(pid) == noted);
+        is_it.then_some(pid)
+    })
+}
+
+/// A device as Linux writes it in its tables, from the number that it gives programs.
+fn device_name(device: u64) -> String {
+    let major = (device >> 8) & 0xfff | (device >> 32) & !0xfff;
+    let minor = device & 0xff | (device >> 12) & !0xff;
+    format!("{major:02x}:{minor:02x}")
+}
+
+/// Where the owner of a directory serves others.
+fn noted_socket(directory: &Path) -> PathBuf {
+    read_line(&directory.join(SOCKET_PATH_NAME)).map_or(directory.join(SOCKET_NAME), PathBuf::from)
+}
+
+fn is_same_file(one: &fs::Metadata, other: &fs::Metadata) -> bool {
+    (one.dev(), one.ino()) == (other.dev(), other.ino())
 }
 
 /// The file in a directory without a log's folder from which Redis would start: a single log, or a snapshot.

@@ -23,7 +23,8 @@ pub enum Error {
     },
     /// Another process has the directory open.
     #[error(
-        "{} is open in another process{}; it can be reached through {}",
+        "{} is open in another process{}, which serves it through {} to whoever opens it by its path; to have it here, \
+         end that process first",
         directory.display(),
         pid.map(|pid| format!(" (pid {pid})")).unwrap_or_default(),
         socket.display()
@@ -150,7 +151,7 @@ impl Error {
                 let user = user
                     .map_or_else(|_| "another user".to_owned(), |uid| format!("the user with the id {uid}"));
                 format!(
-                    "it belongs to {user}, and this process may not write there ({tried}). Run as that user, or give \
+                    "it belongs to {user}, and this process may not read or write there ({tried}). Run as that user, or give \
                      the directory and all in it to the user of this process with `chown -R`"
                 )
             }

@@ -70,6 +70,7 @@ mod woken;
 pub use clock::{Clock, ManualClock, SystemClock, Tick};
 pub use config::{Config, Durability};
 pub use database::{Database, Opening};
+pub use directory::owner;
 pub use disk::{Disk, DiskFile, SystemDisk};
 pub use error::{Error, Result};
 pub use facts::Facts;
@@ -84,5 +85,5 @@ pub mod own {
 }
 
 pub use windlass_engine::{
-    ClientLimits, Config as EngineConfig, Message, OutputLimit, SessionId, Setting, Time,
+    ClientLimits, Config as EngineConfig, Message, OutputLimit, RewriteLimits, SessionId, Setting, Time,
 };

@@ -1,15 +1,22 @@
-//! How clients are to be treated, as CONFIG SET last said: read by those who serve them without the database's lock.
+//! How clients are to be treated and how far the log grows, as CONFIG SET last said: read without the database's lock.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
-use windlass_engine::{ClientLimits, Config};
+use windlass_engine::{ClientLimits, Config, RewriteLimits};
 
-/// What those who serve clients go by.
+/// What those who serve clients go by, and who rewrites the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Limits {
     pub clients: ClientLimits,
     pub needs_password: bool,
+    pub rewrite: RewriteLimits,
+}
+
+impl Limits {
+    fn of(config: &Config, needs_password: bool) -> Self {
+        Self { clients: config.clients, needs_password, rewrite: config.rewrite }
+    }
 }
 
 /// The present limits, and a number that tells when they have changed.
@@ -20,10 +27,7 @@ pub(crate) struct SharedLimits {
 
 impl SharedLimits {
     pub fn new(config: &Config, needs_password: bool) -> Self {
-        Self {
-            now: Mutex::new(Limits { clients: config.clients, needs_password }),
-            version: AtomicU64::new(0),
-        }
+        Self { now: Mutex::new(Limits::of(config, needs_password)), version: AtomicU64::new(0) }
     }
 
     /// The limits as they are now.
@@ -38,7 +42,7 @@ impl SharedLimits {
 
     /// Takes over what the engine says.
     pub fn learn(&self, config: &Config, needs_password: bool) {
-        let learnt = Limits { clients: config.clients, needs_password };
+        let learnt = Limits::of(config, needs_password);
         let known = std::mem::replace(&mut *self.now.lock(), learnt);
         if known != learnt {
             self.version.fetch_add(1, Ordering::AcqRel);

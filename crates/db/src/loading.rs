@@ -47,7 +47,7 @@ impl Loading {
         let started_s = self.started_s.load(Ordering::Relaxed);
         let elapsed = now_s.saturating_sub(started_s).max(1);
         let left = (total.saturating_sub(bytes)) as f64 * elapsed as f64 / bytes.max(1) as f64;
-        let percent = bytes as f64 * 100.0 / total.max(1) as f64;
+        let percent = (bytes as f64 * 100.0 / total.max(1) as f64).min(100.0);
         vec![
             ("loading", "1".into()),
             ("loading_start_time", started_s.to_string()),

@@ -169,6 +169,7 @@ fn begin(
     let parent = folder.parent().expect("the log's folder is in the directory");
     let inheritance = inheritance(parent)?;
     if let Some(path) = &inheritance {
+        engine.loaded.bytes_total = fs::metadata(path).map_or(0, |found| found.len());
         // A crash tears the end of a log; a snapshot gets its name when it is whole.
         replay(engine, path, true, recovery)?;
     }

@@ -66,6 +66,9 @@ impl Repair {
     /// [`Error::Unrepairable`] when nothing would be left, or when later groups do not fit; otherwise as
     /// [`check`].
     pub fn plan(directory: &Path, config: &EngineConfig, keep: Keep) -> Result<Option<Self>> {
+        // Damage is known by its file: a path from somewhere else would be another one.
+        let directory =
+            &std::path::absolute(directory).map_err(Error::io("find the absolute path of", directory))?;
         let check = check(directory, &Depth::Records(config.clone()))?;
         if check.is_whole() {
             return Ok(None);
@@ -112,13 +115,13 @@ impl Repair {
     }
 
     fn apply(&self, stamp: &str) -> Result<Repaired> {
-        let path = std::path::absolute(&self.check.directory)
-            .map_err(Error::io("find the absolute path of", &self.check.directory))?;
-        let directory = Directory::own(&path)?;
+        let path = &self.check.directory;
+        let mut directory = Directory::own(path)?;
         let folder = directory.log_folder();
-        let engine = self.collect(&path)?;
-        let old = Files::find(&path)?.manifest.unwrap_or_default();
-        let aside = put_aside(&path, &folder, stamp)?;
+        let engine = self.collect(path)?;
+        directory.sign()?;
+        let old = Files::find(path)?.manifest.unwrap_or_default();
+        let aside = put_aside(path, &folder, stamp)?;
 
         let disk = SystemDisk;
         let number = next_number(&folder, &old)?;

@@ -111,9 +111,10 @@ impl Rewrites {
 impl Store {
     /// True when the log has grown enough.
     pub fn needs_rewrite(&self, writer: &Writer) -> bool {
-        let bytes_max =
-            self.config.compact_bytes_min.max(self.config.compact_ratio.saturating_mul(writer.base_bytes));
-        !writer.has_failed && writer.incremental_bytes > bytes_max.max(writer.compact_bytes_next)
+        let bytes = writer.incremental_bytes;
+        !writer.has_failed
+            && bytes > writer.compact_bytes_next
+            && self.limits.get().rewrite.is_reached(bytes, writer.base_bytes)
     }
 
     /// Rewrites the log on this thread, after whoever is at it.
@@ -196,7 +197,9 @@ impl Store {
         self.spawn_rewrite(log, move |store, log| {
             let started = Instant::now();
             match store.rewrite(log) {
-                Ok(()) => tracing::info!("the log that failed was replaced by a fresh one"),
+                Ok(()) => {
+                    tracing::warn!("the log that failed was replaced by a fresh one: writes are let in again")
+                }
                 Err(error) => tracing::debug!(%error, "the log that failed could not be replaced yet"),
             }
             // A disk that is full for long is not to be kept busy with what does not fit.

@@ -131,7 +131,8 @@ where
             Event::Safe => {}
             Event::Ended(called) => client.end_script(called),
             Event::Message(message) => client.deliver(message, Position::START),
-            Event::Read(0) | Event::Stopped => client.close(),
+            Event::Read(0) => client.end_input(),
+            Event::Stopped => client.close(),
             Event::Read(_) => client.note_life(),
             Event::Passed => client.end_if_idle(),
         }

@@ -27,6 +27,8 @@ pub struct Config {
     pub script_time_max_ms: u64,
     /// How the engine's owner treats its clients. The engine only keeps it, for CONFIG.
     pub clients: ClientLimits,
+    /// When the engine's owner rewrites its log by itself. The engine only keeps it, for CONFIG.
+    pub rewrite: RewriteLimits,
     /// How many instructions of Lua a script that has not written may run before it is stopped. The engine has no
     /// clock; the default takes about five seconds.
     pub script_instructions_max: u64,
@@ -71,6 +73,7 @@ impl Default for Config {
             seed: 0,
             script_time_max_ms: 5000,
             clients: ClientLimits::default(),
+            rewrite: RewriteLimits::default(),
             script_instructions_max: 500_000_000,
             debug_command: DebugCommand::No,
             native_scripts: true,
@@ -107,6 +110,29 @@ pub struct Setting {
     pub value: String,
     /// True when that is what it is in an engine that was not configured.
     pub is_default: bool,
+}
+
+/// How far a log grows before it is rewritten. The names in CONFIG are Redis's; both count what came after the base.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RewriteLimits {
+    /// `auto-aof-rewrite-percentage`: more than so many hundredths of the base; 0 is never.
+    pub percentage: u64,
+    /// `auto-aof-rewrite-min-size`: and more than so many bytes.
+    pub bytes_min: u64,
+}
+
+impl RewriteLimits {
+    /// True when a log is to be rewritten that has these bytes after a base of those.
+    pub fn is_reached(&self, bytes: u64, base_bytes: u64) -> bool {
+        let share = u128::from(base_bytes) * u128::from(self.percentage) / 100;
+        self.percentage > 0 && bytes > self.bytes_min && u128::from(bytes) > share
+    }
+}
+
+impl Default for RewriteLimits {
+    fn default() -> Self {
+        Self { percentage: 200, bytes_min: 64 << 20 }
+    }
 }
 
 /// How whoever serves clients treats them. The names in CONFIG are Redis's.

@@ -65,7 +65,7 @@ mod warm;
 pub use blob::Blob;
 pub use command::own::{Context, OwnBody};
 pub use command::{Answer, Command, Flags, Keys, all as commands};
-pub use config::{ClientLimits, Config, DebugCommand, Eviction, OutputLimit, Setting};
+pub use config::{ClientLimits, Config, DebugCommand, Eviction, OutputLimit, RewriteLimits, Setting};
 pub use dump::Frozen;
 pub use effect::Effects;
 pub use engine::{Delivery, Engine, Message, Outcome};

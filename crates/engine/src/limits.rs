@@ -20,6 +20,8 @@ pub fn shown(config: &Config, name: &str) -> String {
     let clients = &config.clients;
     let output = |limit: &OutputLimit| format!("{} {} {}", limit.hard, limit.soft, limit.soft_s);
     match name {
+        "auto-aof-rewrite-min-size" => config.rewrite.bytes_min.to_string(),
+        "auto-aof-rewrite-percentage" => config.rewrite.percentage.to_string(),
         "busy-reply-threshold" | "lua-time-limit" => config.script_time_max_ms.to_string(),
         "client-output-buffer-limit" => {
             format!("normal {} {REPLICA} pubsub {}", output(&clients.replies), output(&clients.messages))
@@ -47,6 +49,10 @@ pub fn shown(config: &Config, name: &str) -> String {
 pub fn set(config: &mut Config, name: &str, value: &str) -> Result<(), String> {
     let clients = &mut config.clients;
     match name {
+        "auto-aof-rewrite-min-size" => {
+            config.rewrite.bytes_min = bytes(value).ok_or("argument must be a memory value")? as u64;
+        }
+        "auto-aof-rewrite-percentage" => config.rewrite.percentage = number(value, 0, NUMBER_MAX)?,
         "busy-reply-threshold" | "lua-time-limit" => {
             config.script_time_max_ms = number(value, 0, i64::MAX as u64)?;
         }

@@ -8,7 +8,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 /// Names of settings, each alone or the beginning of several when it ends in a dash, and what to do instead.
 const ANSWERS: &[(&[&str], &str)] = &[
     (
-        &["appendfsync", "appendonly", "no-appendfsync-on-rewrite", "aof-", "auto-aof-"],
+        &["appendfsync", "appendonly", "no-appendfsync-on-rewrite", "aof-"],
         "every write is logged; --durability always, everysec or none says when it is safe",
     ),
     (
@@ -53,6 +53,7 @@ const ANSWERS: &[(&[&str], &str)] = &[
     (&["include"], "settings are read from windlass.toml in the current folder"),
     (
         &[
+            "auto-aof-rewrite-",
             "hash-max-",
             "latency-monitor-threshold",
             "list-compress-depth",

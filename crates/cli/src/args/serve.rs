@@ -67,6 +67,14 @@ pub struct ServeArgs {
     /// When a write is acknowledged: after the sync to disk, or with a sync each second, or none at all [default: always]
     #[arg(long, value_name = "always|everysec|none")]
     pub durability: Option<String>,
+    /// The most that a rewrite of the log writes a second, such as 50mb, where it slows the log's syncs down
+    /// [default: no limit]
+    #[arg(long, value_name = "SIZE")]
+    pub rewrite_rate: Option<String>,
+    /// The most memory that a rewrite or a snapshot takes for what is changed meanwhile; then that goes to a temporary file
+    /// [default: 64mb]
+    #[arg(long, value_name = "SIZE")]
+    pub rewrite_memory: Option<String>,
     /// A file whose first line is the password that clients must give
     #[arg(long, value_name = "FILE")]
     pub requirepass_file: Option<PathBuf>,

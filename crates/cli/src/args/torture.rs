@@ -18,6 +18,9 @@ pub struct TortureArgs {
     /// A folder for the processes' files, on the disk that is to be tried [default: a new one in the temporary folder]
     #[arg(long, value_name = "DIRECTORY")]
     pub dir: Option<PathBuf>,
+    /// Take it for a failure when a stage cannot run here
+    #[arg(long)]
+    pub no_skips: bool,
     /// Print the stages and end
     #[arg(long)]
     pub list: bool,

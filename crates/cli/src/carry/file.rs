@@ -56,6 +56,16 @@ pub async fn write(
     fill: impl AsyncFnOnce(&mut dyn FnMut(&Item) -> Result<()>) -> Result<()>,
 ) -> Result<(u64, Digest)> {
     let form = Form::of(path)?;
+    let about = || format!("{} could not be written", path.display());
+    write_beside(path, form, libraries, fill).await.with_context(about)
+}
+
+async fn write_beside(
+    path: &Path,
+    form: Form,
+    libraries: &[Library],
+    fill: impl AsyncFnOnce(&mut dyn FnMut(&Item) -> Result<()>) -> Result<()>,
+) -> Result<(u64, Digest)> {
     let unfinished = Unfinished::beside(path);
     let file =
         File::create(&unfinished.0).with_context(|| format!("cannot make {}", unfinished.0.display()))?;

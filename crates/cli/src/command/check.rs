@@ -44,9 +44,11 @@ pub async fn repair(args: RepairArgs, is_json: bool) -> Result<()> {
     });
     if !is_json {
         show_damage(&plan.check.damage)?;
-        output::line(outcome(&plan, args.yes))?;
     }
     if !args.yes {
+        if !is_json {
+            output::line(outcome(&plan, args.yes))?;
+        }
         let again = format!(
             "nothing was changed. `windlass repair {}{} --yes` does it; the files as they are now are kept aside",
             args.dir.display(),
@@ -55,8 +57,13 @@ pub async fn repair(args: RepairArgs, is_json: bool) -> Result<()> {
         return output::done(is_json, &again, &loss);
     }
     let stamp = jiff::Timestamp::now().strftime("%Y%m%dT%H%M%SZ").to_string();
+    // What is kept is told once it is.
+    let told = outcome(&plan, args.yes);
     let Repaired { aside, keys, .. } =
         tokio::task::spawn_blocking(move || plan.run(&stamp)).await?.map_err(fail)?;
+    if !is_json {
+        output::line(told)?;
+    }
     let mut loss = loss;
     loss["keys"] = json!(keys);
     loss["aside"] = json!(aside.to_string_lossy());

@@ -25,6 +25,8 @@ pub async fn run(mut settings: Serve) -> Result<()> {
     let password = settings.engine.password.clone();
     let config = windlass_db::Config {
         durability: settings.durability,
+        rewrite_bytes_per_s: settings.rewrite_bytes_per_s,
+        preimage_bytes_max: settings.preimage_bytes_max,
         engine: settings.engine,
         ..windlass_db::Config::default()
     };
@@ -55,8 +57,14 @@ pub async fn run(mut settings: Serve) -> Result<()> {
     let path = settings.dir.map(|directory| directory.to_string_lossy().into_owned());
     let working = async {
         let mut progress = Replaying::default();
+        // Processes that open the directory by its path are let in, as they are into any other that owns one, and wait for
+        // the replay as clients do. Their way in ends before the directory is free.
+        let _door = match &opening {
+            Some(_) => Some(Connection::letting_in(database.clone())?),
+            None => None,
+        };
         let replay = tokio::task::spawn_blocking(move || {
-            opening.map(|opening| opening.finish(|loaded| progress.show(loaded))).transpose()
+            opening.map(|mut opening| opening.replay(|loaded| progress.show(loaded))).transpose()
         });
         let ending = async {
             tokio::select! {
@@ -72,14 +80,6 @@ pub async fn run(mut settings: Serve) -> Result<()> {
         if let Some(recovery) = recovery {
             report(&recovery);
         }
-        // Processes that open the directory by its path are let in, as they are into any other that owns one.
-        let _door = match &path {
-            Some(path) => {
-                let door = windlass_conn::Config { database: config, ..windlass_conn::Config::default() };
-                Some(Connection::open_with(&format!("file:{path}"), door).await?)
-            }
-            None => None,
-        };
         for address in &addresses {
             let ready = format!("ready on {address}, data in {}", path.as_deref().unwrap_or("memory"));
             // Clients are served, whoever reads this or does not.
@@ -204,7 +204,9 @@ fn report(recovery: &Recovery) {
     }
     if let Some(cut) = &recovery.cut {
         output::note(format_args!(
-            "cut a torn end of {} at offset {}: {} bytes that were never acknowledged",
+            "cut the end of {} at byte {}: {} bytes that are not whole. Under `always` nothing acknowledged is among \
+             them, unless the file was copied in part or its disk changed it; under `everysec` and `none` a power cut \
+             takes what it had not synced",
             cut.file.display(),
             cut.offset,
             cut.bytes

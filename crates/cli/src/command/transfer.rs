@@ -52,10 +52,19 @@ pub async fn run(args: MoveArgs, pattern: Option<String>, store: &settings::Stor
         work.check_pause().await?;
     }
     work.begin(is_begun).await?;
-    work.carry_libraries().await?;
-    let moved = work.all(args.passes).await?;
-    work.end().await?;
+    let moved = work.run_to_end(args.passes).await.map_err(goes_on)?;
     moved.show(store, &work.from.url, &work.to.url)
+}
+
+/// Says what to do when a store does not answer in the midst of a move.
+fn goes_on(failure: Failure) -> Failure {
+    let is_of_store = failure.error.chain().any(|cause| cause.is::<redis::RedisError>());
+    if !is_of_store {
+        return failure;
+    }
+    let hint = "the move stopped in the midst; once both stores answer, run the same command again: it goes on where \
+                this one stopped";
+    Failure::new(failure.code, failure.error.context(hint))
 }
 
 struct Move {
@@ -205,6 +214,13 @@ impl Move {
             self.to.load_library(&library).await?;
         }
         Ok(())
+    }
+
+    async fn run_to_end(&mut self, passes_max: u32) -> Result<Moved> {
+        self.carry_libraries().await?;
+        let moved = self.all(passes_max).await?;
+        self.end().await?;
+        Ok(moved)
     }
 
     async fn end(&mut self) -> Result<()> {

@@ -77,12 +77,16 @@ impl World {
         let start = Instant::now();
         let patience = PATIENCE + Duration::from_secs(10) * kills as u32;
         for kill in 0..kills {
-            let wanted = ENDS_PER_KILL * (kill as u64 + 1);
+            // Now and then as soon as a worker is up: it may be reaching the owner that is killed. A server has to be there
+            // when a worker starts.
+            let is_soon = setting == Setting::Directory && random.once_in(4);
+            let wanted = if is_soon { 0 } else { ENDS_PER_KILL * (kill as u64 + 1) };
             while self.notes().ends < wanted {
                 ensure!(start.elapsed() < patience, "{setting:?}: no more jobs run");
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
             report.cycles += 1;
+            self.replace_ended(&mut workers, report)?;
             match &mut server {
                 Some(server) if random.once_in(2) => {
                     server.kill();
@@ -108,6 +112,7 @@ impl World {
         while self.missing(&self.notes()).next().is_some() && drain.elapsed() < patience {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
+        self.replace_ended(&mut workers, report)?;
         self.judge(kills, workers.len() * CONCURRENCY, report);
         Ok(())
     }
@@ -156,6 +161,20 @@ impl World {
         self.alive_until.insert(worker.id(), now_us());
         worker.kill();
         workers.push(self.start_worker(report)?);
+        Ok(())
+    }
+
+    /// A worker works until it is killed, whoever else ends.
+    fn replace_ended(&mut self, workers: &mut [Process], report: &mut Report) -> anyhow::Result<()> {
+        for worker in workers {
+            if !worker.is_alive() {
+                let log = fs::read_to_string(self.folder.join("log")).unwrap_or_default();
+                let said = log.lines().last().unwrap_or("it said nothing");
+                report.violate(format!("{:?}: a worker ended by itself: {said}", self.setting));
+                self.alive_until.insert(worker.id(), now_us());
+                *worker = self.start_worker(report)?;
+            }
+        }
         Ok(())
     }
 

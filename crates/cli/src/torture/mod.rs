@@ -95,6 +95,9 @@ const STAGES: [Stage; 10] = [
     stage("simulate", "store, workers and clients on a virtual clock", 300, simulate::run),
 ];
 
+/// The stages for which `--kills` is a figure.
+const KILLING: [&str; 2] = ["kill", "jobs"];
+
 /// Runs the stages, and fails when one of them found a violation.
 pub async fn run(args: TortureArgs, store: &StoreArgs) -> Result<()> {
     if let Some(notes) = args.work {
@@ -103,9 +106,24 @@ pub async fn run(args: TortureArgs, store: &StoreArgs) -> Result<()> {
     if args.list {
         return list();
     }
-    let stages = chosen(&args.stages)?;
-    let guard = args.without.as_deref().map(Guard::parse).transpose();
-    let guard = guard.map_err(|problem| Failure::new(USAGE, anyhow!(problem)))?;
+    let wrong = |problem: String| Failure::new(USAGE, anyhow!(problem));
+    if store.namespace.is_some() {
+        return Err(wrong("--namespace is not for this command: it makes the stores that it tries".into()));
+    }
+    let guard = args.without.as_deref().map(Guard::parse).transpose().map_err(wrong)?;
+    let stages = chosen(&args.stages, guard)?;
+    if let Some(other) = stages.iter().find(|stage| guard.is_some_and(|guard| guard.stage() != stage.name)) {
+        let guard = guard.expect("it was looked at");
+        return Err(wrong(format!(
+            "the stage {} does not look for the guard {}; {} does",
+            other.name,
+            guard.name(),
+            guard.stage()
+        )));
+    }
+    if args.kills.is_some() && !stages.iter().any(|stage| KILLING.contains(&stage.name)) {
+        return Err(wrong(format!("--kills is for the stages that kill: {}", KILLING.join(", "))));
+    }
     let seed = args.seed.unwrap_or_else(report::draw_seed);
     let scratch = Scratch::new(args.dir.as_deref())?;
     let kills = args.kills.map(|kills| kills as usize);
@@ -129,7 +147,13 @@ pub async fn run(args: TortureArgs, store: &StoreArgs) -> Result<()> {
         ));
     }
     plan.scratch.remove();
-    Ok(())
+    let skipped = reports.iter().find_map(|report| Some((report.stage, report.skipped.as_ref()?)));
+    match skipped {
+        Some((stage, why)) if args.no_skips => {
+            Err(Failure::new(FAILURE, anyhow!("the stage {stage} could not run here: {why}")))
+        }
+        _ => Ok(()),
+    }
 }
 
 async fn run_stage(stage: &'static Stage, plan: &Plan, is_quiet: bool) -> Result<Report> {
@@ -150,9 +174,11 @@ async fn run_stage(stage: &'static Stage, plan: &Plan, is_quiet: bool) -> Result
     Ok(report)
 }
 
-fn chosen(names: &[String]) -> Result<Vec<&'static Stage>> {
+/// The stages of these names; when none is named all, or the one that looks for the guard.
+fn chosen(names: &[String], guard: Option<Guard>) -> Result<Vec<&'static Stage>> {
     if names.is_empty() {
-        return Ok(STAGES.iter().collect());
+        let is_meant = |stage: &&Stage| guard.is_none_or(|guard| guard.stage() == stage.name);
+        return Ok(STAGES.iter().filter(is_meant).collect());
     }
     let find = |name: &String| {
         STAGES.iter().find(|stage| stage.name == name).ok_or_else(|| {

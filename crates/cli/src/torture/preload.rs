@@ -102,6 +102,9 @@ pub fn run(plan: &Plan) -> anyhow::Result<Report> {
         }
     }
     report.note(format!("{struck} of {} faults were met", report.cycles));
+    if struck == 0 {
+        report.violate("no fault was met, so that nothing was tried");
+    }
     Ok(report)
 }
 

@@ -258,6 +258,8 @@ impl Store {
             // To try a fresh one in time.
             log.thread.want();
         }
+        drop(core);
+        tracing::error!(%reason, "the log failed: writes are refused until a fresh one could be written, reads go on");
     }
 }
 

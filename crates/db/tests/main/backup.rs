@@ -4,13 +4,13 @@ use std::fs;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 use tempfile::tempdir;
+use windlass_db::Error;
 use windlass_db::backup::backup;
 use windlass_db::check::{Depth, check};
-use windlass_db::{Config, Error};
 use windlass_resp::Value;
 
 use crate::fault::TestDisk;
-use crate::store::{assert_same, content, last_file, ok, open, open_on};
+use crate::store::{assert_same, content, last_file, ok, open, open_on, rewritten_at};
 
 /// How many copies are taken while writers and rewrites go on.
 const COPIES: usize = 20;
@@ -27,7 +27,7 @@ fn number(value: Value) -> i64 {
 fn a_copy_of_a_database_in_use_is_of_one_moment_and_has_all_that_was_acknowledged() {
     let directory = tempdir().unwrap();
     let data = directory.path().join("data");
-    let config = Config { compact_bytes_min: 1, compact_ratio: 1, ..Config::default() };
+    let config = rewritten_at(1, 100);
     let (database, _) = open_on(&data, &TestDisk::default(), config);
     let (stop, acknowledged) = (AtomicBool::new(false), AtomicI64::new(0));
     std::thread::scope(|scope| {

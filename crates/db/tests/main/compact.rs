@@ -7,7 +7,7 @@ use windlass_db::faults::Operation;
 use windlass_db::{Config, Database};
 
 use crate::fault::TestDisk;
-use crate::store::{assert_same, content, last_file, ok, open, open_on};
+use crate::store::{assert_same, content, last_file, ok, open, open_on, rewritten_at};
 
 pub fn fill(database: &Database) {
     let session = database.session("test");
@@ -121,7 +121,7 @@ fn a_log_that_has_grown_is_compacted_when_it_is_opened() {
     drop(session);
     drop(database);
     let before = fs::metadata(last_file(directory.path())).unwrap().len();
-    let config = Config { compact_bytes_min: 1000, ..Config::default() };
+    let config = rewritten_at(1000, 200);
     let (database, _) = open_on(directory.path(), &disk, config);
     // It is done beside the first calls.
     while database.facts().compactions == 0 {
@@ -129,4 +129,19 @@ fn a_log_that_has_grown_is_compacted_when_it_is_opened() {
     }
     let facts = database.facts();
     assert!(facts.log_base_bytes + facts.log_incremental_bytes < before / 100);
+}
+
+#[test]
+fn how_far_a_log_grows_can_be_set_while_it_is_open() {
+    let directory = tempdir().unwrap();
+    let (database, _) = open_on(directory.path(), &TestDisk::default(), rewritten_at(1000, 0));
+    let session = database.session("test");
+    let fill = || (0..100).for_each(|n| drop(ok(&session, &format!("SET k {n}"))));
+    fill();
+    assert_eq!(database.facts().compactions, 0, "at 0 percent never");
+    ok(&session, "CONFIG SET auto-aof-rewrite-percentage 100 auto-aof-rewrite-min-size 2kb");
+    fill();
+    while database.facts().compactions == 0 {
+        std::thread::yield_now();
+    }
 }

@@ -102,7 +102,7 @@ fn a_foreign_directory_is_left_alone() {
     assert!(error.to_string().contains("is not a Windlass directory: it holds `thesis.txt`"), "{error}");
     assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
     let error = open_error(&directory.path().join("thesis.txt"));
-    assert!(error.to_string().ends_with("it is a file"), "{error}");
+    assert!(error.to_string().ends_with("it is a file; name a directory"), "{error}");
 }
 
 #[test]
@@ -215,4 +215,34 @@ fn a_directory_without_its_manifest_was_not_copied_whole() {
     fs::remove_file(directory.path().join("appendonlydir/appendonly.aof.manifest")).unwrap();
     let said = open_error(directory.path()).to_string();
     assert!(said.contains("it was not copied whole") && said.contains("windlass repair"), "{said}");
+}
+
+#[test]
+fn a_directory_that_is_refused_says_no_other_owner_than_before() {
+    let directory = tempdir().unwrap();
+    let (database, _) = open(directory.path());
+    ["SET a 1", "SET b 2", "SET c 3"].map(|line| ok(&database.session("test"), line));
+    drop(database);
+    let log = crate::store::last_file(directory.path());
+    let mut bytes = fs::read(&log).unwrap();
+    // In the first group, which those behind it know to be synced.
+    bytes[40] ^= 1;
+    fs::write(&log, bytes).unwrap();
+    let lock = directory.path().join("windlass.lock");
+    fs::write(&lock, "1 windlass 0\n").unwrap();
+    assert!(matches!(open_error(directory.path()), Error::Damaged { .. }));
+    assert_eq!(fs::read_to_string(&lock).unwrap(), "1 windlass 0\n");
+    fs::remove_file(&lock).unwrap();
+    assert!(matches!(open_error(directory.path()), Error::Damaged { .. }));
+    assert!(!lock.exists(), "it was made to look, and is of no use");
+}
+
+#[test]
+fn a_folder_that_cannot_be_looked_into_is_not_taken_for_another_programs() {
+    let parent = tempdir().unwrap();
+    let path = parent.path().join("loop");
+    // As root nothing is forbidden; what leads nowhere cannot be looked into by anybody.
+    std::os::unix::fs::symlink(&path, &path).unwrap();
+    let error = windlass_db::check::check(&path, &windlass_db::check::Depth::Form).unwrap_err();
+    assert!(matches!(error, Error::Io { .. }), "{error}");
 }

@@ -332,3 +332,29 @@ fn a_stop_makes_safe_what_nobody_waited_for() {
     let (again, _) = open(directory.path());
     assert_eq!(run(&again.session("test"), "GET k"), Value::from("v"));
 }
+
+/// What ends a batch of jobs would be most of a log if each of its entries had a record of its own.
+#[test]
+fn a_command_on_many_entries_of_a_stream_is_one_record() {
+    let directory = tempdir().unwrap();
+    let (database, _) = open(directory.path());
+    let session = database.session("test");
+    ok(&session, "XGROUP CREATE s g 0 MKSTREAM");
+    for id in ["1-1", "1-2", "1-3"] {
+        ok(&session, &format!("XADD s {id} f v"));
+    }
+    ok(&session, "XREADGROUP GROUP g a COUNT 3 STREAMS s >");
+    ok(&session, "XCLAIM s g b 0 1-1 1-2 1-3");
+    ok(&session, "XACK s g 1-1 1-2 1-3");
+    ok(&session, "XDEL s 1-1 1-2 1-3");
+    drop(session);
+    drop(database);
+    let log = std::fs::read(crate::store::last_file(directory.path())).unwrap();
+    let count = |name: &str| {
+        let frame = format!("${}\r\n{name}\r\n", name.len());
+        log.windows(frame.len()).filter(|window| *window == frame.as_bytes()).count()
+    };
+    assert_eq!((count("XACK"), count("XDEL")), (1, 1));
+    // The taking of all of them, and the handing on.
+    assert_eq!(count("XCLAIM"), 2);
+}

@@ -10,7 +10,7 @@ use windlass_resp::Value;
 
 use crate::compact::{fill, names};
 use crate::fault::TestDisk;
-use crate::store::{Content, assert_same, content, ok, open, open_on, run};
+use crate::store::{Content, assert_same, content, ok, open, open_on, rewritten_at, run};
 
 /// Writes to every type, to what is there and to what is not.
 fn write(database: &Database, round: usize) {
@@ -242,7 +242,7 @@ fn a_database_that_is_closed_gives_its_rewrite_up() {
 fn a_log_that_has_grown_is_rewritten_while_it_is_in_use() {
     let directory = tempdir().unwrap();
     let disk = TestDisk::default();
-    let config = Config { compact_bytes_min: 1_000, ..Config::default() };
+    let config = rewritten_at(1_000, 200);
     let (database, _) = open_on(directory.path(), &disk, config);
     disk.close_base_gate();
     fill(&database);

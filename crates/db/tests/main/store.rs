@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use windlass_db::{Called, Config, Database, ManualClock, Recovery, Session, Time};
+use windlass_db::{
+    Called, Config, Database, EngineConfig, ManualClock, Recovery, RewriteLimits, Session, Time,
+};
 use windlass_resp::Value;
 
 use crate::fault::TestDisk;
@@ -15,6 +17,12 @@ pub fn open_on(directory: &Path, disk: &TestDisk, config: Config) -> (Database, 
     let config = Config { log_retry_ms: 0, ..config };
     let clock = ManualClock::new(Time::from_millis(1_700_000_000_000));
     Database::open_with(directory, config, clock, disk.clone()).unwrap()
+}
+
+/// Settings by which a log is rewritten when it has grown by so much.
+pub fn rewritten_at(bytes_min: u64, percentage: u64) -> Config {
+    let rewrite = RewriteLimits { percentage, bytes_min };
+    Config { engine: EngineConfig { rewrite, ..EngineConfig::default() }, ..Config::default() }
 }
 
 pub fn open(directory: &Path) -> (Database, Recovery) {

@@ -21,7 +21,9 @@ pub enum Error {
         reason: String,
     },
     /// The file is of a later version.
-    #[error("it has RDB version {version}; versions up to {VERSION_READ_MAX} are read")]
+    #[error(
+        "it has RDB version {version}; versions up to {VERSION_READ_MAX} are read, which Redis up to 7.2 and Valkey up to 8 write"
+    )]
     Version {
         /// Which.
         version: u32,

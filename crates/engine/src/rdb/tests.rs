@@ -179,7 +179,10 @@ fn a_failure_of_the_input_is_told_as_it_is() {
 fn a_file_that_cannot_be_read_says_why() {
     let with = |body: &[u8]| [b"REDIS0010", body].concat();
     for (file, words) in [
-        (b"REDIS0012\xff".to_vec(), "it has RDB version 12; versions up to 11 are read"),
+        (
+            b"REDIS0012\xff".to_vec(),
+            "it has RDB version 12; versions up to 11 are read, which Redis up to 7.2 and Valkey up to 8 write",
+        ),
         (b"REDIS0000\xff".to_vec(), "at byte 0: it does not begin as an RDB file"),
         (b"RODIS0010\xff".to_vec(), "at byte 0: it does not begin as an RDB file"),
         (with(b"\xf6\x01f"), "at byte 9 it holds a library of functions in the form of a version before 7.0"),

@@ -2,6 +2,7 @@
 //!
 //! A method belongs to the family that its file names; each is the counterpart of one `lua/<verb>.lua`.
 
+mod again;
 mod compact;
 mod control;
 #[cfg(feature = "cron")]
@@ -29,6 +30,7 @@ use windlass_conn::Connection;
 
 use crate::{config::Config, error::Result, keys::Keys};
 
+pub(crate) use again::again;
 pub use compact::{Compacted, Sparse};
 pub use control::{Place, Promoted};
 pub(crate) use control::{SETS_SCANNED_MAX, pairs, scored};

@@ -19,7 +19,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
 use windlass_conn::Connection;
 
-use crate::broker::{Broker, Due};
+use crate::broker::{Broker, Due, again};
 use crate::config::Config;
 use crate::envelope::Envelope;
 use crate::error::{Error, Result};
@@ -114,7 +114,7 @@ impl Client {
     pub async fn with_config(connection: Connection, config: Config) -> Result<Self> {
         config.validate()?;
         let broker = Broker::new(connection, &config)?;
-        check::store(&broker).await?;
+        again(|| check::store(&broker)).await?;
         let pusher = pusher::Pusher::new(broker.clone());
         let results = results::Results::new(broker.clone());
         let buffer = buffer::Buffer::of(&config, &broker, &pusher);

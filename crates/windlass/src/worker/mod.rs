@@ -39,6 +39,7 @@ use std::time::Duration;
 use serde_json::value::RawValue;
 use tokio::sync::{oneshot, watch};
 
+use crate::broker::again;
 use crate::client::Client;
 use crate::context::Context;
 use crate::error::{Error, Result};
@@ -336,7 +337,8 @@ impl Worker {
         for _ in &worker.capsules {
             waiters.push(worker.client.broker().session().await?);
         }
-        worker.put_crons().await?;
+        // What begins a worker does no harm twice; who has the store may just be ending.
+        again(|| worker.put_crons()).await?;
         let pools = Shared::pools(worker, broker);
         std::thread::Builder::new().name("windlass".into()).spawn(move || {
             let _ = sender.send(duty::run(pools, waiters, &runtime));

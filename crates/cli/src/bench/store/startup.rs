@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::ensure;
 use windlass::{Client, Context, Job, Outcome, Push};
 use windlass_conn::Connection;
-use windlass_db::{Config, Database, Durability};
+use windlass_db::{Config, Database, Durability, EngineConfig, RewriteLimits};
 
 use super::server::{Folder, Log, Server};
 use super::{Kind, Row};
@@ -41,8 +41,9 @@ pub async fn measure(args: &BenchStoreArgs) -> anyhow::Result<Vec<Row>> {
     let mut rows = Vec::new();
     for (what, is_rewritten) in [("as pushed", false), ("after a rewrite", true)] {
         // The log is not to be rewritten but where this asks for it.
-        let config =
-            Config { durability: Durability::None, compact_bytes_min: u64::MAX, ..Config::default() };
+        let rewrite = RewriteLimits { percentage: 0, ..RewriteLimits::default() };
+        let engine = EngineConfig { rewrite, ..EngineConfig::default() };
+        let config = Config { durability: Durability::None, engine, ..Config::default() };
         let (database, _) = Database::open(origin.path(), config)?;
         if is_rewritten {
             database.compact()?;

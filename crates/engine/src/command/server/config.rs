@@ -70,6 +70,16 @@ type Setting = (&'static str, fn(&State) -> String, Option<Change>);
 
 const OWN: &[Setting] = &[
     (
+        "auto-aof-rewrite-min-size",
+        |state| limits::shown(&state.config, "auto-aof-rewrite-min-size"),
+        Some(|draft, value| limits::set(&mut draft.config, "auto-aof-rewrite-min-size", value)),
+    ),
+    (
+        "auto-aof-rewrite-percentage",
+        |state| limits::shown(&state.config, "auto-aof-rewrite-percentage"),
+        Some(|draft, value| limits::set(&mut draft.config, "auto-aof-rewrite-percentage", value)),
+    ),
+    (
         "busy-reply-threshold",
         |state| limits::shown(&state.config, "busy-reply-threshold"),
         Some(|draft, value| limits::set(&mut draft.config, "busy-reply-threshold", value)),

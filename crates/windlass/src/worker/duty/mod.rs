@@ -13,7 +13,7 @@ use tokio::runtime::Handle;
 use tokio::task::{AbortHandle, LocalSet};
 
 use super::{PhaseReceiver, Shared, Summary, executor, identity, wait};
-use crate::broker::{Broker, array, text};
+use crate::broker::{Broker, again, array, text};
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::event::{Event, Subscription};
@@ -59,9 +59,9 @@ async fn live(pools: Vec<Arc<Shared>>, waiters: Vec<Broker>, runtime: &Handle) -
     let duty = Rc::new(Duty::begin(pools).await?);
     // A worker is listed before it takes anything: one without a beat would be taken for dead. Then it
     // takes back at once what ended workers of this machine held, rather than wait for their leases.
-    service::heartbeat::beat(&duty).await?;
-    service::rescuer::rescue(&duty).await?;
-    service::kinds::tell(&duty).await?;
+    again(|| service::heartbeat::beat(&duty)).await?;
+    again(|| service::rescuer::rescue(&duty)).await?;
+    again(|| service::kinds::tell(&duty)).await?;
     for pool in &duty.pools {
         duty.emit(Event::Started {
             worker: pool.worker.clone(),
@@ -102,7 +102,7 @@ impl Duty {
         let shared = pools.first().cloned().ok_or(Error::Stopped("the worker's last pool"))?;
         let broker = shared.broker.session().await?;
         for queue in pools.iter().flat_map(|pool| &pool.queues) {
-            broker.add_queue(queue).await?;
+            again(|| broker.add_queue(queue)).await?;
         }
         let (config, started_at_ms) = (shared.client.config().clone(), super::local_now_ms());
         let record = shared.record_max.map(|max| {
