@@ -233,3 +233,13 @@ async fn a_stopped_database_ends_its_sessions() {
     database.stop().expect("nothing to lose in memory");
     client.ended("").await.expect("a clean end");
 }
+
+#[tokio::test]
+async fn what_has_come_before_the_end_runs_behind_a_script_too() {
+    let database = Database::memory(Config::default()).expect("a database");
+    let mut client = Client::connect(&database);
+    // A script that is not known yet runs apart, and the end is read before its reply is there.
+    client.send(b"EVAL 'for n = 1, 1e6 do end return 7' 0\r\nSET k v\r\nGET k\r\n").await;
+    client.stream.shutdown().await.expect("it is open");
+    client.ended(":7\r\n+OK\r\n$1\r\nv\r\n").await.expect("the session ends well");
+}

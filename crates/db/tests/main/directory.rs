@@ -221,7 +221,9 @@ fn a_directory_without_its_manifest_was_not_copied_whole() {
 fn a_directory_that_is_refused_says_no_other_owner_than_before() {
     let directory = tempdir().unwrap();
     let (database, _) = open(directory.path());
-    ["SET a 1", "SET b 2", "SET c 3"].map(|line| ok(&database.session("test"), line));
+    for line in ["SET a 1", "SET b 2", "SET c 3"] {
+        ok(&database.session("test"), line);
+    }
     drop(database);
     let log = crate::store::last_file(directory.path());
     let mut bytes = fs::read(&log).unwrap();
