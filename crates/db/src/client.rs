@@ -20,8 +20,6 @@ use crate::session::{Called, Session, Turn};
 
 /// The most bytes of requests that are read ahead while none of them may run.
 const AHEAD_BYTES_MAX: usize = 1 << 20;
-/// The longest request in bytes, as Redis's `client-query-buffer-limit`.
-const REQUEST_BYTES_MAX: usize = 1 << 30;
 /// With more bytes of unread replies than this, no further request runs.
 const OUTPUT_PAUSE_BYTES: usize = 1 << 20;
 /// The longest string that is encoded with the lock.
@@ -94,14 +92,15 @@ impl Client {
 
     fn look_at_session(&mut self) {
         self.protocol = self.session.protocol();
-        self.limits = if self.session.is_authenticated() { Limits::DEFAULT } else { Limits::BEFORE_AUTH };
+        let known = Limits { bulk_max: self.treatment.argument_max, ..Limits::DEFAULT };
+        self.limits = if self.session.is_authenticated() { known } else { Limits::BEFORE_AUTH };
     }
 
     /// True when more may be read: who does not take his replies, or waits, is not read far ahead.
     pub fn may_read(&self) -> bool {
         match self.state {
             _ if self.has_input_ended => false,
-            State::Ready if !self.is_paused() => self.input.len() < REQUEST_BYTES_MAX,
+            State::Ready if !self.is_paused() => self.input.len() < self.treatment.request_max,
             State::Ready | State::Waiting => self.input.len() < AHEAD_BYTES_MAX,
             State::Closing => false,
         }
@@ -123,6 +122,9 @@ impl Client {
         let version = store.limits.version();
         if version != self.treatment_version {
             (self.treatment, self.treatment_version) = (store.limits.get().clients, version);
+            if !self.limits.is_before_auth {
+                self.limits.bulk_max = self.treatment.argument_max;
+            }
             self.note_life();
         }
     }
@@ -163,12 +165,14 @@ impl Client {
         input.drain(..executed);
         give_back(&mut input);
         self.input = input;
-        if self.input.len() >= REQUEST_BYTES_MAX {
+        if self.may_execute() && self.input.len() >= self.treatment.request_max {
+            let bytes = self.input.len();
+            tracing::warn!(bytes, "a client reached client-query-buffer-limit and was disconnected");
             return Err(io::Error::other("the request is too long"));
         }
         // A blocking command waits for nobody; a script that runs apart is answered, and the requests behind it as well.
-        let may_run = self.state == State::Ready && self.is_paused();
-        if self.has_input_ended && self.script.is_none() && !may_run {
+        let is_only_paused = self.state == State::Ready && self.is_paused();
+        if self.has_input_ended && self.script.is_none() && !is_only_paused {
             self.close();
         }
         self.look_at_limits();

@@ -138,6 +138,8 @@ mod tests {
         keepalive_s: 0,
         replies: OutputLimit { hard: 1000, soft: 0, soft_s: 0 },
         messages: OutputLimit { hard: 500, soft: 100, soft_s: 60 },
+        request_max: 0,
+        argument_max: 0,
         is_protected: true,
     };
 

@@ -1,6 +1,7 @@
 //! Settings of the engine.
 
 use crate::command::Command;
+use crate::command::string::STRING_MAX;
 
 /// How an engine behaves; fixed when it is made, but for what `CONFIG SET` may change.
 #[derive(Clone, Debug)]
@@ -149,6 +150,11 @@ pub struct ClientLimits {
     pub replies: OutputLimit,
     /// `client-output-buffer-limit pubsub`: what may lie unread of messages.
     pub messages: OutputLimit,
+    /// `client-query-buffer-limit`: a client is disconnected when so many bytes of a request have come without its end.
+    pub request_max: usize,
+    /// `proto-max-bulk-len`: the longest argument in bytes. What commands make of strings ends at 512 MB whatever this is,
+    /// or a log could not be replayed under another setting.
+    pub argument_max: usize,
     /// `protected-mode`: without a password only clients of this machine are served.
     pub is_protected: bool,
 }
@@ -162,6 +168,8 @@ impl Default for ClientLimits {
             keepalive_s: 300,
             replies: OutputLimit::default(),
             messages: OutputLimit { hard: 32 << 20, soft: 8 << 20, soft_s: 60 },
+            request_max: 1 << 30,
+            argument_max: STRING_MAX,
             is_protected: true,
         }
     }

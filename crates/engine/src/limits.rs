@@ -2,6 +2,7 @@
 //!
 //! A new one gets an arm in [`shown`] and in [`set`], and a row of `command/server/config.rs`.
 
+use crate::command::string::STRING_MAX;
 use crate::config::{Config, DebugCommand, Eviction, OutputLimit};
 use crate::number::parse_integer;
 
@@ -9,6 +10,8 @@ use crate::number::parse_integer;
 const NUMBER_MAX: u64 = i32::MAX as u64;
 /// The most keys that are drawn to find an idle one; more would hold everybody up.
 const SAMPLES_MAX: u64 = 64;
+/// The least that a request and its arguments can be held to.
+const MEMORY_MIN: usize = 1 << 20;
 /// What Redis grants replicas. There are none here, and it can be set as it is only.
 const REPLICA: &str = "slave 268435456 67108864 60";
 
@@ -26,6 +29,7 @@ pub fn shown(config: &Config, name: &str) -> String {
         "client-output-buffer-limit" => {
             format!("normal {} {REPLICA} pubsub {}", output(&clients.replies), output(&clients.messages))
         }
+        "client-query-buffer-limit" => clients.request_max.to_string(),
         "enable-debug-command" => match config.debug_command {
             DebugCommand::No => "no",
             DebugCommand::Yes => "yes",
@@ -35,6 +39,7 @@ pub fn shown(config: &Config, name: &str) -> String {
         "maxclients" => clients.count_max.to_string(),
         "maxmemory-policy" => config.eviction.name().to_owned(),
         "maxmemory-samples" => config.eviction_samples.to_string(),
+        "proto-max-bulk-len" => clients.argument_max.to_string(),
         "protected-mode" => if clients.is_protected { "yes" } else { "no" }.to_owned(),
         "tcp-keepalive" => clients.keepalive_s.to_string(),
         "timeout" => clients.idle_s.to_string(),
@@ -57,6 +62,7 @@ pub fn set(config: &mut Config, name: &str, value: &str) -> Result<(), String> {
             config.script_time_max_ms = number(value, 0, i64::MAX as u64)?;
         }
         "client-output-buffer-limit" => set_output(config, value)?,
+        "client-query-buffer-limit" => clients.request_max = memory(value, i64::MAX as usize)?,
         "enable-debug-command" => {
             config.debug_command = match value.to_ascii_lowercase().as_str() {
                 "no" => DebugCommand::No,
@@ -73,6 +79,7 @@ pub fn set(config: &mut Config, name: &str, value: &str) -> Result<(), String> {
                 named.ok_or("argument(s) must be one of the following: noeviction, allkeys-lru")?;
         }
         "maxmemory-samples" => config.eviction_samples = number(value, 1, SAMPLES_MAX)? as usize,
+        "proto-max-bulk-len" => clients.argument_max = memory(value, STRING_MAX)?,
         "protected-mode" => {
             clients.is_protected = match value.to_ascii_lowercase().as_str() {
                 "yes" => true,
@@ -102,6 +109,16 @@ pub fn bytes(text: &str) -> Option<usize> {
         _ => return None,
     };
     number.parse::<usize>().ok()?.checked_mul(factor)
+}
+
+/// A limit of memory that is no less than Redis allows.
+fn memory(value: &str, max: usize) -> Result<usize, String> {
+    let bytes = bytes(value).ok_or("argument must be a memory value")?;
+    if (MEMORY_MIN..=max).contains(&bytes) {
+        Ok(bytes)
+    } else {
+        Err(format!("argument must be between {MEMORY_MIN} and {max} inclusive"))
+    }
 }
 
 fn number(value: &str, min: u64, max: u64) -> Result<u64, String> {
@@ -152,9 +169,11 @@ mod tests {
         for name in [
             "busy-reply-threshold",
             "client-output-buffer-limit",
+            "client-query-buffer-limit",
             "enable-debug-command",
             "lua-time-limit",
             "maxclients",
+            "proto-max-bulk-len",
             "protected-mode",
             "tcp-keepalive",
             "timeout",

@@ -3,6 +3,7 @@
 use std::net::{Ipv6Addr, SocketAddr, UdpSocket};
 use std::os::unix::fs::PermissionsExt;
 
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use windlass_server::Config;
 
@@ -79,5 +80,27 @@ async fn a_unix_socket_has_the_permissions_that_were_asked_for() {
     let path = folder.path().join("s");
     let server = Running::start(Config { unix: Some(path.clone()), unix_mode: 0o770, ..any_port() });
     assert_eq!(std::fs::metadata(&path).expect("the socket").permissions().mode() & 0o777, 0o770);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_request_beyond_the_limits_ends_the_connection() {
+    let server = Running::start(any_port());
+    let mut operator = server.connect().await;
+    let set = "CONFIG SET client-query-buffer-limit 1mb proto-max-bulk-len 1mb\r\n";
+    check(&mut operator, set, "+OK\r\n").await;
+    let value = "x".repeat(900_000);
+    let mut client = server.connect().await;
+    check(&mut client, &format!("*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$900000\r\n{value}\r\n"), "+OK\r\n").await;
+    // Each argument is short enough, and all of them are not; what cannot be sent any more is cut.
+    let request = format!("*4\r\n$3\r\nDEL\r\n$900000\r\n{value}\r\n$900000\r\n{value}\r\n");
+    let _ = client.write_all(request.as_bytes()).await;
+    let mut said = Vec::new();
+    let _ = client.read_to_end(&mut said).await;
+    assert!(said.is_empty());
+    let mut client = server.connect().await;
+    client.write_all(b"*2\r\n$3\r\nGET\r\n$1048577\r\n").await.expect("the server reads");
+    assert_eq!(rest(client).await, "-ERR Protocol error: invalid bulk length\r\n");
+    check(&mut operator, "STRLEN k\r\n", ":900000\r\n").await;
     server.stop().await;
 }

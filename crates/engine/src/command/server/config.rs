@@ -89,6 +89,11 @@ const OWN: &[Setting] = &[
         |state| limits::shown(&state.config, "client-output-buffer-limit"),
         Some(|draft, value| limits::set(&mut draft.config, "client-output-buffer-limit", value)),
     ),
+    (
+        "client-query-buffer-limit",
+        |state| limits::shown(&state.config, "client-query-buffer-limit"),
+        Some(|draft, value| limits::set(&mut draft.config, "client-query-buffer-limit", value)),
+    ),
     ("databases", |state| state.config.databases.to_string(), None),
     ("enable-debug-command", |state| limits::shown(&state.config, "enable-debug-command"), None),
     (
@@ -138,6 +143,11 @@ const OWN: &[Setting] = &[
         "protected-mode",
         |state| limits::shown(&state.config, "protected-mode"),
         Some(|draft, value| limits::set(&mut draft.config, "protected-mode", value)),
+    ),
+    (
+        "proto-max-bulk-len",
+        |state| limits::shown(&state.config, "proto-max-bulk-len"),
+        Some(|draft, value| limits::set(&mut draft.config, "proto-max-bulk-len", value)),
     ),
     (
         "requirepass",

@@ -3,7 +3,6 @@
 //! A new one gets a row of [`FIXED`], and an arm of [`why_not`] if Redis looks at its value.
 
 use crate::command::hyperloglog::SPARSE_MAX;
-use crate::command::string::STRING_MAX;
 use crate::limits;
 
 /// Settings that never change, and their values.
@@ -22,14 +21,12 @@ pub const FIXED: &[(&str, &str)] = &[
     ("lazyfree-lazy-user-del", "yes"),
     ("lazyfree-lazy-user-flush", "yes"),
     ("port", "0"),
-    ("proto-max-bulk-len", "536870912"),
     ("replica-read-only", "yes"),
     ("replicaof", ""),
     ("save", ""),
     ("slaveof", ""),
     ("stop-writes-on-bgsave-error", "yes"),
 ];
-const _: () = assert!(STRING_MAX == 536_870_912, "proto-max-bulk-len says what holds");
 const _: () = assert!(SPARSE_MAX == 3000, "hll-sparse-max-bytes says what holds");
 
 /// Why a setting does not take another value than the one that it has. Redis looks at the value first where it could
@@ -50,9 +47,7 @@ pub fn why_not(name: &str, value: &str) -> &'static str {
         "appendfsync" if !is(&["everysec", "always", "no"]) => {
             "argument(s) must be one of the following: everysec, always, no"
         }
-        "hll-sparse-max-bytes" | "proto-max-bulk-len" if limits::bytes(value).is_none() => {
-            "argument must be a memory value"
-        }
+        "hll-sparse-max-bytes" if limits::bytes(value).is_none() => "argument must be a memory value",
         "save" if !is_save_points(value) => "Invalid save parameters",
         "dir" => "can't set protected config",
         _ => "can't set immutable config",
