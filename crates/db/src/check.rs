@@ -26,7 +26,7 @@ pub enum Depth {
     Form,
     /// The records as well, each after those before it, as an opening does with these settings; it takes as much
     /// memory as the data.
-    Records(EngineConfig),
+    Records(Box<EngineConfig>),
 }
 
 /// What a check found.
@@ -149,7 +149,7 @@ pub fn check(directory: &Path, depth: &Depth) -> Result<Check> {
 fn look(directory: &Path, files: &Files, depth: &Depth) -> Result<Check> {
     let engine = match depth {
         Depth::Form => None,
-        Depth::Records(config) => Some(Engine::new(config.clone())),
+        Depth::Records(config) => Some(Engine::new((**config).clone())),
     };
     let mut walk = Walk::new(engine, Later::Counted);
     walk.found.directory = directory.to_owned();

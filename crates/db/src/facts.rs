@@ -5,8 +5,9 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
 
 use crate::config::Durability;
+use crate::core::Core;
 use crate::log::Writer;
-use crate::store::{Core, Store};
+use crate::store::Store;
 
 /// What a database can tell of itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -36,6 +36,7 @@ mod clock;
 mod compact;
 mod concern;
 mod config;
+mod core;
 mod database;
 mod directory;
 mod disk;

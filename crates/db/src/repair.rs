@@ -69,7 +69,7 @@ impl Repair {
         // Damage is known by its file: a path from somewhere else would be another one.
         let directory =
             &std::path::absolute(directory).map_err(Error::io("find the absolute path of", directory))?;
-        let check = check(directory, &Depth::Records(config.clone()))?;
+        let check = check(directory, &Depth::Records(Box::new(config.clone())))?;
         if check.is_whole() {
             return Ok(None);
         }

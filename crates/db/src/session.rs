@@ -10,12 +10,13 @@ use parking_lot::{Mutex, MutexGuard};
 use windlass_engine::{Head, Message, SessionId, Time};
 use windlass_resp::{Protocol, Value};
 
+use crate::core::Core;
 use crate::database::Database;
 use crate::error::Result;
 use crate::mailbox::{Mailbox, Taken};
 use crate::progress::{Durable, Position};
 use crate::refused::Missed;
-use crate::store::{Caller, Core, Store};
+use crate::store::{Caller, Store};
 
 /// The most calls that take the lock together...
 const TURN_CALLS_MAX: usize = 16;

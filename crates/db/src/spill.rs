@@ -17,9 +17,10 @@ use std::time::{Duration, Instant};
 use parking_lot::{Condvar, Mutex};
 use windlass_engine::Frozen;
 
+use crate::core::Core;
 use crate::disk::{Disk, DiskFile};
 use crate::log::Log;
-use crate::store::{Core, Store};
+use crate::store::Store;
 
 /// The name of the file, in the log's folder; an opening removes what begins so.
 const SPILL_NAME: &str = "temp-spill";

@@ -15,7 +15,7 @@ use crate::output;
 const DAMAGE_SHOWN_MAX: usize = 20;
 
 pub async fn check(args: CheckArgs, is_json: bool) -> Result<()> {
-    let depth = if args.quick { Depth::Form } else { Depth::Records(EngineConfig::default()) };
+    let depth = if args.quick { Depth::Form } else { Depth::Records(Box::default()) };
     let dir = args.dir.clone();
     let found =
         tokio::task::spawn_blocking(move || windlass_db::check::check(&dir, &depth)).await?.map_err(fail)?;

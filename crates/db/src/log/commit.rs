@@ -8,10 +8,11 @@ use std::thread::Thread;
 use parking_lot::MutexGuard;
 
 use super::{Log, Writer};
+use crate::core::Core;
 use crate::disk::DiskFile;
 use crate::error::Result;
 use crate::progress::Position;
-use crate::store::{Core, Store};
+use crate::store::Store;
 
 /// How often in a row one who writes goes on for others, who came meanwhile, before the log's thread does.
 const TURNS_MAX: usize = 4;

@@ -32,7 +32,7 @@ fn written(lines: &[&str]) -> (TempDir, Vec<usize>) {
 
 fn look(directory: &Path) -> Check {
     let shallow = check(directory, &Depth::Form).unwrap();
-    let deep = check(directory, &Depth::Records(EngineConfig::default())).unwrap();
+    let deep = check(directory, &Depth::Records(Box::default())).unwrap();
     assert_eq!(shallow, deep, "both see damage of the form");
     deep
 }
