@@ -9,7 +9,7 @@ use windlass_resp::Value;
 const NOW: Time = Time::from_millis(1_700_000_000_000);
 
 /// Instructions that a test's script may run: enough for every loop here that ends by itself.
-const INSTRUCTIONS_MAX: u64 = 1_000_000;
+const INSTRUCTIONS_MAX: u64 = 4_000_000;
 
 struct Client {
     engine: Engine,
@@ -18,8 +18,11 @@ struct Client {
 
 impl Client {
     fn new() -> Self {
-        let mut engine =
-            Engine::new(Config { script_instructions_max: INSTRUCTIONS_MAX, ..Config::default() });
+        Self::with_budget(INSTRUCTIONS_MAX)
+    }
+
+    fn with_budget(instructions: u64) -> Self {
+        let mut engine = Engine::new(Config { script_instructions_max: instructions, ..Config::default() });
         engine.effects().set_recording(true);
         let session = engine.open_session("test", NOW);
         Self { engine, session }
@@ -71,11 +74,69 @@ fn endless_loops_are_stopped_whatever_catches_errors() {
     );
 }
 
+/// Each of these takes far fewer instructions than it may, and far longer.
+const LABOURS: [&str; 16] = [
+    "local f = ('%9.9f '):rep(20) for i = 1, 5e4 do pcall(string.format, f, i, i, i, i, i, i) end",
+    "for i = 1, 1e4 do local s = ('x'):rep(1e5) end",
+    "local s = ('x'):rep(1e6) for i = 1, 1e4 do local t = s:upper() .. s:reverse() .. s:sub(2) end",
+    "for i = 1, 1e4 do local s = string.char(('x'):rep(5000):byte(1, -1)) end",
+    "return ('a'):rep(1000):find(('.-'):rep(6) .. 'b')",
+    "return ('a'):rep(1000):match(('a*'):rep(8) .. 'b')",
+    "return ('a'):rep(1e6):gsub('a-b', '')",
+    "for part in ('(%b'):rep(1e5):gmatch('%b()') do return part end",
+    "return ('a'):rep(3e4):find('(a*)%1%1b')",
+    "local s = ('a'):rep(1e6) for i = 1, 1e4 do s:find('b', 1, true) end",
+    "table.insert({}, -2^31 + 1, 1)",
+    "local t = {} for i = 29, 0, -1 do t[2^i] = 1 end table.remove(t, 1)",
+    "local t = {} for i = 29, 0, -1 do t[2^i] = 1 end table.foreachi(t, math.randomseed)",
+    "local s, t = ('x'):rep(1e6), {} for i = 1, 1e4 do t[i] = s end table.sort(t)",
+    "local t = {} for i = 1, 1e4 do t[i] = '' end for i = 1, 1e4 do table.concat(t) end",
+    "while true do collectgarbage() end",
+];
+
+#[test]
+fn a_call_counts_as_much_as_it_does() {
+    let mut client = Client::with_budget(INSTRUCTIONS_MAX / 10);
+    for script in LABOURS {
+        client.is_stopped(script);
+    }
+    let digest = "local s = ('x'):rep(1e6) for i = 1, 1e4 do redis.sha1hex(s) end";
+    let json = "local s = cjson.encode(('x'):rep(1e6)) for i = 1, 1e4 do cjson.decode(s) end";
+    let pack = "local s = ('x'):rep(1e6) for i = 1, 1e4 do cmsgpack.unpack(cmsgpack.pack(s)) end";
+    let layout = "local s = ('x'):rep(1e6) for i = 1, 1e4 do struct.pack(s) end";
+    let parts = "local s = ('x'):rep(1e6) .. '\\0' for i = 1, 1e4 do struct.unpack('s', s) end";
+    let source = "local s = ('x = 1 '):rep(1e5) for i = 1, 1e4 do loadstring(s) end";
+    let number = "local s = (' '):rep(1e6) for i = 1, 1e4 do tonumber(s) end";
+    for script in [digest, json, pack, layout, parts, source, number] {
+        client.is_stopped(script);
+    }
+}
+
+#[test]
+fn a_guard_stops_a_script_in_the_midst_of_a_call() {
+    let guard = Arc::new(Guard { patience: 3, ..Guard::default() });
+    let mut client = Client::new();
+    client.engine.guard_scripts(guard);
+    for script in LABOURS {
+        client.fails(script, "Script killed by user with SCRIPT KILL...");
+    }
+}
+
+#[test]
+fn what_passes_over_all_memory_is_looked_at_more_often() {
+    // Each of these instructions takes milliseconds.
+    let (mut client, _) = guarded(3);
+    client.fails(
+        "local s = ('x'):rep(2e7) local t while true do t = s .. 'x' end",
+        "Script killed by user with SCRIPT KILL...",
+    );
+}
+
 #[test]
 fn a_script_that_has_written_is_not_stopped() {
     let mut client = Client::new();
-    let script = "redis.call('set', 'k', 1) local n = 0 for i = 1, 3000000 do n = n + 1 end return n";
-    assert_eq!(client.eval(script), Value::Integer(3_000_000));
+    let script = "redis.call('set', 'k', 1) local n = 0 for i = 1, 6000000 do n = n + 1 end return n";
+    assert_eq!(client.eval(script), Value::Integer(6_000_000));
 }
 
 #[test]
@@ -118,6 +179,15 @@ fn deep_calls_do_not_take_the_whole_stack() {
         Value::Integer(2000)
     );
     assert!(matches!(client.eval("local t = 1 for i = 1, 199 do t = {t} end return t"), Value::Array(_)));
+}
+
+#[test]
+fn patterns_take_no_stack() {
+    let mut client = Client::new();
+    let long = "return ('a'):rep(3e4):find(('a?'):rep(3e4))";
+    assert_eq!(client.eval(long), Value::Integer(1));
+    client.fails("return ('a'):rep(2e5):find(('a?'):rep(2e5))", "pattern too complex");
+    client.fails("return ('a'):rep(40):find(('(a)'):rep(33))", "too many captures");
 }
 
 #[test]

@@ -71,6 +71,23 @@ async fn others_are_told_and_the_script_can_be_killed() {
 }
 
 #[tokio::test]
+async fn a_script_can_be_killed_in_the_midst_of_what_it_calls() {
+    let server = start();
+    let (mut runner, mut other) = (server.connect().await, server.connect().await);
+    for script in [
+        "while true do string.format(('%9.9f '):rep(9), 1, 2, 3, 4, 5, 6, 7, 8, 9) end",
+        "return string.find(('a'):rep(9999), ('.-'):rep(9) .. 'b')",
+        "table.insert({}, -2^31 + 1, 1)",
+    ] {
+        runner.write_all(format!("EVAL \"{script}\" 0\r\n").as_bytes()).await.expect("the server reads");
+        until_busy(&mut other).await;
+        check(&mut other, "SCRIPT KILL\r\n", "+OK\r\n").await;
+        assert!(line(&mut runner).await.starts_with("-ERR Script killed by user"));
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn a_script_that_holds_the_only_thread_can_be_killed_by_who_comes_then() {
     let database = impatient();
     let server = Running::start_on(Config { threads: 1, ..any_port() }, database.clone());

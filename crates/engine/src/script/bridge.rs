@@ -23,6 +23,7 @@ use mlua::{Function, IntoLua, Lua};
 use windlass_resp::{Protocol, Value};
 
 use super::convert::{Names, text};
+use super::hook::BYTES_PER_INSTRUCTION;
 use super::machine::Code;
 use super::redis::{NO_ARGUMENT, NO_WORD};
 use super::scene::{NO_SCENE, with_scene};
@@ -30,7 +31,7 @@ use super::{hook, push};
 use crate::args::Args;
 use crate::error::{Error, Result};
 
-/// What a command counts in the budget of the script that calls it, in instructions of Lua.
+/// What a command counts in the budget of the script that calls it, besides its arguments, in instructions of Lua.
 const CALL_COST: u64 = 100;
 
 /// The most arguments of a command that are listed without an allocation.
@@ -276,9 +277,6 @@ unsafe fn answer(state: *mut lua_State) -> bool {
 /// # Safety
 /// The stack must hold the arguments of the running function and nothing else.
 unsafe fn execute(state: *mut lua_State) -> bool {
-    if !hook::spend(CALL_COST) {
-        return false;
-    }
     DESK.with(|desk| {
         let mut digits = desk.digits.take();
         // SAFETY: as this function's; strings on the stack stay where they are while it holds them, and nothing that is
@@ -293,8 +291,13 @@ unsafe fn execute(state: *mut lua_State) -> bool {
                     &mut many[..]
                 }
             };
-            match list(state, words, &mut digits) {
-                Ok(()) => perform(Args(words)),
+            let listed = list(state, words, &mut digits);
+            let bytes = *listed.as_ref().unwrap_or(&0);
+            if !hook::spend(CALL_COST + (bytes / BYTES_PER_INSTRUCTION) as u64) {
+                return false;
+            }
+            match listed {
+                Ok(_) => perform(Args(words)),
                 Err(error) => (error.into(), Protocol::Resp2),
             }
         };
@@ -313,16 +316,20 @@ fn perform(args: Args<'_>) -> (Value, Protocol) {
     done.unwrap_or_else(|| (Error::new(NO_SCENE).into(), Protocol::Resp2))
 }
 
-/// Lists the arguments of the running function as those of a command.
-unsafe fn list<'a>(state: *mut lua_State, words: &mut [&'a [u8]], digits: &'a mut Vec<u8>) -> Result<()> {
+/// Lists the arguments of the running function as those of a command; answers how many bytes of text they are.
+unsafe fn list<'a>(state: *mut lua_State, words: &mut [&'a [u8]], digits: &'a mut Vec<u8>) -> Result<usize> {
     if words.is_empty() {
         return Err(Error::new(NO_ARGUMENT));
     }
+    let mut bytes = 0;
     // SAFETY: there are as many arguments as words, and a string among them lives until the function returns.
     unsafe {
         for (word, place) in words.iter_mut().zip(1..) {
             match ffi::lua_type(state, place) {
-                ffi::LUA_TSTRING => *word = text(state, place).unwrap_or_default(),
+                ffi::LUA_TSTRING => {
+                    *word = text(state, place).unwrap_or_default();
+                    bytes += word.len();
+                }
                 ffi::LUA_TNUMBER => push::write_number(ffi::lua_tonumber(state, place), digits),
                 _ => return Err(Error::new(NO_WORD)),
             }
@@ -337,7 +344,7 @@ unsafe fn list<'a>(state: *mut lua_State, words: &mut [&'a [u8]], digits: &'a mu
             }
         }
     }
-    Ok(())
+    Ok(bytes)
 }
 
 unsafe extern "C-unwind" fn lua_pcall(state: *mut lua_State) -> c_int {

@@ -8,7 +8,7 @@ use std::ffi::{CStr, c_int};
 use mlua::ffi::{self, lua_State};
 use windlass_resp::Value;
 
-use super::hook;
+use super::hook::{self, BYTES_PER_INSTRUCTION};
 use crate::number::format_float;
 
 /// What each value of a reply counts in the script's budget, in instructions of Lua.
@@ -31,7 +31,8 @@ pub const LEVEL_PLACES: c_int = 6;
 pub unsafe fn push(state: *mut lua_State, value: &Value, is_typed: bool) {
     // SAFETY: as this function's; each table asks for the places that it and what is in it take.
     unsafe {
-        if !hook::spend(ITEM_COST) {
+        let bytes = if let Value::Bulk(bytes) = value { bytes.len() } else { 0 };
+        if !hook::spend(ITEM_COST + (bytes / BYTES_PER_INSTRUCTION) as u64) {
             raise_stopped(state);
         }
         match value {
@@ -110,8 +111,9 @@ pub unsafe fn push_list(state: *mut lua_State, items: &[&[u8]]) {
 /// # Safety
 /// As [`push`].
 pub unsafe fn raise_stopped(state: *mut lua_State) -> ! {
-    // SAFETY: as this function's.
+    // SAFETY: as this function's. Arguments or results may have filled the stack, and nobody will look at them.
     unsafe {
+        ffi::lua_settop(state, 0);
         push_bytes(state, b"the script is stopped");
         ffi::lua_error(state)
     }

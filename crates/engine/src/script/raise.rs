@@ -5,6 +5,8 @@
 
 use mlua::{Lua, Value};
 
+use super::hook::{self, BYTES_PER_INSTRUCTION};
+
 /// What is raised.
 #[derive(Debug, thiserror::Error)]
 pub enum Raised {
@@ -44,7 +46,15 @@ pub fn stopped() -> mlua::Error {
 /// # Errors
 /// When the budget is spent.
 pub fn spend(instructions: u64) -> mlua::Result<()> {
-    if super::hook::spend(instructions) { Ok(()) } else { Err(stopped()) }
+    if hook::spend(instructions) { Ok(()) } else { Err(stopped()) }
+}
+
+/// Counts text that a library reads or writes in the script's budget.
+///
+/// # Errors
+/// When the budget is spent.
+pub fn spend_bytes(count: usize) -> mlua::Result<()> {
+    spend((count / BYTES_PER_INSTRUCTION) as u64)
 }
 
 /// The error for argument `position` of the function `name`, in Lua's words.

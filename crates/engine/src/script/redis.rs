@@ -191,7 +191,9 @@ fn sha1hex(lua: &Lua, args: &MultiValue) -> mlua::Result<LuaValue> {
     }
     // What is no string counts as an empty one, as in Redis.
     let text = Arguments::new(lua, "sha1hex", args).string(1).ok();
-    let digest = sha1_smol::Sha1::from(text.map(|text| text.as_bytes().to_vec()).unwrap_or_default());
+    let text = text.map(|text| text.as_bytes().to_vec()).unwrap_or_default();
+    raise::spend_bytes(text.len())?;
+    let digest = sha1_smol::Sha1::from(text);
     lua.create_string(digest.digest().to_string()).map(LuaValue::String)
 }
 

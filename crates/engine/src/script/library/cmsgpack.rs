@@ -58,7 +58,10 @@ fn write(lua: &Lua, value: &Value, depth: usize, out: &mut Vec<u8>) -> mlua::Res
         return Err(mlua::Error::MemoryError("not enough memory".into()));
     }
     match value {
-        Value::String(text) => write_string(&text.as_bytes(), out),
+        Value::String(text) => {
+            raise::spend_bytes(text.as_bytes().len())?;
+            write_string(&text.as_bytes(), out);
+        }
         Value::Boolean(yes) => out.push(if *yes { 0xc3 } else { 0xc2 }),
         Value::Integer(number) => write_integer(*number, out),
         Value::Number(number) => write_number(*number, out),
@@ -310,6 +313,7 @@ impl Reader<'_> {
     fn string(&mut self, length: usize) -> mlua::Result<Value> {
         let (bytes, rest) = self.rest.split_at_checked(length).ok_or_else(|| self.missing())?;
         self.rest = rest;
+        raise::spend_bytes(length)?;
         self.lua.create_string(bytes).map(Value::String)
     }
 

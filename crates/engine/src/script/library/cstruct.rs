@@ -14,6 +14,9 @@ const ALIGNMENT: usize = 8;
 /// The most results of one `unpack`; Lua's stack has room for 8000 values.
 const RESULTS_MAX: usize = 7900;
 
+/// What an option counts in the script's budget, in instructions of Lua.
+const OPTION_COST: u64 = 5;
+
 pub fn library(lua: &Lua) -> mlua::Result<Table> {
     let library = Library::new(lua)?
         .with("pack", |lua, args| pack(&Arguments::new(lua, "pack", args)))?
@@ -41,6 +44,7 @@ impl<'a> Format<'a> {
     fn next(&mut self) -> mlua::Result<Option<(u8, usize)>> {
         let Some((option, rest)) = self.rest.split_first() else { return Ok(None) };
         self.rest = rest;
+        raise::spend(OPTION_COST)?;
         let size = match option {
             b'B' | b'b' | b'x' => 1,
             b'H' | b'h' => 2,
@@ -133,6 +137,7 @@ fn pack(args: &Arguments<'_>) -> mlua::Result<LuaString> {
                 let bytes = args.string(at)?.as_bytes();
                 let size = if size == 0 { bytes.len() } else { size };
                 let part = bytes.get(..size).ok_or_else(|| args.error(at + 1, "string too short"))?;
+                raise::spend_bytes(part.len())?;
                 out.extend_from_slice(part);
                 if option == b's' {
                     out.push(0);
@@ -210,12 +215,14 @@ fn unpack(args: &Arguments<'_>) -> mlua::Result<MultiValue> {
                     size = count as usize;
                     part = data.get(position..).and_then(|rest| rest.get(..size)).ok_or_else(too_short)?;
                 }
+                raise::spend_bytes(size)?;
                 results.push(Value::String(args.lua.create_string(part)?));
             }
             b's' => {
                 let rest = &data[position..];
                 let end = rest.iter().position(|byte| *byte == 0);
                 let end = end.ok_or_else(|| raise::text(args.lua, "unfinished string in data"))?;
+                raise::spend_bytes(end)?;
                 results.push(Value::String(args.lua.create_string(&rest[..end])?));
                 size = end + 1;
             }

@@ -13,6 +13,10 @@ mod cmsgpack;
 mod cstruct;
 mod math;
 
+/// What a call of a function counts in the script's budget, in instructions of Lua; what depends on its arguments is counted
+/// beside it, where they are read.
+const CALL_COST: u64 = 20;
+
 /// The version of Redis whose behaviour scripts find.
 pub const VERSION: &str = "7.0.15";
 /// The same as a number, a byte for each part.
@@ -60,6 +64,7 @@ impl<'a> Library<'a> {
     /// What stands around a function is compiled for each type of result, not for each function.
     fn add<R: IntoLuaMulti + 'static>(self, name: &str, function: Function<R>) -> mlua::Result<Self> {
         let function = self.lua.create_function(move |lua, args: MultiValue| {
+            raise::spend(CALL_COST)?;
             guarded(|| relaxed(lua, || function(lua, &args))).unwrap_or_else(|| Err(raise::stopped()))
         })?;
         self.table.raw_set(name, function)?;

@@ -22,6 +22,7 @@ pub fn decode(args: &Arguments<'_>, settings: &Settings) -> mlua::Result<Value> 
     if matches!(*text, [0, _, ..] | [_, 0, ..]) {
         return Err(raise::text(args.lua, "JSON parser does not support UTF-16 or UTF-32"));
     }
+    raise::spend_bytes(text.len())?;
     let lexer = Lexer::new(&text, settings.decodes_invalid);
     let mut decoder = Decoder { lua: args.lua, lexer, depth_max: settings.decode_depth_max, tables: 0 };
     decoder.document().map_err(|problem| match problem {

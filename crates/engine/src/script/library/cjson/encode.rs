@@ -113,7 +113,7 @@ impl Encoder<'_> {
 
     fn scalar(&mut self, value: &Value) -> mlua::Result<()> {
         match value {
-            Value::String(text) => write_string(&text.as_bytes(), &mut self.out),
+            Value::String(text) => self.string(&text.as_bytes())?,
             Value::Integer(number) => self.number(*number as f64)?,
             Value::Number(number) => self.number(*number)?,
             Value::Boolean(true) => self.out.extend_from_slice(b"true"),
@@ -127,7 +127,7 @@ impl Encoder<'_> {
 
     fn key(&mut self, key: &Value) -> mlua::Result<()> {
         match key {
-            Value::String(text) => write_string(&text.as_bytes(), &mut self.out),
+            Value::String(text) => self.string(&text.as_bytes())?,
             Value::Integer(number) => self.number_key(*number as f64)?,
             Value::Number(number) => self.number_key(*number)?,
             other => return Err(self.refuse(other, "table key must be a number or string")),
@@ -158,6 +158,12 @@ impl Encoder<'_> {
             (true, true) => Ok(None),
             (true, false) => Err(raise::text(self.lua, "Cannot serialise table: excessively sparse array")),
         }
+    }
+
+    fn string(&mut self, bytes: &[u8]) -> mlua::Result<()> {
+        raise::spend_bytes(bytes.len())?;
+        write_string(bytes, &mut self.out);
+        Ok(())
     }
 
     fn number_key(&mut self, number: f64) -> mlua::Result<()> {
