@@ -133,7 +133,6 @@ impl Store {
             [("process_id", std::process::id().to_string()), ("tcp_port", self.place.port().to_string())];
         core.engine.set_facts("server", server.map(|(name, value)| (name.to_owned(), value)).to_vec());
         core.engine.set_facts("cpu", processor_time());
-        core.engine.set_facts("server", vec![("process_id".to_owned(), std::process::id().to_string())]);
         core.engine.note_rejected(self.rejected.swap(0, Ordering::Relaxed));
     }
 

@@ -6,6 +6,9 @@ use std::process::{Child, Command, Stdio};
 
 #[path = "examples/factors.rs"]
 mod factors;
+// With a test binary of its own the example would not be built as a program.
+#[path = "../examples/factors/guard.rs"]
+mod guard;
 
 /// More than the example needs, and much less than its rows would take at once.
 #[cfg(target_os = "linux")]
