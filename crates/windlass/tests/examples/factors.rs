@@ -158,5 +158,9 @@ async fn jobs_that_wait_for_their_retry_are_counted_as_unfinished() {
     drop(client);
     drop(service);
     let next = Service::start(folder.path(), &["--allow", "127.0.0.1:9"]);
-    assert_eq!(next.said, ["found 1 unfinished jobs of an earlier run in factors-data; they go on now"]);
+    // The end of the job that asked for the post-back may not have been told yet.
+    let found = [1, 2].map(|count| {
+        vec![format!("found {count} unfinished jobs of an earlier run in factors-data; they go on now")]
+    });
+    assert!(found.contains(&next.said), "{:?}", next.said);
 }
