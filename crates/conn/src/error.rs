@@ -72,7 +72,7 @@ pub enum Error {
         "the store {} is served by {}, which asks for a password: name the server in its place, \
          `redis://:PASSWORD@HOST:PORT`, or its socket on this machine, `unix:{}?pass=PASSWORD`",
         path.display(),
-        pid.map_or_else(|| "another process".to_owned(), |pid| format!("process {pid}")),
+        owner_name(*pid),
         socket.display()
     )]
     OwnerAsksPassword {

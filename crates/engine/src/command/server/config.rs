@@ -68,32 +68,23 @@ type Change = fn(&mut Draft, &str) -> std::result::Result<(), String>;
 /// A setting that the engine has: its name, how it is now, and how it is changed.
 type Setting = (&'static str, fn(&State) -> String, Option<Change>);
 
+/// A setting that `limits` shows and sets by its name.
+macro_rules! limit {
+    ($name:literal) => {
+        (
+            $name,
+            |state| limits::shown(&state.config, $name),
+            Some(|draft, value| limits::set(&mut draft.config, $name, value)),
+        )
+    };
+}
+
 const OWN: &[Setting] = &[
-    (
-        "auto-aof-rewrite-min-size",
-        |state| limits::shown(&state.config, "auto-aof-rewrite-min-size"),
-        Some(|draft, value| limits::set(&mut draft.config, "auto-aof-rewrite-min-size", value)),
-    ),
-    (
-        "auto-aof-rewrite-percentage",
-        |state| limits::shown(&state.config, "auto-aof-rewrite-percentage"),
-        Some(|draft, value| limits::set(&mut draft.config, "auto-aof-rewrite-percentage", value)),
-    ),
-    (
-        "busy-reply-threshold",
-        |state| limits::shown(&state.config, "busy-reply-threshold"),
-        Some(|draft, value| limits::set(&mut draft.config, "busy-reply-threshold", value)),
-    ),
-    (
-        "client-output-buffer-limit",
-        |state| limits::shown(&state.config, "client-output-buffer-limit"),
-        Some(|draft, value| limits::set(&mut draft.config, "client-output-buffer-limit", value)),
-    ),
-    (
-        "client-query-buffer-limit",
-        |state| limits::shown(&state.config, "client-query-buffer-limit"),
-        Some(|draft, value| limits::set(&mut draft.config, "client-query-buffer-limit", value)),
-    ),
+    limit!("auto-aof-rewrite-min-size"),
+    limit!("auto-aof-rewrite-percentage"),
+    limit!("busy-reply-threshold"),
+    limit!("client-output-buffer-limit"),
+    limit!("client-query-buffer-limit"),
     ("databases", |state| state.config.databases.to_string(), None),
     ("enable-debug-command", |state| limits::shown(&state.config, "enable-debug-command"), None),
     (
@@ -101,16 +92,8 @@ const OWN: &[Setting] = &[
         |state| state.settings.latency_min_ms.to_string(),
         Some(|draft, value| number(value, 0).map(|min| draft.settings.latency_min_ms = min.unsigned_abs())),
     ),
-    (
-        "lua-time-limit",
-        |state| limits::shown(&state.config, "lua-time-limit"),
-        Some(|draft, value| limits::set(&mut draft.config, "lua-time-limit", value)),
-    ),
-    (
-        "maxclients",
-        |state| limits::shown(&state.config, "maxclients"),
-        Some(|draft, value| limits::set(&mut draft.config, "maxclients", value)),
-    ),
+    limit!("lua-time-limit"),
+    limit!("maxclients"),
     (
         "maxmemory",
         |state| state.config.memory_max.to_string(),
@@ -120,16 +103,8 @@ const OWN: &[Setting] = &[
         }),
     ),
     ("maxmemory-clients", |_| "0".into(), Some(|_, value| set_clients_memory(value))),
-    (
-        "maxmemory-policy",
-        |state| limits::shown(&state.config, "maxmemory-policy"),
-        Some(|draft, value| limits::set(&mut draft.config, "maxmemory-policy", value)),
-    ),
-    (
-        "maxmemory-samples",
-        |state| limits::shown(&state.config, "maxmemory-samples"),
-        Some(|draft, value| limits::set(&mut draft.config, "maxmemory-samples", value)),
-    ),
+    limit!("maxmemory-policy"),
+    limit!("maxmemory-samples"),
     (
         "notify-keyspace-events",
         |state| state.settings.notify.letters(),
@@ -139,16 +114,8 @@ const OWN: &[Setting] = &[
             Ok(())
         }),
     ),
-    (
-        "protected-mode",
-        |state| limits::shown(&state.config, "protected-mode"),
-        Some(|draft, value| limits::set(&mut draft.config, "protected-mode", value)),
-    ),
-    (
-        "proto-max-bulk-len",
-        |state| limits::shown(&state.config, "proto-max-bulk-len"),
-        Some(|draft, value| limits::set(&mut draft.config, "proto-max-bulk-len", value)),
-    ),
+    limit!("protected-mode"),
+    limit!("proto-max-bulk-len"),
     (
         "requirepass",
         |state| state.config.password.clone(),
@@ -178,16 +145,8 @@ const OWN: &[Setting] = &[
                 .map(|max| draft.settings.stream_block_max = u16::try_from(max).unwrap_or(u16::MAX))
         }),
     ),
-    (
-        "tcp-keepalive",
-        |state| limits::shown(&state.config, "tcp-keepalive"),
-        Some(|draft, value| limits::set(&mut draft.config, "tcp-keepalive", value)),
-    ),
-    (
-        "timeout",
-        |state| limits::shown(&state.config, "timeout"),
-        Some(|draft, value| limits::set(&mut draft.config, "timeout", value)),
-    ),
+    limit!("tcp-keepalive"),
+    limit!("timeout"),
 ];
 
 /// What all clients together may take is not bounded, but what each may: this setting has one value.
