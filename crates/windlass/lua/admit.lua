@@ -61,12 +61,24 @@ local function rules_admit(take)
       take.popped = take.popped - redis.call('ZADD', base .. 'lane:' .. facts.lane, item.place, item.id)
       rules_leave_work = true
     else
-      local fields = { 'j', envelope, 'i', item.id, 'l', '1' }
-      if history ~= HISTORY then fields[7], fields[8] = 's', history end
-      local entry = redis.call('XADD', take.stream, '*', unpack(fields))
-      take.is_mixed, take.laned = true, entry
-      take.entries[#take.entries + 1] = { entry, fields }
-      take.claimed[#take.claimed + 1] = entry
+      local entry
+      local came_back = history ~= HISTORY
+      if take.is_end then
+        take.added = take.added + 1
+        if came_back then
+          entry = redis.call('XADD', take.stream, '*', 'j', envelope, 'i', item.id, 's', history)
+        else
+          entry = redis.call('XADD', take.stream, '*', 'j', envelope, 'i', item.id)
+        end
+      else
+        local fields = { 'j', envelope, 'i', item.id, 'l', '1' }
+        if came_back then fields[7], fields[8] = 's', history end
+        entry = redis.call('XADD', take.stream, '*', unpack(fields))
+        take.laned = entry
+        take.entries[#take.entries + 1] = { entry, fields }
+        take.claimed[#take.claimed + 1] = entry
+      end
+      take.is_mixed = true
       take.dropped[#take.dropped + 1] = item.id
       take.moved[#take.moved + 1] = item.id
       take.moved[#take.moved + 1] = take.queue .. '/' .. entry

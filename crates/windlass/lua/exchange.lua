@@ -1,13 +1,15 @@
 -- Ends jobs of one queue that succeeded, and takes new ones from a worker's queues in the order given.
 -- KEYS: 1 stream, 2 suspect, 3 moved, 4 stats, 5 gate: those of the queue whose jobs ended;
 --       then for each queue to take from in turn: gate, stream, wake, suspect;
---       then the result stream of each extra
+--       then the result stream of each job that has a result
 -- ARGV: 1 consumer, 2 how many jobs ended, 3 how many to take at most,
 --       4 "1" when the asker runs no suspect besides those that it ends here, otherwise "0"; and when the parts for
 --         lanes and rules are in front, "r" and how many jobs the asker can begin at once,
 --       5 number of the queue whose wake mark the asker has just consumed, or "0",
+--       6 how many of the ended jobs have redirects,
 --       then (entry, delivery count) of each ended job, sorted by entry,
---       then extras in turn: entry, id when the job has a redirect or "", life of its result in ms or "0", result JSON
+--       then (entry, id) of each that has a redirect,
+--       then (entry, life of the result in ms, result JSON) of each that has a result
 -- Answer: {now in ms, refused entries, part...}; a part is {queue number, entries} for entries delivered for the
 --         first time, or {queue number, entries, delivery counts, "1" for a suspect} for recovered ones. A queue
 --         with lanes or rules gives the part {queue number, "ruled"}, and without the parts for these nothing else;
@@ -22,8 +24,9 @@ local TRIM_MIN = 8
 local consumer, ended = ARGV[1], tonumber(ARGV[2])
 local left, woken = tonumber(ARGV[3]), tonumber(ARGV[5])
 local may_suspect, free = string.sub(ARGV[4], 1, 1) == '1', tonumber(string.match(ARGV[4], 'r(%d+)$'))
-local first_extra = 6 + 2 * ended
-local last_queue = #KEYS - (#ARGV + 1 - first_extra) / 4
+local first_moved = 7 + 2 * ended
+local first_result = first_moved + 2 * tonumber(ARGV[6])
+local last_queue = #KEYS - (#ARGV + 1 - first_result) / 3
 local bytes = 0
 local time = redis.call('TIME')
 local answer = { time[1] * 1000 + math.floor(time[2] / 1000), {} }
@@ -39,11 +42,11 @@ local function count_taken(entries)
 end
 
 -- Deletes entries that have just been acknowledged, most of them by one trim: that costs the store no search for each.
--- In a queue without lanes whatever is in front of an entry that was delivered was delivered before; and what is in front
--- of all that is pending, too, has ended.
+-- Unless the gate names an entry that came from a lane, whatever is in front of one that was delivered was delivered before;
+-- and what is in front of all that is pending, too, has ended.
 local function delete(stream, gate, held)
   local from = 1
-  if not free and #held >= TRIM_MIN and redis.call('HEXISTS', gate, 'ruled') == 0 then
+  if #held >= TRIM_MIN and redis.call('HEXISTS', gate, 'l') == 0 then
     local first = redis.call('XPENDING', stream, 'w', '-', held[#held], 1)[1]
     if not first or is_after(first[1], held[TRIM_MIN]) then
       from = #held
@@ -55,34 +58,33 @@ local function delete(stream, gate, held)
 end
 
 local function finish()
-  local stream, suspect, moved = KEYS[1], KEYS[2], KEYS[3]
-  local held, refused = fence(stream, consumer, 6, ended)
+  local stream = KEYS[1]
+  local held, refused, again = fence(stream, consumer, 7, ended)
   answer[2] = refused
   if #held == 0 then return end
   redis.call('XACK', stream, 'w', unpack(held))
   delete(stream, KEYS[5], held)
   redis.call('HINCRBY', KEYS[4], 'completed', #held)
-  -- What is called `rules_…` is there only with its parts in front, and so is `free`.
-  if not ARGV[first_extra] then return free and rules_ended_in(stream, held, {}, left) end
-  local is_held = {}
-  for i = 1, #held do is_held[held[i]] = true end
-  local result, entries, moved_ids, moved_of = last_queue, {}, {}, {}
-  for i = first_extra, #ARGV, 4 do
+  local is_refused, moved, moved_of = {}, {}, {}
+  for i = 1, #refused do is_refused[refused[i]] = true end
+  local result = last_queue
+  for i = first_result, #ARGV, 3 do
     result = result + 1
-    if is_held[ARGV[i]] then
-      entries[#entries + 1] = ARGV[i]
-      if ARGV[i + 1] ~= '' then
-        moved_ids[#moved_ids + 1] = ARGV[i + 1]
-        moved_of[ARGV[i]] = ARGV[i + 1]
-      end
-      if ARGV[i + 2] ~= '0' then
-        redis.call('XADD', KEYS[result], '*', 'state', 'completed', 'v', ARGV[i + 3])
-        redis.call('PEXPIRE', KEYS[result], ARGV[i + 2])
-      end
+    if not is_refused[ARGV[i]] then
+      redis.call('XADD', KEYS[result], '*', 'state', 'completed', 'v', ARGV[i + 2])
+      redis.call('PEXPIRE', KEYS[result], ARGV[i + 1])
     end
   end
-  if #entries > 0 then redis.call('HDEL', suspect, unpack(entries)) end
-  if #moved_ids > 0 then redis.call('HDEL', moved, unpack(moved_ids)) end
+  for i = first_moved, first_result - 1, 2 do
+    if not is_refused[ARGV[i]] then
+      moved[#moved + 1] = ARGV[i + 1]
+      moved_of[ARGV[i]] = ARGV[i + 1]
+    end
+  end
+  -- A suspect was delivered before.
+  if #again > 0 then redis.call('HDEL', KEYS[2], unpack(again)) end
+  if #moved > 0 then redis.call('HDEL', KEYS[3], unpack(moved)) end
+  -- What is called `rules_…` is there only with its parts in front, and so is `free`.
   if free then rules_ended_in(stream, held, moved_of, left) end
 end
 

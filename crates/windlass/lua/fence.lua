@@ -1,5 +1,6 @@
 -- Part of other scripts: which of n (entry, count) pairs in ARGV from `first` on the consumer still holds.
--- The pairs are sorted by entry, so that one XPENDING over their range serves the whole batch.
+-- The pairs are sorted by entry, so that one XPENDING over their range serves the whole batch. Answers those that are
+-- held, those that are not, and of the held ones those that were delivered before.
 local function fence(stream, consumer, first, n)
   local last = first + 2 * (n - 1)
   local limit = 2 * n + 100
@@ -10,7 +11,7 @@ local function fence(stream, consumer, first, n)
   end
   local count_of = {}
   for i = 1, #page do count_of[page[i][1]] = page[i][4] end
-  local held, refused = {}, {}
+  local held, refused, again = {}, {}, {}
   for i = first, last, 2 do
     local entry = ARGV[i]
     local count = count_of[entry]
@@ -21,9 +22,10 @@ local function fence(stream, consumer, first, n)
     end
     if count == tonumber(ARGV[i + 1]) then
       held[#held + 1] = entry
+      if count > 1 then again[#again + 1] = entry end
     else
       refused[#refused + 1] = entry
     end
   end
-  return held, refused
+  return held, refused, again
 end

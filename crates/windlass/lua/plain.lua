@@ -88,6 +88,7 @@ local function plain_read(take, wanted)
   local got = redis.call('XREADGROUP', 'GROUP', 'w', take.consumer, 'COUNT', wanted, 'STREAMS', take.stream, '>')
   local found = got and got[1][2] or {}
   if #found > 0 then take.first = found[#found][1] end
+  take.is_end = #found < wanted
   return found, wanted
 end
 

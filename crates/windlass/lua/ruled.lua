@@ -39,7 +39,11 @@ local function rules_finish(take)
   if take.laned and not take.has_plain then take.last = take.laned end
   if #take.dropped > 0 then redis.call('HDEL', base .. 'jobs', unpack(take.dropped)) end
   if #take.moved > 0 then redis.call('HSET', base .. 'moved', unpack(take.moved)) end
-  if take.laned then redis.call('HSET', base .. 'gate:' .. take.queue, 'l', take.laned) end
+  if take.laned and take.has_plain then
+    redis.call('HSET', base .. 'gate:' .. take.queue, 'l', take.laned)
+  elseif take.was_laned and (take.is_fresh or not take.has_plain) then
+    redis.call('HDEL', base .. 'gate:' .. take.queue, 'l')
+  end
   if #take.permits > 0 then redis.call('HSET', base .. 'permits:' .. take.queue, unpack(take.permits)) end
   local paced = {}
   for _, field in ipairs(take.paces) do
@@ -51,6 +55,10 @@ local function rules_finish(take)
   if #take.claimed > 0 then
     for _, word in ipairs({ 'RETRYCOUNT', '1', 'FORCE', 'JUSTID' }) do take.claimed[#take.claimed + 1] = word end
     redis.call('XCLAIM', take.stream, 'w', take.consumer, 0, unpack(take.claimed))
+  end
+  if take.added > 0 then
+    local got = redis.call('XREADGROUP', 'GROUP', 'w', take.consumer, 'COUNT', take.added, 'STREAMS', take.stream, '>')
+    for _, item in ipairs(got[1][2]) do take.entries[#take.entries + 1] = item end
   end
   if take.last ~= take.first then redis.call('XGROUP', 'SETID', take.stream, 'w', take.last) end
   limits_write()
@@ -80,7 +88,11 @@ local function rules_take(stream, wake, consumer, left, free, bytes)
   rules_leave_work = false
   local take = rules_begin(stream, consumer, left, free, bytes)
   turns_turn(take)
-  take.is_mixed = #take.heads > 0
+  if #take.heads > 0 then
+    take.is_mixed = true
+    take.has_plain = #redis.call('XRANGE', stream, '(' .. take.last, '+', 'COUNT', 1) > 0
+    take.is_end = not take.has_plain
+  end
   while not take.is_over and take.visits < VISITS_MAX and take.sorted < SORTED_MAX do
     take.visits = take.visits + 1
     if #take.picked >= math.min(take.left, PIECE) or #take.heads == 0 then rules_admit(take) end
@@ -101,7 +113,7 @@ local function rules_take(stream, wake, consumer, left, free, bytes)
   end
   rules_admit(take)
   if take.visits >= VISITS_MAX or take.sorted >= SORTED_MAX or take.bytes <= 0 then rules_leave_work = true end
-  if own then own.took = #take.entries end
+  if own then own.took = #take.entries + take.added end
   rules_finish(take)
   if #take.entries == 0 and #take.heads == 0 then rules_leave(take) end
   if rules_leave_work then redis.call('ZADD', wake, 0, 'w') end

@@ -1,8 +1,8 @@
 -- Part of the exchange with a queue that has lanes or rules: one taking, and whose turn is next in it.
--- What is in the stream is active or ready: of its entries behind the last that was delivered those with `l` came from
--- lanes and are pending, since they were claimed as they were added. The gate names the last of these. Up to there
--- entries are claimed by their ids, and not read as new ones; behind it they are, as of any queue, which costs the store
--- no search for each. To the other lanes the stream is one more, of the default rank and without a key.
+-- What is in the stream is active or ready. A job from a lane is added to it and read as a new entry, as of any queue,
+-- if no others wait there; otherwise it is claimed, and has `l`, and the gate names the last of these. Up to there entries
+-- are claimed by their ids, too, which costs the store a search for each.
+-- To the other lanes the stream is one more, of the default rank and without a key.
 local UNIT, PAGE, PIECE = 1024, 128, 32
 local rules_leave_work = false
 
@@ -29,12 +29,12 @@ local function rules_begin(stream, consumer, left, free, bytes)
     entries = {}, claimed = {}, moved = {}, permits = {}, dropped = {}, picked = {},
     heads = {}, changed = {}, lanes_changed = {}, gone = {}, lanes = {}, kinds = {}, lined = {},
     pace = {}, paced = {}, paces = {},
-    visits = 0, sorted = 0, popped = 0, has_kinds = rule_of('kinds'), has_keys = rule_of('keys:' .. queue), has_plain = true,
+    visits = 0, sorted = 0, popped = 0, added = 0, has_kinds = rule_of('kinds'), has_keys = rule_of('keys:' .. queue), has_plain = true,
   }
   take.last = rules_last(stream)
   take.first = take.last
-  local laned = redis.call('HGET', base .. 'gate:' .. queue, 'l')
-  take.is_fresh = not laned or not is_after(laned, take.last)
+  take.was_laned = redis.call('HGET', base .. 'gate:' .. queue, 'l')
+  take.is_fresh = not take.was_laned or not is_after(take.was_laned, take.last)
   return take
 end
 

@@ -4,6 +4,7 @@ use windlass_resp::Value;
 
 use super::check::Check;
 use super::push::has_ids_left;
+use super::ruled::LANED;
 use super::{GROUP, number, wake};
 use crate::command::stream::effect::Target;
 use crate::command::stream::read::Reader;
@@ -21,7 +22,7 @@ const QUEUES_MAX: usize = 64;
 /// The keys of the queue whose jobs ended.
 const ENDED_KEYS: usize = 5;
 /// The arguments before the ended jobs.
-const OPTIONS: usize = 5;
+const OPTIONS: usize = 6;
 /// The jobs that are taken at a time, and the bytes after which no more are.
 const PIECE_JOBS: usize = 32;
 const TAKEN_BYTES: usize = 4 * 1024 * 1024;
@@ -54,7 +55,9 @@ pub struct Request<'a> {
     /// The number of the queue whose mark the asker consumed, from 1.
     woken: u64,
     pub queues: Vec<Queue<'a>>,
-    pub extras: Vec<Extra<'a>>,
+    /// The entries of ended jobs that have redirects, with their ids.
+    pub moved_ids: Vec<[&'a [u8]; 2]>,
+    pub results: Vec<JobResult<'a>>,
 }
 
 /// A job that ended, as the asker holds it.
@@ -84,15 +87,13 @@ pub struct Room {
 /// The parts of an answer that say what was taken.
 pub type Parts = Vec<Value>;
 
-/// What a job that ended has beside its entry.
-pub struct Extra<'a> {
+/// The result of a job that ended.
+pub struct JobResult<'a> {
     entry: &'a [u8],
-    /// Its id, if that has a redirect.
-    moved_id: &'a [u8],
-    /// How long its result is kept, in milliseconds; "0" when there is none.
+    /// How long it is kept, in milliseconds.
     ttl_ms: &'a [u8],
-    result: &'a [u8],
-    pub result_key: &'a [u8],
+    text: &'a [u8],
+    pub key: &'a [u8],
 }
 
 /// What the fence said: which of the ended jobs the consumer still holds.
@@ -105,29 +106,31 @@ pub struct Fenced<'a> {
 impl<'a> Request<'a> {
     /// Reads a call that is made as the script says; none for any other.
     pub fn parse(keys: &[&'a [u8]], argv: &[&'a [u8]]) -> Option<Self> {
-        let (&[consumer, ended, count, asker, woken], rest) = argv.split_first_chunk::<OPTIONS>()?;
-        let (ended, count) = (number(ended)? as usize, number(count)? as usize);
+        let (&[consumer, ended, count, asker, woken, moved], rest) = argv.split_first_chunk::<OPTIONS>()?;
+        let [ended, count, moved] =
+            [number(ended)?, number(count)?, number(moved)?].map(|number| number as usize);
         let free = match asker {
             b"0" | b"1" => None,
             [b'0' | b'1', b'r', free @ ..] => Some(number(free)? as usize),
             _ => return None,
         };
-        if ended > JOBS_MAX || count > JOBS_MAX {
+        if ended > JOBS_MAX || count > JOBS_MAX || moved > ended {
             return None;
         }
-        let (pairs, extras) = rest.split_at_checked(2 * ended)?;
+        let (pairs, rest) = rest.split_at_checked(2 * ended)?;
+        let (moved_ids, results) = rest.split_at_checked(2 * moved)?;
         let (&[stream, suspect, moved, stats, gate], keys) = keys.split_first_chunk::<ENDED_KEYS>()?;
-        let (extras, odd) = extras.as_chunks::<4>();
-        let (queues, results) = keys.split_at_checked(keys.len().checked_sub(extras.len())?)?;
+        let (results, odd) = results.as_chunks::<3>();
+        let (queues, result_keys) = keys.split_at_checked(keys.len().checked_sub(results.len())?)?;
         let (queues, odd_keys) = queues.as_chunks::<4>();
         let is_even = odd.is_empty() && odd_keys.is_empty() && queues.len() <= QUEUES_MAX;
-        if !is_even || (ended == 0 && !extras.is_empty()) {
+        if !is_even || (ended == 0 && !results.is_empty()) {
             return None;
         }
         let ended: Vec<Ended<'_>> = pairs.chunks_exact(2).map(Ended::parse).collect::<Option<_>>()?;
         let queues = queues.iter().map(|&[gate, stream, wake, _]| Queue { gate, stream, wake });
-        let extras = extras.iter().zip(results).map(|(&[entry, moved_id, ttl_ms, result], &result_key)| {
-            Some(Extra { entry, moved_id, ttl_ms, result, result_key }).filter(|_| number(ttl_ms).is_some())
+        let results = results.iter().zip(result_keys).map(|(&[entry, ttl_ms, text], &key)| {
+            Some(JobResult { entry, ttl_ms, text, key }).filter(|_| number(ttl_ms).is_some_and(|ttl| ttl > 0))
         });
         Some(Self {
             consumer,
@@ -140,7 +143,8 @@ impl<'a> Request<'a> {
             free,
             woken: number(woken)?,
             queues: queues.collect(),
-            extras: extras.collect::<Option<_>>()?,
+            moved_ids: moved_ids.as_chunks::<2>().0.to_vec(),
+            results: results.collect::<Option<_>>()?,
             // The script looks at the range from the first to the last, and so needs them in order.
             ended: ended.is_sorted_by(|a, b| a.id < b.id).then_some(ended)?,
         })
@@ -163,18 +167,21 @@ impl<'a> Request<'a> {
             return Some(Fenced::default());
         }
         let fenced = self.fence(check.value::<Stream>(self.stream)??)?;
-        if self.free.is_none() {
-            check.absent(self.gate)?;
+        match self.free {
+            None => check.absent(self.gate)?,
+            Some(_) => check.value::<Hash>(self.gate).map(drop)?,
         }
         let completed = check.value::<Hash>(self.stats)?.and_then(|stats| stats.get(COMPLETED));
         completed.map_or(Some(0), |text| parse_integer(text))?.checked_add(fenced.held.len() as i64)?;
-        if !self.extras.is_empty() {
+        if fenced.again().next().is_some() {
             check.value::<Hash>(self.suspect)?;
+        }
+        if !self.moved_ids.is_empty() {
             check.value::<Hash>(self.moved)?;
         }
-        for extra in self.extras.iter().filter(|extra| extra.has_result()) {
-            let stream = check.last_value::<Stream>(extra.result_key)?;
-            if !stream.is_none_or(has_ids_left) || extra.result.len() >= ENTRY_BYTES_MAX / 2 {
+        for result in &self.results {
+            let stream = check.last_value::<Stream>(result.key)?;
+            if !stream.is_none_or(has_ids_left) || result.text.len() >= ENTRY_BYTES_MAX / 2 {
                 return None;
             }
         }
@@ -209,7 +216,7 @@ impl<'a> Request<'a> {
     pub fn end(&self, scene: &mut Scene, fenced: Fenced<'_>) -> Result<Parts> {
         scene.state.is_exchange = true;
         if !fenced.held.is_empty() {
-            self.finish(scene, &fenced.held)?;
+            self.finish(scene, &fenced)?;
         }
         let now_ms = Value::Integer(i64::try_from(scene.now.millis()).unwrap_or(i64::MAX));
         Ok(vec![now_ms, Value::Array(fenced.refused)])
@@ -242,12 +249,6 @@ impl<'a> Request<'a> {
         self.count
     }
 
-    /// The entries of ended jobs that have redirects, with their ids.
-    pub fn moved_ids(&self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> {
-        let pairs = self.extras.iter().map(|extra| (extra.entry, extra.moved_id));
-        pairs.filter(|(_, id)| !id.is_empty())
-    }
-
     /// Takes new entries of an ordinary queue.
     pub fn take(
         &self,
@@ -273,7 +274,8 @@ impl<'a> Request<'a> {
     }
 
     /// As XACK, XTRIM and XDEL of what is held, then what the jobs have beside them.
-    fn finish(&self, scene: &mut Scene, held: &[Ended<'_>]) -> Result<()> {
+    fn finish(&self, scene: &mut Scene, fenced: &Fenced<'_>) -> Result<()> {
+        let held = &*fenced.held;
         let trimmed = self.acknowledge(&mut scene.view(&[]), held)?;
         if trimmed > 0 {
             scene.run(&[b"XTRIM", self.stream, b"MINID", held[trimmed].text])?;
@@ -283,14 +285,13 @@ impl<'a> Request<'a> {
         scene.run(&[b"HINCRBY", self.stats, COMPLETED, count.format(held.len()).as_bytes()])?;
         let is_held = |entry: &[u8]| {
             let id = canonical(entry);
-            id.is_some_and(|id| held.binary_search_by(|ended| ended.id.cmp(&id)).is_ok())
+            id.is_some_and(|id| fenced.held.binary_search_by(|ended| ended.id.cmp(&id)).is_ok())
         };
-        let extras = || self.extras.iter().filter(|extra| is_held(extra.entry));
-        for extra in extras().filter(|extra| extra.has_result()) {
-            extra.keep_result(scene)?;
+        for result in self.results.iter().filter(|result| is_held(result.entry)) {
+            result.keep(scene)?;
         }
-        let moved = extras().map(|extra| extra.moved_id).filter(|id| !id.is_empty());
-        forget(scene, self.suspect, extras().map(|extra| extra.entry))?;
+        let moved = self.moved_ids.iter().filter(|[entry, _]| is_held(entry)).map(|[_, id]| *id);
+        forget(scene, self.suspect, fenced.again())?;
         forget(scene, self.moved, moved)
     }
 
@@ -306,8 +307,8 @@ impl<'a> Request<'a> {
         log_with(call, &[b"XACK", self.stream, GROUP], held);
         let first = first.flatten().unwrap_or(Id::MAX);
         let before = held.partition_point(|ended| ended.id < first);
-        // Where the rules are not in front there is no gate.
-        Ok(if self.free.is_none() && before >= TRIM_MIN { before - 1 } else { 0 })
+        let is_laned = call.get::<Hash>(self.gate)?.is_some_and(|gate| gate.get(LANED).is_some());
+        Ok(if before >= TRIM_MIN && !is_laned { before - 1 } else { 0 })
     }
 
     /// As XDEL.
@@ -340,6 +341,11 @@ impl<'a> Fenced<'a> {
     pub fn entries(&self) -> impl ExactSizeIterator<Item = &'a [u8]> {
         self.held.iter().map(|ended| ended.text)
     }
+
+    /// Those of them that were delivered before.
+    fn again(&self) -> impl Iterator<Item = &'a [u8]> {
+        self.held.iter().filter(|ended| ended.deliveries > 1).map(|ended| ended.text)
+    }
 }
 
 impl Room {
@@ -368,15 +374,11 @@ impl<'a> Ended<'a> {
     }
 }
 
-impl Extra<'_> {
-    fn has_result(&self) -> bool {
-        self.ttl_ms != b"0"
-    }
-
+impl JobResult<'_> {
     /// As XADD and PEXPIRE.
-    fn keep_result(&self, scene: &mut Scene) -> Result<()> {
-        let key = self.result_key;
-        let (now_ms, fields) = (scene.now.millis(), [b"state".as_slice(), COMPLETED, b"v", self.result]);
+    fn keep(&self, scene: &mut Scene) -> Result<()> {
+        let key = self.key;
+        let (now_ms, fields) = (scene.now.millis(), [b"state".as_slice(), COMPLETED, b"v", self.text]);
         let mut call = scene.view(&[]);
         if call.entry(key).is_some() {
             scene.run(&[&[b"XADD".as_slice(), key, b"*"], fields.as_slice()].concat())?;

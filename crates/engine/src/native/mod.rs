@@ -36,8 +36,8 @@ pub type Body = fn(&mut Scene, &[&[u8]], &[&[u8]]) -> Option<Value>;
 /// The scripts that have a body, by the digests of their texts.
 const BODIES: [(&str, Body); 6] = [
     ("dcdfbb6d252501362393cf9d156f083df390f1d3", push::push),
-    ("4b3cbccb338ce4db725ea6a7497120e3bd7139a2", exchange::exchange),
-    ("6635426b4c7458090c7c544778061920152cc8d3", ruled::exchange),
+    ("0983a1678100e5aed41845c9251848d710b78767", exchange::exchange),
+    ("be517e096209b714d13c0a0b73cc7c9191651328", ruled::exchange),
     ("7dd9e850481a4c66e7b06208eb2d89d1bf3eb15b", lane::push),
     ("30c3e12bf14758e9c0cea494adf9a483f09e00f6", unique::push),
     ("6599e53e4ee92768a9708ea45544ab6738ce205b", unique::release),

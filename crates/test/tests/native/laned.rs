@@ -170,7 +170,14 @@ impl Laned {
         };
         ended.sort_by_key(order);
         ended.dedup_by(|a, b| a.entry == b.entry);
-        let extras: Vec<&Held> = ended.iter().filter(|held| held.id.is_some()).collect();
+        let moved: Vec<[String; 2]> =
+            ended.iter().filter_map(|held| Some([held.entry.clone(), held.id.clone()?])).collect();
+        let mut results: Vec<&Held> = Vec::new();
+        for held in &ended {
+            if self.random.one_in(6) {
+                results.push(held);
+            }
+        }
         let mut keys = words(&format!("q:{queue} suspect:{queue} moved stats gate:{queue}"));
         let mut queues = QUEUES.to_vec();
         if self.random.one_in(3) {
@@ -182,21 +189,21 @@ impl Laned {
         for queue in &queues {
             keys.extend(words(&format!("gate:{queue} q:{queue} wake:{queue} suspect:{queue}")));
         }
-        keys.extend(extras.iter().map(|held| format!("r:{queue}/{}", held.entry)));
+        keys.extend(results.iter().map(|held| format!("r:{queue}/{}", held.entry)));
         let keys: Vec<String> = keys.into_iter().map(|key| format!("{BASE}{key}")).collect();
         let mut call = self.evalsha(2, &keys);
         let take = self.random.pick(&["0", "1", "2", "3", "5", "20", "90"]);
         let suspect = self.random.pick(&["0", "1"]);
         let woken = self.random.below(queues.len() as u64 + 1);
         let free = self.random.pick(&["50", "50", "50", "50", "100", "2", "0"]);
-        call.extend(words(&format!("{consumer} {} {take} {suspect}r{free} {woken}", ended.len())));
+        let counts = format!("{consumer} {} {take} {suspect}r{free} {woken} {}", ended.len(), moved.len());
+        call.extend(words(&counts));
         for held in &ended {
             call.extend([held.entry.clone(), (held.count + i64::from(self.random.one_in(15))).to_string()]);
         }
-        for held in extras {
-            let (life, result) = if self.random.one_in(4) { ("50", "{}") } else { ("0", "") };
-            let id = held.id.clone().unwrap_or_default();
-            call.extend([held.entry.clone(), id, life.to_owned(), result.to_owned()]);
+        call.extend(moved.into_iter().flatten());
+        for held in results {
+            call.extend([held.entry.clone(), "50".to_owned(), "{}".to_owned()]);
         }
         call
     }

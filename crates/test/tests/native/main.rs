@@ -54,7 +54,8 @@ fn one_key_for_two_uses_ends_as_the_text_says() {
             keys[pair / KEYS] = keys[pair % KEYS].clone();
             let keys = keys.join(" ");
             let ended: String = (0..9).map(|number| format!("1000-{number} 1 ")).collect();
-            let call = format!("EVALSHA {exchange} {KEYS} {keys} worker 9 1 0 0 {ended}1000-0 id 50 {{}}");
+            let call =
+                format!("EVALSHA {exchange} {KEYS} {keys} worker 9 1 0 0 1 {ended}1000-0 id 1000-0 50 {{}}");
             (keys, subject.call(subject.worker, &words(&call), now))
         });
         assert_eq!(answer, expected);
@@ -69,7 +70,7 @@ fn whatever_ends_at_once_nothing_else_goes() {
     let mut trims = 0;
     for _ in 0..200 {
         // From all of them to about every fifth.
-        let (often, is_ruled) = (random.below(6), random.one_in(5));
+        let (often, is_laned) = (random.below(6), random.one_in(5));
         let (rest, ended): (Vec<u64>, Vec<u64>) = (0..20).partition(|_| often > 0 && random.below(6) < often);
         let pairs: String = ended.iter().map(|number| format!(" 1000-{number} 1")).collect();
         let [answer, expected] = [true, false].map(|is_native| {
@@ -77,14 +78,14 @@ fn whatever_ends_at_once_nothing_else_goes() {
             let [push, exchange, ..] = subject.load(now);
             let envelopes = "e ".repeat(24);
             let call = format!(
-                "EVALSHA {exchange} 9 stream suspect moved stats gate gate stream wake suspect worker {} 0 0 0{pairs}",
+                "EVALSHA {exchange} 9 stream suspect moved stats gate gate stream wake suspect worker {} 0 0 0 0{pairs}",
                 ended.len()
             );
             for line in [
                 "XGROUP CREATE stream w 0 MKSTREAM",
                 &format!("EVALSHA {push} 2 stream wake count {envelopes}"),
                 "XREADGROUP GROUP w worker COUNT 20 STREAMS stream >",
-                if is_ruled { "HSET gate ruled 1" } else { "DEL gate" },
+                if is_laned { "HSET gate l 1000-22" } else { "DEL gate" },
             ] {
                 let reply = subject.call(subject.worker, &words(line), now).reply;
                 assert!(reply.is_some_and(|reply| !reply.is_error()), "{line}");
@@ -92,7 +93,7 @@ fn whatever_ends_at_once_nothing_else_goes() {
             let before = subject.commands(now);
             let ended = subject.call(subject.worker, &words(&call), now);
             // The script's call, and the look at the count.
-            assert_eq!(subject.commands(now) - before <= 2, is_native && !is_ruled);
+            assert_eq!(subject.commands(now) - before <= 2, is_native && !is_laned);
             let left = subject.call(subject.worker, &words("XRANGE stream - +"), now).reply;
             (ended, left)
         });
@@ -100,9 +101,50 @@ fn whatever_ends_at_once_nothing_else_goes() {
         let Some(Value::Array(entries)) = answer.1 else { panic!("no entries") };
         assert_eq!(entries.len(), rest.len() + 4, "{pairs}");
         trims += usize::from(answer.0.effects.contains("XTRIM"));
-        assert!(!is_ruled || !answer.0.effects.contains("XTRIM"));
+        assert!(!is_laned || !answer.0.effects.contains("XTRIM"));
     }
     assert!((30..150).contains(&trims), "{trims} of 200 were trims");
+}
+
+/// Jobs of lanes are read and trimmed like others unless plain ones wait behind them, which stay.
+#[test]
+fn jobs_of_lanes_end_at_once_too() {
+    let now = Time::from_millis(1000);
+    for has_plain in [false, true] {
+        let [answer, expected] = [true, false].map(|is_native| {
+            let mut subject = Subject::new(is_native, now);
+            let [push, _, exchange, push_lane, ..] = subject.load(now);
+            let plain = format!("EVALSHA {push} 2 wl:{{t}}:q:q wl:{{t}}:wake:q count plain");
+            let jobs = " 1 a e".repeat(20);
+            for line in [
+                "XGROUP CREATE wl:{t}:q:q w 0 MKSTREAM",
+                if has_plain { &plain } else { "PING" },
+                &format!("EVALSHA {push_lane} 3 wl:{{t}}:seq wl:{{t}}:jobs wl:{{t}}:wake:q q count{jobs}"),
+            ] {
+                let reply = subject.call(subject.worker, &words(line), now).reply;
+                assert!(reply.is_some_and(|reply| !reply.is_error()), "{line}");
+            }
+            let names = "q:q suspect:q moved stats gate:q gate:q q:q wake:q suspect:q";
+            let keys: String = names.split(' ').map(|name| format!(" wl:{{t}}:{name}")).collect();
+            let before = subject.commands(now);
+            let take = format!("EVALSHA {exchange} 9{keys} worker 0 20 0r20 0 0");
+            let taken = subject.call(subject.worker, &words(&take), now);
+            let first = u64::from(has_plain);
+            let ended: String = (first..20 + first).map(|number| format!(" 1000-{number} 1")).collect();
+            let moved: String =
+                (0..20).map(|number| format!(" 1000-{} q/s{}", number + first, number + 1)).collect();
+            let end = format!("EVALSHA {exchange} 9{keys} worker 20 0 0r0 0 20{ended}{moved}");
+            let ended = subject.call(subject.worker, &words(&end), now);
+            assert_eq!(subject.commands(now) - before <= 3, is_native);
+            let left = subject.call(subject.worker, &words("XLEN wl:{t}:q:q"), now).reply;
+            let moved = subject.call(subject.worker, &words("EXISTS wl:{t}:moved"), now).reply;
+            (taken, ended, left, moved)
+        });
+        assert_eq!(answer, expected);
+        let (_, ended, left, moved) = answer;
+        assert_eq!((left, moved), (Some(Value::from(i64::from(has_plain))), Some(Value::from(0_i64))));
+        assert_eq!(ended.effects.contains("XTRIM"), !has_plain);
+    }
 }
 
 #[test]

@@ -108,16 +108,14 @@ impl Script {
             ended.sort_by_key(|(entry, _)| order(entry));
             ended.dedup_by(|a, b| a.0 == b.0);
         }
-        let mut extras = Vec::new();
+        let (mut moved, mut results) = (Vec::new(), Vec::new());
         for (entry, _) in &ended {
-            if self.random.one_in(3) {
-                let moved = if self.random.one_in(2) { format!("id{entry}") } else { String::new() };
-                let (ttl, result) = if self.random.one_in(2) { ("50", "{}") } else { ("0", "") };
-                extras.push([entry.clone(), moved, ttl.to_owned(), result.to_owned()]);
+            if self.random.one_in(6) {
+                moved.push([entry.clone(), format!("id{entry}")]);
             }
-        }
-        if self.random.one_in(20) {
-            extras.push([self.entry(), "x".to_owned(), "70".to_owned(), "7".to_owned()]);
+            if self.random.one_in(6) {
+                results.push([entry.clone(), "50".to_owned(), "{}".to_owned()]);
+            }
         }
         let mut keys = words(&format!("stream{queue} suspect{queue} moved stats gate{queue}"));
         let mut queues: Vec<u64> = (0..QUEUES).filter(|_| self.random.below(3) > 0).collect();
@@ -127,7 +125,7 @@ impl Script {
         for queue in &queues {
             keys.extend(words(&format!("gate{queue} stream{queue} wake{queue} suspect{queue}")));
         }
-        keys.extend(extras.iter().map(|[entry, ..]| format!("result{entry}")));
+        keys.extend(results.iter().map(|[entry, ..]| format!("result{entry}")));
         if self.random.one_in(20) {
             // One key for two uses.
             let (from, to) = (self.random.below(keys.len() as u64), self.random.below(keys.len() as u64));
@@ -139,9 +137,10 @@ impl Script {
         let suspect = self.random.pick(&["0", "1", "1"]);
         let woken = self.random.below(QUEUES + 1);
         let count = ended.len();
-        call.extend(words(&format!("{consumer} {count} {take} {suspect} {woken}")));
+        call.extend(words(&format!("{consumer} {count} {take} {suspect} {woken} {}", moved.len())));
         call.extend(ended.into_iter().flat_map(|(entry, count)| [entry, count.to_string()]));
-        call.extend(extras.into_iter().flatten());
+        call.extend(moved.into_iter().flatten());
+        call.extend(results.into_iter().flatten());
         call
     }
 

@@ -190,7 +190,9 @@ impl Broker {
             let suspect = self.keys.suspect(queue);
             keys.extend([self.keys.gate(queue), self.keys.stream(queue), self.keys.wake(queue), suspect]);
         }
-        keys.extend(extras.iter().map(|extra| self.keys.result(&extra.id)));
+        let moved = || extras.iter().filter(|extra| extra.is_moved);
+        let results = || extras.iter().filter_map(|extra| Some((extra, extra.result.as_ref()?)));
+        keys.extend(results().map(|(extra, _)| self.keys.result(&extra.id)));
         let script = if free.is_some() { &EXCHANGE_RULED } else { &EXCHANGE };
         let mut call = script.call(&keys);
         call.arg(request.consumer).arg(held.len()).arg(request.count);
@@ -199,15 +201,13 @@ impl Broker {
             Some(free) => call.arg(format!("{may_suspect}r{free}")),
             None => call.arg(may_suspect),
         };
-        call.arg(request.woken.map_or(0, |queue| queue + 1));
+        call.arg(request.woken.map_or(0, |queue| queue + 1)).arg(moved().count());
         add_pairs(&mut call, held);
-        for extra in extras {
-            call.arg(extra.entry.to_string());
-            call.arg(if extra.is_moved { extra.id.as_str() } else { "" });
-            match &extra.result {
-                Some((value, ttl)) => call.arg(ms(*ttl).max(1)).arg(value),
-                None => call.arg("0").arg(""),
-            };
+        for extra in moved() {
+            call.arg(extra.entry.to_string()).arg(extra.id.as_str());
+        }
+        for (extra, (value, ttl)) in results() {
+            call.arg(extra.entry.to_string()).arg(ms(*ttl).max(1)).arg(value);
         }
         let wrong = || Error::Answer("an exchange tells the time and what it refused");
         let mut parts = array(self.run(script, &call).await?)?.into_iter();

@@ -123,8 +123,7 @@ impl Shared {
         }
         match end {
             attempt::End::Completed { result, lock } if is_held => {
-                let needs_extra =
-                    result.is_some() || lock.is_some() || taken.id.is_some() || taken.is_suspect;
+                let needs_extra = result.is_some() || lock.is_some() || taken.id.is_some();
                 let extra = needs_extra.then(|| Extra::of(&taken, self.id_of(&taken), result).locked(lock));
                 let is_ruled = taken.is_ruled;
                 hand.add_finish(taken.queue, Finish { held: key.held, is_ruled, extra });

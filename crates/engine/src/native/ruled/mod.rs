@@ -141,6 +141,8 @@ struct Plan<'a> {
     /// Whether any rule is for it, its groups or any kind.
     has_rules: bool,
     rule: Option<Rule>,
+    /// Whether the gate names an entry that came from a lane.
+    was_laned: bool,
     /// Whether what came from lanes was passed by its group: then new entries may be read as such.
     is_fresh: bool,
     /// Where its next entries are among those that were looked at, if any kind has a rule.
@@ -179,8 +181,15 @@ impl Names {
         queue: &Queue<'q>,
         rules: Option<&Hash>,
     ) -> Option<Plan<'n>> {
-        let mut plan =
-            Plan { names: self, is_ruled: false, has_rules: false, rule: None, is_fresh: false, next: None };
+        let mut plan = Plan {
+            names: self,
+            is_ruled: false,
+            has_rules: false,
+            rule: None,
+            was_laned: false,
+            is_fresh: false,
+            next: None,
+        };
         let stream = check.value::<Stream>(queue.stream)??;
         let group = stream.group(GROUP)?;
         check.value::<SortedSet>(queue.wake)?;
@@ -189,6 +198,7 @@ impl Names {
             return None;
         }
         plan.is_ruled = gate.get(RULED).is_some();
+        plan.was_laned = gate.get(LANED).is_some();
         plan.is_fresh = match gate.get(LANED) {
             Some(laned) => canonical(laned)? <= group.last_id,
             None => true,

@@ -51,7 +51,7 @@ impl<'a> Base<'a> {
         let is_own = request.suspect == self.key("suspect:", queue)
             && request.moved == self.key("moved", b"")
             && request.stats == self.key("stats", b"");
-        let has_results = request.extras.iter().all(|extra| self.has(extra.result_key, b"r:"));
+        let has_results = request.results.iter().all(|result| self.has(result.key, b"r:"));
         (is_own && has_results).then_some(queue)
     }
 

@@ -65,7 +65,8 @@ impl Release {
             check.value::<SortedSet>(&keys.wake)?;
         }
         let Some(permits) = permits else { return Some(release) };
-        let moved: HashMap<&[u8], &[u8]> = request.moved_ids().collect();
+        let moved: HashMap<&[u8], &[u8]> =
+            request.moved_ids.iter().map(|[entry, id]| (*entry, *id)).collect();
         for entry in fenced.entries() {
             let id = match moved.get(entry) {
                 Some(id) => id.to_vec(),

@@ -48,14 +48,20 @@ pub struct Take<'a> {
     /// The keys of the lanes of what was picked.
     lanes: Vec<Vec<u8>>,
     entries: Vec<Value>,
+    /// How many were added that are to be read as new entries.
+    added: usize,
     claimed: Vec<Vec<u8>>,
     dropped: Vec<Vec<u8>>,
     /// Ids with their redirects.
     moved: Vec<Vec<u8>>,
     /// Ids with what they hold of limits.
     permits: Vec<Vec<u8>>,
-    /// The last entry that came from a lane.
+    /// The last entry that came from a lane and was claimed.
     laned: Option<Vec<u8>>,
+    /// Whether the gate names such an entry.
+    was_laned: bool,
+    /// Whether the group has come to all that was there: then what is added can be read.
+    is_end: bool,
     /// Whether new entries may be read as such.
     is_fresh: bool,
     has_rules: bool,
@@ -119,11 +125,14 @@ impl<'a> Take<'a> {
             picked: Vec::new(),
             lanes: Vec::new(),
             entries: Vec::new(),
+            added: 0,
             claimed: Vec::new(),
             dropped: Vec::new(),
             moved: Vec::new(),
             permits: Vec::new(),
             laned: None,
+            was_laned: plan.was_laned,
+            is_end: false,
             is_fresh: plan.is_fresh,
             has_rules: plan.has_rules,
             own,
@@ -136,7 +145,11 @@ impl<'a> Take<'a> {
     /// Takes by turns while there is room.
     pub fn run(&mut self, scene: &mut Scene) -> Result<()> {
         self.turns.turn(scene, self.names, self.left)?;
-        self.is_mixed = !self.turns.heads.is_empty();
+        if !self.turns.heads.is_empty() {
+            self.is_mixed = true;
+            self.is_end = self.is_at_end(scene)?;
+            self.has_plain = !self.is_end;
+        }
         while !self.is_over && self.visits < VISITS_MAX {
             self.visits += 1;
             if self.picked.len() >= self.left.min(PIECE) || self.turns.heads.is_empty() {
@@ -230,15 +243,24 @@ impl<'a> Take<'a> {
                 Some(cut) => (&record[..cut], &record[cut + 1..]),
                 None => (&b"{}"[..], &record[..]),
             };
-            let mut fields = vec![b"j", envelope, b"i", &*id, b"l", b"1"];
+            let mut fields = vec![b"j", envelope, b"i", &*id];
+            if !self.is_end {
+                fields.extend([b"l".as_slice(), b"1"]);
+            }
             if history != HISTORY {
                 fields.extend([b"s".as_slice(), history]);
             }
-            let entry = self.add(scene, &fields)?;
+            let entry = if self.is_end {
+                self.added += 1;
+                append(scene, self.stream, &fields)?.text().to_vec()
+            } else {
+                let entry = self.add(scene, &fields)?;
+                self.claimed.push(entry.clone());
+                entry
+            };
             self.is_mixed = true;
             self.moved.push(id.clone());
             self.moved.push([&*self.names.queue, b"/", &entry].concat());
-            self.claimed.push(entry);
             self.dropped.push(id);
             self.bytes -= record.len() as i64;
             self.left -= 1;

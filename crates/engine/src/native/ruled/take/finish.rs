@@ -3,7 +3,9 @@
 use windlass_resp::Value;
 
 use super::{Take, VISITS_MAX};
+use crate::command::stream::effect::Target;
 use crate::command::stream::group;
+use crate::command::stream::read::Reader;
 use crate::error::Result;
 use crate::native::GROUP;
 use crate::native::exchange::canonical;
@@ -23,8 +25,12 @@ impl Take<'_> {
         }
         run_list(scene, &[b"HDEL", &names.jobs], &self.dropped)?;
         run_list(scene, &[b"HSET", &names.moved], &self.moved)?;
-        if let Some(laned) = &self.laned {
-            scene.run(&[b"HSET", self.gate, LANED, laned])?;
+        match &self.laned {
+            Some(laned) if self.has_plain => scene.run(&[b"HSET", self.gate, LANED, laned]).map(drop)?,
+            _ if self.was_laned && (self.is_fresh || !self.has_plain) => {
+                scene.run(&[b"HDEL", self.gate, LANED]).map(drop)?;
+            }
+            _ => {}
         }
         run_list(scene, &[b"HSET", &names.permits], &self.permits)?;
         if self.popped != 0 {
@@ -36,6 +42,11 @@ impl Take<'_> {
             claim.extend(self.claimed.iter().map(Vec::as_slice));
             claim.extend([b"RETRYCOUNT".as_slice(), b"1", b"FORCE", b"JUSTID"]);
             scene.run(&claim)?;
+        }
+        if self.added > 0 {
+            let target = Target { key: self.stream, group: GROUP };
+            let reader = Reader { target, consumer: self.consumer };
+            self.entries.extend(reader.take(&mut scene.view(&[]), self.added)?.unwrap_or_default());
         }
         if self.last != self.first {
             let last = self.last.text();

@@ -74,6 +74,7 @@ impl Take<'_> {
         let reader = Reader { target, consumer: self.consumer };
         let found = reader.take(&mut scene.view(&[]), wanted)?.unwrap_or_default();
         self.has_plain = found.len() == wanted;
+        self.is_end = !self.has_plain;
         for entry in &found {
             let Some(plain) = PlainRef::new(entry) else { continue };
             (self.last, self.first) = (plain.entry, plain.entry);
@@ -136,6 +137,15 @@ impl Take<'_> {
         self.left -= 1;
         self.free = self.free.saturating_sub(1);
         Ok(())
+    }
+
+    /// Whether the group has come to all that is in the stream.
+    pub(super) fn is_at_end(&self, scene: &mut Scene) -> Result<bool> {
+        let mut call = scene.view(&[]);
+        let stream = call.get::<Stream>(self.stream)?;
+        let behind =
+            stream.zip(self.last.next()).and_then(|(stream, from)| stream.range(from, Id::MAX).next());
+        Ok(behind.is_none())
     }
 
     /// Entries behind the last that was looked at.
