@@ -11,11 +11,14 @@ use windlass::{Client, Config, Connection, JobId, Order, Push, Rate, Rule, State
 use windlass_db::Database;
 use windlass_test::clock::Clock;
 
-const SEEDS: std::ops::Range<u64> = 0..30;
+const SEEDS: std::ops::Range<u64> = 0..100;
 const STEPS: usize = 250;
 /// After so many steps every counter is compared with what is there.
 const LOOK_EVERY: usize = 25;
 const QUEUE: &str = "default";
+/// The rates that are set.
+const RATE_JOBS: u64 = 3;
+const RATE_PER_MS: u64 = 2000;
 const HOUR: Duration = Duration::from_secs(3600);
 const WORKERS: [&str; 3] = ["a.1.1.a.2", "b.1.1.b.3", "c.1.1.c.4"];
 const KINDS: [&str; 2] = ["k", "m"];
@@ -47,7 +50,7 @@ struct Job {
     state: State,
     /// Whether it was never anywhere but in its queue.
     is_fresh: bool,
-    /// The step at which it came into the stream, while it is there.
+    /// The step at which it was taken last, while it is in the stream.
     admitted: Option<usize>,
 }
 
@@ -56,12 +59,18 @@ struct Play {
     client: Client,
     broker: Broker,
     clock: Clock,
+    /// How long the clock has gone.
+    now_ms: u64,
     jobs: BTreeMap<String, Job>,
     held: Vec<(&'static str, Taken)>,
     pushed: usize,
     step: usize,
     /// The caps there are, each with the step since which there is one.
     caps: HashMap<String, (u64, usize)>,
+    /// Kinds of which nothing may begin.
+    paused: BTreeSet<String>,
+    /// The rates of kinds and of the queue: whether it is a bucket, and when jobs began under it.
+    rates: HashMap<String, (bool, Vec<u64>)>,
     /// Whether only the order of lanes decides.
     is_ruleless: bool,
 }
@@ -81,11 +90,14 @@ impl Play {
             client,
             broker,
             clock,
+            now_ms: 0,
             jobs,
             held,
             pushed: 0,
             step: 0,
             caps,
+            paused: BTreeSet::new(),
+            rates: HashMap::new(),
             is_ruleless,
         }
     }
@@ -106,7 +118,10 @@ impl Play {
             18 => self.promote().await,
             19 => self.lose_a_worker().await,
             20 => self.move_by_hand().await,
-            21 => self.clock.advance(Duration::from_millis(self.random.below(4000) as u64)),
+            21 => {
+                let by = Duration::from_millis(self.random.below(4000) as u64);
+                self.advance(by);
+            }
             22 => _ = self.broker.compact(QUEUE, Sparse { nodes_min: 1, times: 0 }).await.unwrap(),
             _ if self.is_ruleless => self.push().await,
             _ => self.change_a_rule().await,
@@ -148,13 +163,14 @@ impl Play {
             let job = self.jobs.get_mut(&id).expect("what is taken was pushed and has not ended");
             assert_eq!(job.state, State::Enqueued, "{id} is held twice");
             job.state = State::Active;
-            let is_new = job.admitted.is_none();
-            job.admitted.get_or_insert(self.step);
+            let is_new = job.admitted.replace(self.step).is_none();
             let job = job.clone();
             if is_new {
                 self.check_order(&job);
-                self.check_caps(&job);
             }
+            self.check_caps(&job);
+            assert!(!self.paused.contains(&format!("kind:{}", job.kind)), "{job:?} is of a paused kind");
+            self.check_rates(&job, is_new);
             self.held.push((worker, one));
         }
     }
@@ -191,6 +207,35 @@ impl Play {
             let active = self.jobs.values().filter(|job| job.state == State::Active).count() as u64;
             assert!(active <= *cap, "{active} in the queue with a cap of {cap}");
         }
+    }
+
+    /// No bucket gives more than its burst and what has run into it, and a sliding window at most twice its number.
+    fn check_rates(&mut self, job: &Job, is_new: bool) {
+        for name in [format!("queue:{QUEUE}"), format!("kind:{}", job.kind)] {
+            let Some((is_bucket, begun)) = self.rates.get_mut(&name) else { continue };
+            // The sliding one comes with a cap: what came back holds its place under that, and is counted already.
+            if !*is_bucket && !is_new {
+                continue;
+            }
+            begun.push(self.now_ms);
+            for (at, since) in begun.iter().enumerate() {
+                let (count, passed) = ((begun.len() - at) as u64, self.now_ms - since);
+                let most = match is_bucket {
+                    true => RATE_JOBS + passed * RATE_JOBS / RATE_PER_MS,
+                    false => 2 * RATE_JOBS * (1 + passed / RATE_PER_MS),
+                };
+                assert!(
+                    count <= most,
+                    "{count} of {name} in {passed} ms, {}",
+                    if *is_bucket { "bucket" } else { "sliding" }
+                );
+            }
+        }
+    }
+
+    fn advance(&mut self, by: Duration) {
+        self.clock.advance(by);
+        self.now_ms += by.as_millis() as u64;
     }
 
     fn cap_of(&self, limit: &str) -> Option<(u64, usize)> {
@@ -330,10 +375,13 @@ impl Play {
         let target = targets[self.random.below(targets.len())].clone();
         let is_key = matches!(target, Target::EachKey(_) | Target::Key(..));
         let is_kind = matches!(target, Target::Kind(_));
-        let limits = self.client.limits();
-        let rule = match self.random.below(8) {
-            0 => Rule::new().rate(Rate::bucket(3, Duration::from_secs(2))),
-            1 => Rule::new().rate(Rate::sliding(3, Duration::from_secs(2))).cap(2),
+        let (limits, name) = (self.client.limits(), target.to_string());
+        let (choice, per) = (self.random.below(8), Duration::from_millis(RATE_PER_MS));
+        self.paused.remove(&name);
+        self.rates.remove(&name);
+        let rule = match choice {
+            0 => Rule::new().rate(Rate::bucket(RATE_JOBS, per)),
+            1 => Rule::new().rate(Rate::sliding(RATE_JOBS, per)).cap(2),
             2 if is_key => Rule::new().order(Order::Wait),
             3 if is_key => Rule::new().order(Order::Skip),
             2 if is_kind => Rule::new().paused(),
@@ -342,7 +390,7 @@ impl Play {
             6 if is_key => Rule::new().weight(2.0),
             _ => {
                 limits.remove(&target).await.unwrap();
-                self.caps.remove(&target.to_string());
+                self.caps.remove(&name);
                 if matches!(target, Target::Key(..)) {
                     self.begin_anew(&Target::each_key(QUEUE).to_string());
                 }
@@ -351,7 +399,11 @@ impl Play {
         };
         let cap = if rule.order.is_some() { Some(1) } else { rule.cap };
         limits.set(&target, rule).await.unwrap();
-        let name = target.to_string();
+        match choice {
+            0 | 1 if !is_key => drop(self.rates.insert(name.clone(), (choice == 0, Vec::new()))),
+            2 if is_kind => drop(self.paused.insert(name.clone())),
+            _ => {}
+        }
         match cap {
             // What was taken without a cap does not count towards one.
             Some(cap) => {
@@ -418,6 +470,7 @@ impl Play {
         for kind in KINDS {
             self.client.limits().resume_kind(kind).await.unwrap();
         }
+        self.paused.clear();
         let mut idle = 0;
         while idle < 3 {
             self.step += 1;
@@ -428,7 +481,7 @@ impl Play {
             while let Some((worker, taken)) = self.drop_held() {
                 self.finish(worker, &taken).await;
             }
-            self.clock.advance(HOUR);
+            self.advance(HOUR);
             self.look().await;
         }
         let left: Vec<_> = self.jobs.values().filter(|job| !job.state.is_final()).collect();

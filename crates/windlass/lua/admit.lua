@@ -1,6 +1,22 @@
 -- Part of the exchange with a queue that has lanes or rules: lanes get their turns, and their first jobs go into the stream.
 local HISTORY = '{"state":"enqueued"}'
 
+-- The limit of a key, if a rule limits that, and its rule: one of its own, or that of all keys of its queue.
+local function key_limit(queue, key)
+  local name = 'key:' .. queue .. '/' .. key
+  local rule = rule_of('keys:' .. queue) and rule_of(name) or rule_of('key:' .. queue)
+  return limit_of(name, rule) or nil, rule
+end
+
+-- The limit of a queue without its cap: what that leaves is asked before anything is taken.
+local function queue_limit(queue)
+  local limit = limit_of('queue:' .. queue, rule_of('queue:' .. queue))
+  if limit then limit.cap, limit.is_held = nil, nil end
+  return limit
+end
+
+local function is_among(name, names) return string.find('\n' .. names .. '\n', '\n' .. name .. '\n', 1, true) ~= nil end
+
 -- What is known of a lane: its rank, kind and key, how far one job moves its turn, and its limits.
 local function lane_facts(take, lane)
   local facts = take.lanes[lane]
@@ -9,11 +25,10 @@ local function lane_facts(take, lane)
   facts = { lane = lane, rank = rank, kind = kind, key = key, step = UNIT, limits = {} }
   if kind ~= '' and take.has_kinds then facts.limits[1] = limit_of('kind:' .. kind, rule_of('kind:' .. kind)) or nil end
   if key ~= '' then
-    local name = 'key:' .. take.queue .. '/' .. key
-    local rule = take.has_keys and rule_of(name) or rule_of('key:' .. take.queue)
+    local limit, rule = key_limit(take.queue, key)
     if rule and rule.weight then facts.step = math.max(1, math.floor(UNIT / rule.weight)) end
     facts.order = rule and rule.order
-    facts.limits[#facts.limits + 1] = limit_of(name, rule) or nil
+    facts.limits[#facts.limits + 1] = limit
   end
   take.lanes[lane] = facts
   return facts
@@ -88,7 +103,7 @@ local function rules_admit(take)
       -- What a job holds that came back is counted already.
       local names = holds[i] or ''
       for _, limit in ipairs(item.limits) do
-        if limit.is_held and string.find('\n' .. names .. '\n', '\n' .. limit.name .. '\n', 1, true) then
+        if limit.is_held and is_among(limit.name, names) then
           limit.took = limit.took - 1
         elseif limit.is_held then
           names = names == '' and limit.name or names .. '\n' .. limit.name
@@ -113,7 +128,7 @@ local function order_limits(take, facts)
   local limits = {}
   local holds = redis.call('HGET', base .. 'permits:' .. take.queue, id) or ''
   for _, limit in ipairs(facts.limits) do
-    if not string.find('\n' .. holds .. '\n', '\n' .. limit.name .. '\n', 1, true) then
+    if not is_among(limit.name, holds) then
       limits[#limits + 1] = limit
     elseif limit.rule.paused then
       limits[#limits + 1] = limit
@@ -126,6 +141,16 @@ local function order_limits(take, facts)
     if limit then limits[#limits + 1] = limit end
   end
   return limits
+end
+
+-- The limits of a lane, and whether they are those of its first job: in a lane that keeps its order, or kept it until the rule
+-- was another, that one may hold its place already.
+local function lane_limits(take, facts)
+  local is_one = facts.order
+  for _, limit in ipairs(facts.limits) do
+    is_one = is_one or (facts.key ~= '' and limit.is_held and limit_room(limit) < 1)
+  end
+  return is_one and order_limits(take, facts) or facts.limits, is_one
 end
 
 -- Gives the first lane its turn: as many jobs as come before anybody else's.
@@ -148,8 +173,8 @@ local function lane_turn(take, plain_score)
   local other = math.min(take.heads[1] and take.heads[1].score or math.huge, plain_score or math.huge)
   if other == math.huge and take.is_part then other = start end
   if other < math.huge then wanted = math.min(wanted, math.max(0, math.floor((other - start) / facts.step)) + 1) end
-  local lane_limits = facts.order and order_limits(take, facts) or facts.limits
-  for _, limit in ipairs(lane_limits) do
+  local limits, is_one = lane_limits(take, facts)
+  for _, limit in ipairs(limits) do
     local room = limit_room(limit)
     if room < 1 and #take.picked > 0 then
       -- Some that were picked may turn out not to go: then there is room.
@@ -163,7 +188,7 @@ local function lane_turn(take, plain_score)
     end
     wanted = math.min(wanted, room, take.free - #take.picked)
   end
-  if facts.order then wanted = math.min(wanted, 1) end
+  if is_one then wanted = math.min(wanted, 1) end
   local popped = redis.call('ZPOPMIN', base .. 'lane:' .. head.lane, wanted)
   local count = #popped / 2
   if count == 0 then
@@ -171,10 +196,10 @@ local function lane_turn(take, plain_score)
     return pass_on(take, facts)
   end
   for i = 1, #popped, 2 do
-    take.picked[#take.picked + 1] = { id = popped[i], place = popped[i + 1], facts = facts, limits = lane_limits }
+    take.picked[#take.picked + 1] = { id = popped[i], place = popped[i + 1], facts = facts, limits = limits }
   end
   take.popped = take.popped + count
-  for _, limit in ipairs(lane_limits) do limit.took = limit.took + count end
+  for _, limit in ipairs(limits) do limit.took = limit.took + count end
   pace_set(take, facts.rank, start - floor + (count - 1) * facts.step)
   head.score = start + count * facts.step
   turn_set(take, head.lane, head.score)

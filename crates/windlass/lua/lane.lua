@@ -7,6 +7,8 @@
 local base = string.match(KEYS[1], '^.-}:')
 -- The score of a lane's turn is rank * RANK_UNIT + its time: a lower rank comes strictly first.
 local RANK_UNIT, RANK_DEFAULT, PRIORITY_MAX, KEY_LEN_MAX = 2 ^ 44, 129, 255, 128
+-- Before all others of a lane is the job that holds the place of its key.
+local PLACE_HELD = -1
 
 local function lane_name(queue, rank, kind, key)
   return queue .. '/' .. string.format('%03d', rank) .. '/' .. kind .. '/' .. key
@@ -141,7 +143,7 @@ end
 
 -- A stored job goes back into its lane: at its end, or in front if it still holds its place in the order of its key.
 local function lane_return(queue, id, rank, key, history, envelope)
-  local place = 0
+  local place = PLACE_HELD
   local holds = key ~= '' and redis.call('HEXISTS', base .. 'permits:' .. queue, id) == 1
   if not holds then place = redis.call('INCR', base .. 'seq') end
   history = string.gsub(history, '"state":"%a+"', '"state":"enqueued"', 1)

@@ -108,17 +108,18 @@ local function limit_of(name, rule)
   return limit
 end
 
+-- Whether a breaker that is open lets a job try: one does after its time.
+local function limit_may_try(limit)
+  return rule_now >= limit.open_until and not limit.probe and limit.took == 0
+end
+
 -- How many more jobs a limit lets begin now.
 local function limit_room(limit)
   if limit.rule.paused then return 0 end
   local room = OPEN_MAX
   if limit.cap then room = limit.cap - limit.count - limit.took end
   if limit.tokens then room = math.min(room, limit.tokens - limit.took) end
-  if limit.open_until then
-    -- After its time an open breaker lets one job try.
-    local may_try = rule_now >= limit.open_until and not limit.probe and limit.took == 0
-    room = math.min(room, may_try and 1 or 0)
-  end
+  if limit.open_until then room = math.min(room, limit_may_try(limit) and 1 or 0) end
   return math.max(0, room)
 end
 

@@ -67,7 +67,7 @@ end
 -- A queue without rules, lanes and jobs is an ordinary one again.
 local function rules_leave(take)
   local queue = take.queue
-  if take.has_kinds or take.has_keys or rule_of('queue:' .. queue) or rule_of('key:' .. queue) then return end
+  if take.has_kinds or rule_of('keys:' .. queue) or rule_of('queue:' .. queue) or rule_of('key:' .. queue) then return end
   if redis.call('XLEN', take.stream) > 0 then return end
   if redis.call('EXISTS', base .. 'turns:' .. queue, base .. 'waits:' .. queue) > 0 then return end
   redis.call('HDEL', base .. 'gate:' .. queue, 'ruled', 'l')
@@ -77,9 +77,7 @@ end
 -- Takes from a queue by turns and rules; answers the entries, each pending under the consumer.
 local function rules_take(stream, wake, consumer, left, free, bytes)
   local queue = rules_queue(stream)
-  local own = limit_of('queue:' .. queue, rule_of('queue:' .. queue))
-  -- What the cap of the queue leaves was asked before.
-  if own then own.cap, own.is_held = nil, nil end
+  local own = queue_limit(queue)
   if own and own.tokens then left = math.min(left, free, own.tokens) end
   if own and own.tokens and own.tokens < 1 then
     limit_sleep(own.name, rate_next(own))

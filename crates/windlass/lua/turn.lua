@@ -29,7 +29,7 @@ local function rules_begin(stream, consumer, left, free, bytes)
     entries = {}, claimed = {}, moved = {}, permits = {}, dropped = {}, picked = {},
     heads = {}, changed = {}, lanes_changed = {}, gone = {}, lanes = {}, kinds = {}, lined = {},
     pace = {}, paced = {}, paces = {},
-    visits = 0, sorted = 0, popped = 0, added = 0, has_kinds = rule_of('kinds'), has_keys = rule_of('keys:' .. queue), has_plain = true,
+    visits = 0, sorted = 0, popped = 0, added = 0, has_kinds = rule_of('kinds'), has_plain = true,
   }
   take.last = rules_last(stream)
   take.first = take.last

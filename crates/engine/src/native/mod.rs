@@ -37,9 +37,9 @@ pub type Body = fn(&mut Scene, &[&[u8]], &[&[u8]]) -> Option<Value>;
 const BODIES: [(&str, Body); 6] = [
     ("dcdfbb6d252501362393cf9d156f083df390f1d3", push::push),
     ("0983a1678100e5aed41845c9251848d710b78767", exchange::exchange),
-    ("be517e096209b714d13c0a0b73cc7c9191651328", ruled::exchange),
-    ("7dd9e850481a4c66e7b06208eb2d89d1bf3eb15b", lane::push),
-    ("30c3e12bf14758e9c0cea494adf9a483f09e00f6", unique::push),
+    ("2e94cde965da8431860384296d46540db2b40cfc", ruled::exchange),
+    ("ac0de8282fe6d56a6bd77d4c794fbe847abf0385", lane::push),
+    ("7517a09f27537ec116f1db5e477e0084482b237d", unique::push),
     ("6599e53e4ee92768a9708ea45544ab6738ce205b", unique::release),
 ];
 

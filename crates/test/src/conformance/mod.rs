@@ -32,6 +32,7 @@ mod progress;
 mod rate;
 mod ready;
 mod recovery;
+mod regain;
 mod results;
 mod retries;
 mod signals;
@@ -114,6 +115,14 @@ pub const CASES: &[Case] = cases! {
         jobs_of_chains_and_batches_wait_in_lanes
         workers_keep_a_cap_and_run_everything
         an_idle_worker_comes_when_a_rate_allows;
+    regain:
+        what_comes_back_heeds_a_cap_that_is_new
+        what_comes_back_heeds_a_cap_that_is_lower
+        what_comes_back_heeds_a_rate
+        what_comes_back_waits_for_a_breaker
+        what_comes_back_keeps_the_order_of_its_key
+        a_place_outlives_the_order_that_gave_it
+        suspects_of_a_paused_kind_hide_no_others;
     bulk:
         a_bulk_load_is_spread_evenly
         unique_and_watched_jobs_are_spread_as_well
