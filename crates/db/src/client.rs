@@ -202,6 +202,7 @@ impl Client {
             if ahead.len() > 1 {
                 ahead.with_heads(input, |heads| session.look_ahead(&mut turn, heads));
             }
+            self.output.begin_together();
             for index in 0..ahead.len() {
                 if !self.may_execute() {
                     // The rest is read again when its time comes.

@@ -14,6 +14,8 @@ use crate::session::Session;
 
 /// A part of the buffer that has left is cut off once it is longer than this and than the rest.
 const CUT_BYTES: usize = 64 << 10;
+/// For so many marks a client who has everything keeps memory.
+const MARKS_KEPT: usize = 4;
 
 /// Replies on their way out, in order, the first of them free to leave.
 #[derive(Default)]
@@ -25,6 +27,8 @@ pub(crate) struct Output {
     free: usize,
     /// Up to which byte the rest may leave once the log is safe up to a position; both ascend.
     marks: VecDeque<(usize, Position)>,
+    /// How many marks there were before the replies that are now put together.
+    marks_before: usize,
     /// At most so many of the bytes are messages, which nobody can hold back.
     message_bytes: usize,
     /// Since when more lies unread than may for long, and how long it may.
@@ -32,13 +36,19 @@ pub(crate) struct Output {
 }
 
 impl Output {
+    /// What is put in from now on leaves together: one write of the log carries it all.
+    pub fn begin_together(&mut self) {
+        self.marks_before = self.marks.len();
+    }
+
     /// Puts a reply at the end.
     pub fn push(&mut self, value: &Value, protocol: Protocol, position: Position) {
         encode(value, protocol, &mut self.bytes);
         let end = self.bytes.len();
+        let is_together = self.marks.len() > self.marks_before;
         match self.marks.back_mut() {
             // What is already safe waits for what stands before it, no longer.
-            Some(last) if last.1 >= position => last.0 = end,
+            Some(last) if last.1 >= position || is_together => *last = (end, last.1.max(position)),
             // Nothing is held, and this was safe from the first.
             None if position == Position::START => self.free = end,
             _ => self.marks.push_back((end, position)),
@@ -78,7 +88,7 @@ impl Output {
         if self.sent == self.bytes.len() {
             self.bytes.clear();
             give_back(&mut self.bytes);
-            if self.marks.capacity() > 0 && self.marks.is_empty() {
+            if self.marks.capacity() > MARKS_KEPT && self.marks.is_empty() {
                 self.marks = VecDeque::new();
             }
             (self.sent, self.free, self.message_bytes) = (0, 0, 0);
@@ -153,6 +163,22 @@ mod tests {
             output.push(&text(replies), Protocol::Resp2, Position::START);
         }
         output
+    }
+
+    #[test]
+    fn replies_that_are_put_together_leave_together() {
+        let mut output = Output::default();
+        let put = |output: &mut Output, position| {
+            output.push(&Value::Nil, Protocol::Resp3, Position(position));
+            output.marks.iter().map(|(end, position)| (*end, position.0)).collect::<Vec<_>>()
+        };
+        output.begin_together();
+        assert_eq!(put(&mut output, 10), [(3, 10)]);
+        assert_eq!(put(&mut output, 20), [(6, 20)]);
+        output.begin_together();
+        assert_eq!(put(&mut output, 20), [(9, 20)], "a read waits for what stands before it, no longer");
+        assert_eq!(put(&mut output, 30), [(9, 20), (12, 30)], "what was put before waits for no more");
+        assert_eq!(put(&mut output, 0), [(9, 20), (15, 30)]);
     }
 
     #[tokio::test(start_paused = true)]

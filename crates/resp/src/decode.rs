@@ -462,7 +462,8 @@ mod tests {
     }
 
     fn commands() -> impl Strategy<Value = Commands> {
-        let arg = prop::collection::vec(any::<u8>(), 0..40);
+        let bytes = |lengths| prop::collection::vec(any::<u8>(), lengths);
+        let arg = prop_oneof![4 => bytes(0..40), 1 => bytes(90..130)];
         prop::collection::vec(prop::collection::vec(arg, 1..6), 0..8)
     }
 

@@ -68,8 +68,28 @@ pub fn encode(value: &Value, protocol: Protocol, out: &mut Vec<u8>) {
 pub fn encode_command(args: &[&[u8]], out: &mut Vec<u8>) {
     header(b'*', length(args.len()), out);
     for arg in args {
-        bulk(arg, out);
+        // Each change of a store is one of these, and most of their lengths have one digit or two.
+        match arg.len() {
+            len @ 0..=9 => {
+                short(u64::from_le_bytes([b'$', b'0' + len as u8, b'\r', b'\n', 0, 0, 0, 0]), 4, out)
+            }
+            len @ 10..=99 => {
+                let (tens, ones) = (b'0' + (len / 10) as u8, b'0' + (len % 10) as u8);
+                short(u64::from_le_bytes([b'$', tens, ones, b'\r', b'\n', 0, 0, 0]), 5, out);
+            }
+            len => header(b'$', length(len), out),
+        }
+        out.extend_from_slice(arg);
+        out.extend_from_slice(b"\r\n");
     }
+}
+
+/// Appends the first bytes of a word.
+#[inline]
+fn short(word: u64, len: usize, out: &mut Vec<u8>) {
+    let end = out.len() + len;
+    out.extend_from_slice(&word.to_le_bytes());
+    out.truncate(end);
 }
 
 fn aggregate(mark: u8, items: &[Value], protocol: Protocol, out: &mut Vec<u8>) {
