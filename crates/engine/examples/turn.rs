@@ -70,7 +70,7 @@ fn main() {
         let held = entries(&ended);
         let number = held.len().to_string();
         let mut exchange = head.clone();
-        exchange.extend::<[&[u8]; 4]>([number.as_bytes(), count.as_bytes(), b"0", b"0"]);
+        exchange.extend::<[&[u8]; 5]>([number.as_bytes(), count.as_bytes(), b"0", b"0", b"0"]);
         exchange.extend(held.iter().flat_map(|id| [id, b"1".as_slice()]));
         let reply = engine.execute(session, &exchange, now).reply;
         engine.effects().append_to(&mut log);

@@ -125,7 +125,7 @@ fn a_take_waits_for_the_push_and_not_for_its_own_record() {
         panic!("the script is not well-formed")
     };
     let keys = "stream suspect moved stats gate gate stream wake suspect";
-    let take = format!("EVALSHA {} 9 {keys} worker 0 1 0 0", String::from_utf8(digest).unwrap());
+    let take = format!("EVALSHA {} 9 {keys} worker 0 1 0 0 0", String::from_utf8(digest).unwrap());
     let take = || {
         let words: Vec<&[u8]> = take.split(' ').map(str::as_bytes).collect();
         let Called::Reply(Value::Array(answer), position) = worker.call(&words) else { panic!("no answer") };
