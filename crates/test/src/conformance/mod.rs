@@ -104,6 +104,8 @@ pub const CASES: &[Case] = cases! {
         each_group_has_its_own_cap
         a_changed_cap_holds_for_what_waits
         a_paused_kind_is_not_taken
+        a_rule_of_a_kind_holds_for_queues_that_come_later
+        a_rule_that_is_set_leaves_a_pause
         the_next_of_a_group_waits_for_a_retry
         others_of_a_group_go_on_when_told_so
         weights_share_out_the_turns

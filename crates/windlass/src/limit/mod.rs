@@ -42,7 +42,8 @@ impl Limits {
         Self { client }
     }
 
-    /// Sets a rule, in place of the one that was there. Answers whether one was.
+    /// Sets a rule, in place of the one that was there. A kind that is [paused](Self::pause_kind) stays so until it is
+    /// [resumed](Self::resume_kind). Answers whether there was a rule.
     ///
     /// # Errors
     /// When the rule or a name cannot be used, with every problem at once, or the store fails.
