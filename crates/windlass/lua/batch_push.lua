@@ -39,6 +39,13 @@ if fields > 0 and not batch_exists(id) then
     redis.call('HINCRBY', batch_key(given.parent), 'children', 1)
     redis.call('HINCRBY', batch_key(given.parent), 'unsuccessful', 1)
     redis.call('PERSIST', batch_key(given.parent))
+    if ARGV[6] ~= '1' then
+      redis.call('ZADD', nested_open, flow_now(), id)
+      if given.opener then
+        redis.call('SADD', nested_key(given.opener), id)
+        redis.call('PEXPIRE', nested_key(given.opener), given.wait)
+      end
+    end
   end
   redis.call('HSET', KEYS[1], 'state', 'open', 'total', 0, 'pending', 0, 'succeeded', 0, 'dead', 0, 'cancelled', 0,
     'children', 0, 'unsuccessful', 0, 'depth', depth, 'created_at', flow_now(), unpack(ARGV, 10, 9 + fields))
@@ -71,6 +78,6 @@ if added > 0 then
   if ARGV[5] == '1' then redis.call('HINCRBY', KEYS[1], 'items', added) end
   batch_grow(id, added)
 end
-if ARGV[6] == '1' then redis.call('HSET', KEYS[1], 'state', 'closed') end
+if ARGV[6] == '1' then batch_close(id) end
 batch_check(id)
 return answer

@@ -31,7 +31,7 @@ if ARGV[10] ~= '0' then
   redis.call('PEXPIRE', KEYS[7], ARGV[10])
 end
 -- Only the script that is called with a flow has the hooks in front; other jobs pay nothing for them.
-if flow then flow_failed(flow, ARGV[11], ARGV[14]) end
+if flow then flow_failed(ARGV[4], flow, ARGV[11], ARGV[14]) end
 -- And only the one that is called with a queue has the rules.
 if ARGV[15] then rules_failed(ARGV[15], ARGV[4], ARGV[11]) end
 return 1

@@ -264,6 +264,7 @@ pub const CASES: &[Case] = cases! {
         whatever_happens_to_its_jobs_a_batch_counts_them_and_calls_back_once;
     nesting:
         a_nested_batch_holds_its_parent_open
+        a_nested_batch_that_was_left_open_is_closed_with_its_job
         a_cancelled_batch_begins_nothing_more
         cancelling_reaches_nested_batches_and_nesting_has_a_bound;
     group:
@@ -356,6 +357,8 @@ pub const TIME_CASES: &[Case] = cases! {
         an_ended_batch_is_forgotten_after_its_time;
     count:
         a_parked_job_that_dies_counts_in_its_batch;
+    nesting:
+        a_nested_batch_that_nobody_closes_is_closed_after_its_time;
     unique:
         a_window_of_uniqueness_ends_with_its_time
         a_lock_lasts_beyond_the_time_of_its_job;

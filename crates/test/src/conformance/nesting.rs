@@ -1,10 +1,13 @@
 //! Batches inside batches, and what cancelling reaches.
 
-use serde_json::Value;
-use windlass::{Context, Push, State};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use serde_json::{Value, value::RawValue};
+use windlass::{Context, Ending, Failure, Push, Retry, State, Worker};
 
 use super::act::{A, AGE, actors_with, counts, job, mortal, names, play, settle, status};
-use super::world::Store;
+use super::world::{Beside, Store, World, eventually, json};
 
 pub(super) async fn a_nested_batch_holds_its_parent_open(store: &Store) {
     let world = store.world().await;
@@ -103,4 +106,82 @@ pub(super) async fn cancelling_reaches_nested_batches_and_nesting_has_a_bound(st
     }
     assert_eq!(names, ["nest", "complete"]);
     assert_eq!(counts(&outer).await, [1, 0, 1, 0, 0]);
+}
+
+/// A worker whose jobs are noted. The job "nest" opens a nested batch in its first attempt and fails before it has closed it;
+/// in the next one, after `wait`, it makes another, whole.
+fn leaver(world: &World, wait: Duration, ran: &Arc<Mutex<Vec<String>>>) -> Worker {
+    let ran = ran.clone();
+    let run = move |args: Box<RawValue>, context: Context| {
+        let ran = ran.clone();
+        async move {
+            let args: Value = serde_json::from_str(args.get()).expect("the arguments of an act");
+            let name = args["name"].as_str().expect("a name").to_owned();
+            let is_first = context.attempt() == 1;
+            if name == "nest" {
+                let inner = context.nested_batch().on_complete(job("inner complete"));
+                match is_first {
+                    true => inner.open().await?.push(job("x")).await.map(drop)?,
+                    false => inner.push_all([job("y")]).await.map(drop)?,
+                }
+            }
+            ran.lock().unwrap().push(name.clone());
+            match name == "nest" && is_first {
+                true => Err(Failure::retry("it ends before it has closed its batch")),
+                false => Ok(json("null")),
+            }
+        }
+    };
+    world.worker().register_raw("k", Retry::Fixed(wait), run)
+}
+
+pub(super) async fn a_nested_batch_that_was_left_open_is_closed_with_its_job(store: &Store) {
+    let world = store.world().await;
+    let ran = Arc::default();
+    let outer =
+        world.client.batch().on_complete(job("outer complete")).push_all([job("nest")]).await.unwrap();
+    let worker = Beside::start(leaver(&world, Duration::from_millis(1), &ran));
+    eventually(async || status(&outer).await.completed_at).await;
+    eventually(async || (ran.lock().unwrap().len() == 7).then_some(())).await;
+    worker.stop().await;
+    let mut sorted = ran.lock().unwrap().clone();
+    sorted.sort();
+    assert_eq!(sorted, ["inner complete", "inner complete", "nest", "nest", "outer complete", "x", "y"]);
+    // The same when the job does not come to another attempt.
+    let ran = Arc::default();
+    let batch = world.client.batch().on_complete(job("outer complete")).open().await.unwrap();
+    let opener = batch.push(job("nest")).await.unwrap();
+    batch.close().await.unwrap();
+    leaver(&world, AGE, &ran).exit_when_empty().run().await.unwrap();
+    assert_eq!((ran.lock().unwrap().join(" "), status(&batch).await.children), ("nest x".into(), 1));
+    assert_eq!(world.client.inspector().cancel(&opener).await.unwrap(), Ending::Ended);
+    leaver(&world, AGE, &ran).exit_when_empty().run().await.unwrap();
+    assert_eq!(ran.lock().unwrap().join(" "), "nest x inner complete outer complete");
+    let keys = world.broker.keys();
+    assert_eq!(world.ask::<u64>("EXISTS", &[&keys.nested(), &keys.opened(&opener)]).await, 0);
+}
+
+/// Even where the job had ended before it opened the batch, as that of a worker that had lost it.
+pub(super) async fn a_nested_batch_that_nobody_closes_is_closed_after_its_time(store: &Store) {
+    let world = store.world().await;
+    let outer = world.client.batch().on_complete(job("outer complete")).open().await.unwrap();
+    outer.push(job("a")).await.unwrap();
+    outer.push_with(job("b"), Push::new().delay(AGE)).await.unwrap();
+    outer.close().await.unwrap();
+    let left = Arc::new(Mutex::new(None));
+    let note = left.clone();
+    let (worker, _seen) = actors_with(&world, move |_, context: Context| {
+        *note.lock().unwrap() = Some(context.clone());
+        std::future::ready(())
+    });
+    worker.exit_when_empty().run().await.unwrap();
+    let context = left.lock().unwrap().take().unwrap();
+    context.nested_batch().on_complete(job("inner complete")).open().await.unwrap();
+    store.advance(AGE);
+    world.broker.promote(State::Scheduled, &["default".to_owned()]).await.unwrap();
+    assert_eq!(names(&play(&world).await), ["b"]);
+    assert_eq!(status(&outer).await.completed_at, None);
+    store.advance(world.config.ended_age);
+    while world.broker.prune(&world.config).await.unwrap() > 0 {}
+    assert_eq!(names(&play(&world).await), ["inner complete", "outer complete"]);
 }

@@ -7,6 +7,7 @@ use super::{Batch, Step};
 use crate::broker::{BatchPush, ms};
 use crate::client::{Client, Push};
 use crate::error::{Error, Result};
+use crate::id::JobId;
 use crate::job::Pushable;
 use crate::random::random;
 
@@ -23,20 +24,29 @@ type Fields = Vec<(&'static str, Vec<u8>)>;
 pub struct BatchBuilder {
     pub(super) client: Client,
     id: String,
-    parent: Option<String>,
+    nested: Option<Nested>,
     pub(super) fields: Fields,
     callbacks: Vec<(&'static str, Step)>,
     keep: Duration,
     problem: Option<Error>,
 }
 
+/// Where a batch is nested.
+#[derive(Debug)]
+pub(crate) struct Nested {
+    /// The batch around it.
+    pub(crate) parent: String,
+    /// The job that opens it.
+    pub(crate) opener: JobId,
+}
+
 impl BatchBuilder {
-    pub(crate) fn new(client: Client, parent: Option<String>) -> Self {
+    pub(crate) fn new(client: Client, nested: Option<Nested>) -> Self {
         let id = format!("{:016x}{:016x}", random(), random());
         Self {
             client,
             id,
-            parent,
+            nested,
             fields: Vec::new(),
             callbacks: Vec::new(),
             keep: KEEP_DEFAULT,
@@ -147,9 +157,9 @@ impl BatchBuilder {
         }
         for (name, step) in self.callbacks {
             let step = step.seen(&self.client).await?;
-            let Step { queue, job } = match &self.parent {
+            let Step { queue, job } = match &self.nested {
                 // A nested batch's callbacks are jobs of the batch around it.
-                Some(parent) => step.within(parent)?,
+                Some(nested) => step.within(&nested.parent)?,
                 None => step,
             };
             self.fields.push((name, format!("{queue}\n{job}").into_bytes()));
@@ -159,8 +169,9 @@ impl BatchBuilder {
         let wait = self.client.config().ended_age.max(self.keep);
         self.fields.push(("keep", ms(self.keep).max(1).to_string().into_bytes()));
         self.fields.push(("wait", ms(wait).max(1).to_string().into_bytes()));
-        if let Some(parent) = self.parent {
+        if let Some(Nested { parent, opener }) = self.nested {
             self.fields.push(("parent", parent.into_bytes()));
+            self.fields.push(("opener", opener.as_str().as_bytes().to_vec()));
         }
         Ok((Batch::new(self.client, self.id), self.fields))
     }

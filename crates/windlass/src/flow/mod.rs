@@ -24,6 +24,7 @@ use crate::state::State;
 
 pub use batch::{BATCH_DEPTH_MAX, Batch};
 pub use builder::BatchBuilder;
+pub(crate) use builder::Nested;
 pub use chain::Chain;
 pub use group::{GROUP_JOBS_MAX, Group, GroupBuilder};
 pub(crate) use group::{item_of, read_list};
