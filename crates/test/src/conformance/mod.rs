@@ -128,7 +128,8 @@ pub const CASES: &[Case] = cases! {
     bulk:
         a_bulk_load_is_spread_evenly
         unique_and_watched_jobs_are_spread_as_well
-        a_spread_that_cannot_be_meant_is_refused;
+        a_spread_that_cannot_be_meant_is_refused
+        a_bulk_load_is_refused_whole_or_says_how_far_it_came;
     tag:
         a_job_reads_its_tags_and_whoever_looks_sees_them
         what_is_too_much_beside_the_arguments_is_refused_by_name;
@@ -255,7 +256,9 @@ pub const CASES: &[Case] = cases! {
         a_batch_can_grow_while_it_runs
         a_large_batch_fires_its_callbacks_once_under_many_workers
         a_batch_waits_for_chains_in_it
-        a_hundred_items_are_ten_jobs_in_one_call;
+        a_hundred_items_are_ten_jobs_in_one_call
+        a_batch_whose_push_stops_does_not_stay_open
+        a_batch_with_a_key_is_made_once;
     count:
         a_job_of_a_batch_counts_once_whoever_dies
         every_way_to_end_counts_in_a_batch
@@ -271,7 +274,8 @@ pub const CASES: &[Case] = cases! {
         a_group_keeps_results_in_order
         an_empty_group_still_calls_back
         a_failed_group_calls_back_by_its_policy
-        the_results_of_a_group_have_a_bound;
+        the_results_of_a_group_have_a_bound
+        a_group_that_is_too_large_is_refused_whole;
     cron:
         every_cron_entry_is_listed
         a_job_run_by_hand_is_pushed_at_once

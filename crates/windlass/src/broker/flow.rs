@@ -45,6 +45,8 @@ pub(crate) struct BatchPush<'a> {
     pub(crate) jobs: &'a [&'a [u8]],
     pub(crate) due: Option<Due>,
     pub(crate) is_group: bool,
+    /// The number of the first of these jobs among all of a batch with a key: those that were added before are left out.
+    pub(crate) from: Option<u64>,
     pub(crate) closes: bool,
     /// Whether the limits of the queue are asked: not for the later calls of one push, so that none is left half done.
     pub(crate) is_limited: bool,
@@ -136,7 +138,8 @@ impl Broker {
         let mut call = BATCH_PUSH.call(&keys);
         call.arg(push.id).arg(queue).arg(push.due.map(due_arg).unwrap_or_default());
         call.arg(scheduled_history()?).arg(u8::from(push.is_group)).arg(u8::from(push.closes));
-        call.arg(BATCH_DEPTH_MAX).arg(u8::from(push.is_limited)).arg(2 * push.create.len());
+        call.arg(BATCH_DEPTH_MAX).arg(u8::from(push.is_limited));
+        call.arg(push.from.map(|from| from.to_string()).unwrap_or_default()).arg(2 * push.create.len());
         for (name, value) in push.create {
             call.arg(name).arg(value);
         }
