@@ -269,6 +269,7 @@ pub const CASES: &[Case] = cases! {
         a_nested_batch_holds_its_parent_open
         a_nested_batch_that_was_left_open_is_closed_with_its_job
         a_cancelled_batch_begins_nothing_more
+        cancelling_a_batch_ends_what_waits_and_stops_what_runs
         cancelling_reaches_nested_batches_and_nesting_has_a_bound;
     group:
         a_group_keeps_results_in_order

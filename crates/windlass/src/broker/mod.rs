@@ -43,7 +43,7 @@ pub use flow::Settle;
 pub use kinds::Passed;
 pub use lane::Limited;
 pub use lease::{Held, Recovered};
-pub(crate) use manage::{CANCEL_STANDS, CANCELS_MAX};
+pub(crate) use manage::{CANCEL_STANDS, CANCELS_MAX, ToStop};
 pub use manage::{Edited, Ending, Filter, Rescheduled};
 pub use progress::Note;
 pub(crate) use push::ms;

@@ -21,7 +21,8 @@ macro_rules! scripts {
 
 scripts! {
     ADOPT = "adopt.lua";
-    BATCH_CANCEL = "batch_cancel.lua";
+    BATCH_CANCEL = "ask.lua" "batch_cancel.lua";
+    BATCH_END = "lane.lua" "record.lua" "trim.lua" "hooks.lua" "batch_end.lua";
     BATCH_LOOK = "batch_look.lua";
     BATCH_PUSH = "lane.lua" "record.lua" "room.lua" "hooks.lua" "batch_push.lua";
     BEAT = "beat.lua";
@@ -41,7 +42,7 @@ scripts! {
     CRON_RESUME = "cron_resume.lua";
     #[cfg(feature = "cron")]
     CRON_RUN = "lane.lua" "cron_run.lua";
-    CANCEL = "lane.lua" "record.lua" "find.lua" "trim.lua" "hooks.lua" "cancel.lua";
+    CANCEL = "lane.lua" "record.lua" "find.lua" "trim.lua" "hooks.lua" "ask.lua" "cancel.lua";
     COMPACT = "compact.lua";
     EDIT = "lane.lua" "record.lua" "find.lua" "enqueue.lua" "hooks.lua" "edit.lua";
     EVENTS = "events.lua";

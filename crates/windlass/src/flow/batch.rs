@@ -177,13 +177,17 @@ impl Batch {
         self.call(BatchPush { closes: true, ..self.push_of("default") }).await.map(drop)
     }
 
-    /// Cancels the jobs that have not begun, in this batch and those nested in it: when their turn comes they end as
-    /// cancelled. Those that run go on. Answers false when the batch is not there any more or has completed.
+    /// Cancels the jobs that have not ended, in this batch and those nested in it. Those that wait for their time, their
+    /// retry or a worker that knows them end at once; those in their queues when their turn comes. Those that run are asked
+    /// to stop, as by [`Inspector::cancel`](crate::Inspector::cancel). Answers false when the batch is not there any more or
+    /// has completed.
+    ///
+    /// It looks through all jobs that wait so in the namespace, two hundred in a call of the store.
     ///
     /// # Errors
-    /// When the store fails.
+    /// When the store fails; repeating the call is safe.
     pub async fn cancel(&self) -> Result<bool> {
-        self.client.broker().cancel_batch(&self.id).await
+        self.client.broker().cancel_batch(&self.id, self.client.config()).await
     }
 
     /// How far the batch is; `None` when it is forgotten.
