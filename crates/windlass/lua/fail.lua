@@ -16,7 +16,11 @@ redis.call('XACK', KEYS[1], 'w', ARGV[2])
 redis.call('XDEL', KEYS[1], ARGV[2])
 redis.call('HDEL', KEYS[4], ARGV[4])
 redis.call('HDEL', KEYS[5], ARGV[2])
-if not found then return 0 end
+if not found then
+  -- Somebody deleted its entry: nothing is left to be moved, and what it held of limits is free.
+  if ARGV[15] then permits_release(ARGV[15], { ARGV[4] }) end
+  return 0
+end
 -- The envelope goes over byte by byte: decoding it here would change its numbers.
 local envelope = ''
 for i = 1, #found[2], 2 do

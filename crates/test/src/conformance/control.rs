@@ -293,3 +293,18 @@ pub(super) async fn the_dead_are_put_back_by_filter(store: &Store) {
     assert_eq!(world.take(A, 300).await.len(), 225);
     assert!(inspector.retry_all(&Filter { state: State::Active, ..Filter::default() }).await.is_err());
 }
+
+/// In a queue that is paused, what is taken back from a dead worker may wait long.
+pub(super) async fn a_cancel_is_remembered_while_its_job_waits(store: &Store) {
+    let world = store.world().await;
+    let id = world.push("k", "1", Push::new()).await;
+    world.take(A, 1).await;
+    assert_eq!(world.client.inspector().cancel(&id).await.unwrap(), Ending::Asked);
+    world.client.inspector().pause("default").await.unwrap();
+    world.recover(&[A]).await;
+    store.advance(6 * 24 * HOUR);
+    world.client.inspector().resume("default").await.unwrap();
+    let worker = Beside::start(waits_for_cancel(&world, || Err(Failure::retry("cut short"))));
+    world.until(&id, State::Cancelled).await;
+    worker.stop().await;
+}

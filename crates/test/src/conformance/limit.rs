@@ -161,6 +161,23 @@ pub(super) async fn a_paused_kind_is_not_taken(store: &Store) {
     assert!(limits.list().await.unwrap().is_empty());
 }
 
+/// Nothing of it is left to be moved, and its place is free.
+pub(super) async fn a_job_whose_entry_is_gone_holds_no_limit(store: &Store) {
+    let world = store.world().await;
+    set(&world, Target::kind("k"), Rule::new().cap(1)).await;
+    push_all(&world, 0..2, &Push::new()).await;
+    let taken = world.take(A, 1).await.remove(0);
+    let (stream, id) = (world.broker.keys().stream("default"), taken.job_id("default"));
+    let entry = id.as_str().strip_prefix("default/").unwrap();
+    assert_eq!(world.ask::<u64>("XDEL", &[&stream, entry]).await, 1);
+    let held = Held::of(&taken);
+    let history = br#"{"state":"retry"}"#.to_vec();
+    let fail = Fail { held, id, state: State::Retry, history, delay: Duration::ZERO, result: None };
+    assert!(!world.broker.fail_ruled("default", A, &fail, (100, AGE), None).await.unwrap());
+    assert_eq!(drain(&world).await, ["1"]);
+    assert!(is_clean(&world).await);
+}
+
 /// However the queue became known, and whoever made it known.
 pub(super) async fn a_rule_of_a_kind_holds_for_queues_that_come_later(store: &Store) {
     let world = store.world().await;

@@ -104,6 +104,7 @@ pub const CASES: &[Case] = cases! {
         each_group_has_its_own_cap
         a_changed_cap_holds_for_what_waits
         a_paused_kind_is_not_taken
+        a_job_whose_entry_is_gone_holds_no_limit
         a_rule_of_a_kind_holds_for_queues_that_come_later
         a_rule_that_is_set_leaves_a_pause
         the_next_of_a_group_waits_for_a_retry
@@ -155,7 +156,8 @@ pub const CASES: &[Case] = cases! {
         one_fetch_takes_one_suspect_over_all_queues
         only_the_running_suspect_is_blamed_and_dies_in_the_end
         released_jobs_are_taken_first_and_uncounted
-        a_worker_that_leaves_gives_back_what_it_never_knew;
+        a_worker_that_leaves_gives_back_what_it_never_knew
+        of_very_many_jobs_only_those_that_had_begun_are_suspects;
     garbage:
         a_job_whose_history_is_garbage_dies_of_its_crashes_and_is_kept
         a_job_in_its_queue_is_managed_whatever_its_history_is
@@ -344,7 +346,8 @@ pub const TIME_CASES: &[Case] = cases! {
         a_bucket_fills_evenly
         a_changed_rate_holds_at_once
         a_breaker_stops_a_failing_kind
-        a_breaker_whose_try_is_taken_away_tries_another;
+        a_breaker_whose_try_is_taken_away_tries_another
+        a_breaker_counts_jobs_that_end_their_processes;
     time:
         a_delayed_job_is_due_by_the_stores_clock
         a_retry_waits_for_its_time
@@ -362,6 +365,8 @@ pub const TIME_CASES: &[Case] = cases! {
         an_ended_batch_is_forgotten_after_its_time;
     count:
         a_parked_job_that_dies_counts_in_its_batch;
+    control:
+        a_cancel_is_remembered_while_its_job_waits;
     nesting:
         a_nested_batch_that_nobody_closes_is_closed_after_its_time;
     unique:
