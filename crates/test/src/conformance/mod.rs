@@ -180,7 +180,8 @@ pub const CASES: &[Case] = cases! {
         a_job_is_rescheduled_in_any_state
         an_edited_job_runs_with_its_new_arguments
         an_edit_does_not_overwrite_another
-        the_dead_are_put_back_by_filter;
+        the_dead_are_put_back_by_filter
+        a_queue_without_jobs_is_forgotten_when_told_so;
     order:
         weighted_queues_share_and_strict_ones_come_first;
     unique:

@@ -32,7 +32,7 @@ use crate::{config::Config, error::Result, keys::Keys};
 
 pub(crate) use again::again;
 pub use compact::{Compacted, Sparse};
-pub use control::{Place, Promoted};
+pub use control::{Place, Promoted, QueueRemoval};
 pub(crate) use control::{SETS_SCANNED_MAX, pairs, scored};
 #[cfg(feature = "cron")]
 pub use cron::{CRONS_MAX, DueCron, DueCrons, Fired};

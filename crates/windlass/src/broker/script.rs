@@ -65,6 +65,7 @@ scripts! {
     PUSH_UNIQUE = "lane.lua" "record.lua" "find.lua" "enqueue.lua" "roomy.lua" "push_unique.lua";
     PUSH_UNIQUE_LIMITED = "lane.lua" "record.lua" "find.lua" "enqueue.lua" "room.lua" "push_unique.lua";
     QUEUE_ADD = "lane.lua" "queue_add.lua";
+    QUEUE_RM = "lane.lua" "queue_rm.lua";
     RECOVER = "lane.lua" "record.lua" "rule.lua" "trim.lua" "hooks.lua" "recover.lua";
     RELEASE = "fence.lua" "release.lua";
     RELEASE_UNIQUE = "release_unique.lua";
