@@ -19,12 +19,10 @@ if rule == 'pause' or rule == 'resume' then
   local decoded = read(old)
   decoded.paused = rule == 'pause' or nil
   rule = next(decoded) and cjson.encode(decoded) or ''
-end
-
--- A program that sets its rules as it starts does not undo what somebody paused meanwhile.
-if rule ~= '' and string.sub(name, 1, 5) == 'kind:' and read(old).paused and read(rule).paused == nil then
-  local rest = string.match(rule, '^%s*{%s*(.*)$')
-  rule = '{"paused":true' .. (rest == '}' and '' or ',') .. rest
+elseif rule ~= '' and string.sub(name, 1, 5) == 'kind:' and read(old).paused and read(rule).paused == nil then
+  -- A program that sets its rules as it starts does not undo what somebody paused meanwhile.
+  local rest = string.match(rule, '^%s*{(.*)$')
+  if rest then rule = '{"paused":true' .. (next(read(rule)) and ',' or '') .. rest end
 end
 
 local function count(field, by)

@@ -124,6 +124,17 @@ pub enum Error {
         problem: &'static str,
     },
     /// A push of many jobs stopped after a part of them; nothing of it was undone.
+    ///
+    /// ```no_run
+    /// # use windlass::{Client, Error, Push};
+    /// # async fn example(client: Client, args: Vec<Box<serde_json::value::RawValue>>) -> windlass::Result<()> {
+    /// match client.push_many_raw("import", args.iter().map(|args| &**args), Push::new()).await {
+    ///     Err(Error::Partial { pushed, source, .. }) => println!("{pushed} of {} jobs: {source}", args.len()),
+    ///     pushed => println!("{} jobs", pushed?),
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     #[error("the push stopped after {pushed} jobs{}: {source}", of_batch(.batch))]
     Partial {
         /// How many jobs surely were pushed. Where the store failed, those of one call more may have been.

@@ -215,6 +215,9 @@ pub(super) async fn a_rule_that_is_set_leaves_a_pause(store: &Store) {
     limits.pause_kind("k").await.unwrap();
     set(&world, kind.clone(), Rule::new().cap(4)).await;
     assert_eq!(limits.get(&kind).await.unwrap(), Some(Rule::new().cap(4).paused()));
+    limits.resume_kind("k").await.unwrap();
+    assert_eq!(limits.get(&kind).await.unwrap(), Some(Rule::new().cap(4)));
+    limits.pause_kind("k").await.unwrap();
     set(&world, kind.clone(), Rule::new()).await;
     assert_eq!(limits.get(&kind).await.unwrap(), Some(Rule::new().paused()));
     assert!(world.take(A, 9).await.is_empty());

@@ -112,7 +112,7 @@ impl Batch {
     /// # Errors
     /// As [`push`](Self::push).
     pub async fn push_with<Style, J: Pushable<Style>>(&self, job: J, options: Push) -> Result<JobId> {
-        let ids = self.push_jobs(None, [job], &options, &mut 0).await?;
+        let ids = self.push_jobs(None, [job], &options, &mut false).await?;
         ids.1.ok_or(Error::Answer("batch_push gave no id"))
     }
 
@@ -136,7 +136,7 @@ impl Batch {
         jobs: impl IntoIterator<Item = J>,
         options: Push,
     ) -> Result<u64> {
-        Ok(self.push_jobs(None, jobs, &options, &mut 0).await?.0)
+        Ok(self.push_jobs(None, jobs, &options, &mut false).await?.0)
     }
 
     /// Pushes one job for each `size` of the items. Answers how many jobs.
@@ -211,10 +211,10 @@ impl Batch {
         jobs: impl IntoIterator<Item = J>,
         options: &Push,
     ) -> Result<()> {
-        let mut calls = 0;
-        let error = match self.push_jobs(Some(whole), jobs, options, &mut calls).await {
+        let mut is_open = false;
+        let error = match self.push_jobs(Some(whole), jobs, options, &mut is_open).await {
             Ok(_) => return Ok(()),
-            Err(error) if calls == 0 => return Err(error),
+            Err(error) if !is_open => return Err(error),
             Err(error) => error,
         };
         if !whole.is_keyed {
@@ -226,13 +226,13 @@ impl Batch {
     }
 
     /// Pushes jobs in calls of bounded size, within one that opens the batch and one that closes it if it is pushed as a
-    /// whole. Answers how many, and the id of the last; `calls` is how many calls were answered.
+    /// whole. Answers how many, and the id of the last; `is_open` is set once the batch may be open in the store.
     async fn push_jobs<Style, J: Pushable<Style>>(
         &self,
         whole: Option<Whole<'_>>,
         jobs: impl IntoIterator<Item = J>,
         options: &Push,
-        calls: &mut usize,
+        is_open: &mut bool,
     ) -> Result<(u64, Option<JobId>)> {
         check_fit(options)?;
         let queue = options.queue.as_deref().unwrap_or(J::QUEUE);
@@ -264,7 +264,8 @@ impl Batch {
             bytes += job.job.as_ref().len();
             ahead.push_back(job);
         }
-        let (mut count, mut from, mut last, mut call) = (0, 0, None, Vec::<Ready>::new());
+        let (mut is_first, mut count, mut from, mut last) = (true, 0, 0, None);
+        let mut call = Vec::<Ready>::new();
         let stopped = |count| move |error: Error| error.after(count);
         loop {
             // The jobs of one call go into one queue and have one time, unless a middleware says otherwise.
@@ -291,7 +292,7 @@ impl Batch {
                 }
             }
             let is_last = left.is_none() && ahead.is_empty() && jobs.peek().is_none();
-            let create = whole.filter(|_| *calls == 0).map_or(&[][..], |whole| whole.fields);
+            let create = whole.filter(|_| is_first).map_or(&[][..], |whole| whole.fields);
             let closes = is_last && whole.is_some();
             if !call.is_empty() || !create.is_empty() || closes {
                 let first = call.first();
@@ -315,8 +316,11 @@ impl Batch {
                     };
                     self.call(push).await
                 };
-                let ids = sent.await.map_err(stopped(count))?;
-                *calls += 1;
+                let sent = sent.await;
+                // Of a call that failed it is not known.
+                *is_open |= !closes && matches!(sent, Ok(_) | Err(Error::Store(_)));
+                let ids = sent.map_err(stopped(count))?;
+                is_first = false;
                 count += ids.len() as u64;
                 from += call.len() as u64;
                 last = ids.into_iter().next_back().or(last);
