@@ -1,6 +1,7 @@
 //! Batches: any number of jobs with callbacks for when they have ended.
 
 use std::collections::VecDeque;
+use std::iter::Peekable;
 
 use super::{BatchBuilder, BatchStatus, Chain, Flow};
 use crate::broker::{BATCH_BYTES_MAX, BATCH_JOBS_MAX, BatchPush, Due};
@@ -44,6 +45,22 @@ impl Ready {
     /// Whether one call can push both.
     fn goes_with(&self, other: &Self) -> bool {
         self.queue == other.queue && self.due == other.due
+    }
+
+    fn len(&self) -> usize {
+        self.job.as_ref().len()
+    }
+}
+
+/// The jobs of one push: those that are ready, and those behind them.
+struct Line<I: Iterator> {
+    ahead: VecDeque<Ready>,
+    jobs: Peekable<I>,
+}
+
+impl<I: Iterator> Line<I> {
+    fn is_empty(&mut self) -> bool {
+        self.ahead.is_empty() && self.jobs.peek().is_none()
     }
 }
 
@@ -238,7 +255,7 @@ impl Batch {
         let queue = options.queue.as_deref().unwrap_or(J::QUEUE);
         check_name("queue", queue)?;
         let is_group = whole.is_some_and(|whole| whole.is_group);
-        let mut jobs = jobs
+        let jobs = jobs
             .into_iter()
             .enumerate()
             .map(|(n, job)| {
@@ -256,42 +273,14 @@ impl Batch {
                 Ok(Coming::Ready(Ready { queue: None, due: options.due, job }))
             })
             .peekable();
-        // Of a list of usual size none is pushed when one cannot be.
-        let (mut ahead, mut bytes) = (VecDeque::new(), 0);
-        while ahead.len() < AHEAD_JOBS_MAX && bytes < AHEAD_BYTES_MAX {
-            let Some(job) = jobs.next() else { break };
-            let job = self.seen(job?).await?;
-            bytes += job.job.as_ref().len();
-            ahead.push_back(job);
-        }
+        let mut coming = Line { ahead: VecDeque::new(), jobs };
+        self.look_ahead(&mut coming).await?;
         let (mut is_first, mut count, mut from, mut last) = (true, 0, 0, None);
         let mut call = Vec::<Ready>::new();
         let stopped = |count| move |error: Error| error.after(count);
         loop {
-            // The jobs of one call go into one queue and have one time, unless a middleware says otherwise.
-            let mut bytes: usize = call.iter().map(|job| job.job.as_ref().len()).sum();
-            let mut left = None;
-            while call.len() < BATCH_JOBS_MAX && left.is_none() {
-                let job = match ahead.pop_front() {
-                    Some(job) => job,
-                    None => match jobs.next() {
-                        Some(job) => {
-                            let seen = async { self.seen(job?).await };
-                            seen.await.map_err(stopped(count))?
-                        }
-                        None => break,
-                    },
-                };
-                let fits = call.first().is_none_or(|first| {
-                    first.goes_with(&job) && bytes + job.job.as_ref().len() <= BATCH_BYTES_MAX
-                });
-                bytes += job.job.as_ref().len();
-                match fits {
-                    true => call.push(job),
-                    false => left = Some(job),
-                }
-            }
-            let is_last = left.is_none() && ahead.is_empty() && jobs.peek().is_none();
+            let left = self.gather(&mut coming, &mut call).await.map_err(stopped(count))?;
+            let is_last = left.is_none() && coming.is_empty();
             let create = whole.filter(|_| is_first).map_or(&[][..], |whole| whole.fields);
             let closes = is_last && whole.is_some();
             if !call.is_empty() || !create.is_empty() || closes {
@@ -331,6 +320,43 @@ impl Batch {
                 return Ok((count, last));
             }
         }
+    }
+
+    /// Gets the first jobs ready, so that of a list of usual size none is pushed when one cannot be.
+    async fn look_ahead(&self, coming: &mut Line<impl Iterator<Item = Result<Coming>>>) -> Result<()> {
+        let mut bytes = 0;
+        while coming.ahead.len() < AHEAD_JOBS_MAX && bytes < AHEAD_BYTES_MAX {
+            let Some(job) = coming.jobs.next() else { break };
+            let job = self.seen(job?).await?;
+            bytes += job.len();
+            coming.ahead.push_back(job);
+        }
+        Ok(())
+    }
+
+    /// Adds jobs to a call as long as they fit: they go into one queue and have one time, unless a middleware says
+    /// otherwise. Answers one that did not.
+    async fn gather(
+        &self,
+        coming: &mut Line<impl Iterator<Item = Result<Coming>>>,
+        call: &mut Vec<Ready>,
+    ) -> Result<Option<Ready>> {
+        let mut bytes: usize = call.iter().map(Ready::len).sum();
+        while call.len() < BATCH_JOBS_MAX {
+            let job = match coming.ahead.pop_front() {
+                Some(job) => job,
+                None => match coming.jobs.next() {
+                    Some(job) => self.seen(job?).await?,
+                    None => break,
+                },
+            };
+            bytes += job.len();
+            if call.first().is_some_and(|first| !first.goes_with(&job) || bytes > BATCH_BYTES_MAX) {
+                return Ok(Some(job));
+            }
+            call.push(job);
+        }
+        Ok(None)
     }
 
     /// A job as it is sent, once every middleware has seen it.
