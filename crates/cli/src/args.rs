@@ -233,6 +233,14 @@ pub enum QueueCommand {
         /// The queue
         queue: String,
     },
+    /// Forget a queue that has no jobs and no workers; its limits stay
+    Rm {
+        /// The queue
+        queue: String,
+        /// Remove its jobs first, those that have ended and are kept included; chains and batches count them as cancelled
+        #[arg(long)]
+        with_jobs: bool,
+    },
     /// Have workers take only jobs of kinds that they registered, or any job
     Kinds {
         /// The queue

@@ -333,6 +333,38 @@ fn a_job_is_pushed_looked_at_moved_and_removed() {
 }
 
 #[test]
+fn a_queue_with_limits_says_that_it_does_not_ask_for_kinds() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let run = |args: &[&str]| succeed(folder.path(), args);
+    run(&["queue", "kinds", "shared", "known"]);
+    assert!(run(&["queue", "ls"]).contains("known kinds"));
+    let output = windlass(folder.path(), &["limit", "set", "kind:mail", "--cap", "2"]);
+    assert_eq!(code(&output), 0);
+    let warning =
+        "a queue with limits gives any job to any worker, also one that is to ask for kinds: shared";
+    assert!(stderr(&output).contains(warning), "{}", stderr(&output));
+    assert!(run(&["queue", "ls"]).contains("any kinds, for it has limits or lanes"));
+    assert!(run(&["queue", "kinds", "shared", "known"]).contains("once it has no limits and lanes any more"));
+}
+
+#[test]
+fn a_queue_is_forgotten() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let run = |args: &[&str]| succeed(folder.path(), args);
+    run(&["queue", "pause", "old"]);
+    assert_eq!(run(&["queue", "rm", "old"]), "old is forgotten");
+    assert!(!run(&["queue", "ls"]).contains("old"));
+    run(&["job", "push", "mail", "--queue", "old"]);
+    run(&["job", "push", "mail", "--queue", "old", "--in", "1h"]);
+    let refused = windlass(folder.path(), &["queue", "rm", "old"]);
+    assert_eq!(code(&refused), 1);
+    let told = "old has 2 jobs that wait or run; --with-jobs removes those that do not run";
+    assert!(stderr(&refused).contains(told), "{}", stderr(&refused));
+    assert_eq!(run(&["queue", "rm", "old", "--with-jobs"]), "old is forgotten, and 2 jobs of it are removed");
+    assert_eq!(code(&windlass(folder.path(), &["queue", "rm", "old"])), 1, "there is none");
+}
+
+#[test]
 fn a_limit_is_set_shown_and_removed() {
     let folder = tempfile::tempdir().expect("a folder");
     let run = |args: &[&str]| succeed(folder.path(), args);

@@ -42,11 +42,14 @@ impl Job for AllSent {
 async fn main() -> windlass::Result<()> {
     let url = std::env::var("WINDLASS_URL").unwrap_or_else(|_| "windlass-data".into());
     let client = Client::open(&url).await?;
-    let batch = client.batch().description("the May letter").on_success(AllSent).open().await?;
-    let addresses = (1..=100).map(|number| format!("reader-{number}@example.com"));
-    let jobs = batch.push_chunks(addresses, 10, SendMails).await?;
-    batch.close().await?;
-    println!("{jobs} jobs pushed");
+    let addresses: Vec<_> = (1..=100).map(|number| format!("reader-{number}@example.com")).collect();
+    let jobs = addresses.chunks(10).map(|chunk| SendMails(chunk.to_vec()));
+    // The key makes it one letter, however often this program is ended and started again.
+    let letter = client.batch().key("may-letter").description("the May letter").on_success(AllSent);
+    let batch = letter.push_all(jobs).await?;
+    if let Some(status) = batch.status().await? {
+        println!("{} jobs pushed, {} have ended", status.total, status.total - status.pending);
+    }
     let worker = Worker::new(&client).register::<SendMails>().register::<AllSent>().concurrency(3);
     println!("{}", worker.exit_when_empty().run().await?);
     Ok(())

@@ -14,12 +14,8 @@ local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
 if job.place == 'active' then
   if ARGV[6] == '0' then return 'active' end
-  redis.call('ZREMRANGEBYSCORE', KEYS[14], '-inf', string.format('(%.0f', now - ARGV[6]))
-  local last = redis.call('ZREVRANGE', KEYS[14], 0, 0, 'WITHSCORES')[2]
-  local at = math.max(now, tonumber(last or 0))
-  redis.call('ZADD', KEYS[14], string.format('%.0f', at), string.match(job.id, '^[^/]*') .. '/' .. job.entry)
-  redis.call('ZREMRANGEBYRANK', KEYS[14], 0, -1 - ARGV[7])
-  redis.call('PEXPIRE', KEYS[14], ARGV[6])
+  local member = string.match(job.id, '^[^/]*') .. '/' .. job.entry
+  ask_to_stop(KEYS[14], member, now, tonumber(ARGV[6]), tonumber(ARGV[7]))
   return 'asked'
 end
 

@@ -1,11 +1,12 @@
 -- Adds a cron entry, or changes the one of its name.
--- KEYS: 1 cron, 2 cron-next, 3 seq, 4 queues
+-- KEYS: 1 cron, 2 cron-next, 3 seq
 -- ARGV: 1 name, 2 definition, 3 what decides its times, 4 its next time, 5 the moment at which that is due,
 --       6 queue, 7 how many entries there may be
 -- Answer: 1 when something changed, 0 when it was so already, -1 when there are too many.
 -- Guarantee: an entry that is as before keeps its times; a changed one keeps its pause, its last job and,
 --       unless what decides its times is another, its times, so that a deploy loses no run. No two
---       definitions of an entry have the same revision, not even across its removal.
+--       definitions of an entry have the same revision, not even across its removal. The rules of kinds hold for its
+--       queue.
 local record = redis.call('HGET', KEYS[1], ARGV[1])
 local state = {}
 if record then
@@ -21,5 +22,5 @@ if state.times ~= ARGV[3] then
 end
 state.rev = redis.call('INCR', KEYS[3])
 redis.call('HSET', KEYS[1], ARGV[1], cjson.encode(state) .. '\n' .. ARGV[2])
-redis.call('SADD', KEYS[4], ARGV[6])
+queue_add(ARGV[6])
 return 1

@@ -16,7 +16,11 @@ redis.call('XACK', KEYS[1], 'w', ARGV[2])
 redis.call('XDEL', KEYS[1], ARGV[2])
 redis.call('HDEL', KEYS[4], ARGV[4])
 redis.call('HDEL', KEYS[5], ARGV[2])
-if not found then return 0 end
+if not found then
+  -- Somebody deleted its entry: nothing is left to be moved, and what it held of limits is free.
+  if ARGV[15] then permits_release(ARGV[15], { ARGV[4] }) end
+  return 0
+end
 -- The envelope goes over byte by byte: decoding it here would change its numbers.
 local envelope = ''
 for i = 1, #found[2], 2 do
@@ -31,7 +35,7 @@ if ARGV[10] ~= '0' then
   redis.call('PEXPIRE', KEYS[7], ARGV[10])
 end
 -- Only the script that is called with a flow has the hooks in front; other jobs pay nothing for them.
-if flow then flow_failed(flow, ARGV[11], ARGV[14]) end
+if flow then flow_failed(ARGV[4], flow, ARGV[11], ARGV[14]) end
 -- And only the one that is called with a queue has the rules.
 if ARGV[15] then rules_failed(ARGV[15], ARGV[4], ARGV[11]) end
 return 1

@@ -89,10 +89,38 @@ local function batch_check(id)
     if parent then redis.call('HINCRBY', batch_key(parent), 'unsuccessful', -1) end
   end
   -- A batch that is still open, or has dead jobs that may be tried again, waits longer.
+  -- One that is nested and open holds another one open, so that it does not go by itself.
+  if parent and state == 'open' then return end
   local life = succeeded_at and keep or wait
   redis.call('PEXPIRE', key, life)
   redis.call('PEXPIRE', batch_items(id), life)
   if has_changed and parent then batch_check(parent) end
+end
+
+-- Nested batches that are open: all of them by when they were opened, and those of one job.
+local nested_open = prefix .. 'nested'
+
+local function nested_key(opener) return prefix .. 'opened:' .. opener end
+
+-- Closes a batch; the caller checks it then.
+local function batch_close(id)
+  local parent, opener = unpack(redis.call('HMGET', batch_key(id), 'parent', 'opener'))
+  redis.call('HSET', batch_key(id), 'state', 'closed')
+  if parent then redis.call('ZREM', nested_open, id) end
+  if opener then redis.call('SREM', nested_key(opener), id) end
+end
+
+-- A job has ended: what it opened and did not close is closed, since its process may have died in between, and another
+-- attempt has made batches of its own.
+local function nested_close(opener)
+  local opened = redis.call('SMEMBERS', nested_key(opener))
+  table.sort(opened)
+  for _, id in ipairs(opened) do
+    if batch_exists(id) then
+      batch_close(id)
+      batch_check(id)
+    end
+  end
 end
 
 -- The first death in a batch is also one in those around it.
@@ -116,20 +144,21 @@ local function batch_keep(id, n, item)
   redis.call('HSET', batch_items(id), name, item)
 end
 
--- A job has ended: `counter` is succeeded, dead or cancelled. `item` is its result, for a job of a group.
-local function flow_ended(batch, n, counter, item)
+-- The job `id` has ended: `counter` is succeeded, dead or cancelled. `item` is its result, for a job of a group.
+local function flow_ended(id, batch, n, counter, item)
   if not batch or not batch_exists(batch) then return end
   redis.call('HINCRBY', batch_key(batch), 'pending', -1)
   redis.call('HINCRBY', batch_key(batch), counter, 1)
   if n then batch_keep(batch, n, item) end
   if counter == 'dead' then batch_died(batch) end
+  nested_close(id)
   batch_check(batch)
 end
 
--- A job has ended in `state`, without success; `failure` is JSON.
-local function flow_failed(flow, state, failure)
+-- The job `id` has ended in `state`, without success; `failure` is JSON.
+local function flow_failed(id, flow, state, failure)
   if flow.catch then flow_push(flow.catch.queue, flow.catch.job, failure, flow.batch) end
-  flow_ended(flow.batch, flow.n, state == 'dead' and 'dead' or 'cancelled', '{"e":' .. failure .. '}')
+  flow_ended(id, flow.batch, flow.n, state == 'dead' and 'dead' or 'cancelled', '{"e":' .. failure .. '}')
 end
 
 -- The flow in an envelope, for scripts that end a job which no worker has read.
@@ -155,7 +184,7 @@ local function flow_lost(envelope, id, state, class, message, history)
   if history.caught then flow.catch = nil end
   if flow.catch then history.caught = true end
   local failure = { id = id, kind = flow.kind, state = state, class = class, message = message }
-  flow_failed(flow, state, cjson.encode(failure))
+  flow_failed(id, flow, state, cjson.encode(failure))
 end
 
 -- A stored job goes back into its queue from the set that it was in: if it had ended, its batch waits for it again.

@@ -47,9 +47,10 @@ local function kind_of(envelope)
   return is_json and type(decoded) == 'table' and type(decoded.kind) == 'string' and decoded.kind or ''
 end
 
--- Makes a queue known. A rule of a kind is for every queue.
+-- Makes a queue known. A rule of a kind is for every queue, also for one that is known already: who pushes by hand may
+-- have made it known without a look at the rules.
 local function queue_add(queue)
-  if redis.call('SADD', base .. 'queues', queue) == 0 then return end
+  redis.call('SADD', base .. 'queues', queue)
   if tonumber(redis.call('HGET', base .. 'rules', 'kinds') or 0) > 0 then
     redis.call('HSET', base .. 'gate:' .. queue, 'ruled', 1)
   end

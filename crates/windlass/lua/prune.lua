@@ -1,4 +1,5 @@
--- Drops what is too old: ended jobs, and workers without a beat. Parked jobs that nobody came for die.
+-- Drops what is too old: ended jobs, and workers without a beat. Parked jobs that nobody came for die, and nested
+-- batches that nobody closed are closed.
 -- KEYS: 1 jobs, 2 dead, 3 discarded, 4 cancelled, 5 parked, 6 workers, 7 stats
 -- ARGV: 1 how many of each are kept, 2 their greatest age in ms, 3 greatest age of a parked job in ms,
 --       4 greatest silence of a worker in ms, 5 reason for the parked
@@ -23,5 +24,14 @@ for _, id in ipairs(late) do
   end
 end
 done = done + #late
+local left = redis.call('ZRANGEBYSCORE', nested_open, '-inf', string.format('%.0f', now - ARGV[2]), 'LIMIT', 0, 100)
+for _, id in ipairs(left) do
+  redis.call('ZREM', nested_open, id)
+  if batch_exists(id) then
+    batch_close(id)
+    batch_check(id)
+  end
+end
+done = done + #left
 done = done + redis.call('ZREMRANGEBYSCORE', KEYS[6], '-inf', string.format('%.0f', now - ARGV[4]))
 return done

@@ -14,6 +14,7 @@ local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local known_dead = {}
 for i = 7, #ARGV do known_dead[ARGV[i]] = true end
 local suspects, returned, killed = 0, 0, 0
+local has_breakers = redis.call('HGET', base .. 'rules', 'breakers')
 
 local function give_back(item)
   redis.call('XCLAIM', stream, 'w', '~recovered', 0, item[1], 'RETRYCOUNT', math.max(0, item[4] - 1), 'JUSTID')
@@ -44,6 +45,18 @@ local function kill(item, crashes)
   killed = killed + 1
 end
 
+-- A job has ended its process: that is a failure to the breakers that watch it.
+local function note_crash(entry)
+  local id = ARGV[5] .. '/' .. entry
+  local found = redis.call('XRANGE', stream, entry, entry)[1]
+  for i = 1, found and #found[2] or 0, 2 do
+    if found[2][i] == 'i' then id = found[2][i + 1] end
+  end
+  for _, held in ipairs(permits_of(ARGV[5], id)) do
+    if held.rule.breaker then breaker_failed(held.name, held.rule.breaker, id) end
+  end
+end
+
 -- Everything a dead worker held, those first that it took first.
 local function take_back(consumer, pending)
   for i = 1, #pending do pending[i][5] = i end
@@ -64,7 +77,10 @@ local function take_back(consumer, pending)
       give_back(item)
     else
       local crashes = tonumber(string.match(redis.call('HGET', suspect, item[1]) or '', '^%d+')) or 0
-      if item[1] == blamed then crashes = crashes + 1 end
+      if item[1] == blamed then
+        crashes = crashes + 1
+        if has_breakers then note_crash(item[1]) end
+      end
       if crashes >= limit then
         kill(item, crashes)
       else
@@ -93,7 +109,7 @@ for _, flat in ipairs(consumers) do
       -- One that took or renewed something within a lease lived then, whatever the time of its last beat: that is wall
       -- time, and old at once when a clock is set forward.
       if known_dead[consumer] or (is_silent and #lapsed == info.pending) then
-        take_back(consumer, redis.call('XPENDING', stream, 'w', '-', '+', 10000, consumer))
+        take_back(consumer, redis.call('XPENDING', stream, 'w', '-', '+', info.pending, consumer))
       elseif not is_silent then
         -- A living worker renews what it knows of, so the reply that carried these to it was lost.
         for i = 1, #lapsed do give_back(lapsed[i]) end

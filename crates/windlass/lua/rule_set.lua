@@ -3,7 +3,8 @@
 -- ARGV: 1 name ("queue:Q", "kind:K", "key:Q" for each key of Q, "key:Q/KEY" for one), 2 rule as JSON, or "" for none;
 --       "pause" or "resume" to change only that of the rule
 -- Answer: 1 when a rule was there before, otherwise 0.
--- Guarantee: what is taken from now on is taken by the rule; what waits for it as it was is looked at again.
+-- Guarantee: what is taken from now on is taken by the rule; what waits for it as it was is looked at again. A kind that
+--       is paused stays so until it is resumed or its rule is removed.
 local OPEN_PAGE = 1000
 local name, rule = ARGV[1], ARGV[2]
 local old = redis.call('HGET', KEYS[1], name)
@@ -18,6 +19,10 @@ if rule == 'pause' or rule == 'resume' then
   local decoded = read(old)
   decoded.paused = rule == 'pause' or nil
   rule = next(decoded) and cjson.encode(decoded) or ''
+elseif rule ~= '' and string.sub(name, 1, 5) == 'kind:' and read(old).paused and read(rule).paused == nil then
+  -- A program that sets its rules as it starts does not undo what somebody paused meanwhile.
+  local rest = string.match(rule, '^%s*{(.*)$')
+  if rest then rule = '{"paused":true' .. (next(read(rule)) and ',' or '') .. rest end
 end
 
 local function count(field, by)

@@ -20,7 +20,8 @@ end
 local batch = ARGV[7] ~= '' and ARGV[7]
 -- The next job is counted before this one has ended, so that the batch of both does not end between them.
 if ARGV[10] ~= '' then flow_push(ARGV[10], ARGV[11], nil, batch) end
-flow_ended(batch, tonumber(ARGV[8]), 'succeeded', ARGV[9])
+local id = ARGV[4] ~= '' and ARGV[4] or string.match(KEYS[1], '}:q:(.*)$') .. '/' .. ARGV[2]
+flow_ended(id, batch, tonumber(ARGV[8]), 'succeeded', ARGV[9])
 -- Only the script that is called with a queue has the rules in front.
 if ARGV[12] then rules_ended(ARGV[12], { ARGV[4] }) end
 return 1

@@ -12,7 +12,7 @@ use tokio::sync::Notify;
 use crate::broker::{Held, Note};
 use crate::client::Client;
 use crate::error::{Error, Result};
-use crate::flow::{self, Batch, BatchBuilder, JobError};
+use crate::flow::{self, Batch, BatchBuilder, JobError, Nested};
 use crate::id::JobId;
 use crate::worker::Shared;
 
@@ -172,9 +172,11 @@ impl Context {
     }
 
     /// Begins a batch that holds the one of this job open until it has completed itself; like
-    /// [`Client::batch`] when this job is in none.
+    /// [`Client::batch`] when this job is in none. Close it before this job ends: what is still open then is closed with the
+    /// job. So nothing hangs when the process dies in between; another attempt of this job makes another batch.
     pub fn nested_batch(&self) -> BatchBuilder {
-        BatchBuilder::new(self.client().clone(), self.inner.batch.clone())
+        let nested = |parent| Nested { parent, opener: self.id().clone() };
+        BatchBuilder::new(self.client().clone(), self.inner.batch.clone().map(nested))
     }
 
     /// The client, to push further jobs.

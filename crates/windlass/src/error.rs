@@ -50,7 +50,7 @@ pub enum Error {
     /// An option of a push cannot be used.
     #[error("the {option} of the push {problem}")]
     Push {
-        /// Which one: `spread`, `tag`, `meta`, `trace`.
+        /// Which one: `spread`, `tag`, `meta`, `trace`, `expires_at`, `deadline`.
         option: &'static str,
         /// What is wrong with it, as the end of a sentence.
         problem: String,
@@ -123,6 +123,28 @@ pub enum Error {
         /// Why not.
         problem: &'static str,
     },
+    /// A push of many jobs stopped after a part of them; nothing of it was undone.
+    ///
+    /// ```no_run
+    /// # use windlass::{Client, Error, Push};
+    /// # async fn example(client: Client, args: Vec<Box<serde_json::value::RawValue>>) -> windlass::Result<()> {
+    /// match client.push_many_raw("import", args.iter().map(|args| &**args), Push::new()).await {
+    ///     Err(Error::Partial { pushed, source, .. }) => println!("{pushed} of {} jobs: {source}", args.len()),
+    ///     pushed => println!("{} jobs", pushed?),
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[error("the push stopped after {pushed} jobs{}: {source}", of_batch(.batch))]
+    Partial {
+        /// How many jobs surely were pushed. Where the store failed, those of one call more may have been.
+        pushed: u64,
+        /// The batch that they went to, if it was opened by the same push: it is cancelled and closed, unless it has a key,
+        /// so that the same push can go on, or the store was away.
+        batch: Option<String>,
+        /// What stopped it.
+        source: Box<Error>,
+    },
     /// A middleware did not let the push through, or panicked.
     #[error("a middleware refused the push: {0}")]
     Refused(String),
@@ -135,4 +157,30 @@ pub enum Error {
     /// A file of the worker, such as its pid file, could not be written.
     #[error("the worker's file failed: {0}")]
     File(#[from] std::io::Error),
+}
+
+impl Error {
+    /// The same of a push that had pushed so many jobs before.
+    pub(crate) fn after(self, before: u64) -> Self {
+        match self {
+            Self::Partial { pushed, batch, source } => {
+                Self::Partial { pushed: pushed + before, batch, source }
+            }
+            error if before == 0 => error,
+            error => Self::Partial { pushed: before, batch: None, source: Box::new(error) },
+        }
+    }
+
+    /// The same of a push that had opened a batch.
+    pub(crate) fn of_batch(self, id: &str) -> Self {
+        let batch = Some(id.to_owned());
+        match self {
+            Self::Partial { pushed, source, .. } => Self::Partial { pushed, batch, source },
+            error => Self::Partial { pushed: 0, batch, source: Box::new(error) },
+        }
+    }
+}
+
+fn of_batch(batch: &Option<String>) -> String {
+    batch.as_ref().map(|id| format!(" of the batch {id}")).unwrap_or_default()
 }

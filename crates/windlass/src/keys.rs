@@ -240,6 +240,16 @@ impl Keys {
         format!("{}:r", self.batch(id))
     }
 
+    /// Nested batches that are open. The scripts build this key and the next one by themselves.
+    pub fn nested(&self) -> String {
+        self.with("nested", "")
+    }
+
+    /// Nested batches that a job opened and nobody has closed.
+    pub fn opened(&self, opener: &JobId) -> String {
+        self.with("opened:", opener.as_str())
+    }
+
     fn with(&self, kind: &str, name: &str) -> String {
         let mut key = String::with_capacity(self.prefix.len() + kind.len() + name.len());
         key.push_str(&self.prefix);
@@ -296,6 +306,8 @@ mod tests {
             keys.breaker("kind:k"),
             keys.batch("b"),
             keys.batch_items("b"),
+            keys.nested(),
+            keys.opened(&id),
         ];
         for key in all.into_iter().chain(keys.sets()) {
             let tag = key.split_once('{').and_then(|(_, rest)| rest.split_once('}')).map(|(tag, _)| tag);

@@ -96,8 +96,10 @@ pub mod __private {
     pub use serde;
 }
 
-pub use broker::{Edited, Ending, Filter, Rescheduled};
-pub use client::{Buffered, Client, Handle, KEY_LEN_MAX, Push, QUEUE_RULES_AGE_MAX};
+pub use broker::{Edited, Ending, Filter, QueueRemoval, Rescheduled};
+pub use client::{
+    AHEAD_BYTES_MAX, AHEAD_JOBS_MAX, Buffered, Client, Handle, KEY_LEN_MAX, Push, QUEUE_RULES_AGE_MAX,
+};
 pub use config::{BUFFER_JOBS_MAX, Config, LEASE_MIN, PAYLOAD_LIMIT_MAX};
 pub use context::Context;
 #[cfg(feature = "cron")]

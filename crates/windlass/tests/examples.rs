@@ -41,10 +41,26 @@ fn tenants_take_turns() {
 fn a_batch_of_mails_ends_with_its_callback() {
     let folder = tempfile::tempdir().expect("a folder");
     let said: Vec<_> = lines(&mut start("mail", folder.path())).collect();
-    assert_eq!(said[0], "10 jobs pushed");
+    assert_eq!(said[0], "10 jobs pushed, 0 have ended");
     assert_eq!(said.iter().filter(|line| line.starts_with("10 mails sent, ")).count(), 10, "{said:?}");
     assert_eq!(said[said.len() - 2], "all sent: 10 of 10 jobs succeeded");
     assert!(said[said.len() - 1].starts_with("11 completed, 0 failed"), "{said:?}");
+    let again: Vec<_> = lines(&mut start("mail", folder.path())).collect();
+    assert_eq!(again[0], "10 jobs pushed, 10 have ended", "it is the same letter");
+    assert!(again[again.len() - 1].starts_with("0 completed, 0 failed"), "{again:?}");
+}
+
+#[test]
+fn a_letter_whose_program_is_killed_is_sent_once() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut first = start("mail", folder.path());
+    assert!(lines(&mut first).any(|line| line.starts_with("10 mails sent, ")));
+    first.kill().expect("ours to kill");
+    first.wait().expect("it ends");
+    let said: Vec<_> = lines(&mut start("mail", folder.path())).collect();
+    assert!(said[0].starts_with("10 jobs pushed, "), "{said:?}");
+    let all_sent: Vec<_> = said.iter().filter(|line| line.starts_with("all sent: ")).collect();
+    assert_eq!(all_sent, ["all sent: 10 of 10 jobs succeeded"]);
 }
 
 #[test]

@@ -18,7 +18,17 @@ pub async fn run(command: LimitCommand, store: &Store) -> Result<()> {
             if rule == Rule::new() {
                 return Err(Failure::new(USAGE, anyhow::anyhow!("a rule says something, such as --cap 10")));
             }
-            let had = client_to_put(store).await?.limits().set(&target, rule).await?;
+            let client = client_to_put(store).await?;
+            let had = client.limits().set(&target, rule).await?;
+            let asking = client.inspector().queues().await?;
+            let asking = asking.iter().filter(|queue| queue.asks_for_kinds && queue.is_ruled);
+            let asking: Vec<_> = asking.map(|queue| queue.name.as_str()).collect();
+            if !asking.is_empty() {
+                let names = asking.join(", ");
+                output::note(format_args!(
+                    "warning: a queue with limits gives any job to any worker, also one that is to ask for kinds: {names}"
+                ));
+            }
             let what = if had { "has another rule now" } else { "has a rule now" };
             done(store, &format!("{target} {what}"), &json!({ "set": target.to_string(), "replaced": had }))
         }

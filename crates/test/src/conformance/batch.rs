@@ -174,3 +174,49 @@ pub(super) async fn an_ended_batch_is_forgotten_after_its_time(store: &Store) {
     assert_eq!(open.status().await.unwrap(), None, "nobody closed it, and nothing is in it");
     assert!(waiting.status().await.unwrap().is_some(), "a job of it has not ended");
 }
+
+/// What was opened is cancelled and closed then, so that its callbacks come, and the error names it.
+pub(super) async fn a_batch_whose_push_stops_does_not_stay_open(store: &Store) {
+    let world = store.world_with(|config| config.max_payload = 600_000).await;
+    let sized = |size: usize| Act(value!({"name": "x".repeat(size)}));
+    let jobs = |count: usize| (0..count).map(move |_| sized(500_000)).chain([sized(600_000)]);
+    let refused = world.client.batch().push_all(jobs(3)).await;
+    assert!(matches!(refused, Err(Error::Payload { .. })), "{refused:?}");
+    assert!(world.is_empty().await);
+    let refused = world.client.batch().on_complete(job("complete")).push_all(jobs(10)).await.unwrap_err();
+    let Error::Partial { pushed: 8, batch: Some(id), source } = refused else { panic!("{refused:?}") };
+    assert!(matches!(*source, Error::Payload { .. }));
+    let batch = world.client.batch_by_id(&id).unwrap();
+    assert!(status(&batch).await.is_closed && status(&batch).await.is_cancelled);
+    assert_eq!(names(&play(&world).await), ["complete"]);
+    assert_eq!(counts(&batch).await, [8, 0, 0, 0, 8]);
+}
+
+pub(super) async fn a_batch_with_a_key_is_made_once(store: &Store) {
+    let world = store.world_with(|config| config.max_payload = 600_000).await;
+    let letter = || world.client.batch().key("letter").on_success(job("success"));
+    let sized = |size: usize| Act(value!({"name": "a", "pad": "x".repeat(size)}));
+    let all = || (0..12).map(|_| sized(500_000));
+    assert_eq!(letter().open().await.unwrap().id(), "letter");
+    // Whoever made it first did not come to its end.
+    let stopped = letter().push_all(all().take(10).chain([sized(600_000)])).await.unwrap_err();
+    assert!(matches!(stopped, Error::Partial { pushed: 8, .. }), "{stopped}");
+    let batch = world.client.batch_by_id("letter").unwrap();
+    assert_eq!((counts(&batch).await[0], status(&batch).await.is_closed), (8, false));
+    for _ in 0..2 {
+        assert_eq!(counts(&letter().push_all(all()).await.unwrap()).await, [12, 12, 0, 0, 0]);
+        assert!(status(&batch).await.is_closed);
+    }
+    let seen = play(&world).await;
+    assert_eq!((seen.len(), seen.last().unwrap().name.as_str()), (13, "success"));
+    let again = letter().push_all(all()).await.unwrap();
+    assert_eq!(counts(&again).await, [12, 0, 12, 0, 0]);
+    assert!(world.is_empty().await);
+    let group = || world.client.group().key("squares").then(job("then"));
+    for _ in 0..2 {
+        assert_eq!(counts(group().push([job("a"), job("b")]).await.unwrap().batch()).await[0], 2);
+    }
+    assert_eq!(names(&play(&world).await), ["a", "b", "then"]);
+    assert_eq!(group().push([job("a"), job("b")]).await.unwrap().results().await.unwrap().unwrap().len(), 2);
+    assert!(matches!(world.client.batch().key("a b").open().await, Err(Error::Name { .. })));
+}

@@ -112,3 +112,27 @@ pub(super) async fn a_spread_that_cannot_be_meant_is_refused(store: &Store) {
     push(&world, &args, Push::new().spread(Duration::ZERO)).await.unwrap();
     assert_eq!(enqueued(&world).await, 3);
 }
+
+/// A list with one job that cannot be pushed is refused before anything is pushed; of a longer one it is told how many were.
+pub(super) async fn a_bulk_load_is_refused_whole_or_says_how_far_it_came(store: &Store) {
+    let world = store.world_with(|config| config.max_payload = 600_000).await;
+    let (small, large) = (json("1"), json(&format!("\"{}\"", "x".repeat(500_000))));
+    let too_large = json(&format!("\"{}\"", "x".repeat(600_000)));
+    let push = async |jobs: Vec<&RawValue>| world.client.push_many_raw("k", jobs, Push::new()).await;
+    let mut jobs: Vec<&RawValue> = vec![&small; 1_500];
+    jobs[1_200] = &too_large;
+    assert!(matches!(push(jobs.clone()).await, Err(Error::Payload { .. })));
+    let unique = Push::new().unique(Unique::until_done());
+    assert!(matches!(world.client.push_many_raw("k", jobs, unique).await, Err(Error::Payload { .. })));
+    assert!(world.is_empty().await);
+    let mut jobs: Vec<&RawValue> = vec![&large; 12];
+    jobs[10] = &too_large;
+    let refused = push(jobs).await.unwrap_err();
+    assert!(
+        refused.to_string().starts_with("the push stopped after 8 jobs: the job `k` takes 600"),
+        "{refused}"
+    );
+    let Error::Partial { pushed: 8, batch: None, source } = refused else { panic!("{refused:?}") };
+    assert!(matches!(*source, Error::Payload { .. }));
+    assert_eq!(world.client.inspector().queue("default").await.unwrap().enqueued, 8);
+}

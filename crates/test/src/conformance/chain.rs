@@ -146,6 +146,19 @@ pub(super) async fn what_cannot_follow_is_refused(store: &Store) {
     let keyed = Chain::new().then(job("a")).catch_with(job("b"), Push::new().key("x"));
     let told = "a job that follows others cannot have a key, it comes once with them";
     assert_eq!(text(push(keyed).await.unwrap_err()), told);
+    let (soon, now) = (Push::new().expires_in(AGE), std::time::SystemTime::now());
+    let told = " of the push is reckoned from now, and a job that follows others comes when they have ended; give it to \
+                their first, or a timeout to this one";
+    let late = push(Chain::new().then(job("a")).then_with(job("b"), soon.clone())).await.unwrap_err();
+    assert_eq!(text(late), format!("the expires_at{told}"));
+    let late = world.client.batch().on_success_with(job("b"), Push::new().deadline(now)).open().await;
+    assert_eq!(text(late.unwrap_err()), format!("the deadline{told}"));
+    let group = world.client.group().then_with(job("b"), soon.clone()).push([job("a")]).await;
+    assert!(matches!(group, Err(Error::Push { option: "expires_at", .. })));
+    let first = push(Chain::new().then_with(job("a"), soon).then(job("b"))).await.unwrap();
+    let envelope = world.client.inspector().show(&first).await.unwrap().unwrap().envelope;
+    assert!(windlass::Envelope::parse(&envelope).unwrap().expires.is_some(), "the first one may");
+    assert!(world.client.inspector().remove(&first).await.unwrap().unwrap());
     let wrong = Chain::new().then(job("a")).then_with(job("b"), Push::new().queue("no/queue"));
     assert!(matches!(push(wrong).await, Err(Error::Name { what: "queue", .. })));
     let long = (0..30).fold(Chain::new(), |chain, _| chain.then(job("a")));

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use windlass::broker::{Ended, Extra, Held, Request};
 use windlass::{
-    BlockingJob, Context, Edited, Ending, Error, Failure, Filter, JobId, Outcome, Push, Rescheduled, Retry,
-    State,
+    BlockingJob, Context, Edited, Ending, Error, Failure, Filter, JobId, Outcome, Push, QueueRemoval,
+    Rescheduled, Retry, Rule, State, Target,
 };
 
 use super::world::{Beside, Run, Store, World, json};
@@ -292,4 +293,69 @@ pub(super) async fn the_dead_are_put_back_by_filter(store: &Store) {
     assert_eq!(count(Filter::default()).await, 125);
     assert_eq!(world.take(A, 300).await.len(), 225);
     assert!(inspector.retry_all(&Filter { state: State::Active, ..Filter::default() }).await.is_err());
+}
+
+/// In a queue that is paused, what is taken back from a dead worker may wait long.
+pub(super) async fn a_cancel_is_remembered_while_its_job_waits(store: &Store) {
+    let world = store.world().await;
+    let id = world.push("k", "1", Push::new()).await;
+    world.take(A, 1).await;
+    assert_eq!(world.client.inspector().cancel(&id).await.unwrap(), Ending::Asked);
+    world.client.inspector().pause("default").await.unwrap();
+    world.recover(&[A]).await;
+    store.advance(6 * 24 * HOUR);
+    world.client.inspector().resume("default").await.unwrap();
+    let worker = Beside::start(waits_for_cancel(&world, || Err(Failure::retry("cut short"))));
+    world.until(&id, State::Cancelled).await;
+    worker.stop().await;
+}
+
+pub(super) async fn a_queue_without_jobs_is_forgotten_when_told_so(store: &Store) {
+    let world = store.world().await;
+    let (inspector, keys) = (world.client.inspector(), world.broker.keys());
+    let in_queue = || Push::new().queue("old");
+    world.client.limits().set(&Target::each_key("old"), Rule::new().cap(1)).await.unwrap();
+    let batch = world.client.batch().open().await.unwrap();
+    for options in [in_queue(), in_queue().priority(3), in_queue().group_key("a"), in_queue().group_key("a")]
+    {
+        world.push("k", "1", options).await;
+    }
+    batch.push_with(super::act::job("a"), in_queue()).await.unwrap();
+    batch.push_with(super::act::job("b"), in_queue().delay(HOUR)).await.unwrap();
+    world.push("k", "1", Push::new()).await;
+    assert_eq!(inspector.remove_queue("old").await.unwrap(), QueueRemoval::HasJobs(6));
+    let request = Request { consumer: A, count: 1, may_suspect: true, woken: None };
+    let taken = world.broker.fetch(&["old"], request).await.unwrap();
+    assert_eq!(inspector.clear_queue("old").await.unwrap(), 5);
+    assert_eq!(inspector.remove_queue("old").await.unwrap(), QueueRemoval::HasJobs(1), "a worker has one");
+    let id = taken[0].job_id("old");
+    let (held, extras) = ([Held::of(&taken[0])], [Extra::of(&taken[0], id, None)]);
+    let ended = Ended { queue: "old", held: &held, extras: &extras };
+    assert!(world.broker.finish(A, ended).await.unwrap().is_empty());
+    assert_eq!(super::act::counts(&batch).await, [2, 0, 0, 0, 2]);
+    let worker = Beside::start(waits_for_cancel(&world, || Ok(())).queue("old"));
+    worker.control().started().await;
+    assert_eq!(inspector.remove_queue("old").await.unwrap(), QueueRemoval::HasWorkers(1));
+    worker.stop().await;
+    assert_eq!(inspector.remove_queue("old").await.unwrap(), QueueRemoval::Removed);
+    assert_eq!(inspector.remove_queue("old").await.unwrap(), QueueRemoval::Missing);
+    let queue = "old";
+    let left = [
+        keys.stream(queue),
+        keys.gate(queue),
+        keys.wake(queue),
+        keys.suspect(queue),
+        keys.turns(queue),
+        keys.waits(queue),
+        keys.pace(queue),
+        keys.permits(queue),
+    ];
+    let left = left.iter().map(String::as_str).collect::<Vec<_>>();
+    assert_eq!(world.ask::<u64>("EXISTS", &left).await, 0);
+    let names: Vec<_> = inspector.queues().await.unwrap().into_iter().map(|queue| queue.name).collect();
+    assert_eq!(names, ["default"]);
+    // It may come again, by a client that had known it, too.
+    world.push("k", "1", in_queue().delay(Duration::ZERO)).await;
+    let promoted = world.broker.promote(State::Scheduled, &[]).await.unwrap();
+    assert_eq!(promoted.unknown, ["old"], "who promotes makes it known");
 }

@@ -77,3 +77,17 @@ pub(super) async fn the_results_of_a_group_have_a_bound(store: &Store) {
     assert_eq!(classes.iter().filter(|class| class.is_none()).count(), 2, "{classes:?}");
     assert_eq!(classes.iter().filter(|class| **class == Some("TooLarge")).count(), 2, "{classes:?}");
 }
+
+pub(super) async fn a_group_that_is_too_large_is_refused_whole(store: &Store) {
+    let world = store.world().await;
+    let jobs = || (0..=windlass::GROUP_JOBS_MAX).map(|_| job("a"));
+    let mut endless = jobs();
+    let refused = [
+        world.client.group().then(job("then")).push(jobs()).await,
+        world.client.group().then(job("then")).push(std::iter::from_fn(|| endless.next())).await,
+    ];
+    for refused in refused {
+        assert_eq!(refused.unwrap_err().to_string(), "a group has more than 10000 jobs");
+    }
+    assert!(world.is_empty().await);
+}

@@ -104,6 +104,9 @@ pub const CASES: &[Case] = cases! {
         each_group_has_its_own_cap
         a_changed_cap_holds_for_what_waits
         a_paused_kind_is_not_taken
+        a_job_whose_entry_is_gone_holds_no_limit
+        a_rule_of_a_kind_holds_for_queues_that_come_later
+        a_rule_that_is_set_leaves_a_pause
         the_next_of_a_group_waits_for_a_retry
         others_of_a_group_go_on_when_told_so
         weights_share_out_the_turns
@@ -126,7 +129,8 @@ pub const CASES: &[Case] = cases! {
     bulk:
         a_bulk_load_is_spread_evenly
         unique_and_watched_jobs_are_spread_as_well
-        a_spread_that_cannot_be_meant_is_refused;
+        a_spread_that_cannot_be_meant_is_refused
+        a_bulk_load_is_refused_whole_or_says_how_far_it_came;
     tag:
         a_job_reads_its_tags_and_whoever_looks_sees_them
         what_is_too_much_beside_the_arguments_is_refused_by_name;
@@ -152,7 +156,8 @@ pub const CASES: &[Case] = cases! {
         one_fetch_takes_one_suspect_over_all_queues
         only_the_running_suspect_is_blamed_and_dies_in_the_end
         released_jobs_are_taken_first_and_uncounted
-        a_worker_that_leaves_gives_back_what_it_never_knew;
+        a_worker_that_leaves_gives_back_what_it_never_knew
+        of_very_many_jobs_only_those_that_had_begun_are_suspects;
     garbage:
         a_job_whose_history_is_garbage_dies_of_its_crashes_and_is_kept
         a_job_in_its_queue_is_managed_whatever_its_history_is
@@ -175,7 +180,8 @@ pub const CASES: &[Case] = cases! {
         a_job_is_rescheduled_in_any_state
         an_edited_job_runs_with_its_new_arguments
         an_edit_does_not_overwrite_another
-        the_dead_are_put_back_by_filter;
+        the_dead_are_put_back_by_filter
+        a_queue_without_jobs_is_forgotten_when_told_so;
     order:
         weighted_queues_share_and_strict_ones_come_first;
     unique:
@@ -253,7 +259,9 @@ pub const CASES: &[Case] = cases! {
         a_batch_can_grow_while_it_runs
         a_large_batch_fires_its_callbacks_once_under_many_workers
         a_batch_waits_for_chains_in_it
-        a_hundred_items_are_ten_jobs_in_one_call;
+        a_hundred_items_are_ten_jobs_in_one_call
+        a_batch_whose_push_stops_does_not_stay_open
+        a_batch_with_a_key_is_made_once;
     count:
         a_job_of_a_batch_counts_once_whoever_dies
         every_way_to_end_counts_in_a_batch
@@ -262,13 +270,16 @@ pub const CASES: &[Case] = cases! {
         whatever_happens_to_its_jobs_a_batch_counts_them_and_calls_back_once;
     nesting:
         a_nested_batch_holds_its_parent_open
+        a_nested_batch_that_was_left_open_is_closed_with_its_job
         a_cancelled_batch_begins_nothing_more
+        cancelling_a_batch_ends_what_waits_and_stops_what_runs
         cancelling_reaches_nested_batches_and_nesting_has_a_bound;
     group:
         a_group_keeps_results_in_order
         an_empty_group_still_calls_back
         a_failed_group_calls_back_by_its_policy
-        the_results_of_a_group_have_a_bound;
+        the_results_of_a_group_have_a_bound
+        a_group_that_is_too_large_is_refused_whole;
     cron:
         every_cron_entry_is_listed
         a_job_run_by_hand_is_pushed_at_once
@@ -336,7 +347,8 @@ pub const TIME_CASES: &[Case] = cases! {
         a_bucket_fills_evenly
         a_changed_rate_holds_at_once
         a_breaker_stops_a_failing_kind
-        a_breaker_whose_try_is_taken_away_tries_another;
+        a_breaker_whose_try_is_taken_away_tries_another
+        a_breaker_counts_jobs_that_end_their_processes;
     time:
         a_delayed_job_is_due_by_the_stores_clock
         a_retry_waits_for_its_time
@@ -354,6 +366,10 @@ pub const TIME_CASES: &[Case] = cases! {
         an_ended_batch_is_forgotten_after_its_time;
     count:
         a_parked_job_that_dies_counts_in_its_batch;
+    control:
+        a_cancel_is_remembered_while_its_job_waits;
+    nesting:
+        a_nested_batch_that_nobody_closes_is_closed_after_its_time;
     unique:
         a_window_of_uniqueness_ends_with_its_time
         a_lock_lasts_beyond_the_time_of_its_job;

@@ -107,6 +107,12 @@ pub(super) async fn a_paused_queue_gives_nothing(store: &Store) {
     assert!(inspector.resume("default").await.unwrap());
     assert_eq!(world.take(A, 1).await.len(), 1);
     assert!(!inspector.resume("default").await.unwrap());
+    inspector.pause("later").await.unwrap();
+    let queues = inspector.queues().await.unwrap();
+    assert!(
+        queues.iter().any(|queue| queue.name == "later" && queue.is_paused),
+        "nothing was pushed there yet"
+    );
 }
 
 pub(super) async fn a_scheduled_job_is_never_early(store: &Store) {

@@ -133,3 +133,16 @@ pub(super) async fn a_breaker_whose_try_is_taken_away_tries_another(store: &Stor
     promote(&world, State::Scheduled).await;
     assert_eq!(world.take(A, 9).await.len(), 1);
 }
+
+pub(super) async fn a_breaker_counts_jobs_that_end_their_processes(store: &Store) {
+    let world = store.world().await;
+    set(&world, Target::kind("k"), Rule::new().breaker(2, MINUTE, MINUTE)).await;
+    world.push_numbers(4).await;
+    for _ in 0..2 {
+        assert_eq!(world.take("d.1.1.d.1", 1).await.len(), 1);
+        world.recover(&["d.1.1.d.1"]).await;
+    }
+    assert!(world.take_with(A, 9, false).await.is_empty(), "two of them within a minute stop the kind");
+    store.advance(MINUTE);
+    assert_eq!(world.take_with(A, 9, false).await.len(), 1, "one tries");
+}

@@ -119,3 +119,18 @@ pub(super) async fn a_worker_that_leaves_gives_back_what_it_never_knew(store: &S
     assert_eq!(again.iter().filter(|job| job.count == 1).count(), 600);
     assert_eq!(world.finish(OTHER, &again[..400]).await, 0);
 }
+
+/// However much a worker had taken ahead.
+pub(super) async fn of_very_many_jobs_only_those_that_had_begun_are_suspects(store: &Store) {
+    let world = store.world().await;
+    const COUNT: usize = 10_020;
+    let args = super::world::json("1");
+    let jobs = std::iter::repeat_n(&*args, COUNT);
+    world.client.push_many_raw("k", jobs, Push::new()).await.unwrap();
+    let mut taken = 0;
+    while taken < COUNT {
+        taken += world.take(ONE, 500).await.len();
+    }
+    assert_eq!(world.recover(&[ONE]).await, Recovered { suspects: 1, unstarted: COUNT - 1, killed: 0 });
+    assert_eq!(world.recover(&[ONE]).await, Recovered { suspects: 0, unstarted: 0, killed: 0 });
+}

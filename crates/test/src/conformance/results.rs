@@ -60,6 +60,8 @@ pub(super) async fn a_job_without_result_says_so(store: &Store) {
     let world = store.world().await;
     let handle = world.client.push(Sum(vec![1])).await.unwrap();
     assert!(matches!(handle.result().await, Err(Error::NoResultKept(_))));
+    let by_id = world.client.handle::<u64>(handle.id().clone());
+    assert!(matches!(by_id.result().await, Err(Error::NoResultKept(_))), "its envelope says so");
     let worker = world.worker().register_blocking::<Sum>().exit_when_empty();
     assert_eq!(worker.run().await.unwrap().completed, 1);
     let by_id = world.client.handle::<u64>(handle.id().clone());

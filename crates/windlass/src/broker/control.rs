@@ -5,7 +5,7 @@ use std::time::Duration;
 use redis::Value;
 
 use super::push::ms;
-use super::script::{PROMOTE, PRUNE, REMOVE, REQUEUE, RESUME, SHOW, UNPARK};
+use super::script::{PROMOTE, PRUNE, QUEUE_RM, REMOVE, REQUEUE, RESUME, SHOW, UNPARK};
 use super::{BATCH_BYTES_MAX, Broker, array, bytes, int, text};
 use crate::config::Config;
 use crate::error::{Error, Result};
@@ -45,6 +45,20 @@ pub enum Place {
     Result(Vec<(Vec<u8>, Vec<u8>)>),
     /// Ended and forgotten, or never there.
     Nowhere,
+}
+
+/// What became of a queue that was to be forgotten.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum QueueRemoval {
+    /// It is forgotten.
+    Removed,
+    /// So many jobs wait or run in it, or are to come back to it; nothing was done.
+    HasJobs(u64),
+    /// So many live workers take from it; nothing was done.
+    HasWorkers(u64),
+    /// There is no such queue.
+    Missing,
 }
 
 impl Broker {
@@ -108,6 +122,37 @@ impl Broker {
     pub async fn resume(&self, queue: &str) -> Result<bool> {
         let call = RESUME.call(&[self.keys.gate(queue), self.keys.wake(queue)]);
         Ok(int(&self.run(&RESUME, &call).await?)? == 1)
+    }
+
+    /// Forgets a queue that has no jobs and no live workers.
+    ///
+    /// # Errors
+    /// When the store fails; repeating the call is safe.
+    pub(crate) async fn remove_queue(&self, queue: &str, lease: Duration) -> Result<QueueRemoval> {
+        let keys = [
+            self.keys.queues(),
+            self.keys.stream(queue),
+            self.keys.workers(),
+            self.keys.by_kind(),
+            self.keys.wake(queue),
+            self.keys.gate(queue),
+            self.keys.suspect(queue),
+            self.keys.knows(queue),
+            self.keys.turns(queue),
+            self.keys.waits(queue),
+            self.keys.pace(queue),
+        ];
+        let mut call = QUEUE_RM.call(&keys);
+        call.arg(queue).arg(ms(lease).max(1));
+        let answer = array(self.run(&QUEUE_RM, &call).await?)?;
+        let answer = answer.iter().map(int).collect::<Result<Vec<_>>>()?;
+        match answer.as_slice() {
+            [1] => Ok(QueueRemoval::Removed),
+            [0] => Ok(QueueRemoval::Missing),
+            [-1, jobs] => Ok(QueueRemoval::HasJobs(jobs.unsigned_abs())),
+            [-2, workers] => Ok(QueueRemoval::HasWorkers(workers.unsigned_abs())),
+            _ => Err(Error::Answer("queue_rm gave numbers that are not known")),
+        }
     }
 
     /// Puts a stored job into its queue now. Answers false when no such job is stored.

@@ -94,7 +94,7 @@ impl Broker {
         let now = self.now_ms().await?;
         config.check_payload(cron.name(), cron.envelope(Some(now))?.len())?;
         let (next, moment) = first(cron, now)?;
-        let keys = [self.keys.cron(), self.keys.cron_next(), self.keys.seq(), self.keys.queues()];
+        let keys = [self.keys.cron(), self.keys.cron_next(), self.keys.seq()];
         let mut call = CRON_PUT.call(&keys);
         call.arg(cron.name())
             .arg(definition)

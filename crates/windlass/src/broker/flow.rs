@@ -7,9 +7,13 @@ use redis::{Cmd, Value};
 use super::fail::Fail;
 use super::lane::Lack;
 use super::lease::Held;
+use super::manage::{CANCEL_STANDS, CANCELS_MAX};
 use super::push::{Due, due_arg, ms, scheduled_history};
-use super::script::{BATCH_CANCEL, BATCH_LOOK, BATCH_PUSH, FAIL_FLOW, SETTLE, SETTLE_RULED, Script};
-use super::{BATCH_JOBS_MAX, Broker, array, bytes, int, text};
+use super::script::{
+    BATCH_CANCEL, BATCH_END, BATCH_LOOK, BATCH_PUSH, FAIL_FLOW, SETTLE, SETTLE_RULED, Script,
+};
+use super::{BATCH_JOBS_MAX, Broker, SETS_SCANNED_MAX, array, bytes, int, text};
+use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::flow::{BATCH_DEPTH_MAX, BatchStatus, Flow, JobError, Step};
 use crate::id::JobId;
@@ -45,6 +49,8 @@ pub(crate) struct BatchPush<'a> {
     pub(crate) jobs: &'a [&'a [u8]],
     pub(crate) due: Option<Due>,
     pub(crate) is_group: bool,
+    /// The number of the first of these jobs among all of a batch with a key: those that were added before are left out.
+    pub(crate) from: Option<u64>,
     pub(crate) closes: bool,
     /// Whether the limits of the queue are asked: not for the later calls of one push, so that none is left half done.
     pub(crate) is_limited: bool,
@@ -136,7 +142,8 @@ impl Broker {
         let mut call = BATCH_PUSH.call(&keys);
         call.arg(push.id).arg(queue).arg(push.due.map(due_arg).unwrap_or_default());
         call.arg(scheduled_history()?).arg(u8::from(push.is_group)).arg(u8::from(push.closes));
-        call.arg(BATCH_DEPTH_MAX).arg(u8::from(push.is_limited)).arg(2 * push.create.len());
+        call.arg(BATCH_DEPTH_MAX).arg(u8::from(push.is_limited));
+        call.arg(push.from.map(|from| from.to_string()).unwrap_or_default()).arg(2 * push.create.len());
         for (name, value) in push.create {
             call.arg(name).arg(value);
         }
@@ -153,13 +160,43 @@ impl Broker {
         }
     }
 
-    /// Cancels what has not begun of a batch. Answers false when it is over or was never there.
+    /// Cancels what has not ended of a batch: what is stored of it ends, and workers are asked to stop what they run.
+    /// Answers false when it is over or was never there.
     ///
     /// # Errors
     /// When the store fails; repeating the call is safe.
-    pub async fn cancel_batch(&self, id: &str) -> Result<bool> {
-        let call = BATCH_CANCEL.call(&[self.keys.batch(id)]);
-        Ok(int(&self.run(&BATCH_CANCEL, &call).await?)? == 1)
+    pub async fn cancel_batch(&self, id: &str, config: &Config) -> Result<bool> {
+        let mut call = BATCH_CANCEL.call(&[self.keys.batch(id), self.keys.cancels()]);
+        call.arg(id).arg(ms(CANCEL_STANDS)).arg(CANCELS_MAX);
+        if int(&self.run(&BATCH_CANCEL, &call).await?)? == 0 {
+            return Ok(false);
+        }
+        for state in [State::Scheduled, State::Retry, State::Parked] {
+            self.end_cancelled(id, state, config).await?;
+        }
+        Ok(true)
+    }
+
+    /// Ends jobs of cancelled batches that are stored in `state`.
+    async fn end_cancelled(&self, id: &str, state: State, config: &Config) -> Result<()> {
+        let keys = [
+            self.keys.jobs(),
+            self.stored(state),
+            self.stored(State::Cancelled),
+            self.keys.stats(),
+            self.keys.batch(id),
+        ];
+        let mut skip = 0;
+        loop {
+            let mut call = BATCH_END.call(&keys);
+            call.arg(skip).arg(SETS_SCANNED_MAX).arg(config.ended_max).arg(ms(config.ended_age));
+            call.arg("its batch was cancelled");
+            match array(self.run(&BATCH_END, &call).await?)?.as_slice() {
+                [Value::Int(0), _] => return Ok(()),
+                [looked, ended] => skip += int(looked)? - int(ended)?,
+                _ => return Err(Error::Answer("batch_end gave other than two numbers")),
+            }
+        }
     }
 
     /// Whether a batch, or one that it is nested in, was cancelled.

@@ -11,8 +11,9 @@ use crate::error::{Error, Result};
 use crate::id::JobId;
 use crate::state::State;
 
-/// How long a request to stop stands: a worker that takes the job from a dead one within this time heeds it, too.
-pub(crate) const CANCEL_STANDS: std::time::Duration = std::time::Duration::from_secs(600);
+/// How long a request to stop stands: a worker that takes the job from a dead one within this time heeds it, too. Such a job
+/// may wait long, as in a queue that is paused.
+pub(crate) const CANCEL_STANDS: std::time::Duration = std::time::Duration::from_secs(7 * 24 * 3600);
 
 /// How many requests to stop may stand in a namespace; the oldest give way.
 pub(crate) const CANCELS_MAX: usize = 10_000;
@@ -22,6 +23,15 @@ const CANCELS_PAGE: usize = 500;
 
 /// Most jobs that one call looks at to put them back.
 const REQUEUE_MAX: usize = 100;
+
+/// What is asked to stop.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum ToStop {
+    /// A job, named by its entry.
+    Job(JobId),
+    /// What runs of a batch and of those nested in it.
+    Batch(String),
+}
 
 /// What became of a job that was to be ended by hand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -124,18 +134,21 @@ impl Broker {
         }
     }
 
-    /// Requests to stop from the score `since` on, each with its score and named by the entry of its job. Answers
-    /// no more than a page; go on behind it with `skip`.
+    /// Requests to stop from the score `since` on, each with its score. Answers no more than a page; go on behind it with
+    /// `skip`.
     ///
     /// # Errors
     /// When the store fails.
-    pub(crate) async fn cancels(&self, since: i64, skip: usize) -> Result<(Vec<(JobId, i64)>, bool)> {
+    pub(crate) async fn cancels(&self, since: i64, skip: usize) -> Result<(Vec<(ToStop, i64)>, bool)> {
         let mut range = redis::cmd("ZRANGEBYSCORE");
         range.arg(self.keys.cancels()).arg(since).arg("+inf").arg("WITHSCORES");
         range.arg("LIMIT").arg(skip).arg(CANCELS_PAGE);
         let page = scored(self.send(&range).await?)?;
         let is_full = page.len() == CANCELS_PAGE;
-        let page = page.into_iter().map(|(entry, at)| Ok((JobId::parse(&entry)?, at)));
+        let page = page.into_iter().map(|(member, at)| {
+            let batch = member.strip_prefix("batch:").map(|id| ToStop::Batch(id.to_owned()));
+            Ok((batch.map_or_else(|| JobId::parse(&member).map(ToStop::Job), Ok)?, at))
+        });
         Ok((page.collect::<Result<_>>()?, is_full))
     }
 

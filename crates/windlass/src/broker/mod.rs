@@ -32,7 +32,7 @@ use crate::{config::Config, error::Result, keys::Keys};
 
 pub(crate) use again::again;
 pub use compact::{Compacted, Sparse};
-pub use control::{Place, Promoted};
+pub use control::{Place, Promoted, QueueRemoval};
 pub(crate) use control::{SETS_SCANNED_MAX, pairs, scored};
 #[cfg(feature = "cron")]
 pub use cron::{CRONS_MAX, DueCron, DueCrons, Fired};
@@ -43,7 +43,7 @@ pub use flow::Settle;
 pub use kinds::Passed;
 pub use lane::Limited;
 pub use lease::{Held, Recovered};
-pub(crate) use manage::{CANCEL_STANDS, CANCELS_MAX};
+pub(crate) use manage::{CANCEL_STANDS, CANCELS_MAX, ToStop};
 pub use manage::{Edited, Ending, Filter, Rescheduled};
 pub use progress::Note;
 pub(crate) use push::ms;

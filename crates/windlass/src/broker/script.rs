@@ -21,7 +21,8 @@ macro_rules! scripts {
 
 scripts! {
     ADOPT = "adopt.lua";
-    BATCH_CANCEL = "batch_cancel.lua";
+    BATCH_CANCEL = "ask.lua" "batch_cancel.lua";
+    BATCH_END = "lane.lua" "record.lua" "trim.lua" "hooks.lua" "batch_end.lua";
     BATCH_LOOK = "batch_look.lua";
     BATCH_PUSH = "lane.lua" "record.lua" "room.lua" "hooks.lua" "batch_push.lua";
     BEAT = "beat.lua";
@@ -34,14 +35,14 @@ scripts! {
     #[cfg(feature = "cron")]
     CRON_PAUSE = "cron_pause.lua";
     #[cfg(feature = "cron")]
-    CRON_PUT = "cron_put.lua";
+    CRON_PUT = "lane.lua" "cron_put.lua";
     #[cfg(feature = "cron")]
     CRON_REMOVE = "cron_remove.lua";
     #[cfg(feature = "cron")]
     CRON_RESUME = "cron_resume.lua";
     #[cfg(feature = "cron")]
     CRON_RUN = "lane.lua" "cron_run.lua";
-    CANCEL = "lane.lua" "record.lua" "find.lua" "trim.lua" "hooks.lua" "cancel.lua";
+    CANCEL = "lane.lua" "record.lua" "find.lua" "trim.lua" "hooks.lua" "ask.lua" "cancel.lua";
     COMPACT = "compact.lua";
     EDIT = "lane.lua" "record.lua" "find.lua" "enqueue.lua" "hooks.lua" "edit.lua";
     EVENTS = "events.lua";
@@ -64,7 +65,8 @@ scripts! {
     PUSH_UNIQUE = "lane.lua" "record.lua" "find.lua" "enqueue.lua" "roomy.lua" "push_unique.lua";
     PUSH_UNIQUE_LIMITED = "lane.lua" "record.lua" "find.lua" "enqueue.lua" "room.lua" "push_unique.lua";
     QUEUE_ADD = "lane.lua" "queue_add.lua";
-    RECOVER = "lane.lua" "record.lua" "trim.lua" "hooks.lua" "recover.lua";
+    QUEUE_RM = "lane.lua" "queue_rm.lua";
+    RECOVER = "lane.lua" "record.lua" "rule.lua" "trim.lua" "hooks.lua" "recover.lua";
     RELEASE = "fence.lua" "release.lua";
     RELEASE_UNIQUE = "release_unique.lua";
     REMOVE = "lane.lua" "record.lua" "hooks.lua" "remove.lua";

@@ -9,6 +9,7 @@ use super::Client;
 use super::buffer::Later;
 use super::send::Sent;
 use crate::broker::{Ending, Place};
+use crate::envelope::Envelope;
 use crate::error::{Error, Result};
 use crate::id::JobId;
 use crate::progress::Progress;
@@ -110,6 +111,8 @@ impl<T: DeserializeOwned> Handle<T> {
                 let (history, _) = split_record(&record);
                 return Err(self.ended(state, history.reason.unwrap_or_default()));
             }
+            // Nobody would ever hear of its end.
+            (_, place) if !keeps_result(&place) => return Err(Error::NoResultKept(id.clone())),
             _ => self.client.inner.results.wait(id).await?,
         };
         self.read(fields)
@@ -134,6 +137,20 @@ impl<T: DeserializeOwned> Handle<T> {
     fn ended(&self, state: State, message: String) -> Error {
         Error::Ended { id: self.id().clone(), state, message }
     }
+}
+
+/// Whether the envelope of a job that is there asks for a result to be kept, as far as it can be read.
+fn keeps_result(place: &Place) -> bool {
+    let envelope = match place {
+        Place::Record(record, ..) | Place::Lane(record, ..) => Some(split_record(record).1),
+        Place::Entry(fields, _) => {
+            fields.iter().find(|(name, _)| name == b"j").map(|(_, value)| value.as_slice())
+        }
+        Place::Result(_) | Place::Nowhere => None,
+    };
+    envelope
+        .and_then(|envelope| Envelope::parse(envelope).ok())
+        .is_none_or(|envelope| envelope.result.is_some())
 }
 
 /// The state that a place means.

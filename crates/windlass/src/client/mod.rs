@@ -39,6 +39,7 @@ pub(crate) use handle::{split_record, state_of};
 pub use options::{KEY_LEN_MAX, Push};
 pub(crate) use options::{epoch_ms, ms as whole_ms};
 pub use pusher::QUEUE_RULES_AGE_MAX;
+pub use send::{AHEAD_BYTES_MAX, AHEAD_JOBS_MAX};
 use spread::Spread;
 
 /// Pushes jobs into one namespace of a store. A clone is the same client; pushes of many tasks on one
@@ -247,8 +248,10 @@ impl Client {
     /// Pushes any number of jobs of one type in few calls and little memory. Answers how many.
     ///
     /// # Errors
-    /// When a job is too large, or the store fails; jobs before it have been pushed, and perhaps some of the
-    /// thousand after it.
+    /// When a job cannot be pushed, such as one that is too large, a queue is full, or the store fails. The first
+    /// [`AHEAD_JOBS_MAX`](crate::AHEAD_JOBS_MAX) jobs, as long as they take no more than
+    /// [`AHEAD_BYTES_MAX`](crate::AHEAD_BYTES_MAX), are looked at before anything is
+    /// pushed; what stops the push later is an [`Error::Partial`](crate::Error::Partial), which says how many were pushed.
     pub async fn push_many<Style, J: Pushable<Style>>(
         &self,
         jobs: impl IntoIterator<Item = J>,

@@ -64,7 +64,7 @@ impl Push {
     /// Spreads the jobs of a push of many evenly over a time, so that a bulk load does not come as one wave: job i of n
     /// is due i / n of `period` after the first, and the first at once, or when [`delay`](Self::delay) or
     /// [`at`](Self::at) says. The times are fixed by the store's clock as the push begins, however long the sending takes,
-    /// and no more than two calls' worth of jobs is held in memory. A period of zero is as if it were not given.
+    /// and no more jobs are held in memory than by any push of many. A period of zero is as if it were not given.
     ///
     /// The jobs have to come as a list or as another iterator that knows its size; otherwise, and for a push of one
     /// job or to a batch, it is an [`Error::Push`](crate::Error::Push). [Unique](Self::unique) jobs are sent in one call
@@ -167,12 +167,13 @@ impl Push {
         self
     }
 
-    /// Discard the job if it has not begun within this time from now.
+    /// Discard the job if it has not begun within this time from now. Not for jobs that follow others, as the next of a
+    /// chain and callbacks do.
     pub fn expires_in(self, time: Duration) -> Self {
         self.expires_at(SystemTime::now() + time)
     }
 
-    /// When its last attempt must have ended.
+    /// When its last attempt must have ended. Not for jobs that follow others.
     pub fn deadline(mut self, time: SystemTime) -> Self {
         self.deadline = Some(time);
         self
@@ -250,6 +251,15 @@ impl Push {
             ("deadline", self.deadline.is_some()),
         ];
         given.into_iter().find(|(_, is_given)| *is_given).map(|(option, _)| option)
+    }
+
+    /// The first option that is a moment reckoned from the push.
+    pub(crate) fn only_at_its_time(&self) -> Option<&'static str> {
+        match (self.expires, self.deadline) {
+            (Some(_), _) => Some("expires_at"),
+            (None, Some(_)) => Some("deadline"),
+            (None, None) => None,
+        }
     }
 
     /// Writes the options into an envelope.

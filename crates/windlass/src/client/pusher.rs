@@ -82,9 +82,8 @@ impl Pusher {
         if let Some(found) = found.filter(|found| found.read_at.elapsed() < QUEUE_RULES_AGE_MAX) {
             return Ok(found.is_limited);
         }
-        if found.is_none() {
-            self.inner.broker.add_queue(queue).await?;
-        }
+        // Also with the rule, since the queue may have been forgotten meanwhile.
+        self.inner.broker.add_queue(queue).await?;
         let rule = self.inner.broker.rule(&Target::queue(queue).to_string()).await?;
         let rule = rule.map(|rule| serde_json::from_str::<Rule>(&rule)).transpose()?;
         let is_limited = rule.is_some_and(|rule| rule.max_jobs.is_some() || rule.max_bytes.is_some());

@@ -167,7 +167,7 @@ impl Client {
         self.inner.bus.tell_job(JobEvent { delay_ms, ..JobEvent::new(step, id.clone(), kind) });
     }
 
-    /// Sends jobs once every middleware has seen them: those that it left where they were in batches.
+    /// Sends jobs once every middleware has seen them: those that it left where they were in bulk.
     pub(super) async fn push_seen(
         &self,
         chain: &PushChain,
@@ -179,29 +179,37 @@ impl Client {
         check_bulk(queue, options)?;
         let (mut pushed, mut batch, mut bytes) = (0, Vec::new(), 0);
         for job in jobs {
-            let mut job = job?;
-            chain.apply(&mut job).await?;
-            let is_rerouted = job.is_rerouted();
-            let due = job.due();
-            let (to, envelope, changed) = job.into_parts();
-            if is_rerouted {
-                let sent = self.send_seen(&to, envelope, &changed).await?;
-                pushed += u64::from(sent.pushed != Pushed::Kept);
-                continue;
-            }
-            let job = self.encode(queue, envelope, options)?.spread(Some(due));
+            let seen = async {
+                let mut job = job?;
+                chain.apply(&mut job).await?;
+                let is_rerouted = job.is_rerouted();
+                let due = job.due();
+                let (to, envelope, changed) = job.into_parts();
+                if is_rerouted {
+                    let sent = self.send_seen(&to, envelope, &changed).await?;
+                    return Ok((u64::from(sent.pushed != Pushed::Kept), None));
+                }
+                Ok((0, Some(self.encode(queue, envelope, options)?.spread(Some(due)))))
+            };
+            let (rerouted, job) = seen.await.map_err(|error: Error| error.after(pushed))?;
+            pushed += rerouted;
+            let Some(job) = job else { continue };
             bytes += job.bytes.len();
             batch.push(Ok(job));
-            if batch.len() == BATCH_JOBS_MAX || bytes >= BATCH_BYTES_MAX {
+            if batch.len() == AHEAD_JOBS_MAX || bytes >= AHEAD_BYTES_MAX {
                 bytes = 0;
                 let batch = std::mem::take(&mut batch).into_iter();
-                pushed += self.push_encoded(queue, kind, batch, options).await?;
+                let sent = self.push_encoded(queue, kind, batch, options).await;
+                pushed += sent.map_err(|error| error.after(pushed))?;
             }
         }
-        Ok(pushed + self.push_encoded(queue, kind, batch.into_iter(), options).await?)
+        let sent = self.push_encoded(queue, kind, batch.into_iter(), options).await;
+        Ok(pushed + sent.map_err(|error| error.after(pushed))?)
     }
 
-    /// Sends encoded jobs in batches: the next one is gathered and sent while the last is under way.
+    /// Sends encoded jobs in batches: the next one is gathered and sent while the last is under way. As many as
+    /// [`AHEAD_JOBS_MAX`] are encoded before the first is sent, so that of a list of usual size none is pushed when one
+    /// cannot be.
     pub(super) async fn push_encoded(
         &self,
         queue: &str,
@@ -210,24 +218,44 @@ impl Client {
         options: &Push,
     ) -> Result<u64> {
         check_bulk(queue, options)?;
+        let mut jobs = jobs;
+        let ahead = ahead(&mut jobs)?;
         let is_limited = self.inner.pusher.know(queue).await?;
-        let mut jobs = jobs.peekable();
-        let mut pushed = 0;
-        let mut last = None;
+        let mut jobs = ahead.into_iter().map(Ok).chain(jobs).peekable();
+        let (mut pushed, mut stopped, mut last) = (0, None, None);
         loop {
-            let batch = gather(&mut jobs)?;
+            let batch = match stopped {
+                None => gather(&mut jobs).unwrap_or_else(|error| {
+                    stopped = Some(error);
+                    Vec::new()
+                }),
+                Some(_) => Vec::new(),
+            };
             let next = if batch.is_empty() {
                 None
             } else {
                 Some(sent(self.push_batch(queue, kind, batch, options, is_limited)).await)
             };
             let is_done = next.is_none();
-            if let Some(last) = std::mem::replace(&mut last, next) {
-                pushed += last.await?;
+            // What is under way is waited for in any case, so that it is known how many there are.
+            match std::mem::replace(&mut last, next) {
+                None => {}
+                Some(last) => match last.await {
+                    Ok(count) => pushed += count,
+                    Err(Error::Partial { pushed: count, source, .. }) => {
+                        pushed += count;
+                        stopped.get_or_insert(*source);
+                    }
+                    Err(error) => {
+                        stopped.get_or_insert(error);
+                    }
+                },
             }
             if is_done {
-                self.after_push().await?;
-                return Ok(pushed);
+                return match stopped {
+                    None => self.after_push().await.map(|()| pushed),
+                    Some(error) => Err(error.after(pushed)),
+                };
             }
         }
     }
@@ -243,20 +271,29 @@ impl Client {
         if let Some(unique) = &options.unique {
             let mut pushed = 0;
             for jobs in batch.chunk_by(|job, next| job.due == next.due) {
-                pushed += self.push_singles(queue, kind, jobs, unique.rule(), is_limited).await?;
+                let singles = self.push_singles(queue, kind, jobs, unique.rule(), is_limited).await;
+                pushed += singles.map_err(|error| error.after(pushed))?;
             }
             return Ok(pushed);
         }
         // Of a bulk load that is spread some jobs are ready and the others due later.
+        let mut pushed = 0;
         for jobs in batch.chunk_by(|job, next| job.due.is_some() == next.due.is_some()) {
-            let Some(due) = jobs[0].due else {
-                self.push_ready(queue, kind, jobs, options, is_limited).await?;
-                continue;
+            let sent = match jobs[0].due {
+                None => self.push_ready(queue, kind, jobs, options, is_limited).await,
+                Some(due) => self.push_later(queue, kind, jobs, due).await,
             };
-            let later: Vec<_> = jobs.iter().map(|job| (job.due.unwrap_or(due), job)).collect();
-            self.tell_all(self.inner.broker.schedule(queue, &later).await?.iter(), kind, Some(due));
+            sent.map_err(|error| error.after(pushed))?;
+            pushed += jobs.len() as u64;
         }
-        Ok(batch.len() as u64)
+        Ok(pushed)
+    }
+
+    /// Sends jobs that are due later; `due` is when the first one is.
+    async fn push_later(&self, queue: &str, kind: &str, jobs: &[Encoded], due: Due) -> Result<()> {
+        let later: Vec<_> = jobs.iter().map(|job| (job.due.unwrap_or(due), job)).collect();
+        self.tell_all(self.inner.broker.schedule(queue, &later).await?.iter(), kind, Some(due));
+        Ok(())
     }
 
     /// Sends unique jobs that are due at the same time.
@@ -273,9 +310,10 @@ impl Client {
         let mut singles = self.inner.broker.push_unique(queue, rule, due, &jobs, is_limited).await?;
         singles.pushed.retain(|(_, pushed)| *pushed != Pushed::Kept);
         self.tell_all(singles.pushed.iter().map(|(id, _)| id), kind, due);
+        let pushed = singles.pushed.len() as u64;
         match singles.lack {
-            Some(lack) => Err(lack.error(queue)),
-            None => Ok(singles.pushed.len() as u64),
+            Some(lack) => Err(lack.error(queue).after(pushed)),
+            None => Ok(pushed),
         }
     }
 
@@ -296,7 +334,7 @@ impl Client {
                 let limited = broker.push_limited(queue, &jobs).await?;
                 self.tell_all(limited.ids.iter(), kind, None);
                 if let Some(lack) = limited.lack {
-                    return Err(lack.error(queue));
+                    return Err(lack.error(queue).after(limited.ids.len() as u64));
                 }
             }
             // Ids are only asked for where somebody hears of them.
@@ -329,6 +367,24 @@ fn check_bulk(queue: &str, options: &Push) -> Result<()> {
         Some(_) => Err(Error::Config(vec!["a key names one job, it cannot be given to many".into()])),
         None => Ok(()),
     }
+}
+
+/// How many jobs of a push of many are encoded before the first of them is sent.
+pub const AHEAD_JOBS_MAX: usize = 16_384;
+
+/// How many bytes these take at most, give or take one job.
+pub const AHEAD_BYTES_MAX: usize = 4 << 20;
+
+/// Encodes the first jobs of a push.
+fn ahead(jobs: &mut impl Iterator<Item = Result<Encoded>>) -> Result<Vec<Encoded>> {
+    let (mut ahead, mut bytes) = (Vec::new(), 0);
+    while ahead.len() < AHEAD_JOBS_MAX && bytes < AHEAD_BYTES_MAX {
+        let Some(job) = jobs.next() else { break };
+        let job = job?;
+        bytes += job.bytes.len();
+        ahead.push(job);
+    }
+    Ok(ahead)
 }
 
 /// Takes the jobs of one call: within its bounds, but at least one while there are any.

@@ -1,8 +1,11 @@
 //! Batches: any number of jobs with callbacks for when they have ended.
 
+use std::collections::VecDeque;
+use std::iter::Peekable;
+
 use super::{BatchBuilder, BatchStatus, Chain, Flow};
 use crate::broker::{BATCH_BYTES_MAX, BATCH_JOBS_MAX, BatchPush, Due};
-use crate::client::{Client, Encoded, Push, envelope_of};
+use crate::client::{AHEAD_BYTES_MAX, AHEAD_JOBS_MAX, Client, Encoded, Push, envelope_of};
 use crate::error::{Error, Result};
 use crate::id::JobId;
 use crate::job::Pushable;
@@ -12,13 +15,15 @@ use crate::name::check_name;
 /// How deep batches may be nested.
 pub const BATCH_DEPTH_MAX: usize = 8;
 
-/// What is done with jobs of a batch beside pushing them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Jobs {
-    Only,
-    AndClose,
-    /// They are those of a group, in order.
-    OfGroup,
+/// A batch that is opened, filled and closed by one push.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Whole<'a> {
+    /// What it is opened with.
+    pub(super) fields: &'a [(&'static str, Vec<u8>)],
+    /// Whether its jobs are those of a group, in order.
+    pub(super) is_group: bool,
+    /// Whether the same push can be made again, and goes on where this one ended.
+    pub(super) is_keyed: bool,
 }
 
 /// A job on its way to the batch.
@@ -40,6 +45,22 @@ impl Ready {
     /// Whether one call can push both.
     fn goes_with(&self, other: &Self) -> bool {
         self.queue == other.queue && self.due == other.due
+    }
+
+    fn len(&self) -> usize {
+        self.job.as_ref().len()
+    }
+}
+
+/// The jobs of one push: those that are ready, and those behind them.
+struct Line<I: Iterator> {
+    ahead: VecDeque<Ready>,
+    jobs: Peekable<I>,
+}
+
+impl<I: Iterator> Line<I> {
+    fn is_empty(&mut self) -> bool {
+        self.ahead.is_empty() && self.jobs.peek().is_none()
     }
 }
 
@@ -108,14 +129,14 @@ impl Batch {
     /// # Errors
     /// As [`push`](Self::push).
     pub async fn push_with<Style, J: Pushable<Style>>(&self, job: J, options: Push) -> Result<JobId> {
-        let ids = self.push_jobs(&[], [job], &options, Jobs::Only).await?;
+        let ids = self.push_jobs(None, [job], &options, &mut false).await?;
         ids.1.ok_or(Error::Answer("batch_push gave no id"))
     }
 
     /// Pushes any number of jobs of one type in few calls. Answers how many.
     ///
     /// # Errors
-    /// As [`push`](Self::push); the jobs of earlier calls have been pushed.
+    /// As [`push`](Self::push) and [`Client::push_many`]: an [`Error::Partial`] says how many were pushed.
     pub async fn push_many<Style, J: Pushable<Style>>(
         &self,
         jobs: impl IntoIterator<Item = J>,
@@ -132,7 +153,7 @@ impl Batch {
         jobs: impl IntoIterator<Item = J>,
         options: Push,
     ) -> Result<u64> {
-        Ok(self.push_jobs(&[], jobs, &options, Jobs::Only).await?.0)
+        Ok(self.push_jobs(None, jobs, &options, &mut false).await?.0)
     }
 
     /// Pushes one job for each `size` of the items. Answers how many jobs.
@@ -173,13 +194,17 @@ impl Batch {
         self.call(BatchPush { closes: true, ..self.push_of("default") }).await.map(drop)
     }
 
-    /// Cancels the jobs that have not begun, in this batch and those nested in it: when their turn comes they end as
-    /// cancelled. Those that run go on. Answers false when the batch is not there any more or has completed.
+    /// Cancels the jobs that have not ended, in this batch and those nested in it. Those that wait for their time, their
+    /// retry or a worker that knows them end at once; those in their queues when their turn comes. Those that run are asked
+    /// to stop, as by [`Inspector::cancel`](crate::Inspector::cancel). Answers false when the batch is not there any more or
+    /// has completed.
+    ///
+    /// It looks through all jobs that wait so in the namespace, two hundred in a call of the store.
     ///
     /// # Errors
-    /// When the store fails.
+    /// When the store fails; repeating the call is safe.
     pub async fn cancel(&self) -> Result<bool> {
-        self.client.broker().cancel_batch(&self.id).await
+        self.client.broker().cancel_batch(&self.id, self.client.config()).await
     }
 
     /// How far the batch is; `None` when it is forgotten.
@@ -195,26 +220,47 @@ impl Batch {
         self.client.broker().batch_items(&self.id).await
     }
 
-    /// Pushes jobs in calls of bounded size. Opens the batch with the first one if there are fields for that, and
-    /// closes it with the last one if asked to. Answers how many, and the id of the last.
-    pub(super) async fn push_jobs<Style, J: Pushable<Style>>(
+    /// Opens the batch, pushes its jobs and closes it. When that stops on the way, what is there already is cancelled and
+    /// closed, unless the same push can go on.
+    pub(super) async fn push_whole<Style, J: Pushable<Style>>(
         &self,
-        create: &[(&'static str, Vec<u8>)],
+        whole: Whole<'_>,
         jobs: impl IntoIterator<Item = J>,
         options: &Push,
-        what: Jobs,
+    ) -> Result<()> {
+        let mut is_open = false;
+        let error = match self.push_jobs(Some(whole), jobs, options, &mut is_open).await {
+            Ok(_) => return Ok(()),
+            Err(error) if !is_open => return Err(error),
+            Err(error) => error,
+        };
+        if !whole.is_keyed {
+            // Where the store is away this fails, too; the error says which batch is left.
+            let _ = self.cancel().await;
+            let _ = self.close().await;
+        }
+        Err(error.of_batch(&self.id))
+    }
+
+    /// Pushes jobs in calls of bounded size, within one that opens the batch and one that closes it if it is pushed as a
+    /// whole. Answers how many, and the id of the last; `is_open` is set once the batch may be open in the store.
+    async fn push_jobs<Style, J: Pushable<Style>>(
+        &self,
+        whole: Option<Whole<'_>>,
+        jobs: impl IntoIterator<Item = J>,
+        options: &Push,
+        is_open: &mut bool,
     ) -> Result<(u64, Option<JobId>)> {
         check_fit(options)?;
         let queue = options.queue.as_deref().unwrap_or(J::QUEUE);
         check_name("queue", queue)?;
-        let is_group = what == Jobs::OfGroup;
-        let mut jobs = jobs
+        let is_group = whole.is_some_and(|whole| whole.is_group);
+        let jobs = jobs
             .into_iter()
             .enumerate()
             .map(|(n, job)| {
                 if is_group && n >= super::GROUP_JOBS_MAX {
-                    let problem = format!("a group has more than {} jobs", super::GROUP_JOBS_MAX);
-                    return Err(Error::Config(vec![problem]));
+                    return Err(super::group::too_many());
                 }
                 let mut envelope = envelope_of(&job, options);
                 let n = is_group.then_some(n as u64);
@@ -227,45 +273,90 @@ impl Batch {
                 Ok(Coming::Ready(Ready { queue: None, due: options.due, job }))
             })
             .peekable();
-        let (mut count, mut last, mut create, mut call) = (0, None, create, Vec::<Ready>::new());
+        let mut coming = Line { ahead: VecDeque::new(), jobs };
+        self.look_ahead(&mut coming).await?;
+        let (mut is_first, mut count, mut from, mut last) = (true, 0, 0, None);
+        let mut call = Vec::<Ready>::new();
+        let stopped = |count| move |error: Error| error.after(count);
         loop {
-            // The jobs of one call go into one queue and have one time, unless a middleware says otherwise.
-            let mut bytes = 0;
-            let mut left = None;
-            while call.len() < BATCH_JOBS_MAX && left.is_none() {
-                let Some(job) = jobs.next() else { break };
-                let job = self.seen(job?).await?;
-                let fits = call.first().is_none_or(|first| {
-                    first.goes_with(&job) && bytes + job.job.as_ref().len() <= BATCH_BYTES_MAX
-                });
-                bytes += job.job.as_ref().len();
-                match fits {
-                    true => call.push(job),
-                    false => left = Some(job),
-                }
-            }
-            let is_last = left.is_none() && jobs.peek().is_none();
-            let closes = is_last && what != Jobs::Only;
+            let left = self.gather(&mut coming, &mut call).await.map_err(stopped(count))?;
+            let is_last = left.is_none() && coming.is_empty();
+            let create = whole.filter(|_| is_first).map_or(&[][..], |whole| whole.fields);
+            let closes = is_last && whole.is_some();
             if !call.is_empty() || !create.is_empty() || closes {
                 let first = call.first();
                 let to = first.and_then(|first| first.queue.as_deref()).unwrap_or(queue);
                 let due = first.map_or(options.due, |first| first.due);
                 let jobs: Vec<&[u8]> = call.iter().map(|job| job.job.as_ref()).collect();
-                let asks = what == Jobs::Only || !create.is_empty();
-                let is_limited = asks && due.is_none() && !jobs.is_empty() && self.client.know(to).await?;
-                let push =
-                    BatchPush { create, jobs: &jobs, due, is_group, closes, is_limited, ..self.push_of(to) };
-                let ids = self.call(push).await?;
+                let asks = whole.is_none() || !create.is_empty();
+                let sent = async {
+                    let is_limited =
+                        asks && due.is_none() && !jobs.is_empty() && self.client.know(to).await?;
+                    let from = whole.filter(|whole| whole.is_keyed).map(|_| from);
+                    let push = BatchPush {
+                        create,
+                        jobs: &jobs,
+                        due,
+                        is_group,
+                        from,
+                        closes,
+                        is_limited,
+                        ..self.push_of(to)
+                    };
+                    self.call(push).await
+                };
+                let sent = sent.await;
+                // Of a call that failed it is not known.
+                *is_open |= !closes && matches!(sent, Ok(_) | Err(Error::Store(_)));
+                let ids = sent.map_err(stopped(count))?;
+                is_first = false;
                 count += ids.len() as u64;
+                from += call.len() as u64;
                 last = ids.into_iter().next_back().or(last);
             }
-            create = &[];
             call.clear();
             call.extend(left);
             if is_last {
                 return Ok((count, last));
             }
         }
+    }
+
+    /// Gets the first jobs ready, so that of a list of usual size none is pushed when one cannot be.
+    async fn look_ahead(&self, coming: &mut Line<impl Iterator<Item = Result<Coming>>>) -> Result<()> {
+        let mut bytes = 0;
+        while coming.ahead.len() < AHEAD_JOBS_MAX && bytes < AHEAD_BYTES_MAX {
+            let Some(job) = coming.jobs.next() else { break };
+            let job = self.seen(job?).await?;
+            bytes += job.len();
+            coming.ahead.push_back(job);
+        }
+        Ok(())
+    }
+
+    /// Adds jobs to a call as long as they fit: they go into one queue and have one time, unless a middleware says
+    /// otherwise. Answers one that did not.
+    async fn gather(
+        &self,
+        coming: &mut Line<impl Iterator<Item = Result<Coming>>>,
+        call: &mut Vec<Ready>,
+    ) -> Result<Option<Ready>> {
+        let mut bytes: usize = call.iter().map(Ready::len).sum();
+        while call.len() < BATCH_JOBS_MAX {
+            let job = match coming.ahead.pop_front() {
+                Some(job) => job,
+                None => match coming.jobs.next() {
+                    Some(job) => self.seen(job?).await?,
+                    None => break,
+                },
+            };
+            bytes += job.len();
+            if call.first().is_some_and(|first| !first.goes_with(&job) || bytes > BATCH_BYTES_MAX) {
+                return Ok(Some(job));
+            }
+            call.push(job);
+        }
+        Ok(None)
     }
 
     /// A job as it is sent, once every middleware has seen it.
@@ -291,6 +382,7 @@ impl Batch {
             jobs: &[],
             due: None::<Due>,
             is_group: false,
+            from: None,
             closes: false,
             is_limited: false,
         }

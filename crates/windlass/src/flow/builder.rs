@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
-use super::batch::Jobs;
+use super::batch::Whole;
 use super::{Batch, Step};
 use crate::broker::{BatchPush, ms};
 use crate::client::{Client, Push};
 use crate::error::{Error, Result};
+use crate::id::JobId;
 use crate::job::Pushable;
+use crate::name::check_name;
 use crate::random::random;
 
 /// How long a batch that has succeeded is remembered, unless it says otherwise.
@@ -23,20 +25,31 @@ type Fields = Vec<(&'static str, Vec<u8>)>;
 pub struct BatchBuilder {
     pub(super) client: Client,
     id: String,
-    parent: Option<String>,
+    is_keyed: bool,
+    nested: Option<Nested>,
     pub(super) fields: Fields,
     callbacks: Vec<(&'static str, Step)>,
     keep: Duration,
     problem: Option<Error>,
 }
 
+/// Where a batch is nested.
+#[derive(Debug)]
+pub(crate) struct Nested {
+    /// The batch around it.
+    pub(crate) parent: String,
+    /// The job that opens it.
+    pub(crate) opener: JobId,
+}
+
 impl BatchBuilder {
-    pub(crate) fn new(client: Client, parent: Option<String>) -> Self {
+    pub(crate) fn new(client: Client, nested: Option<Nested>) -> Self {
         let id = format!("{:016x}{:016x}", random(), random());
         Self {
             client,
             id,
-            parent,
+            is_keyed: false,
+            nested,
             fields: Vec::new(),
             callbacks: Vec::new(),
             keep: KEEP_DEFAULT,
@@ -47,6 +60,31 @@ impl BatchBuilder {
     /// Says what the batch is, for those who look at it.
     pub fn description(mut self, text: impl Into<String>) -> Self {
         self.fields.push(("description", text.into().into_bytes()));
+        self
+    }
+
+    /// Names the batch, so that making it again is safe, as [`Push::key`] does for one job: as long as the batch is
+    /// remembered, opening it again changes nothing, and [`push_all`](Self::push_all) with the same jobs goes on where an
+    /// earlier one ended, whatever became of that. It is the batch's [id](Batch::id), and no longer than other names.
+    ///
+    /// ```no_run
+    /// # use serde::{Deserialize, Serialize};
+    /// # use windlass::{Client, Context, Job, Outcome};
+    /// # #[derive(Serialize, Deserialize)]
+    /// # struct Send(u32);
+    /// # impl Job for Send {
+    /// #     const KIND: &'static str = "send";
+    /// #     type Output = ();
+    /// #     async fn run(self, _: Context) -> Outcome<()> { Ok(()) }
+    /// # }
+    /// # async fn example(client: Client) -> windlass::Result<()> {
+    /// // However often the program is started again:
+    /// client.batch().key("letter-2024-05").push_all((0..100_000).map(Send)).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn key(mut self, key: impl Into<String>) -> Self {
+        (self.id, self.is_keyed) = (key.into(), true);
         self
     }
 
@@ -94,16 +132,17 @@ impl BatchBuilder {
     /// # Errors
     /// When the store fails, a callback cannot be pushed, or the batch that this one is nested in is over.
     pub async fn open(self) -> Result<Batch> {
-        let (batch, fields) = self.into_parts().await?;
+        let (batch, fields, _) = self.into_parts().await?;
         batch.call(BatchPush { create: &fields, ..batch.push_of("default") }).await?;
         Ok(batch)
     }
 
     /// Opens the batch, pushes jobs of one type and closes it. Up to [`BATCH_JOBS_MAX`](crate::broker::BATCH_JOBS_MAX)
-    /// jobs, that are small, are one call: all of it happens or nothing.
+    /// jobs, that are small, are one call: all of it happens or nothing. When the push of more stops, the batch is cancelled
+    /// and closed, so that its callbacks come, unless it has a [`key`](Self::key).
     ///
     /// # Errors
-    /// As [`open`](Self::open) and [`Batch::push_many`].
+    /// As [`open`](Self::open) and [`Batch::push_many`]; an [`Error::Partial`](crate::Error::Partial) names the batch.
     pub async fn push_all<Style, J: Pushable<Style>>(
         self,
         jobs: impl IntoIterator<Item = J>,
@@ -120,8 +159,9 @@ impl BatchBuilder {
         jobs: impl IntoIterator<Item = J>,
         options: Push,
     ) -> Result<Batch> {
-        let (batch, fields) = self.into_parts().await?;
-        batch.push_jobs(&fields, jobs, &options, Jobs::AndClose).await?;
+        let (batch, fields, is_keyed) = self.into_parts().await?;
+        let whole = Whole { fields: &fields, is_group: false, is_keyed };
+        batch.push_whole(whole, jobs, &options).await?;
         Ok(batch)
     }
 
@@ -140,16 +180,18 @@ impl BatchBuilder {
         self
     }
 
-    /// The batch that it is going to be, and the fields to open it with, once every middleware has seen its callbacks.
-    pub(super) async fn into_parts(mut self) -> Result<(Batch, Fields)> {
+    /// The batch that it is going to be, the fields to open it with, once every middleware has seen its callbacks, and
+    /// whether it has a key.
+    pub(super) async fn into_parts(mut self) -> Result<(Batch, Fields, bool)> {
         if let Some(problem) = self.problem {
             return Err(problem);
         }
+        check_name("batch", &self.id)?;
         for (name, step) in self.callbacks {
             let step = step.seen(&self.client).await?;
-            let Step { queue, job } = match &self.parent {
+            let Step { queue, job } = match &self.nested {
                 // A nested batch's callbacks are jobs of the batch around it.
-                Some(parent) => step.within(parent)?,
+                Some(nested) => step.within(&nested.parent)?,
                 None => step,
             };
             self.fields.push((name, format!("{queue}\n{job}").into_bytes()));
@@ -159,9 +201,10 @@ impl BatchBuilder {
         let wait = self.client.config().ended_age.max(self.keep);
         self.fields.push(("keep", ms(self.keep).max(1).to_string().into_bytes()));
         self.fields.push(("wait", ms(wait).max(1).to_string().into_bytes()));
-        if let Some(parent) = self.parent {
+        if let Some(Nested { parent, opener }) = self.nested {
             self.fields.push(("parent", parent.into_bytes()));
+            self.fields.push(("opener", opener.as_str().as_bytes().to_vec()));
         }
-        Ok((Batch::new(self.client, self.id), self.fields))
+        Ok((Batch::new(self.client, self.id), self.fields, self.is_keyed))
     }
 }

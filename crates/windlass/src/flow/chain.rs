@@ -75,15 +75,18 @@ impl Chain {
         self.then_with(job, Push::new())
     }
 
-    /// Adds a job with options. Only the first one can be delayed, unique or have a key.
+    /// Adds a job with options. Only the first one can be delayed, unique or have a key, a time at which it expires or a
+    /// deadline.
     pub fn then_with<Style, J: Pushable<Style>>(mut self, job: J, mut options: Push) -> Self {
-        if self.steps.is_empty() {
+        let is_first = self.steps.is_empty();
+        if is_first {
             self.first.due = options.due.take();
             self.first.key = options.key.take();
             self.first.key_ttl = options.key_ttl.take();
             self.first.unique = options.unique.take();
         }
-        match Step::new(&job, &options) {
+        let step = if is_first { Step::first(&job, &options) } else { Step::new(&job, &options) };
+        match step {
             Ok(step) => self.steps.push(step),
             Err(error) => self.note(error),
         }

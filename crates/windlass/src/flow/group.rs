@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
-use super::batch::Jobs;
+use super::batch::Whole;
 use super::{Batch, BatchBuilder, BatchStatus, JobError};
 use crate::client::{Client, Push};
 use crate::error::{Error, Result};
@@ -86,6 +86,11 @@ impl GroupBuilder {
         Self { batch: self.batch.description(text) }
     }
 
+    /// Names the group, so that pushing it again is safe, as [`BatchBuilder::key`] does.
+    pub fn key(self, key: impl Into<String>) -> Self {
+        Self { batch: self.batch.key(key) }
+    }
+
     /// How long the group and its results are kept after its end: a day unless said otherwise.
     pub fn keep(self, time: Duration) -> Self {
         Self { batch: self.batch.keep(time) }
@@ -112,15 +117,24 @@ impl GroupBuilder {
         options: Push,
     ) -> Result<Group<J::Output>> {
         let max_payload = self.batch.client.config().max_payload;
-        let (batch, mut fields) = self.batch.into_parts().await?;
+        let jobs = jobs.into_iter();
+        if jobs.size_hint().0 > GROUP_JOBS_MAX {
+            return Err(too_many());
+        }
+        let (batch, mut fields, is_keyed) = self.batch.into_parts().await?;
         // The callback carries the results, so that they have the room that it leaves in an envelope.
         let taken: usize = fields.iter().map(|(_, value)| value.len()).sum();
         let room = max_payload.saturating_sub(taken + LIST_MARGIN);
         fields.push(("room", room.to_string().into_bytes()));
         fields.push(("items", b"0".to_vec()));
-        batch.push_jobs(&fields, jobs, &options, Jobs::OfGroup).await?;
+        batch.push_whole(Whole { fields: &fields, is_group: true, is_keyed }, jobs, &options).await?;
         Ok(Group { batch, output: PhantomData })
     }
+}
+
+/// Why no group is made of more jobs than it may have.
+pub(super) fn too_many() -> Error {
+    Error::Config(vec![format!("a group has more than {GROUP_JOBS_MAX} jobs")])
 }
 
 /// A group that was pushed: a batch whose results are kept. `T` is what each of its jobs answers.

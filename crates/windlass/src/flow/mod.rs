@@ -24,6 +24,7 @@ use crate::state::State;
 
 pub use batch::{BATCH_DEPTH_MAX, Batch};
 pub use builder::BatchBuilder;
+pub(crate) use builder::Nested;
 pub use chain::Chain;
 pub use group::{GROUP_JOBS_MAX, Group, GroupBuilder};
 pub(crate) use group::{item_of, read_list};
@@ -118,8 +119,21 @@ impl Flow {
 }
 
 impl Step {
-    /// A job to be pushed later by the store.
+    /// A job to be pushed later by the store. When that is, nobody knows now, so that it cannot have a time.
     pub(crate) fn new<Style, J: Pushable<Style>>(job: &J, options: &Push) -> Result<Self> {
+        match options.only_at_its_time() {
+            None => Self::first(job, options),
+            Some(option) => Err(Error::Push {
+                option,
+                problem: "is reckoned from now, and a job that follows others comes when they have ended; give it to \
+                          their first, or a timeout to this one"
+                    .into(),
+            }),
+        }
+    }
+
+    /// The same for the first job of a chain, which nothing goes before.
+    pub(crate) fn first<Style, J: Pushable<Style>>(job: &J, options: &Push) -> Result<Self> {
         let problem = |what: &str| Err(Error::Config(vec![format!("a job that follows others {what}")]));
         if options.due.is_some() {
             return problem("cannot be delayed, it comes when they have ended");

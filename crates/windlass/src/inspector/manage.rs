@@ -38,13 +38,16 @@ impl Inspector {
         broker.ask_for_kinds(queue, asks).await
     }
 
-    /// Pauses a queue: its jobs wait, running ones go on.
+    /// Pauses a queue, also one that has no jobs yet: its jobs wait. Those that workers have go on, and so do the few that
+    /// a worker took ahead of its free slots and has not begun.
     ///
     /// # Errors
     /// When the store fails, or the name is not a queue's.
     pub async fn pause(&self, queue: &str) -> Result<()> {
         crate::name::check_name("queue", queue)?;
-        self.client.broker().pause(queue).await
+        let broker = self.client.broker();
+        broker.add_queue(queue).await?;
+        broker.pause(queue).await
     }
 
     /// Lets a paused queue go on. Answers whether it was paused.

@@ -2,6 +2,7 @@
 
 mod events;
 mod manage;
+mod queue;
 
 use redis::Value;
 
@@ -46,8 +47,11 @@ pub struct QueueInfo {
     pub active: u64,
     /// Whether it is paused.
     pub is_paused: bool,
-    /// Whether workers take only jobs of kinds that they know from it.
+    /// Whether workers are to take only jobs of kinds that they know from it. While it [is ruled](Self::is_ruled) they
+    /// take any all the same.
     pub asks_for_kinds: bool,
+    /// Whether it has lanes or rules: jobs with priorities or groups, or a rule for it, its keys or any kind.
+    pub is_ruled: bool,
     /// When its oldest job that waits or runs entered it, in milliseconds since 1970.
     pub oldest_ms: Option<u64>,
 }
@@ -150,9 +154,10 @@ impl Inspector {
         let length = self.number(redis::cmd("XLEN").arg(&stream)).await?;
         let active = self.active_in(&stream).await?;
         let gate = self.keys().gate(name);
-        let in_lanes = match self.number(redis::cmd("HEXISTS").arg(&gate).arg("ruled")).await? {
-            1 => self.client.broker().jobs_in_lanes(name).await?,
-            _ => 0,
+        let is_ruled = self.number(redis::cmd("HEXISTS").arg(&gate).arg("ruled")).await? == 1;
+        let in_lanes = match is_ruled {
+            true => self.client.broker().jobs_in_lanes(name).await?,
+            false => 0,
         };
         let is_paused = self.number(redis::cmd("HEXISTS").arg(gate).arg("paused")).await? == 1;
         let first = redis::cmd("XRANGE").arg(&stream).arg("-").arg("+").arg("COUNT").arg(1).to_owned();
@@ -166,6 +171,7 @@ impl Inspector {
             active,
             is_paused,
             asks_for_kinds: self.client.broker().asks_for_kinds(name).await?,
+            is_ruled,
             oldest_ms,
         })
     }

@@ -42,7 +42,11 @@ impl Limits {
         Self { client }
     }
 
-    /// Sets a rule, in place of the one that was there. Answers whether one was.
+    /// Sets a rule, in place of the one that was there. A kind that is [paused](Self::pause_kind) stays so until it is
+    /// [resumed](Self::resume_kind). Answers whether there was a rule.
+    ///
+    /// Queues with rules do not [ask for kinds](crate::Inspector::ask_for_kinds), and a rule of a kind is one of every queue:
+    /// [`QueueInfo`](crate::QueueInfo) tells which queues ask and are ruled.
     ///
     /// # Errors
     /// When the rule or a name cannot be used, with every problem at once, or the store fails.

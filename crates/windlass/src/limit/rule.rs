@@ -134,7 +134,8 @@ impl Rule {
         self
     }
 
-    /// Nothing is taken. Not for queues, which [`Inspector::pause`](crate::Inspector::pause) pauses.
+    /// Nothing is taken. Not for queues, which [`Inspector::pause`](crate::Inspector::pause) pauses. A kind stays paused
+    /// when a rule without this is set; [`Limits::resume_kind`](crate::Limits::resume_kind) has it go on.
     pub fn paused(mut self) -> Self {
         self.paused = true;
         self

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::broker::{CANCEL_STANDS, CANCELS_MAX};
+use crate::broker::{CANCEL_STANDS, CANCELS_MAX, ToStop};
 use crate::error::Result;
 use crate::id::JobId;
 use crate::worker::{Duty, EntryKey};
@@ -22,6 +22,8 @@ struct Heard {
     /// Those for queues of this worker, by the number of the pool that has the queue, with the time at which each was read: the job may be on its way here, or
     /// come when the worker that has it dies.
     requests: HashMap<(usize, EntryKey), Instant>,
+    /// The requests for batches of the last score: they are read again.
+    batches: Vec<(String, i64)>,
 }
 
 pub(crate) async fn cancel_all(duty: Rc<Duty>) {
@@ -30,9 +32,24 @@ pub(crate) async fn cancel_all(duty: Rc<Duty>) {
         super::pause(LOOK_EVERY).await;
         let fresh = duty.shared.until_answered(|| read(&duty, heard.since)).await;
         let now = Instant::now();
-        for (keys, at) in fresh {
+        let mut are_batches_asked = false;
+        for (to_stop, at) in fresh {
             heard.since = heard.since.max(at);
-            heard.requests.extend(keys.into_iter().map(|key| (key, now)));
+            match to_stop {
+                ToStop::Job(id) => {
+                    heard.requests.extend(keys_of(&duty, &id).into_iter().map(|key| (key, now)))
+                }
+                ToStop::Batch(id) if !heard.batches.contains(&(id.clone(), at)) => {
+                    are_batches_asked = true;
+                    heard.batches.push((id, at));
+                }
+                ToStop::Batch(_) => {}
+            }
+        }
+        let since = heard.since;
+        heard.batches.retain(|(_, at)| *at == since);
+        if are_batches_asked {
+            cancel_batches(&duty).await;
         }
         let is_full = heard.requests.len() > CANCELS_MAX;
         heard.requests.retain(|_, read_at| match is_full {
@@ -48,17 +65,32 @@ pub(crate) async fn cancel_all(duty: Rc<Duty>) {
     }
 }
 
-/// Every request from a score on; without keys those for queues that are not this worker's.
-async fn read(duty: &Duty, since: i64) -> Result<Vec<(Vec<(usize, EntryKey)>, i64)>> {
+/// Asks what runs of cancelled batches to stop. A batch may be nested in the one that was named, so the store is asked of
+/// each. What begins later asks by itself.
+async fn cancel_batches(duty: &Duty) {
+    for pool in &duty.pools {
+        let batches = pool.hand().batches();
+        for batch in batches {
+            if duty.shared.until_answered(|| duty.broker.is_batch_cancelled(&batch)).await {
+                pool.hand().cancel_batch(&batch);
+            }
+        }
+    }
+}
+
+/// Where a job may be that is named by its entry; nowhere if its queue is not this worker's. Two pools may share a queue, and
+/// either may have the job.
+fn keys_of(duty: &Duty, id: &JobId) -> Vec<(usize, EntryKey)> {
+    let pools = duty.pools.iter().enumerate();
+    pools.filter_map(|(number, pool)| Some((number, pool.entry_key(id)?))).collect()
+}
+
+/// Every request from a score on.
+async fn read(duty: &Duty, since: i64) -> Result<Vec<(ToStop, i64)>> {
     let mut requests = Vec::new();
-    // Two pools may share a queue, and either may have the job.
-    let keys_of = |id: &JobId| -> Vec<_> {
-        let pools = duty.pools.iter().enumerate();
-        pools.filter_map(|(number, pool)| Some((number, pool.entry_key(id)?))).collect()
-    };
     loop {
         let (page, has_more) = duty.broker.cancels(since, requests.len()).await?;
-        requests.extend(page.into_iter().map(|(id, at)| (keys_of(&id), at)));
+        requests.extend(page);
         if !has_more {
             return Ok(requests);
         }

@@ -97,10 +97,12 @@ async fn attempt(shared: &Arc<Shared>, taken: &Taken, leash: &Arc<Leash>) -> End
         return failed(Failure::cancel(), Default::default(), history);
     }
     // Only a job of a batch asks the store whether it may still begin.
-    if let Some(batch) = flow.and_then(|flow| flow.batch.as_deref())
-        && shared.until_answered(|| shared.broker.is_batch_cancelled(batch)).await
-    {
-        return failed(Failure::cancel(), Default::default(), history);
+    if let Some(batch) = flow.and_then(|flow| flow.batch.as_deref()) {
+        // Noted before, so that no request comes between.
+        shared.hand().note_batch(HoldKey::of(taken), batch);
+        if shared.until_answered(|| shared.broker.is_batch_cancelled(batch)).await {
+            return failed(Failure::cancel(), Default::default(), history);
+        }
     }
     let asks = shared.asks_for_kinds(taken.queue);
     let Some(kind) = shared.kinds.fit(&envelope.kind, envelope.kv, asks) else {

@@ -4,7 +4,7 @@
 //! that has begun counts against the concurrency until the store knows its end: so what a crash makes run again is no
 //! more than the concurrency, too, and the jobs that had begun are the first of those that the store has as taken.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::task::Waker;
 
@@ -76,6 +76,8 @@ pub(super) enum Step {
 pub(crate) struct Hand {
     pub(super) concurrency: usize,
     held: HashMap<HoldKey, Arc<Leash>>,
+    /// The batches of held jobs that have begun, or are about to.
+    batches: HashMap<HoldKey, Arc<str>>,
     pub(super) suspect: Option<HoldKey>,
     tickets: VecDeque<Ticket>,
     /// How many taken jobs have not ended here.
@@ -108,6 +110,7 @@ impl Hand {
     pub(super) fn new(concurrency: usize, queues: usize, awake_max: usize) -> Self {
         Self {
             concurrency,
+            batches: HashMap::new(),
             held: HashMap::new(),
             suspect: None,
             tickets: VecDeque::new(),
@@ -261,6 +264,7 @@ impl Hand {
     /// A job is held no more. Answers whether it was the suspect, so that another may come.
     pub(super) fn drop_held(&mut self, key: &HoldKey) -> bool {
         self.held.remove(key);
+        self.batches.remove(key);
         let was_suspect = self.suspect.as_ref() == Some(key);
         if was_suspect {
             self.suspect = None;
@@ -285,6 +289,24 @@ impl Hand {
                 leash.cancel();
             }
         }
+    }
+
+    /// A job that is about to begin is one of a batch.
+    pub(super) fn note_batch(&mut self, key: HoldKey, batch: &str) {
+        if self.held.contains_key(&key) {
+            self.batches.insert(key, batch.into());
+        }
+    }
+
+    /// The batches of the jobs that run here.
+    pub(crate) fn batches(&self) -> HashSet<Arc<str>> {
+        self.batches.values().cloned().collect()
+    }
+
+    /// Asks those jobs to stop that are of a batch.
+    pub(crate) fn cancel_batch(&self, batch: &str) {
+        let keys = self.batches.iter().filter(|(_, of)| &***of == batch).map(|(key, _)| key);
+        keys.filter_map(|key| self.held.get(key)).for_each(|leash| leash.cancel());
     }
 
     /// What is held, by queue and sorted.

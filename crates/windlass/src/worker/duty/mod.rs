@@ -156,6 +156,13 @@ impl Duty {
         }
         let answer = self.broker.send(redis::cmd("SMEMBERS").arg(self.broker.keys().queues())).await?;
         let mut queues = array(answer)?.into_iter().map(text).collect::<Result<Vec<_>>>()?;
+        // Somebody may have had it forgotten just before this worker was seen: what it has there is to be found.
+        for queue in self.pools.iter().flat_map(|pool| &pool.queues) {
+            if !queues.iter().any(|known| **known == **queue) {
+                self.broker.add_queue(queue).await?;
+                queues.push(queue.to_string());
+            }
+        }
         queues.sort();
         *self.queues() = (Some(Instant::now()), queues.clone());
         Ok(queues)

@@ -1,0 +1,50 @@
+-- Ends jobs of cancelled batches that are stored, as cancelled.
+-- KEYS: 1 jobs, 2 the set to look through, 3 cancelled, 4 stats, 5 batch whose cancelling this is for
+-- ARGV: 1 how many of the set to pass over, 2 how many to look at, 3 how many the cancelled may be, 4 their greatest age in
+--       ms, 5 reason
+-- Answer: {how many were looked at, how many were ended}; {0, 0} when nothing is left to be done.
+-- Guarantee: a job that is in the set and of a batch that is cancelled, or nested in one, is among the cancelled with its
+--       data and history; its batch has counted it, and whoever waits for its result is told.
+local pending, children = unpack(redis.call('HMGET', KEYS[5], 'pending', 'children'))
+if (pending or '0') == '0' and (children or '0') == '0' then return { 0, 0 } end
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local known = {}
+
+-- Whether a batch, or one that it is nested in, was cancelled.
+local function is_cancelled(id)
+  if known[id] == nil then
+    local cancelled, parent = unpack(redis.call('HMGET', batch_key(id), 'is_cancelled', 'parent'))
+    known[id] = false
+    known[id] = cancelled and true or (parent and is_cancelled(parent) or false)
+  end
+  return known[id]
+end
+
+local ids = redis.call('ZRANGE', KEYS[2], ARGV[1], ARGV[1] + ARGV[2] - 1)
+local ended = 0
+for _, id in ipairs(ids) do
+  local record = redis.call('HGET', KEYS[1], id)
+  local text, envelope = record_split(record or '')
+  local flow = flow_of(envelope)
+  if flow and flow.batch and is_cancelled(flow.batch) then
+    local history = history_read(text, KEYS[2])
+    history.state, history.reason, history.kind = 'cancelled', ARGV[5], nil
+    flow_lost(envelope, id, 'cancelled', 'Cancel', ARGV[5], history)
+    redis.call('ZREM', KEYS[2], id)
+    permits_release(string.match(id, '^[^/]*'), { id })
+    redis.call('HSET', KEYS[1], id, cjson.encode(history) .. '\n' .. envelope)
+    redis.call('ZADD', KEYS[3], string.format('%.0f', now), id)
+    redis.call('HINCRBY', KEYS[4], 'cancelled', 1)
+    local decoded = cjson.decode(envelope)
+    local ttl = tonumber(decoded.result)
+    if ttl and ttl > 0 then
+      local result = prefix .. 'r:' .. id
+      redis.call('XADD', result, '*', 'state', 'cancelled', 'e', cjson.encode({ class = 'Cancel', message = ARGV[5] }))
+      redis.call('PEXPIRE', result, string.format('%.0f', math.min(ttl, 2 ^ 52)))
+    end
+    ended = ended + 1
+  end
+end
+if ended > 0 then trim(KEYS[3], KEYS[1], tonumber(ARGV[3]), tonumber(ARGV[4]), now) end
+return { #ids, ended }
