@@ -24,7 +24,7 @@ local function lane_facts(take, lane)
   local _, rank, kind, key = lane_parts(lane)
   facts = { lane = lane, rank = rank, kind = kind, key = key, step = UNIT, limits = {} }
   if kind ~= '' and take.has_kinds then facts.limits[1] = limit_of('kind:' .. kind, rule_of('kind:' .. kind)) or nil end
-  if key ~= '' then
+  if key ~= '' and take.has_keys then
     local limit, rule = key_limit(take.queue, key)
     if rule and rule.weight then facts.step = math.max(1, math.floor(UNIT / rule.weight)) end
     facts.order = rule and rule.order
@@ -155,7 +155,8 @@ end
 
 -- Gives the first lane its turn: as many jobs as come before anybody else's.
 local function lane_turn(take, plain_score)
-  local head = table.remove(take.heads, 1)
+  local head = take.heads[take.from]
+  take.from = take.from + 1
   local facts = lane_facts(take, head.lane)
   if take.free - #take.picked < 1 and (facts.order or facts.limits[1]) then
     -- Only somebody with a free slot takes what is limited, so that it waits here and not in a worker's memory.
@@ -164,13 +165,14 @@ local function lane_turn(take, plain_score)
   end
   if take.has_kinds and take.picked[1] and take.picked[1].facts.rank ~= facts.rank then
     -- Some that were picked may go to the lane of their kind, which then comes before this one.
-    table.insert(take.heads, 1, head)
+    take.from = take.from - 1
     return rules_admit(take)
   end
   local floor = facts.rank * RANK_UNIT
   local start = math.max(head.score, floor + pace_of(take, facts.rank))
   local wanted = math.min(take.left - #take.picked, PIECE - #take.picked)
-  local other = math.min(take.heads[1] and take.heads[1].score or math.huge, plain_score or math.huge)
+  local other = plain_score or math.huge
+  if take.from <= take.to then other = math.min(other, take.heads[take.from].score) end
   if other == math.huge and take.is_part then other = start end
   if other < math.huge then wanted = math.min(wanted, math.max(0, math.floor((other - start) / facts.step)) + 1) end
   local limits, is_one = lane_limits(take, facts)
@@ -178,7 +180,7 @@ local function lane_turn(take, plain_score)
     local room = limit_room(limit)
     if room < 1 and #take.picked > 0 then
       -- Some that were picked may turn out not to go: then there is room.
-      table.insert(take.heads, 1, head)
+      take.from = take.from - 1
       return rules_admit(take)
     end
     if room < 1 then
@@ -203,8 +205,10 @@ local function lane_turn(take, plain_score)
   pace_set(take, facts.rank, start - floor + (count - 1) * facts.step)
   head.score = start + count * facts.step
   turn_set(take, head.lane, head.score)
-  local at = #take.heads + 1
-  while at > 1 and take.heads[at - 1].score > head.score do at = at - 1 end
+  local heads, at = take.heads, take.to + 1
+  while at > take.from and heads[at - 1].score > head.score do at = at - 1 end
   -- Behind the last that was read there may be others before it.
-  if at <= #take.heads or not take.is_part then table.insert(take.heads, at, head) end
+  if at > take.to and take.is_part then return end
+  for place = take.to, at, -1 do heads[place + 1] = heads[place] end
+  heads[at], take.to = head, take.to + 1
 end

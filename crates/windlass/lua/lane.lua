@@ -21,7 +21,7 @@ local function lane_parts(lane)
 end
 
 -- A number as the store is told it, without an exponent.
-local function whole(number) return string.format('%.0f', number) end
+local function whole(number) return string.format('%d', number) end
 
 -- The rank and the key that an envelope asks for, or nil when it asks for neither.
 local function lane_asked(envelope)
@@ -114,27 +114,37 @@ end
 local function permits_release(queue, ids, keeps)
   local permits = base .. 'permits:' .. queue
   if #ids == 0 or redis.call('EXISTS', permits) == 0 then return end
-  local freed, limits = {}, {}
   local found = redis.call('HMGET', permits, unpack(ids))
   local has_breakers, dropped = redis.call('HGET', base .. 'rules', 'breakers'), {}
+  -- Jobs that end together mostly hold the same.
+  local texts, count_of = {}, {}
   for i, id in ipairs(ids) do
-    if found[i] then
-      local kept = false
-      for limit in string.gmatch(found[i], '[^\n]+') do
-        if limit == keeps then
-          kept = true
-        else
-          if not freed[limit] then freed[limit], limits[#limits + 1] = 0, limit end
-          freed[limit] = freed[limit] + 1
-          -- The one try of a breaker came to nothing: another may.
-          local breaker = has_breakers and base .. 'breaker:' .. limit
-          if breaker and redis.call('HGET', breaker, 'probe') == id then redis.call('HDEL', breaker, 'probe') end
-        end
+    local text = found[i]
+    if text then
+      if not count_of[text] then count_of[text], texts[#texts + 1] = 0, text end
+      count_of[text] = count_of[text] + 1
+      if keeps and string.find('\n' .. text .. '\n', '\n' .. keeps .. '\n', 1, true) then
+        redis.call('HSET', permits, id, keeps)
+      else
+        dropped[#dropped + 1] = id
       end
-      if kept then redis.call('HSET', permits, id, keeps) else dropped[#dropped + 1] = id end
+      for limit in string.gmatch(has_breakers and text or '', '[^\n]+') do
+        -- The one try of a breaker came to nothing: another may.
+        local breaker = base .. 'breaker:' .. limit
+        if limit ~= keeps and redis.call('HGET', breaker, 'probe') == id then redis.call('HDEL', breaker, 'probe') end
+      end
     end
   end
   if #dropped > 0 then redis.call('HDEL', permits, unpack(dropped)) end
+  local freed, limits = {}, {}
+  for _, text in ipairs(texts) do
+    for limit in string.gmatch(text, '[^\n]+') do
+      if limit ~= keeps then
+        if not freed[limit] then freed[limit], limits[#limits + 1] = 0, limit end
+        freed[limit] = freed[limit] + count_of[text]
+      end
+    end
+  end
   for _, limit in ipairs(limits) do
     local count = freed[limit]
     if redis.call('HINCRBY', base .. 'caps', limit, -count) <= 0 then redis.call('HDEL', base .. 'caps', limit) end

@@ -32,7 +32,12 @@ end
 
 -- The limit of a job's kind, if a rule limits that.
 local function kind_limit(take, envelope)
-  local kind = kind_of(envelope)
+  -- Most are of the kind of the one before.
+  if string.sub(envelope, 1, #take.kind_before) ~= take.kind_before then
+    take.kind = kind_of(envelope)
+    take.kind_before = '{"v":1,"kind":"' .. take.kind .. '"'
+  end
+  local kind = take.kind
   local known = take.kinds[kind]
   if known == nil then
     known = kind ~= '' and limit_of('kind:' .. kind, rule_of('kind:' .. kind))

@@ -67,7 +67,7 @@ end
 -- A queue without rules, lanes and jobs is an ordinary one again.
 local function rules_leave(take)
   local queue = take.queue
-  if take.has_kinds or rule_of('keys:' .. queue) or rule_of('queue:' .. queue) or rule_of('key:' .. queue) then return end
+  if take.has_kinds or take.has_keys or rule_of('queue:' .. queue) then return end
   if redis.call('XLEN', take.stream) > 0 then return end
   if redis.call('EXISTS', base .. 'turns:' .. queue, base .. 'waits:' .. queue) > 0 then return end
   redis.call('HDEL', base .. 'gate:' .. queue, 'ruled', 'l')
@@ -86,17 +86,17 @@ local function rules_take(stream, wake, consumer, left, free, bytes)
   rules_leave_work = false
   local take = rules_begin(stream, consumer, left, free, bytes)
   turns_turn(take)
-  if #take.heads > 0 then
+  if take.to > 0 then
     take.is_mixed = true
     take.has_plain = #redis.call('XRANGE', stream, '(' .. take.last, '+', 'COUNT', 1) > 0
     take.is_end = not take.has_plain
   end
   while not take.is_over and take.visits < VISITS_MAX and take.sorted < SORTED_MAX do
     take.visits = take.visits + 1
-    if #take.picked >= math.min(take.left, PIECE) or #take.heads == 0 then rules_admit(take) end
+    if #take.picked >= math.min(take.left, PIECE) or take.from > take.to then rules_admit(take) end
     if take.left <= 0 or take.bytes <= 0 then break end
-    if take.is_stale or #take.heads == 0 and take.is_part then turns_turn(take) end
-    local head = take.heads[1]
+    if take.is_stale or take.from > take.to and take.is_part then turns_turn(take) end
+    local head = take.from <= take.to and take.heads[take.from]
     local start = RANK_DEFAULT * RANK_UNIT
     local plain = take.has_plain and start + math.max(pace_of(take, RANK_DEFAULT), pace_of(take, 'plain'))
     if plain and (not head or plain <= head.score) and #take.picked > 0 then
@@ -113,7 +113,7 @@ local function rules_take(stream, wake, consumer, left, free, bytes)
   if take.visits >= VISITS_MAX or take.sorted >= SORTED_MAX or take.bytes <= 0 then rules_leave_work = true end
   if own then own.took = #take.entries + take.added end
   rules_finish(take)
-  if #take.entries == 0 and #take.heads == 0 then rules_leave(take) end
+  if #take.entries == 0 and take.from > take.to then rules_leave(take) end
   if rules_leave_work then redis.call('ZADD', wake, 0, 'w') end
   return take.entries
 end

@@ -21,18 +21,20 @@ local function rules_last(stream)
 end
 
 -- One taking from one queue. `take.left` is how many may be taken, `take.free` how many of them may be limited,
--- `take.bytes` how many bytes; what was taken is in `take.entries`.
+-- `take.bytes` how many bytes; what was taken is in `take.entries`, and the lanes that are next are `take.heads` from
+-- `take.from` to `take.to`.
 local function rules_begin(stream, consumer, left, free, bytes)
   local queue = rules_queue(stream)
   local take = {
     queue = queue, stream = stream, consumer = consumer, left = left, free = free, bytes = bytes,
     entries = {}, claimed = {}, moved = {}, permits = {}, dropped = {}, picked = {},
-    heads = {}, changed = {}, lanes_changed = {}, gone = {}, lanes = {}, kinds = {}, lined = {},
-    pace = {}, paced = {}, paces = {},
+    changed = {}, lanes_changed = {}, gone = {}, lanes = {}, kinds = {}, lined = {},
+    pace = {}, paced = {}, paces = {}, kind_before = '\n',
     visits = 0, sorted = 0, popped = 0, added = 0, has_kinds = rule_of('kinds'), has_plain = true,
   }
   take.last = rules_last(stream)
   take.first = take.last
+  take.has_keys = rule_of('keys:' .. queue) or rule_of('key:' .. queue)
   take.was_laned = redis.call('HGET', base .. 'gate:' .. queue, 'l')
   take.is_fresh = not take.was_laned or not is_after(take.was_laned, take.last)
   return take
@@ -77,12 +79,14 @@ local function turns_turn(take)
   end
   if #changes > 0 then redis.call('ZADD', turns, unpack(changes)) end
   turns_leave(take)
-  take.changed, take.lanes_changed, take.heads, take.is_stale = {}, {}, {}, false
+  take.changed, take.lanes_changed, take.is_stale = {}, {}, false
+  take.heads, take.from, take.to = {}, 1, 0
   if take.left <= 0 then return end
   local count = math.min(take.left + 1, PAGE)
   local page = redis.call('ZRANGE', turns, 0, count - 1, 'WITHSCORES')
   take.is_part = #page == 2 * count
   for i = 1, #page, 2 do
-    take.heads[#take.heads + 1] = { lane = page[i], score = tonumber(page[i + 1]) }
+    take.to = take.to + 1
+    take.heads[take.to] = { lane = page[i], score = tonumber(page[i + 1]) }
   end
 end

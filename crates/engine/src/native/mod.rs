@@ -37,9 +37,9 @@ pub type Body = fn(&mut Scene, &[&[u8]], &[&[u8]]) -> Option<Value>;
 const BODIES: [(&str, Body); 6] = [
     ("dcdfbb6d252501362393cf9d156f083df390f1d3", push::push),
     ("0983a1678100e5aed41845c9251848d710b78767", exchange::exchange),
-    ("bf5005787d5522ee54a035cbc35a56898601bfdb", ruled::exchange),
-    ("b7ff74e45a0a037a9413559b541d875462e982db", lane::push),
-    ("1429e9b963694e730e127be60b50c9f8211e2903", unique::push),
+    ("68222a552a0b324bc432ea03f177a11a4152ce16", ruled::exchange),
+    ("9b266a1b35dabd24e5e66ed7afe86899d322cde4", lane::push),
+    ("e3960e332d677f73e34bf1d734f923db039f5727", unique::push),
     ("6599e53e4ee92768a9708ea45544ab6738ce205b", unique::release),
 ];
 
