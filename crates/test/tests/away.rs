@@ -1,10 +1,12 @@
 //! A store that is away for a while, in each of the ways in which Redis can be: a worker goes on by itself as soon as it
 //! is back, and says once that it was gone.
 
-use std::sync::Arc;
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 use windlass::{Client, Config, Connection, Event, Push, Retry, Worker};
@@ -30,7 +32,13 @@ impl Scene {
     async fn start() -> Option<Self> {
         let args = ["--appendonly", "yes", "--enable-debug-command", "yes"];
         let server = RedisServer::start_or_skip(&args)?;
-        let connection = Connection::open(&server.url()).await.expect("it answers");
+        let url = server.url();
+        Some(Self::at(server, &url).await)
+    }
+
+    /// A worker that knows its store by this URL.
+    async fn at(server: RedisServer, url: &str) -> Self {
+        let connection = Connection::open(url).await.expect("it answers");
         let config = Config { lease: Duration::from_secs(1), ..Config::default() };
         let client = Client::with_config(connection, config).await.expect("the store is fit");
         let (tell, ran) = mpsc::unbounded_channel();
@@ -57,7 +65,7 @@ impl Scene {
         let mut scene = Self { server, client, ran, lost, back, control, working };
         scene.push("1").await;
         assert_eq!(scene.ran.recv().await.as_deref(), Some("1"));
-        Some(scene)
+        scene
     }
 
     /// Pushes a job as soon as the store lets it: a killed script or a load may end a moment after it was said.
@@ -70,14 +78,7 @@ impl Scene {
 
     /// Asks the store on a connection of its own.
     async fn ask(&self, line: &str) -> redis::RedisResult<redis::Value> {
-        let client = redis::Client::open(self.server.url()).expect("a URL");
-        let mut connection = client.get_multiplexed_async_connection().await?;
-        let mut words = line.split(' ');
-        let mut command = redis::cmd(words.next().expect("a command"));
-        words.for_each(|word| {
-            command.arg(word);
-        });
-        command.query_async(&mut connection).await
+        ask(&self.server, line).await
     }
 
     /// The store is back: what is pushed now runs in time, and the outage was told of once.
@@ -92,6 +93,44 @@ impl Scene {
         self.control.stop();
         self.working.await.expect("no panic").expect("the worker ends well");
         assert!(self.back.try_recv().is_err(), "{how}: it came back once");
+    }
+}
+
+/// Asks a server on a connection of its own.
+async fn ask<T: redis::FromRedisValue>(server: &RedisServer, line: &str) -> redis::RedisResult<T> {
+    let client = redis::Client::open(server.url()).expect("a URL");
+    let mut connection = client.get_multiplexed_async_connection().await?;
+    let mut words = line.split(' ');
+    let mut command = redis::cmd(words.next().expect("a command"));
+    words.for_each(|word| {
+        command.arg(word);
+    });
+    command.query_async(&mut connection).await
+}
+
+/// A stable address in front of servers, as a name or a load balancer is: what connects is led to the server of that
+/// moment, and stays there.
+struct Front {
+    url: String,
+    target: Arc<Mutex<SocketAddr>>,
+}
+
+impl Front {
+    async fn to(target: SocketAddr) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let url = format!("redis://{}/", listener.local_addr().expect("an address"));
+        let target = Arc::new(Mutex::new(target));
+        let now = target.clone();
+        tokio::spawn(async move {
+            while let Ok((mut client, _)) = listener.accept().await {
+                let target = *now.lock().expect("no panic");
+                tokio::spawn(async move {
+                    let mut server = TcpStream::connect(target).await.expect("it answers");
+                    tokio::io::copy_bidirectional(&mut client, &mut server).await.ok();
+                });
+            }
+        });
+        Self { url, target }
     }
 }
 
@@ -121,6 +160,29 @@ fn a_store_that_is_a_replica_for_a_while() {
         tokio::time::sleep(AWAY).await;
         scene.ask("REPLICAOF NO ONE").await.expect("it leads");
         scene.goes_on("READONLY").await;
+    });
+}
+
+#[test]
+fn a_store_that_fails_over_behind_a_stable_address() {
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    runtime.block_on(async {
+        let Some(old) = RedisServer::start_or_skip(&[]) else { return };
+        let Some(new) = RedisServer::start_or_skip(&[]) else { return };
+        let follow = |leader: &RedisServer| format!("REPLICAOF 127.0.0.1 {}", leader.address().port());
+        let () = ask(&new, &follow(&old)).await.expect("it follows");
+        let front = Front::to(old.address()).await;
+        let scene = Scene::at(old, &front.url).await;
+        while !ask::<String>(&new, "INFO replication").await.expect("it answers").contains("link_status:up") {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        assert_eq!(ask::<u64>(&scene.server, "WAIT 1 5000").await.expect("it answers"), 1);
+        let () = ask(&new, "REPLICAOF NO ONE").await.expect("it leads");
+        let () = ask(&scene.server, &follow(&new)).await.expect("it follows");
+        tokio::time::sleep(AWAY).await;
+        // The old one lives, and what is connected to it may stay so for as long as it likes.
+        *front.target.lock().expect("no panic") = new.address();
+        scene.goes_on("failover").await;
     });
 }
 
