@@ -2,6 +2,7 @@
 //! is back, and says once that it was gone.
 
 use std::net::SocketAddr;
+use std::os::unix::net::UnixDatagram;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -9,7 +10,7 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
-use windlass::{Client, Config, Connection, Event, Push, Retry, Worker};
+use windlass::{Client, Config, Connection, Event, Push, Retry, Systemd, Worker};
 use windlass_test::redis_server::RedisServer;
 
 /// A worker goes on so long after the store is back, at most.
@@ -38,6 +39,10 @@ impl Scene {
 
     /// A worker that knows its store by this URL.
     async fn at(server: RedisServer, url: &str) -> Self {
+        Self::with(server, url, |worker| worker).await
+    }
+
+    async fn with(server: RedisServer, url: &str, dress: impl FnOnce(Worker) -> Worker) -> Self {
         let connection = Connection::open(url).await.expect("it answers");
         let config = Config { lease: Duration::from_secs(1), ..Config::default() };
         let client = Client::with_config(connection, config).await.expect("the store is fit");
@@ -60,6 +65,7 @@ impl Scene {
                 }
                 _ => {}
             });
+        let worker = dress(worker);
         let control = worker.control();
         let working = tokio::spawn(worker.run());
         let mut scene = Self { server, client, ran, lost, back, control, working };
@@ -154,9 +160,37 @@ fn a_store_that_restarts() {
 }
 
 #[test]
+fn a_store_that_is_away_has_no_watchdog_end_the_worker() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("notify");
+    let socket = UnixDatagram::bind(&path).expect("a socket");
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    runtime.block_on(async {
+        let Some(server) = RedisServer::start_or_skip(&["--appendonly", "yes"]) else { return };
+        let (url, systemd) = (server.url(), Systemd::new(&path).watchdog(Duration::from_millis(100)));
+        let mut scene = Scene::with(server, &url, |worker| worker.systemd(systemd)).await;
+        scene.server.kill();
+        tokio::time::sleep(AWAY).await;
+        socket.set_nonblocking(true).expect("a setting");
+        let mut buffer = [0; 64];
+        while socket.recv(&mut buffer).is_ok() {}
+        // What comes now was sent long after the store was gone.
+        socket.set_nonblocking(false).expect("a setting");
+        socket.set_read_timeout(Some(RESUMED_MAX)).expect("a setting");
+        let length = socket.recv(&mut buffer).expect("the worker lives");
+        assert_eq!(&buffer[..length], b"WATCHDOG=1");
+        assert!(!scene.control.is_ready().await);
+        scene.server.start_again().expect("it starts again");
+        scene.goes_on("away from a watched worker").await;
+    });
+}
+
+#[test]
 fn a_store_that_is_a_replica_for_a_while() {
     with_scene(async |scene| {
+        assert!(scene.control.is_ready().await);
         scene.ask("REPLICAOF 127.0.0.1 1").await.expect("it follows");
+        assert!(!scene.control.is_ready().await, "it answers, and takes nothing");
         tokio::time::sleep(AWAY).await;
         scene.ask("REPLICAOF NO ONE").await.expect("it leads");
         scene.goes_on("READONLY").await;
@@ -189,7 +223,9 @@ fn a_store_that_fails_over_behind_a_stable_address() {
 #[test]
 fn a_store_that_is_full_for_a_while() {
     with_scene(async |scene| {
+        assert!(scene.control.is_ready().await);
         scene.ask("CONFIG SET maxmemory 1").await.expect("it is full");
+        assert!(!scene.control.is_ready().await, "it answers, and takes nothing");
         tokio::time::sleep(AWAY).await;
         scene.ask("CONFIG SET maxmemory 0").await.expect("it has room");
         scene.goes_on("OOM").await;

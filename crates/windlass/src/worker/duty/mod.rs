@@ -68,7 +68,7 @@ async fn live(pools: Vec<Arc<Shared>>, waiters: Vec<Broker>, runtime: &Handle) -
             queues: pool.queues.iter().map(ToString::to_string).collect(),
         });
     }
-    let mut tasks = AbortOnDrop(service::start(&duty));
+    let mut tasks = AbortOnDrop(service::start(&duty, runtime));
     let mut waiting = Vec::with_capacity(waiters.len());
     for (pool, waiter) in duty.pools.iter().zip(waiters) {
         for _ in 0..pool.concurrency {
