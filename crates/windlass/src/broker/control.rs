@@ -107,6 +107,21 @@ impl Broker {
         Ok(int(&self.run(&PRUNE, &call).await?)? as usize)
     }
 
+    /// How long until the first parked job is too old.
+    ///
+    /// # Errors
+    /// When the store fails.
+    #[cfg(feature = "embedded")]
+    pub async fn parked_left(&self, config: &Config) -> Result<Option<Duration>> {
+        let mut command = redis::cmd("ZRANGE");
+        command.arg(self.stored(State::Parked)).arg(0).arg(0).arg("WITHSCORES");
+        let first: Vec<(String, f64)> =
+            redis::from_redis_value(self.send(&command).await?).map_err(redis::RedisError::from)?;
+        let Some((_, since)) = first.first() else { return Ok(None) };
+        let end = (*since as u64).saturating_add(ms(config.parked_age));
+        Ok(Some(Duration::from_millis(end.saturating_sub(self.now_ms().await?))))
+    }
+
     /// Stops a queue from giving jobs.
     ///
     /// # Errors

@@ -89,6 +89,27 @@ impl Broker {
         Ok(Recovered { suspects: number(suspects)?, unstarted: number(unstarted)?, killed: number(killed)? })
     }
 
+    /// How long until the first worker that holds jobs of a queue has held them for a lease. It looks at a thousand jobs.
+    ///
+    /// # Errors
+    /// When the store fails.
+    #[cfg(feature = "embedded")]
+    pub async fn lease_left(&self, queue: &str, lease: Duration) -> Result<Option<Duration>> {
+        let mut command = redis::cmd("XPENDING");
+        command.arg(self.keys.stream(queue)).arg("w").arg("-").arg("+").arg(1000);
+        let pending: Vec<(String, String, u64, u64)> = match self.send(&command).await {
+            // Nothing was ever taken from it.
+            Err(Error::Store(error)) if error.code() == Some("NOGROUP") => return Ok(None),
+            answer => redis::from_redis_value(answer?).map_err(redis::RedisError::from)?,
+        };
+        let mut left = std::collections::BTreeMap::new();
+        for (_, consumer, idle, _) in pending.into_iter().filter(|(_, name, ..)| !name.starts_with('~')) {
+            let own = lease.saturating_sub(Duration::from_millis(idle));
+            left.entry(consumer).and_modify(|left: &mut Duration| *left = own.max(*left)).or_insert(own);
+        }
+        Ok(left.into_values().min())
+    }
+
     /// Gives jobs of one queue back; `held` is sorted. Answers how many were still held.
     ///
     /// # Errors

@@ -10,7 +10,7 @@ pub(crate) mod cron;
 pub(crate) mod heartbeat;
 pub(crate) mod kinds;
 mod memory;
-mod pruner;
+pub(crate) mod pruner;
 pub(crate) mod recorder;
 pub(crate) mod rescuer;
 pub(crate) mod scheduler;

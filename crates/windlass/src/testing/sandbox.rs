@@ -105,8 +105,8 @@ impl Sandbox {
         self.clock.advance(by);
     }
 
-    /// Lets time pass as with a worker at work: the clock stops at every moment at which a job or a cron entry is due,
-    /// and what is due runs then.
+    /// Lets time pass as with a worker at work: the clock stops at every moment at which something is due, as
+    /// [`Drained::next_due`] says, and what is due runs then; so does what is due at the end.
     ///
     /// # Errors
     /// As [`drain`](Self::drain).
@@ -115,13 +115,10 @@ impl Sandbox {
         let mut all = self.drain().await?;
         loop {
             let left = end.duration_since(self.now()).unwrap_or_default();
-            match all.next_due {
-                Some(next) if next <= left => self.advance(next.max(Duration::from_millis(1))),
-                _ => {
-                    self.advance(left);
-                    return Ok(all);
-                }
+            if left.is_zero() {
+                return Ok(all);
             }
+            self.advance(all.next_due.map_or(left, |next| next.max(Duration::from_millis(1)).min(left)));
             all.add(self.drain().await?);
         }
     }
