@@ -217,7 +217,8 @@ pub const CASES: &[Case] = cases! {
         a_log_keeps_its_last_lines_and_the_progress
         a_worker_that_lost_the_job_tells_nothing;
     process:
-        a_killed_process_loses_nothing;
+        a_killed_process_loses_nothing
+        a_program_ends_with_its_worker;
     signals:
         a_signal_drains
         what_does_not_end_in_time_is_given_back_uncounted
@@ -312,7 +313,8 @@ pub const CASES: &[Case] = cases! {
         a_program_gets_its_arguments_and_answers
         the_end_of_a_program_says_what_becomes_of_its_job
         a_program_is_stopped_with_its_whole_group
-        a_program_is_held_to_its_limits;
+        a_program_is_held_to_its_limits
+        what_a_program_leaves_behind_ends_with_it;
 };
 
 /// The cases that move the store's time: each has a store [by a clock](Store::by_clock) for itself.

@@ -17,6 +17,8 @@ mod executor;
 mod fail;
 mod hand;
 mod identity;
+#[cfg(all(unix, feature = "process"))]
+mod keeper;
 mod kind;
 mod order;
 mod panic;
