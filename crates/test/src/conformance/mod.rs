@@ -298,6 +298,9 @@ pub const CASES: &[Case] = cases! {
         an_elastic_pool_grows_and_keeps_its_floor
         settings_of_capsules_are_checked;
     event:
+        what_is_ended_by_hand_is_told
+        a_job_that_dies_with_its_last_process_is_told
+        a_lost_lease_is_told_with_the_job
         every_step_of_a_job_is_told
         a_worker_whose_last_job_failed_takes_more
         bulk_pushes_are_told_of_one_by_one

@@ -89,7 +89,7 @@ impl<T: DeserializeOwned> Handle<T> {
     /// # Errors
     /// When the store fails.
     pub async fn cancel(&self) -> Result<Ending> {
-        self.client.broker().cancel(self.known_id()?, self.client.config()).await
+        self.client.inspector().cancel(self.known_id()?).await
     }
 
     /// Waits for the job's result, however long that takes; bound it with a timeout if you must. Nothing is

@@ -10,6 +10,8 @@ use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::{id::JobId, state::State};
 
 pub(crate) use bus::Bus;
@@ -17,7 +19,8 @@ pub use bus::{News, Subscription};
 pub use job::{JobEvent, JobStep};
 
 /// Something that happened in a worker. Each is also a `tracing` event of the target `windlass`.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Event {
     /// The worker takes jobs from now on.

@@ -20,5 +20,7 @@ pub(crate) async fn prune_all(duty: Rc<Duty>) {
 
 /// Drops some of what is too old. Answers how much that was.
 pub(crate) async fn prune(duty: &Duty) -> Result<usize> {
-    duty.broker.prune(&duty.config).await
+    let (done, died) = duty.broker.prune_and_name(&duty.config).await?;
+    duty.tell_dead(&died).await;
+    Ok(done)
 }

@@ -282,8 +282,8 @@ impl Worker {
         self
     }
 
-    /// Writes what happens to single jobs in this process into a stream of the store that keeps about `max` events, for
-    /// [`Inspector::events`](crate::Inspector::events). They are written a few times a second, many in one call; without
+    /// Writes what happens in this process, to single jobs and to its workers, into a stream of the store that keeps about
+    /// `max` events, for [`Inspector::events`](crate::Inspector::events). They are written a few times a second, many in one call; without
     /// this nothing is written and nothing is paid.
     pub fn record_events(mut self, max: u64) -> Self {
         self.record_max = Some(max);

@@ -15,6 +15,7 @@ use super::states::States;
 use super::{Capsule, Control, EntryKey, Hand, Summary, Worker, blocking, identity, local_now_ms};
 use crate::broker::{Broker, Taken};
 use crate::client::Client;
+use crate::envelope::Envelope;
 use crate::error::{Error, Result};
 use crate::event::{Event, Events, JobEvent, JobStep};
 use crate::id::{EntryId, JobId};
@@ -206,6 +207,20 @@ impl Shared {
         if !hand.is_taking() {
             self.settled.notify_one();
         }
+    }
+
+    /// Lets a job go whose lease is lost. Answers what is told of it; nothing if it has ended by itself.
+    pub(crate) fn lose(&self, key: &HoldKey) -> Option<JobEvent> {
+        let mut hand = self.hand();
+        let of = |taken: &Taken| {
+            let kind = Envelope::parse(&taken.envelope).map(|envelope| envelope.kind.into_owned());
+            JobEvent::new(JobStep::LeaseLost, self.id_of(taken), kind.unwrap_or_default())
+        };
+        let waiting = hand.waiting(key).map(of);
+        let leash = hand.lose(key)?;
+        let entry = || JobId::of_entry(&self.queues[key.queue], key.held.entry);
+        let event = leash.noted().cloned().or(waiting);
+        Some(event.unwrap_or_else(|| JobEvent::new(JobStep::LeaseLost, entry(), "")))
     }
 
     /// Keeps what is to be told of a success until the store knows of it.

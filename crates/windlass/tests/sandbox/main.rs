@@ -240,7 +240,11 @@ async fn a_parked_job_dies_when_nobody_comes_for_it() {
     let age = sandbox.client().config().parked_age;
     let drained = sandbox.drain().await.unwrap();
     assert_eq!((drained.count(JobStep::Parked), drained.next_due), (1, Some(age)));
-    sandbox.pass(age).await.unwrap();
+    let passed = sandbox.pass(age).await.unwrap();
+    let told: Vec<_> =
+        passed.events.iter().map(|event| (event.step, &event.id, event.kind.as_str())).collect();
+    assert_eq!(told, [(JobStep::Dead, &id, "unknown")]);
+    assert_eq!(passed.events[0].message.as_deref(), Some("no worker came that knows its kind"));
     let state = sandbox.client().handle::<()>(id.clone()).state().await.unwrap();
     assert_eq!(state, Some(State::Dead));
     // And is forgotten in its time.
