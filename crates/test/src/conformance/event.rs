@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime};
 use serde_json::value::RawValue;
 use windlass::{Ending, Event, Failure, JobEvent, JobStep, News, Outcome, Push, Retry, Subscription};
 
+use super::act::job;
 use super::world::{Beside, Store, World, eventually, json};
 
 /// Does as the arguments say.
@@ -118,6 +119,11 @@ pub(super) async fn bulk_pushes_are_told_of_one_by_one(store: &Store) {
         told.iter().map(|(step, _)| *step).collect::<Vec<_>>(),
         [JobStep::Enqueued, JobStep::Enqueued, JobStep::Scheduled]
     );
+    let batch = world.client.batch().open().await.unwrap();
+    let added = batch.push(job("a")).await.unwrap();
+    let of_batch = steps(&mut subscription);
+    assert_eq!(of_batch.len(), 1);
+    assert_eq!((of_batch[0].step, &of_batch[0].id, &*of_batch[0].kind), (JobStep::Enqueued, &added, "k"));
     for (_, id) in told {
         assert!(world.client.inspector().show(&id).await.unwrap().is_some());
     }

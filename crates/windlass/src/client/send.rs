@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::buffer::{Buffer, Kept, Later};
 use super::{Client, Encoded, Inner, KEY_LEN_MAX, Push};
-use crate::broker::{BATCH_BYTES_MAX, BATCH_JOBS_MAX, Due, Rule, Single, ms};
+use crate::broker::{BATCH_BYTES_MAX, BATCH_JOBS_MAX, BatchPush, Due, Rule, Single, ms};
 use crate::envelope::Envelope;
 use crate::error::{Error, Result};
 use crate::event::{JobEvent, JobStep};
@@ -155,6 +155,19 @@ impl Client {
         let sent = self.send_seen(&queue, envelope, &options).await?;
         self.after_push().await?;
         Ok(sent.id)
+    }
+
+    /// Opens a batch, adds jobs to it, closes it, as is asked.
+    pub(crate) async fn push_to_batch(&self, push: &BatchPush<'_>) -> Result<Vec<JobId>> {
+        let ids = self.inner.broker.push_batch(push).await?;
+        if self.inner.bus.is_heard() {
+            for (id, job) in ids.iter().zip(push.jobs) {
+                let kind = Envelope::parse(job).map(|envelope| envelope.kind.into_owned());
+                self.tell_pushed(id, &kind.unwrap_or_default(), push.due);
+            }
+        }
+        self.after_push().await?;
+        Ok(ids)
     }
 
     /// Tells those who listen of a job that is there now.

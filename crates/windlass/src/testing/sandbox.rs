@@ -136,8 +136,7 @@ impl Sandbox {
     }
 
     /// From now on every push of [this client](Self::client) and its clones runs what is due before it answers, so that
-    /// the code under test finds its jobs done. What a job pushes runs after it. Jobs of a batch run at the next
-    /// [`drain`](Self::drain).
+    /// the code under test finds its jobs done. What a job pushes runs after it, and jobs of a batch as they are added.
     pub fn run_inline(&self) {
         self.client.run_inline(&self.drainer);
     }

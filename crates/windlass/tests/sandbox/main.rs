@@ -1,6 +1,7 @@
 //! The sandbox for users' tests: what it says about pushes, runs, retries and crashes.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -162,6 +163,18 @@ async fn inline_a_push_answers_once_its_job_has_run() {
     // What jobs push by the same client runs, too, and so does what is pushed in bulk.
     sandbox.client().push(Meet { names: vec!["Bob".into()] }).await.unwrap();
     sandbox.client().push_many([ada("Eve"), ada("Mia")]).await.unwrap();
+    assert!(sandbox.waiting().await.unwrap().is_empty());
+    // And so do the jobs of batches and groups, and their callbacks.
+    let done = Arc::new(Mutex::new(Vec::new()));
+    let also = done.clone();
+    sandbox.client().on_job_event(move |event| {
+        if event.step == JobStep::Completed {
+            also.lock().unwrap().push(event.kind.clone());
+        }
+    });
+    let batch = sandbox.client().batch().on_complete(Meet { names: vec![] });
+    batch.push_all([ada("Ada"), ada("Bob")]).await.unwrap();
+    assert_eq!(*done.lock().unwrap(), ["greet", "greet", "meet"]);
     assert!(sandbox.waiting().await.unwrap().is_empty());
 }
 
