@@ -208,7 +208,8 @@ impl Context {
     }
 
     /// Tells how far the job is: percent, and a message of up to [`PROGRESS_MESSAGE_MAX`](crate::PROGRESS_MESSAGE_MAX)
-    /// bytes. [`Handle::progress`](crate::Handle::progress) reads it. Each call is one to the store, so tell every few
+    /// bytes. [`Handle::progress`](crate::Handle::progress) reads it, and
+    /// [`progress_changes`](crate::Handle::progress_changes) waits for it. Each call is one to the store, so tell every few
     /// percent rather than every row. Answers false when the lease is lost: then nothing is noted, and it is time to stop.
     ///
     /// ```

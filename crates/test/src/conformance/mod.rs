@@ -213,6 +213,7 @@ pub const CASES: &[Case] = cases! {
         a_list_says_each_wait_in_turn
         a_policy_that_panics_is_replaced_by_the_default;
     progress:
+        what_a_job_tells_comes_as_it_is_told
         a_running_job_tells_how_far_it_is
         a_log_keeps_its_last_lines_and_the_progress
         a_worker_that_lost_the_job_tells_nothing;

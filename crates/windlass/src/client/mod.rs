@@ -1,6 +1,7 @@
 //! The client: pushes jobs and hands out what looks at them.
 
 mod buffer;
+mod changes;
 mod check;
 mod handle;
 mod options;
@@ -34,6 +35,7 @@ use crate::name::check_name;
 use crate::testing::Drainer;
 
 pub use buffer::Buffered;
+pub use changes::ProgressChanges;
 pub use handle::Handle;
 pub(crate) use handle::{split_record, state_of};
 pub use options::{KEY_LEN_MAX, Push};
