@@ -6,7 +6,9 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use serde_json::value::RawValue;
-use windlass::{Ending, Event, Failure, JobEvent, JobStep, News, Outcome, Push, Retry, Subscription};
+use windlass::{
+    Ending, Event, Failure, JobEvent, JobStep, News, Outcome, Push, Retry, Rule, Subscription, Target,
+};
 
 use super::act::job;
 use super::world::{Beside, Store, World, eventually, json};
@@ -235,4 +237,24 @@ pub(super) async fn a_lost_lease_is_told_with_the_job(store: &Store) {
     assert_eq!((lost.id, lost.kind.as_str()), (id, "k"));
     sees(JobStep::Completed, 3).await;
     worker.stop().await;
+}
+
+pub(super) async fn a_push_that_a_full_queue_refuses_is_told(store: &Store) {
+    let world = store.world().await;
+    world.client.limits().set(&Target::queue("default"), Rule::new().max_jobs(1)).await.unwrap();
+    world.push("k", "1", Push::new()).await;
+    let mut subscription = world.client.subscribe(9);
+    let one = json("1");
+    assert!(world.client.push_raw("k", &one, Push::new()).await.is_err());
+    assert!(world.client.push_raw("k", &one, Push::new().key("a")).await.is_err());
+    assert!(world.client.push_many_raw("k", [&*one, &*one], Push::new()).await.is_err());
+    assert!(world.client.batch().push_all([job("a")]).await.is_err());
+    let told: Vec<_> = std::iter::from_fn(|| subscription.try_next()).collect();
+    assert_eq!(told.len(), 4, "{told:?}");
+    for news in told {
+        let News::Worker(Event::Limited { queue, kind, rule, limit, actual }) = news else {
+            panic!("{news:?}");
+        };
+        assert_eq!((&*queue, &*kind, &*rule, limit, actual), ("default", "k", "max_jobs", 1, 1));
+    }
 }

@@ -300,6 +300,7 @@ pub const CASES: &[Case] = cases! {
         settings_of_capsules_are_checked;
     event:
         what_is_ended_by_hand_is_told
+        a_push_that_a_full_queue_refuses_is_told
         a_job_that_dies_with_its_last_process_is_told
         a_lost_lease_is_told_with_the_job
         every_step_of_a_job_is_told
