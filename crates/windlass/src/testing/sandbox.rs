@@ -27,7 +27,7 @@ const ABANDON_MAX: usize = 100;
 pub struct Sandbox {
     client: Client,
     clock: TestClock,
-    now: Mutex<SystemTime>,
+    now: Arc<Mutex<SystemTime>>,
     drainer: Arc<Drainer>,
 }
 
@@ -54,8 +54,7 @@ impl Sandbox {
         Self::at(SystemTime::now(), worker).await
     }
 
-    /// The same with the clock at a time of your choice. Options of a push that a client reckons from its own clock,
-    /// [`Push::expires_in`] alone, go by the present time all the same.
+    /// The same with the clock at a time of your choice.
     ///
     /// # Errors
     /// As [`new`](Self::new).
@@ -84,7 +83,9 @@ impl Sandbox {
         worker.put_crons().await?;
         let pools = Shared::pools(worker, client.broker().session().await?);
         let drainer = Arc::new(Drainer::begin(pools).await?);
-        Ok(Self { client, clock, now: Mutex::new(now), drainer })
+        let now = Arc::new(Mutex::new(now));
+        client.go_by(&now);
+        Ok(Self { client, clock, now, drainer })
     }
 
     /// The client: hand it to the code under test.

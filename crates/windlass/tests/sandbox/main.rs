@@ -281,3 +281,16 @@ async fn what_is_kept_for_a_time_is_gone_after_it() {
     assert_ne!(another.id(), first.id());
     assert!(matches!(first.result().await, Err(Error::Forgotten(_))));
 }
+
+#[tokio::test]
+async fn what_expires_goes_by_the_time_of_the_test() {
+    let long_ago = std::time::UNIX_EPOCH + 1_000_000 * MINUTE;
+    let sandbox = Sandbox::at(long_ago, worker).await.unwrap();
+    let soon = || Push::new().expires_in(MINUTE);
+    sandbox.client().push_with(ada("Ada"), soon()).await.unwrap();
+    sandbox.advance(MINUTE - SECOND);
+    assert_eq!(sandbox.drain().await.unwrap().completed(), 1);
+    sandbox.client().push_with(ada("Ada"), soon()).await.unwrap();
+    sandbox.advance(MINUTE + SECOND);
+    assert_eq!(sandbox.drain().await.unwrap().count(JobStep::Expired), 1);
+}
