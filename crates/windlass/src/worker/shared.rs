@@ -31,6 +31,7 @@ const LOOK_MARGIN: Duration = Duration::from_millis(1);
 #[derive(Debug, Clone, Copy)]
 struct NextLook {
     /// As the store said it.
+    #[cfg(feature = "embedded")]
     after: Duration,
     /// The moment by the clock of this process.
     at: Instant,
@@ -296,7 +297,11 @@ impl Shared {
 
     /// Learns when the queues are to be looked at unasked.
     pub(super) fn note_next(&self, next: Option<Duration>) {
-        let next = next.map(|after| NextLook { after, at: Instant::now() + after + LOOK_MARGIN });
+        let next = next.map(|after| NextLook {
+            #[cfg(feature = "embedded")]
+            after,
+            at: Instant::now() + after + LOOK_MARGIN,
+        });
         *self.next_look.lock().unwrap_or_else(PoisonError::into_inner) = next;
     }
 
