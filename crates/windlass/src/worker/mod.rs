@@ -4,7 +4,8 @@
 //! and leases of its own, and all of them share a process, its services and its connections (`pool`). `hand` is what a
 //! pool holds, plain data. `executor` runs jobs on the user's runtime and exchanges ended ones for new ones with the
 //! store; `attempt` is one run of a job, `drive` keeps it within its limits and `panic` catches its panics, `fail` tells of one that did not succeed,
-//! `wait` waits for wake marks, `blocking` has threads for jobs that block. `duty` is the thread that Windlass keeps for
+//! `wait` waits for wake marks, `blocking` has threads for jobs that block, `process` runs those that are programs, which
+//! `keeper` ends when this process is gone. `duty` is the thread that Windlass keeps for
 //! itself, with its own small runtime and connection: it renews leases, so that a job which blocks the user's runtime
 //! does not lose its own.
 

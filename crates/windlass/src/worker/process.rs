@@ -152,8 +152,10 @@ impl ProcessJob {
 
     /// Runs one job.
     pub(super) async fn run(self: Arc<Self>, args: Box<RawValue>, context: Context) -> Outcome<Vec<u8>> {
-        let mut child = self.command(&context).spawn().map_err(|error| {
-            let program = self.program.display();
+        let mut command = self.command(&context);
+        let mut child = command.spawn().map_err(|error| {
+            // With limits it is the shell that may not be there.
+            let program = command.as_std().get_program().display();
             Failure::with(
                 Fate::Retry(None),
                 "Spawn",
