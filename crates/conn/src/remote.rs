@@ -25,7 +25,7 @@ use crate::dial::{Wire, Written};
 use crate::error::Error;
 #[cfg(feature = "embedded")]
 use crate::guest::Guest;
-use crate::request::{Request, is_about_password, refusal};
+use crate::request::{Request, is_about_password, refusal, tells_of_demotion};
 use crate::url::Address;
 
 /// How often one command is sent again after wires broke under it before it was written whole.
@@ -236,7 +236,7 @@ impl Line {
             let reason = match outcome {
                 Ok(Err(error)) if error.is_unrecoverable_error() || error.is_io_error() => error.to_string(),
                 Ok(outcome) => {
-                    if refusal(&outcome).is_some_and(|(code, _)| code == "READONLY") {
+                    if tells_of_demotion(&outcome) {
                         self.leave_demoted(&link);
                         // It has not run. Who is reached now takes it, or the address leads to a replica still.
                         if !is_demoted && matches!(request, Request::One(_)) {

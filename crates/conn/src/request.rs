@@ -31,6 +31,15 @@ impl Request<'_> {
     }
 }
 
+/// True when the server says that it is a replica, or has become one while the call was blocked; the call has not run.
+pub fn tells_of_demotion(outcome: &RedisResult<Value>) -> bool {
+    match refusal(outcome) {
+        Some(("READONLY", _)) => true,
+        Some(("UNBLOCKED", why)) => why.contains("instance state changed"),
+        _ => false,
+    }
+}
+
 /// The code and the rest of an error that the server answered; of those of a pipeline the first.
 pub fn refusal(outcome: &RedisResult<Value>) -> Option<(&str, &str)> {
     match outcome {

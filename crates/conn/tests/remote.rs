@@ -220,3 +220,30 @@ async fn a_node_that_has_not_the_keys_says_which_one_to_open() {
     let text = error.expect_err("it is elsewhere").to_string();
     assert!(text.contains("open redis://127.0.0.1:6381"), "{text}");
 }
+
+#[tokio::test]
+async fn a_call_that_a_change_of_roles_unblocks_goes_on_elsewhere() {
+    let fake = Fake::new();
+    let (connection, mut stream) =
+        tokio::join!(async { Connection::open_with(&fake.url(), impatient()).await }, fake.accept(true));
+    let mut connection = connection.expect("it answers");
+    let served = async {
+        receive(&mut stream, "BLPOP").await;
+        let change = b"-UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)\r\n";
+        stream.write_all(change).await.expect("it reads");
+        let mut stream = fake.accept(false).await;
+        receive(&mut stream, "BLPOP").await;
+        stream.write_all(b"*2\r\n$4\r\nlist\r\n$1\r\n1\r\n").await.expect("it reads");
+        stream
+    };
+    let (got, mut stream) = tokio::join!(connection.blpop::<_, (String, i64)>("list", 5.0), served);
+    assert_eq!(got.expect("the new one has it"), ("list".into(), 1));
+    // Who unblocks a client by hand wants it to know.
+    let served = async {
+        receive(&mut stream, "BLPOP").await;
+        let by_hand = b"-UNBLOCKED client unblocked via CLIENT UNBLOCK\r\n";
+        stream.write_all(by_hand).await.expect("it reads");
+    };
+    let (error, ()) = tokio::join!(connection.blpop::<_, (String, i64)>("list", 5.0), served);
+    assert_eq!(error.expect_err("it is told").code(), Some("UNBLOCKED"));
+}
