@@ -10,7 +10,8 @@ use crate::config::Config;
 use crate::embedded::{Begun, Embedded};
 #[cfg(feature = "embedded")]
 use crate::local::{self, Local};
-use crate::remote::{Remote, Request};
+use crate::remote::Remote;
+use crate::request::Request;
 use crate::rules::{self, Sharing};
 use crate::subscribe::{Source, Subscription};
 use crate::url::Url;

@@ -95,6 +95,17 @@ pub enum Error {
         /// Why there is no answer.
         reason: String,
     },
+    /// The server is one of several nodes of a cluster, and the keys are on another.
+    #[error(
+        "the keys are not on {address} but on another node of its cluster: open redis://{node}, which has them; a \
+         connection does not follow keys from node to node"
+    )]
+    Moved {
+        /// Where the server is that was asked.
+        address: String,
+        /// Where the keys are, `HOST:PORT`.
+        node: String,
+    },
     /// The command would change the session under others that share it.
     #[error("{command} is refused here: {hint}")]
     Refused {
@@ -145,6 +156,7 @@ impl Error {
             Self::BadUrl { .. }
             | Self::MissingFeature { .. }
             | Self::NoStore { .. }
+            | Self::Moved { .. }
             | Self::Refused { .. }
             | Self::TooManyAbandoned { .. }
             | Self::Store(_) => io::ErrorKind::Unsupported,

@@ -28,6 +28,9 @@
 //! On a server the wait goes on, and the next such call takes it over. Replies of other commands whose futures are
 //! dropped are gone, and the commands may have run.
 //!
+//! A server that answers READONLY is a replica now: every session opens a new link, to whom the address leads by then,
+//! and the command is sent once more.
+//!
 //! # Map
 //!
 //! `connection` is redis-rs's interface; `url` says what is opened, `local`, `home` and `door` open it in this process
@@ -51,6 +54,7 @@ mod home;
 #[cfg(feature = "embedded")]
 mod local;
 mod remote;
+mod request;
 mod rules;
 mod subscribe;
 #[cfg(feature = "tls")]

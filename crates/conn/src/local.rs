@@ -11,7 +11,8 @@ use crate::config::Config;
 use crate::error::Error;
 use crate::guest::{Guest, open_blocking};
 use crate::home::{Home, Opened};
-use crate::remote::{Remote, is_about_password};
+use crate::remote::Remote;
+use crate::request::is_about_password;
 use crate::url::Url;
 
 /// The pause after an owner did not answer: it may be starting, or have just ended.

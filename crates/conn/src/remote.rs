@@ -2,6 +2,9 @@
 //!
 //! A command that was surely not written whole is sent again on the new wire; one that may have reached the server fails
 //! with [`Error::OutcomeUnknown`], because only its author knows whether running it twice does harm.
+//!
+//! A server that answers READONLY has become a replica. Its address may lead to the one that took its place by now, which a
+//! wire that stands never finds out: so every session of the connection opens a new one.
 
 #[cfg(feature = "embedded")]
 use std::path::Path;
@@ -11,7 +14,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Cmd, Pipeline, RedisError, RedisResult, ServerErrorKind, Value};
+use redis::{AsyncConnectionConfig, Cmd, RedisError, RedisResult, ServerErrorKind, Value};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
@@ -22,6 +25,7 @@ use crate::dial::{Wire, Written};
 use crate::error::Error;
 #[cfg(feature = "embedded")]
 use crate::guest::Guest;
+use crate::request::{Request, is_about_password, refusal, tells_of_demotion};
 use crate::url::Address;
 
 /// How often one command is sent again after wires broke under it before it was written whole.
@@ -49,14 +53,6 @@ pub struct Remote {
 
 /// A blocking call under way.
 type Task = AbortOnDrop<RedisResult<Value>>;
-
-/// What is sent at one time.
-pub enum Request<'a> {
-    /// A command.
-    One(&'a Cmd),
-    /// Commands, and which of their replies are wanted.
-    Many { pipeline: &'a Pipeline, offset: usize, count: usize },
-}
 
 impl Remote {
     /// Connects, trying once.
@@ -89,6 +85,7 @@ impl Remote {
     /// Another session on the same server. That of a directory may be ending just now, and is followed.
     pub async fn session(&self) -> RedisResult<Self> {
         let line = Line::new(self.line.address.clone(), self.line.config.clone());
+        let line = Line { demotions: self.line.demotions.clone(), ..line };
         #[cfg(feature = "embedded")]
         let line = Line { guest: self.line.guest.clone(), ..line };
         let time = if line.is_guest() { line.config.connect_time } else { Duration::ZERO };
@@ -180,6 +177,8 @@ struct Link {
     connection: MultiplexedConnection,
     written: Written,
     generation: u64,
+    /// How many demotions were known when it was opened.
+    demotions: u64,
     driver: Arc<AbortOnDrop<()>>,
 }
 
@@ -194,6 +193,8 @@ struct Line {
     /// Held by who renews the link.
     renewal: tokio::sync::Mutex<()>,
     generation: AtomicU64,
+    /// How often a server has turned out to be a replica, to any session of the connection: links from before are left.
+    demotions: Arc<AtomicU64>,
     db: Mutex<i64>,
     /// The generation of the link on which WATCH or MULTI began a transaction that has not ended.
     transaction: Mutex<Option<u64>>,
@@ -210,6 +211,7 @@ impl Line {
             link: Mutex::new(None),
             renewal: tokio::sync::Mutex::new(()),
             generation: AtomicU64::new(0),
+            demotions: Arc::default(),
             transaction: Mutex::new(None),
         }
     }
@@ -221,6 +223,7 @@ impl Line {
             Wait::AtMost(wait) => Some(self.config.response_time.saturating_add(wait)),
             Wait::ForEver => None,
         };
+        let mut is_demoted = false;
         for _ in 0..RESENDS_MAX {
             let link = self.link().await?;
             self.check_transaction(link.generation)?;
@@ -232,7 +235,17 @@ impl Line {
             };
             let reason = match outcome {
                 Ok(Err(error)) if error.is_unrecoverable_error() || error.is_io_error() => error.to_string(),
-                Ok(outcome) => return outcome,
+                Ok(outcome) => {
+                    if tells_of_demotion(&outcome) {
+                        self.leave_demoted(&link);
+                        // It has not run. Who is reached now takes it, or the address leads to a replica still.
+                        if !is_demoted && matches!(request, Request::One(_)) {
+                            is_demoted = true;
+                            continue;
+                        }
+                    }
+                    return self.explained(outcome);
+                }
                 Err(time) => {
                     self.forget(&link);
                     return Err(Error::OutcomeUnknown { reason: format!("no answer within {time:?}") }.into());
@@ -262,9 +275,28 @@ impl Line {
         Ok(link)
     }
 
-    /// The link, unless it is known to be broken.
+    /// The link, unless it is known to be broken, or to lead to a replica.
     fn current(&self) -> Option<Link> {
-        self.link.lock().as_ref().filter(|link| !link.driver.0.is_finished()).cloned()
+        let demotions = self.demotions.load(Ordering::Relaxed);
+        let is_good = |link: &&Link| !link.driver.0.is_finished() && link.demotions == demotions;
+        self.link.lock().as_ref().filter(is_good).cloned()
+    }
+
+    /// Has every session open a new link, unless that has been said since this one was opened.
+    fn leave_demoted(&self, link: &Link) {
+        let (seen, order) = (link.demotions, Ordering::Relaxed);
+        let _ = self.demotions.compare_exchange(seen, seen + 1, order, order);
+    }
+
+    /// A refusal that somebody can do something about says what.
+    fn explained(&self, outcome: RedisResult<Value>) -> RedisResult<Value> {
+        match refusal(&outcome) {
+            Some(("MOVED", place)) if !matches!(outcome, Ok(Value::Array(_))) => {
+                let node = place.rsplit(' ').next().unwrap_or_default().to_owned();
+                Err(Error::Moved { address: self.address.place.to_string(), node }.into())
+            }
+            _ => outcome,
+        }
     }
 
     /// Leaves a link to those who still use it.
@@ -300,6 +332,7 @@ impl Line {
 
     async fn open(&self) -> RedisResult<Link> {
         let time = self.config.connect_time;
+        let demotions = self.demotions.load(Ordering::Relaxed);
         let wire = self.dial().await?;
         let written = wire.written();
         let settings = self.address.redis.clone().set_db(*self.db.lock());
@@ -315,6 +348,7 @@ impl Line {
             connection,
             written,
             generation: self.generation.fetch_add(1, Ordering::Relaxed),
+            demotions,
             driver: Arc::new(AbortOnDrop(tokio::spawn(driver))),
         })
     }
@@ -455,33 +489,6 @@ impl Line {
     fn given_up(&self, error: RedisError) -> RedisError {
         error
     }
-}
-
-impl Request<'_> {
-    /// True when it was not written whole if no more than so many bytes were written since: no server runs anything of a
-    /// command that has not come whole.
-    fn is_unsent(&self, written: u64) -> bool {
-        match self {
-            Self::One(cmd) => written < cmd.get_packed_command().len() as u64,
-            Self::Many { .. } => written == 0,
-        }
-    }
-
-    async fn send(&self, mut connection: MultiplexedConnection) -> RedisResult<Value> {
-        match self {
-            Self::One(cmd) => connection.send_packed_command(cmd).await,
-            Self::Many { pipeline, offset, count } => {
-                connection.send_packed_commands(pipeline, *offset, *count).await.map(Value::Array)
-            }
-        }
-    }
-}
-
-/// True when who answers does not let this client in.
-pub fn is_about_password(error: &RedisError) -> bool {
-    let text = error.to_string();
-    error.kind() == redis::ErrorKind::AuthenticationFailed
-        || ["NOAUTH", "WRONGPASS", "NOPERM"].iter().any(|code| text.contains(code))
 }
 
 /// A factor between a half and one, so that many clients do not come back at the same moment.

@@ -160,3 +160,90 @@ async fn a_broken_subscription_says_so_once_and_begins_again() {
     assert_eq!(connection.publish::<_, _, usize>("news", "hello").await, Ok(2));
     assert_eq!(subscription.next().await.expect("a message").payload, b"hello");
 }
+
+#[tokio::test]
+async fn a_server_that_has_become_a_replica_is_left_by_every_session() {
+    let fake = Fake::new();
+    let (connection, mut first) =
+        tokio::join!(async { Connection::open_with(&fake.url(), impatient()).await }, fake.accept(true));
+    let mut connection = connection.expect("it answers");
+    let (session, mut second) = tokio::join!(connection.session(), fake.accept(true));
+    let mut session = session.expect("it answers");
+    // It says so once, and whoever the address leads to now takes the command.
+    let served = async {
+        receive(&mut first, "INCR").await;
+        first
+            .write_all(b"-READONLY You can't write against a read only replica.\r\n")
+            .await
+            .expect("it reads");
+        let mut stream = fake.accept(false).await;
+        receive(&mut stream, "INCR").await;
+        stream.write_all(b":1\r\n").await.expect("it reads");
+        stream
+    };
+    let (count, mut third) = tokio::join!(connection.incr::<_, _, i64>("n", 1), served);
+    assert_eq!(count.expect("the new one took it"), 1);
+    // The other session does not go back to the old one either.
+    let served = async {
+        let mut stream = fake.accept(false).await;
+        receive(&mut stream, "GET").await;
+        stream.write_all(b"$1\r\n1\r\n").await.expect("it reads");
+        stream
+    };
+    let (count, _fourth) = tokio::join!(session.get::<_, i64>("n"), served);
+    assert_eq!(count.expect("it answers"), 1);
+    assert_eq!(second.read(&mut [0; 16]).await.expect("an end"), 0, "the old connection is closed");
+    // One that stays a replica is not asked for ever.
+    let refusal = b"-READONLY You can't write against a read only replica.\r\n";
+    let served = async {
+        receive(&mut third, "INCR").await;
+        third.write_all(refusal).await.expect("it reads");
+        let mut stream = fake.accept(false).await;
+        receive(&mut stream, "INCR").await;
+        stream.write_all(refusal).await.expect("it reads");
+    };
+    let (error, ()) = tokio::join!(connection.incr::<_, _, i64>("n", 1), served);
+    assert_eq!(error.expect_err("it only reads").code(), Some("READONLY"));
+}
+
+#[tokio::test]
+async fn a_node_that_has_not_the_keys_says_which_one_to_open() {
+    let fake = Fake::new();
+    let (connection, mut stream) =
+        tokio::join!(async { Connection::open_with(&fake.url(), impatient()).await }, fake.accept(true));
+    let mut connection = connection.expect("it answers");
+    let served = async {
+        receive(&mut stream, "GET").await;
+        stream.write_all(b"-MOVED 3999 127.0.0.1:6381\r\n").await.expect("it reads");
+    };
+    let (error, ()) = tokio::join!(connection.get::<_, i64>("n"), served);
+    let text = error.expect_err("it is elsewhere").to_string();
+    assert!(text.contains("open redis://127.0.0.1:6381"), "{text}");
+}
+
+#[tokio::test]
+async fn a_call_that_a_change_of_roles_unblocks_goes_on_elsewhere() {
+    let fake = Fake::new();
+    let (connection, mut stream) =
+        tokio::join!(async { Connection::open_with(&fake.url(), impatient()).await }, fake.accept(true));
+    let mut connection = connection.expect("it answers");
+    let served = async {
+        receive(&mut stream, "BLPOP").await;
+        let change = b"-UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)\r\n";
+        stream.write_all(change).await.expect("it reads");
+        let mut stream = fake.accept(false).await;
+        receive(&mut stream, "BLPOP").await;
+        stream.write_all(b"*2\r\n$4\r\nlist\r\n$1\r\n1\r\n").await.expect("it reads");
+        stream
+    };
+    let (got, mut stream) = tokio::join!(connection.blpop::<_, (String, i64)>("list", 5.0), served);
+    assert_eq!(got.expect("the new one has it"), ("list".into(), 1));
+    // Who unblocks a client by hand wants it to know.
+    let served = async {
+        receive(&mut stream, "BLPOP").await;
+        let by_hand = b"-UNBLOCKED client unblocked via CLIENT UNBLOCK\r\n";
+        stream.write_all(by_hand).await.expect("it reads");
+    };
+    let (error, ()) = tokio::join!(connection.blpop::<_, (String, i64)>("list", 5.0), served);
+    assert_eq!(error.expect_err("it is told").code(), Some("UNBLOCKED"));
+}

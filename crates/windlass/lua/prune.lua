@@ -3,11 +3,11 @@
 -- KEYS: 1 jobs, 2 dead, 3 discarded, 4 cancelled, 5 parked, 6 workers, 7 stats
 -- ARGV: 1 how many of each are kept, 2 their greatest age in ms, 3 greatest age of a parked job in ms,
 --       4 greatest silence of a worker in ms, 5 reason for the parked
--- Answer: how many things were dropped or moved; the caller goes on while it is not 0.
+-- Answer: {how many things were dropped or moved, ids of those that died}; the caller goes on while the first is not 0.
 -- Guarantee: at most about a hundred things of each sort per call.
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local done = 0
+local done, died = 0, {}
 for i = 2, 4 do done = done + trim(KEYS[i], KEYS[1], tonumber(ARGV[1]), tonumber(ARGV[2]), now) end
 local late = redis.call('ZRANGEBYSCORE', KEYS[5], '-inf', string.format('%.0f', now - ARGV[3]), 'LIMIT', 0, 100)
 for _, id in ipairs(late) do
@@ -21,6 +21,7 @@ for _, id in ipairs(late) do
     redis.call('ZADD', KEYS[2], string.format('%.0f', now), id)
     permits_release(string.match(id, '^[^/]*'), { id })
     redis.call('HINCRBY', KEYS[7], 'dead', 1)
+    died[#died + 1] = id
   end
 end
 done = done + #late
@@ -34,4 +35,4 @@ for _, id in ipairs(left) do
 end
 done = done + #left
 done = done + redis.call('ZREMRANGEBYSCORE', KEYS[6], '-inf', string.format('%.0f', now - ARGV[4]))
-return done
+return { done, died }

@@ -2,7 +2,7 @@
 -- KEYS: 1 stream, 2 gate, 3 wake, 4 suspect, 5 workers, 6 jobs, 7 dead, 8 moved, 9 stats
 -- ARGV: 1 lease in ms, 2 crashes that are too many, 3 how many dead are kept, 4 their greatest age in ms,
 --       5 queue name, 6 reason, 7.. workers that are known to be dead
--- Answer: {suspects, given back unstarted, killed}
+-- Answer: {suspects, given back unstarted, killed, ids of the killed}
 -- Guarantee: entries of a living worker whose lease runs are not touched. A worker starts its jobs in the
 --       order in which it took them and runs no more than its concurrency (the last part of its name), so
 --       only the first of them can have ended its process. Of those the one that ran as a suspect is
@@ -13,7 +13,7 @@ local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local known_dead = {}
 for i = 7, #ARGV do known_dead[ARGV[i]] = true end
-local suspects, returned, killed = 0, 0, 0
+local suspects, returned, killed = 0, 0, {}
 local has_breakers = redis.call('HGET', base .. 'rules', 'breakers')
 
 local function give_back(item)
@@ -42,7 +42,7 @@ local function kill(item, crashes)
   redis.call('ZADD', KEYS[7], string.format('%.0f', now), id)
   redis.call('HINCRBY', KEYS[9], 'dead', 1)
   trim(KEYS[7], KEYS[6], tonumber(ARGV[3]), tonumber(ARGV[4]), now)
-  killed = killed + 1
+  killed[#killed + 1] = id
 end
 
 -- A job has ended its process: that is a failure to the breakers that watch it.
@@ -93,7 +93,7 @@ local function take_back(consumer, pending)
 end
 
 local consumers = redis.pcall('XINFO', 'CONSUMERS', stream, 'w')
-if consumers.err then return { 0, 0, 0 } end
+if consumers.err then return { 0, 0, 0, killed } end
 for _, flat in ipairs(consumers) do
   local info = {}
   for i = 1, #flat, 2 do info[flat[i]] = flat[i + 1] end
@@ -123,4 +123,4 @@ if suspects + returned > 0 then
   redis.call('ZADD', wake, 0, 'w')
   redis.call('HINCRBY', KEYS[9], 'recovered', suspects + returned)
 end
-return { suspects, returned, killed }
+return { suspects, returned, #killed, killed }

@@ -1,7 +1,7 @@
 //! What a running job knows of itself.
 
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::task::{Poll, Waker};
 use std::time::{Duration, SystemTime};
 
@@ -12,6 +12,7 @@ use tokio::sync::Notify;
 use crate::broker::{Held, Note};
 use crate::client::Client;
 use crate::error::{Error, Result};
+use crate::event::JobEvent;
 use crate::flow::{self, Batch, BatchBuilder, JobError, Nested};
 use crate::id::JobId;
 use crate::worker::Shared;
@@ -207,7 +208,8 @@ impl Context {
     }
 
     /// Tells how far the job is: percent, and a message of up to [`PROGRESS_MESSAGE_MAX`](crate::PROGRESS_MESSAGE_MAX)
-    /// bytes. [`Handle::progress`](crate::Handle::progress) reads it. Each call is one to the store, so tell every few
+    /// bytes. [`Handle::progress`](crate::Handle::progress) reads it, and
+    /// [`progress_changes`](crate::Handle::progress_changes) waits for it. Each call is one to the store, so tell every few
     /// percent rather than every row. Answers false when the lease is lost: then nothing is noted, and it is time to stop.
     ///
     /// ```
@@ -277,6 +279,8 @@ pub(crate) struct Leash {
     is_cancel_asked: AtomicBool,
     cancelled: Notify,
     executor: Mutex<Option<Waker>>,
+    /// Which job it holds, once that runs and somebody hears of single jobs.
+    job: OnceLock<Box<JobEvent>>,
 }
 
 /// How hard a leash is pulled; 0 is not at all.
@@ -317,6 +321,17 @@ impl Leash {
     /// Whether somebody cancelled the job.
     pub(crate) fn is_cancel_asked(&self) -> bool {
         self.is_cancel_asked.load(Ordering::Acquire)
+    }
+
+    /// Keeps what is to be told if the lease is lost.
+    pub(crate) fn note(&self, lost: JobEvent) {
+        // An attempt begins once.
+        let _ = self.job.set(Box::new(lost));
+    }
+
+    /// What is to be told if the lease is lost.
+    pub(crate) fn noted(&self) -> Option<&JobEvent> {
+        self.job.get().map(|event| &**event)
     }
 
     pub(crate) fn start(&self) {

@@ -98,7 +98,8 @@ pub mod __private {
 
 pub use broker::{Edited, Ending, Filter, QueueRemoval, Rescheduled};
 pub use client::{
-    AHEAD_BYTES_MAX, AHEAD_JOBS_MAX, Buffered, Client, Handle, KEY_LEN_MAX, Push, QUEUE_RULES_AGE_MAX,
+    AHEAD_BYTES_MAX, AHEAD_JOBS_MAX, Buffered, Client, Handle, KEY_LEN_MAX, ProgressChanges, Push,
+    QUEUE_RULES_AGE_MAX,
 };
 pub use config::{BUFFER_JOBS_MAX, Config, LEASE_MIN, PAYLOAD_LIMIT_MAX};
 pub use context::Context;

@@ -213,11 +213,13 @@ pub const CASES: &[Case] = cases! {
         a_list_says_each_wait_in_turn
         a_policy_that_panics_is_replaced_by_the_default;
     progress:
+        what_a_job_tells_comes_as_it_is_told
         a_running_job_tells_how_far_it_is
         a_log_keeps_its_last_lines_and_the_progress
         a_worker_that_lost_the_job_tells_nothing;
     process:
-        a_killed_process_loses_nothing;
+        a_killed_process_loses_nothing
+        a_program_ends_with_its_worker;
     signals:
         a_signal_drains
         what_does_not_end_in_time_is_given_back_uncounted
@@ -297,6 +299,10 @@ pub const CASES: &[Case] = cases! {
         an_elastic_pool_grows_and_keeps_its_floor
         settings_of_capsules_are_checked;
     event:
+        what_is_ended_by_hand_is_told
+        a_push_that_a_full_queue_refuses_is_told
+        a_job_that_dies_with_its_last_process_is_told
+        a_lost_lease_is_told_with_the_job
         every_step_of_a_job_is_told
         a_worker_whose_last_job_failed_takes_more
         bulk_pushes_are_told_of_one_by_one
@@ -312,7 +318,8 @@ pub const CASES: &[Case] = cases! {
         a_program_gets_its_arguments_and_answers
         the_end_of_a_program_says_what_becomes_of_its_job
         a_program_is_stopped_with_its_whole_group
-        a_program_is_held_to_its_limits;
+        a_program_is_held_to_its_limits
+        what_a_program_leaves_behind_ends_with_it;
 };
 
 /// The cases that move the store's time: each has a store [by a clock](Store::by_clock) for itself.

@@ -13,9 +13,10 @@ use rustix::process::{Pid, Signal, kill_process};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::sync::Semaphore;
-use windlass::{Client, Config, Connection, Push, Retry, Worker};
+use windlass::{Client, Config, Connection, ProcessJob, Push, Retry, Worker};
 
-use super::world::{Beside, Store, World};
+use super::program::lives;
+use super::world::{Beside, Store, World, eventually};
 
 /// Names the store to the process that is to be a worker.
 const STORE: &str = "WINDLASS_TEST_STORE";
@@ -28,6 +29,13 @@ const SHUTDOWN_MS: &str = "WINDLASS_TEST_SHUTDOWN_MS";
 
 /// Names the file for its process id.
 const PID_FILE: &str = "WINDLASS_TEST_PID_FILE";
+
+/// The program of its process jobs: in the folder that it is given it says which group it is, and has a child that would go
+/// on for ever, as itself.
+const PROGRAM: &str = r#"
+read -r folder; folder=${folder#\"}; cd "${folder%\"}" || exit 1
+sleep 1000 & echo $$ > group.new; mv group.new group; wait
+"#;
 
 /// More than any case takes: a job that goes on although the worker waits so long was not cut short by the deadline.
 pub(super) const NEVER: Duration = Duration::from_secs(3600);
@@ -55,6 +63,8 @@ pub async fn be_a_worker_if_asked() {
             Ok(args)
         }
     });
+    let program = ProcessJob::new("program", "sh").arg("-c").arg(PROGRAM);
+    let worker = worker.register_process(program);
     let summary = worker.run().await.expect("the worker runs");
     say(&summary.to_string());
     std::process::exit(0);
@@ -170,4 +180,19 @@ pub(super) async fn a_killed_process_loses_nothing(store: &Store) {
     }
     assert_eq!(worker.stop().await.completed, 2);
     assert!(world.is_empty().await);
+}
+
+pub(super) async fn a_program_ends_with_its_worker(store: &Store) {
+    if is_of_one_process(store) {
+        return;
+    }
+    let world = store.world().await;
+    let folder = tempfile::tempdir().unwrap();
+    let process = Process::start(store, &world, NEVER, None);
+    world.push("program", &format!("{:?}", folder.path()), Push::new()).await;
+    let group = eventually(async || std::fs::read_to_string(folder.path().join("group")).ok()).await;
+    let group: i32 = group.trim().parse().unwrap();
+    assert!(lives(group));
+    process.kill().await;
+    eventually(async || (!lives(group)).then_some(())).await;
 }

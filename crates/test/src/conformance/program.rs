@@ -83,7 +83,7 @@ fn stubborn(ignore: &str) -> String {
 }
 
 /// Whether any process of a group is there.
-fn lives(group: i32) -> bool {
+pub(super) fn lives(group: i32) -> bool {
     let group = rustix::process::Pid::from_raw(group).unwrap();
     rustix::process::test_kill_process_group(group).is_ok()
 }
@@ -117,11 +117,29 @@ pub(super) async fn a_program_is_held_to_its_limits(store: &Store) {
     // Waits for its arguments, as a program does; then it wants a lot.
     let hungry = shell("hungry", "read args; x=$(head -c 300000000 /dev/zero | tr '\\0' x); echo ${#x}");
     let busy = shell("busy", "read args; while :; do :; done").cpu_max(Duration::from_secs(1));
+    // Starts a process before it is given anything: that one has the limits, too.
+    let eager = shell("eager", "(echo \"[$(ulimit -v), $(ulimit -t), $1]\")").arg("sh").arg("7");
+    let eager = eager.memory_max(100 << 20).cpu_max(Duration::from_millis(1500));
     let ids = [world.push("hungry", "1", keep()).await, world.push("busy", "1", keep()).await];
+    let begun = world.push("eager", "1", keep()).await;
     let worker = world.worker().register_process(hungry.memory_max(100 << 20)).register_process(busy);
-    worker.exit_when_empty().run().await.unwrap();
+    worker.register_process(eager).exit_when_empty().run().await.unwrap();
+    assert_eq!(ended(&world, begun).await, (State::Completed, "[102400,2,7]".into()));
     assert_eq!(ended(&world, ids[0].clone()).await.0, State::Dead);
     let (state, message) = ended(&world, ids[1].clone()).await;
     let is_killed = message.contains("signal 24") || message.contains("signal 9");
     assert!(state == State::Dead && is_killed, "{message}");
+}
+
+pub(super) async fn what_a_program_leaves_behind_ends_with_it(store: &Store) {
+    let world = store.world().await;
+    let folder = tempfile::tempdir().unwrap();
+    // One of them holds its pipes.
+    let leaver = shell("leaver", "sleep 1000 & (sleep 1000 > /dev/null 2>&1 &) ; echo $$ > group; echo 1");
+    let id = world.push("leaver", "1", keep()).await;
+    let worker = world.worker().register_process(leaver.current_dir(folder.path()));
+    worker.exit_when_empty().run().await.unwrap();
+    assert_eq!(ended(&world, id).await, (State::Completed, "1".into()));
+    let group: i32 = std::fs::read_to_string(folder.path().join("group")).unwrap().trim().parse().unwrap();
+    eventually(async || (!lives(group)).then_some(())).await;
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use redis::Value;
 
+use super::lease::ids_of;
 use super::push::ms;
 use super::script::{PROMOTE, PRUNE, QUEUE_RM, REMOVE, REQUEUE, RESUME, SHOW, UNPARK};
 use super::{BATCH_BYTES_MAX, Broker, array, bytes, int, text};
@@ -97,6 +98,11 @@ impl Broker {
     /// # Errors
     /// When the store fails.
     pub async fn prune(&self, config: &Config) -> Result<usize> {
+        self.prune_and_name(config).await.map(|(done, _)| done)
+    }
+
+    /// The same, with the ids of the parked jobs that are dead now.
+    pub(crate) async fn prune_and_name(&self, config: &Config) -> Result<(usize, Vec<JobId>)> {
         let ended = [State::Dead, State::Discarded, State::Cancelled, State::Parked];
         let mut keys = vec![self.keys.jobs()];
         keys.extend(ended.map(|state| self.stored(state)));
@@ -104,7 +110,25 @@ impl Broker {
         let mut call = PRUNE.call(&keys);
         call.arg(config.ended_max).arg(ms(config.ended_age)).arg(ms(config.parked_age));
         call.arg(ms(config.lease).saturating_mul(10)).arg("no worker came that knows its kind");
-        Ok(int(&self.run(&PRUNE, &call).await?)? as usize)
+        match array(self.run(&PRUNE, &call).await?)?.as_slice() {
+            [done, died] => Ok((int(done)? as usize, ids_of(died.clone())?)),
+            _ => Err(Error::Answer("prune gave other than a number and a list")),
+        }
+    }
+
+    /// How long until the first parked job is too old.
+    ///
+    /// # Errors
+    /// When the store fails.
+    #[cfg(feature = "embedded")]
+    pub async fn parked_left(&self, config: &Config) -> Result<Option<Duration>> {
+        let mut command = redis::cmd("ZRANGE");
+        command.arg(self.stored(State::Parked)).arg(0).arg(0).arg("WITHSCORES");
+        let first: Vec<(String, f64)> =
+            redis::from_redis_value(self.send(&command).await?).map_err(redis::RedisError::from)?;
+        let Some((_, since)) = first.first() else { return Ok(None) };
+        let end = (*since as u64).saturating_add(ms(config.parked_age));
+        Ok(Some(Duration::from_millis(end.saturating_sub(self.now_ms().await?))))
     }
 
     /// Stops a queue from giving jobs.

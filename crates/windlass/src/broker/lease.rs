@@ -9,7 +9,7 @@ use super::script::{BEAT, LEAVE, RECOVER, RELEASE, RENEW};
 use super::{BATCH_JOBS_MAX, Broker, Taken, array, bytes, int};
 use crate::config::Config;
 use crate::error::{Error, Result};
-use crate::id::EntryId;
+use crate::id::{EntryId, JobId};
 use crate::state::State;
 
 /// A job that a worker holds: its entry and how often that was delivered.
@@ -67,6 +67,16 @@ impl Broker {
     /// # Errors
     /// When the store fails.
     pub async fn recover(&self, queue: &str, config: &Config, dead: &[String]) -> Result<Recovered> {
+        self.recover_and_name(queue, config, dead).await.map(|(recovered, _)| recovered)
+    }
+
+    /// The same, with the ids of the jobs that are dead now.
+    pub(crate) async fn recover_and_name(
+        &self,
+        queue: &str,
+        config: &Config,
+        dead: &[String],
+    ) -> Result<(Recovered, Vec<JobId>)> {
         let keys = [
             self.keys.stream(queue),
             self.keys.gate(queue),
@@ -82,11 +92,34 @@ impl Broker {
         call.arg(ms(config.lease)).arg(config.crash_limit).arg(config.ended_max).arg(ms(config.ended_age));
         call.arg(queue).arg(format!("its process ended {} times while it ran", config.crash_limit)).arg(dead);
         let answer = array(self.run(&RECOVER, &call).await?)?;
-        let [suspects, unstarted, killed] = answer.as_slice() else {
-            return Err(Error::Answer("recover gave other than three numbers"));
+        let [suspects, unstarted, killed, ids] = answer.as_slice() else {
+            return Err(Error::Answer("recover gave other than three numbers and a list"));
         };
         let number = |value| int(value).map(|number| number as usize);
-        Ok(Recovered { suspects: number(suspects)?, unstarted: number(unstarted)?, killed: number(killed)? })
+        let recovered =
+            Recovered { suspects: number(suspects)?, unstarted: number(unstarted)?, killed: number(killed)? };
+        Ok((recovered, ids_of(ids.clone())?))
+    }
+
+    /// How long until the first worker that holds jobs of a queue has held them for a lease. It looks at a thousand jobs.
+    ///
+    /// # Errors
+    /// When the store fails.
+    #[cfg(feature = "embedded")]
+    pub async fn lease_left(&self, queue: &str, lease: Duration) -> Result<Option<Duration>> {
+        let mut command = redis::cmd("XPENDING");
+        command.arg(self.keys.stream(queue)).arg("w").arg("-").arg("+").arg(1000);
+        let pending: Vec<(String, String, u64, u64)> = match self.send(&command).await {
+            // Nothing was ever taken from it.
+            Err(Error::Store(error)) if error.code() == Some("NOGROUP") => return Ok(None),
+            answer => redis::from_redis_value(answer?).map_err(redis::RedisError::from)?,
+        };
+        let mut left = std::collections::BTreeMap::new();
+        for (_, consumer, idle, _) in pending.into_iter().filter(|(_, name, ..)| !name.starts_with('~')) {
+            let own = lease.saturating_sub(Duration::from_millis(idle));
+            left.entry(consumer).and_modify(|left: &mut Duration| *left = own.max(*left)).or_insert(own);
+        }
+        Ok(left.into_values().min())
     }
 
     /// Gives jobs of one queue back; `held` is sorted. Answers how many were still held.
@@ -127,6 +160,11 @@ impl Broker {
         command.arg(self.keys.workers()).arg(0).arg(max.saturating_sub(1));
         array(self.send(&command).await?)?.into_iter().map(super::text).collect()
     }
+}
+
+/// Reads a list of ids.
+pub(super) fn ids_of(answer: Value) -> Result<Vec<JobId>> {
+    array(answer)?.into_iter().map(|id| JobId::parse(&super::text(id)?)).collect()
 }
 
 /// Adds the entry and count of each job.

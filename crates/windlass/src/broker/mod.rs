@@ -28,7 +28,9 @@ use redis::aio::ConnectionLike;
 use redis::{Cmd, Value};
 use windlass_conn::Connection;
 
-use crate::{config::Config, error::Result, keys::Keys};
+use crate::config::Config;
+use crate::error::Result;
+use crate::keys::{Keys, SCHEMA_VERSION};
 
 pub(crate) use again::again;
 pub use compact::{Compacted, Sparse};
@@ -87,6 +89,16 @@ impl Broker {
     /// The connection.
     pub fn connection(&self) -> &Connection {
         &self.connection
+    }
+
+    /// Has the store take a write that changes nothing: the layout's number is there already.
+    ///
+    /// # Errors
+    /// When it does not answer, or takes no writes.
+    pub(crate) async fn check_writable(&self) -> Result<()> {
+        let mut write = redis::cmd("SET");
+        write.arg(self.keys.schema()).arg(SCHEMA_VERSION).arg("NX");
+        self.send(&write).await.map(drop)
     }
 
     /// Sends one command.

@@ -1,12 +1,27 @@
 //! Progress and log of running jobs.
 
+use std::time::Duration;
+
+use redis::Value;
+
 use super::lease::Held;
 use super::push::ms;
 use super::script::PROGRESS;
-use super::{Broker, array, int};
-use crate::error::Result;
+use super::{Broker, array, int, text};
+use crate::error::{Error, Result};
 use crate::id::JobId;
 use crate::progress::{LOG_LINE_MAX, PROGRESS_MESSAGE_MAX, PROGRESS_NOTES_MAX, PROGRESS_TTL, Progress, cut};
+
+/// What a job has told since a place.
+#[derive(Debug, Default)]
+pub(crate) struct Notes {
+    /// The notes, the oldest first.
+    pub(crate) notes: Vec<Value>,
+    /// The place of the last of them.
+    pub(crate) place: Option<String>,
+    /// Whether its result is there.
+    pub(crate) has_result: bool,
+}
 
 /// What a running job tells.
 #[derive(Debug, Clone, Copy)]
@@ -43,5 +58,49 @@ impl Broker {
         let mut range = redis::cmd("XRANGE");
         range.arg(self.keys.progress(id)).arg("-").arg("+").arg("COUNT").arg(PROGRESS_NOTES_MAX);
         Progress::read(array(self.send(&range).await?)?)
+    }
+
+    /// What a job has told since a place; waits for it, and for its result if that is awaited, if it is to. It needs a
+    /// session of its own.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub(crate) async fn read_notes(
+        &self,
+        id: &JobId,
+        place: &str,
+        block: Option<Duration>,
+        awaits_result: bool,
+    ) -> Result<Notes> {
+        let (own, result) = (self.keys.progress(id), self.keys.result(id));
+        let result = awaits_result.then_some(result);
+        let mut command = redis::cmd("XREAD");
+        command.arg("COUNT").arg(PROGRESS_NOTES_MAX);
+        if let Some(block) = block {
+            command.arg("BLOCK").arg(ms(block));
+        }
+        command.arg("STREAMS").arg(&own).arg(&result).arg(place).arg(result.as_ref().map(|_| "0"));
+        let answer = self.send(&command).await?;
+        // RESP2 lists pairs of stream and entries; RESP3 has a map of the same, which `array` makes flat.
+        let is_map = matches!(answer, Value::Map(_));
+        let mut parts = array(answer)?;
+        if !is_map {
+            parts = parts.into_iter().map(array).collect::<Result<Vec<_>>>()?.into_iter().flatten().collect();
+        }
+        let mut read = Notes::default();
+        let mut parts = parts.into_iter();
+        while let (Some(key), Some(entries)) = (parts.next(), parts.next()) {
+            let entries = array(entries)?;
+            if text(key)? != own {
+                read.has_result = true;
+                continue;
+            }
+            if let Some(last) = entries.last() {
+                let id = array(last.clone())?.into_iter().next();
+                read.place = Some(text(id.ok_or(Error::Answer("an entry without an id"))?)?);
+            }
+            read.notes = entries;
+        }
+        Ok(read)
     }
 }

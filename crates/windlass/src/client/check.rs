@@ -44,8 +44,8 @@ fn version(info: &str) -> Result<()> {
 }
 
 async fn schema(broker: &Broker) -> Result<()> {
+    broker.check_writable().await?;
     let key = broker.keys().schema();
-    broker.send(redis::cmd("SET").arg(&key).arg(SCHEMA_VERSION).arg("NX")).await?;
     let namespace = broker.keys().namespace();
     let found = match broker.send(redis::cmd("GET").arg(&key)).await {
         Err(Error::Store(error)) if error.code() == Some("WRONGTYPE") => {

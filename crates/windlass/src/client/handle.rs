@@ -18,7 +18,7 @@ use crate::unique::Pushed;
 
 /// A pushed job. `T` is what it answers.
 pub struct Handle<T> {
-    client: Client,
+    pub(super) client: Client,
     id: JobId,
     keeps_result: Option<bool>,
     pushed: Option<Pushed>,
@@ -64,7 +64,7 @@ impl<T: DeserializeOwned> Handle<T> {
     }
 
     /// The id, once the store has given one.
-    fn known_id(&self) -> Result<&JobId> {
+    pub(super) fn known_id(&self) -> Result<&JobId> {
         if self.is_buffered() { Err(Error::Buffered) } else { Ok(self.id()) }
     }
 
@@ -77,6 +77,7 @@ impl<T: DeserializeOwned> Handle<T> {
     }
 
     /// How far the job is and the last lines of its log; `None` when it told nothing, or that is forgotten.
+    /// [`progress_changes`](Self::progress_changes) waits for more.
     ///
     /// # Errors
     /// When the store fails.
@@ -89,7 +90,7 @@ impl<T: DeserializeOwned> Handle<T> {
     /// # Errors
     /// When the store fails.
     pub async fn cancel(&self) -> Result<Ending> {
-        self.client.broker().cancel(self.known_id()?, self.client.config()).await
+        self.client.inspector().cancel(self.known_id()?).await
     }
 
     /// Waits for the job's result, however long that takes; bound it with a timeout if you must. Nothing is

@@ -1,6 +1,7 @@
 //! The client: pushes jobs and hands out what looks at them.
 
 mod buffer;
+mod changes;
 mod check;
 mod handle;
 mod options;
@@ -13,7 +14,9 @@ mod spread;
 use std::pin::Pin;
 use std::sync::Arc;
 #[cfg(feature = "embedded")]
-use std::sync::{OnceLock, Weak};
+use std::sync::{Mutex, OnceLock, PoisonError, Weak};
+#[cfg(feature = "embedded")]
+use std::time::SystemTime;
 
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
@@ -34,6 +37,7 @@ use crate::name::check_name;
 use crate::testing::Drainer;
 
 pub use buffer::Buffered;
+pub use changes::ProgressChanges;
 pub use handle::Handle;
 pub(crate) use handle::{split_record, state_of};
 pub use options::{KEY_LEN_MAX, Push};
@@ -88,6 +92,9 @@ struct Inner {
     /// What runs the jobs of a test as they are pushed.
     #[cfg(feature = "embedded")]
     inline: OnceLock<Weak<Drainer>>,
+    /// The time that a test has made.
+    #[cfg(feature = "embedded")]
+    now: OnceLock<Arc<Mutex<SystemTime>>>,
 }
 
 impl Client {
@@ -128,6 +135,8 @@ impl Client {
             bus: Arc::default(),
             #[cfg(feature = "embedded")]
             inline: OnceLock::new(),
+            #[cfg(feature = "embedded")]
+            now: OnceLock::new(),
         };
         Ok(Self { inner: Arc::new(inner), chain: None })
     }
@@ -172,6 +181,12 @@ impl Client {
     pub(crate) fn run_inline(&self, drainer: &Arc<Drainer>) {
         // The drainer has this client: whoever holds the sandbox holds both.
         self.inner.inline.get_or_init(|| Arc::downgrade(drainer));
+    }
+
+    /// Goes by the time of a test, from now on.
+    #[cfg(feature = "embedded")]
+    pub(crate) fn go_by(&self, now: &Arc<Mutex<SystemTime>>) {
+        self.inner.now.get_or_init(|| now.clone());
     }
 
     /// What is to be done after every push: nothing, outside of tests.
@@ -378,6 +393,11 @@ impl Client {
         check_name("kind", &envelope.kind)?;
         options.lane.check()?;
         crate::tag::check(&envelope)?;
+        #[cfg(feature = "embedded")]
+        if let Some(now) = self.inner.now.get() {
+            let now = *now.lock().unwrap_or_else(PoisonError::into_inner);
+            envelope.expires = options.expiry_by(&envelope, now).or(envelope.expires);
+        }
         let mut lock = String::new();
         if let Some(unique) = &options.unique {
             if options.key.is_some() {

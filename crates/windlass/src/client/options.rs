@@ -29,6 +29,8 @@ pub struct Push {
     timeout: Option<Duration>,
     soft_timeout: Option<Duration>,
     expires: Option<SystemTime>,
+    /// What of it was said from now on.
+    expires_in: Option<Duration>,
     deadline: Option<SystemTime>,
     result_ttl: Option<Duration>,
     reply: Option<String>,
@@ -163,14 +165,21 @@ impl Push {
 
     /// Discard the job if it has not begun by then.
     pub fn expires_at(mut self, time: SystemTime) -> Self {
-        self.expires = Some(time);
+        (self.expires, self.expires_in) = (Some(time), None);
         self
     }
 
     /// Discard the job if it has not begun within this time from now. Not for jobs that follow others, as the next of a
     /// chain and callbacks do.
     pub fn expires_in(self, time: Duration) -> Self {
-        self.expires_at(SystemTime::now() + time)
+        Self { expires_in: Some(time), ..self.expires_at(SystemTime::now() + time) }
+    }
+
+    /// When the job expires by another clock than that of the machine, unless a middleware has said otherwise.
+    #[cfg(feature = "embedded")]
+    pub(crate) fn expiry_by<A>(&self, envelope: &Envelope<'_, A>, now: SystemTime) -> Option<u64> {
+        let is_own = envelope.expires == self.expires.map(epoch_ms);
+        self.expires_in.filter(|_| is_own).and_then(|time| now.checked_add(time)).map(epoch_ms)
     }
 
     /// When its last attempt must have ended. Not for jobs that follow others.

@@ -6,10 +6,10 @@ use serde::Serialize;
 
 use super::buffer::{Buffer, Kept, Later};
 use super::{Client, Encoded, Inner, KEY_LEN_MAX, Push};
-use crate::broker::{BATCH_BYTES_MAX, BATCH_JOBS_MAX, Due, Rule, Single, ms};
+use crate::broker::{BATCH_BYTES_MAX, BATCH_JOBS_MAX, BatchPush, Due, Rule, Single, ms};
 use crate::envelope::Envelope;
 use crate::error::{Error, Result};
-use crate::event::{JobEvent, JobStep};
+use crate::event::{Event, JobEvent, JobStep};
 use crate::id::JobId;
 use crate::limit::Lane;
 use crate::middleware::{PushChain, Pushing};
@@ -69,10 +69,11 @@ impl Client {
         let encoded = self.encode(queue, envelope, options)?;
         let sent = match &self.inner.buffer {
             Some(buffer) if options.unique.is_none() => {
-                self.send_or_keep(buffer, queue, lane, encoded, options).await?
+                self.send_or_keep(buffer, queue, lane, encoded, options).await
             }
-            _ => Sent::of(self.send_encoded(queue, lane, encoded, options).await?),
+            _ => self.send_encoded(queue, lane, encoded, options).await.map(Sent::of),
         };
+        let sent = self.tell_limited(sent, || kind.clone().unwrap_or_default())?;
         if let Some(kind) = kind
             && matches!(sent.pushed, Pushed::New | Pushed::Replaced)
         {
@@ -155,6 +156,32 @@ impl Client {
         let sent = self.send_seen(&queue, envelope, &options).await?;
         self.after_push().await?;
         Ok(sent.id)
+    }
+
+    /// Opens a batch, adds jobs to it, closes it, as is asked.
+    pub(crate) async fn push_to_batch(&self, push: &BatchPush<'_>) -> Result<Vec<JobId>> {
+        let kind =
+            |job: &[u8]| Envelope::parse(job).map(|envelope| envelope.kind.into_owned()).unwrap_or_default();
+        let pushed = self.inner.broker.push_batch(push).await;
+        let ids = self.tell_limited(pushed, || push.jobs.first().map(|job| kind(job)).unwrap_or_default())?;
+        if self.inner.bus.is_heard() {
+            for (id, job) in ids.iter().zip(push.jobs) {
+                self.tell_pushed(id, &kind(job), push.due);
+            }
+        }
+        self.after_push().await?;
+        Ok(ids)
+    }
+
+    /// Tells those who listen of a push that its queue had no room for.
+    fn tell_limited<T>(&self, outcome: Result<T>, kind: impl FnOnce() -> String) -> Result<T> {
+        if let Err(Error::QueueFull { queue, rule, limit, actual }) = &outcome
+            && self.inner.bus.is_heard()
+        {
+            let (queue, rule, limit, actual) = (queue.clone(), (*rule).to_owned(), *limit, *actual);
+            self.inner.bus.tell_worker(&Event::Limited { queue, kind: kind(), rule, limit, actual });
+        }
+        outcome
     }
 
     /// Tells those who listen of a job that is there now.
@@ -254,7 +281,10 @@ impl Client {
             if is_done {
                 return match stopped {
                     None => self.after_push().await.map(|()| pushed),
-                    Some(error) => Err(error.after(pushed)),
+                    Some(error) => {
+                        let told = self.tell_limited(Err(error), || kind.to_owned());
+                        told.map_err(|error| error.after(pushed))
+                    }
                 };
             }
         }

@@ -6,10 +6,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::JobId;
 
-/// One step in the life of one job, as the client that pushes it or the worker that runs it sees it.
+/// One step in the life of one job, as the client that pushes or ends it or the worker that runs it sees it.
 ///
 /// Steps that a script takes by itself are not told of one by one: a due job that moves into its queue, the next job
-/// of a chain, the job of a cron entry, a job of a batch as it is pushed. They are heard of when they start.
+/// of a chain, a callback of a batch, the job of a cron entry. They are heard of when they start.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct JobEvent {
@@ -68,6 +68,8 @@ pub enum JobStep {
     Parked,
     /// It ended as dead.
     Dead,
+    /// It was taken out of the store by hand.
+    Removed,
     /// Its lease was lost: another worker may have it, the result here does not count.
     LeaseLost,
 }
@@ -89,6 +91,7 @@ impl JobStep {
             Self::Expired => "expired",
             Self::Parked => "parked",
             Self::Dead => "dead",
+            Self::Removed => "removed",
             Self::LeaseLost => "lease_lost",
         }
     }

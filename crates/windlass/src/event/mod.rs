@@ -10,6 +10,8 @@ use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::{id::JobId, state::State};
 
 pub(crate) use bus::Bus;
@@ -17,7 +19,8 @@ pub use bus::{News, Subscription};
 pub use job::{JobEvent, JobStep};
 
 /// Something that happened in a worker. Each is also a `tracing` event of the target `windlass`.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Event {
     /// The worker takes jobs from now on.
@@ -60,6 +63,20 @@ pub enum Event {
         unstarted: usize,
         /// How many ended too many processes and are dead now.
         killed: usize,
+    },
+    /// A push of the client was refused, because its queue is full by its rule.
+    /// [`Client::subscribe`](crate::Client::subscribe) and the stored stream tell of it, and no log: who pushed knows.
+    Limited {
+        /// The queue.
+        queue: String,
+        /// The kind of the job, or of the first of several.
+        kind: String,
+        /// Which part of the rule: `max_jobs` or `max_bytes`.
+        rule: String,
+        /// How many jobs or bytes it may have, waiting and active.
+        limit: u64,
+        /// How many it has.
+        actual: u64,
     },
     /// Times of a cron entry passed while no worker ran, and its policy left some of them out.
     CronMissed {
@@ -125,6 +142,12 @@ impl fmt::Display for Event {
                 "took back {suspects} begun and {unstarted} waiting job{} of ended workers, {killed} of them dead",
                 s(*unstarted)
             ),
+            Self::Limited { queue, kind, rule, limit, actual } => {
+                write!(
+                    f,
+                    "a push of {kind} was refused: the {rule} of {queue} is {limit}, and it has {actual}"
+                )
+            }
             Self::CronMissed { name } => write!(f, "the cron entry {name} missed some of its times"),
             Self::CronOverlapped { name } => {
                 write!(f, "the cron entry {name} left a time out, its last job has not ended")

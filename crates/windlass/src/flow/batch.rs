@@ -389,7 +389,7 @@ impl Batch {
     }
 
     pub(super) async fn call(&self, push: BatchPush<'_>) -> Result<Vec<JobId>> {
-        self.client.broker().push_batch(&push).await
+        self.client.push_to_batch(&push).await
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::{Inspector, PAGE_MAX, config};
 use crate::error::Result;
-use crate::event::JobEvent;
+use crate::event::{Event, JobEvent};
 use crate::id::EntryId;
 
 /// One stored event.
@@ -15,8 +15,10 @@ pub struct StoredEvent {
     pub at_ms: u64,
     /// The worker that wrote it: of its process, it tells everything.
     pub worker: String,
-    /// What happened; `None` for a gap.
+    /// What happened to a job; `None` where it is of the worker, and for a gap.
     pub event: Option<JobEvent>,
+    /// What happened to the worker itself.
+    pub of_worker: Option<Event>,
     /// How many events were dropped here, because they came faster than they could be written.
     pub missed: u64,
 }
@@ -29,6 +31,19 @@ struct Gap {
 impl Inspector {
     /// Events that [`Worker::record_events`](crate::Worker::record_events) has stored, the oldest first, after a place.
     /// No more than a page at once; ask again with the last one's place.
+    ///
+    /// ```no_run
+    /// # async fn example(client: windlass::Client) -> windlass::Result<()> {
+    /// for stored in client.inspector().events(None, 100).await? {
+    ///     match (stored.event, stored.of_worker) {
+    ///         (Some(event), _) => println!("{} {event}", stored.worker),
+    ///         (_, Some(event)) => println!("{} {event}", stored.worker),
+    ///         _ => println!("{} {} events are gone", stored.worker, stored.missed),
+    ///     }
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// When the store fails, or the place is none.
@@ -48,5 +63,6 @@ fn read(place: String, json: &str, worker: String) -> StoredEvent {
     let missed = serde_json::from_str::<Gap>(json).map_or(0, |gap| gap.missed);
     // A later version may know steps that this one does not: those are gaps here.
     let event = serde_json::from_str(json).ok();
-    StoredEvent { place, at_ms, worker, event, missed }
+    let of_worker = serde_json::from_str(json).ok();
+    StoredEvent { place, at_ms, worker, event, of_worker, missed }
 }

@@ -9,6 +9,7 @@ use super::{Inspector, config};
 use crate::broker::{Due, Edited, Ending, Filter, Rescheduled};
 use crate::client::epoch_ms;
 use crate::error::Result;
+use crate::event::{JobEvent, JobStep};
 use crate::id::JobId;
 
 /// How often an edit begins anew when somebody else changes the job meanwhile.
@@ -75,7 +76,10 @@ impl Inspector {
     /// # Errors
     /// When the store fails.
     pub async fn remove(&self, id: &JobId) -> Result<Option<bool>> {
-        self.client.broker().remove(id).await
+        let kind = self.kind_to_tell(id).await?;
+        let removed = self.client.broker().remove(id).await?;
+        self.tell(kind, id, JobStep::Removed, removed == Some(true));
+        Ok(removed)
     }
 
     /// Cancels a job in any state: one that does not run ends at once; one that runs is asked to stop.
@@ -93,7 +97,10 @@ impl Inspector {
     /// # Errors
     /// When the store fails.
     pub async fn cancel(&self, id: &JobId) -> Result<Ending> {
-        self.client.broker().cancel(id, self.client.config()).await
+        let kind = self.kind_to_tell(id).await?;
+        let ending = self.client.broker().cancel(id, self.client.config()).await?;
+        self.tell(kind, id, JobStep::Cancelled, ending == Ending::Ended);
+        Ok(ending)
     }
 
     /// Puts a job among the dead that does not run.
@@ -101,7 +108,25 @@ impl Inspector {
     /// # Errors
     /// When the store fails.
     pub async fn kill(&self, id: &JobId) -> Result<Ending> {
-        self.client.broker().kill(id, self.client.config()).await
+        let kind = self.kind_to_tell(id).await?;
+        let ending = self.client.broker().kill(id, self.client.config()).await?;
+        self.tell(kind, id, JobStep::Dead, ending == Ending::Ended);
+        Ok(ending)
+    }
+
+    /// The kind of a job that may be about to end, if anybody hears of single jobs.
+    async fn kind_to_tell(&self, id: &JobId) -> Result<Option<String>> {
+        match self.client.bus().is_heard() {
+            true => Ok(Some(self.show(id).await?.map(|job| job.kind).unwrap_or_default())),
+            false => Ok(None),
+        }
+    }
+
+    /// Tells of a job that was ended by hand.
+    fn tell(&self, kind: Option<String>, id: &JobId, step: JobStep, has_ended: bool) {
+        if let Some(kind) = kind.filter(|_| has_ended) {
+            self.client.bus().tell_job(JobEvent::new(step, id.clone(), kind));
+        }
     }
 
     /// Puts every stored job that fits into its queue now. Answers how many.

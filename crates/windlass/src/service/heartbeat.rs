@@ -8,8 +8,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::broker::BATCH_JOBS_MAX;
 use crate::error::Result;
-use crate::event::{Event, JobEvent, JobStep};
-use crate::id::JobId;
+use crate::event::Event;
 use crate::worker::{Duty, HoldKey, Shared};
 
 /// How many beats a lease has room for.
@@ -53,10 +52,10 @@ fn give_up(duty: &Duty) {
 
 /// Lets a job go whose lease is lost, and tells of it unless it has ended by itself.
 fn lose(duty: &Duty, pool: &Shared, key: HoldKey) {
-    if pool.hand().lose(&key) {
+    if let Some(event) = pool.lose(&key) {
         pool.look_again();
-        let id = JobId::of_entry(&pool.queues[key.queue], key.held.entry);
-        duty.shared.events.job(|| JobEvent::new(JobStep::LeaseLost, id.clone(), ""));
+        let id = event.id.clone();
+        duty.shared.events.job(|| event);
         duty.emit(Event::LeaseLost { id });
     }
 }

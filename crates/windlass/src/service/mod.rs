@@ -10,7 +10,7 @@ pub(crate) mod cron;
 pub(crate) mod heartbeat;
 pub(crate) mod kinds;
 mod memory;
-mod pruner;
+pub(crate) mod pruner;
 pub(crate) mod recorder;
 pub(crate) mod rescuer;
 pub(crate) mod scheduler;
@@ -21,14 +21,15 @@ mod watchdog;
 use std::rc::Rc;
 use std::time::Duration;
 
+use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
 
 use crate::random::random;
 use crate::task::spawn_local;
 use crate::worker::Duty;
 
-/// Starts every duty on the worker's thread.
-pub(crate) fn start(duty: &Rc<Duty>) -> Vec<AbortHandle> {
+/// Starts every duty on the worker's thread; jobs run on `runtime`.
+pub(crate) fn start(duty: &Rc<Duty>, runtime: &Handle) -> Vec<AbortHandle> {
     let mut tasks = vec![
         spawn_local(heartbeat::renew_all(duty.clone())).abort_handle(),
         spawn_local(scheduler::promote_all(duty.clone())).abort_handle(),
@@ -51,8 +52,10 @@ pub(crate) fn start(duty: &Rc<Duty>) -> Vec<AbortHandle> {
     }
     #[cfg(unix)]
     if duty.shared.systemd().is_some() {
-        tasks.push(spawn_local(watchdog::notify_all(duty.clone())).abort_handle());
+        tasks.push(spawn_local(watchdog::notify_all(duty.clone(), runtime.clone())).abort_handle());
     }
+    #[cfg(not(unix))]
+    let _ = runtime;
     tasks
 }
 

@@ -4,7 +4,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use crate::broker::BATCH_JOBS_MAX;
-use crate::event::News;
+use crate::event::{Event, News};
 use crate::worker::Duty;
 
 /// How many events may wait to be written; of more, the oldest are dropped, and the stream says how many.
@@ -45,11 +45,12 @@ pub(crate) async fn record(duty: &Duty, insists: bool) -> bool {
     true
 }
 
-/// An event as it stands in the stream; those of workers stay in the process.
+/// An event as it stands in the stream. What became of single jobs is there as their steps already.
 fn written(news: News) -> Option<String> {
     match news {
         News::Job(event) => serde_json::to_string(&event).ok(),
         News::Missed(count) => Some(format!(r#"{{"missed":{count}}}"#)),
-        News::Worker(_) => None,
+        News::Worker(Event::Failed { .. } | Event::LeaseLost { .. }) => None,
+        News::Worker(event) => serde_json::to_string(&event).ok(),
     }
 }

@@ -28,11 +28,12 @@ pub(crate) async fn rescue(duty: &Duty) -> Result<()> {
     dead.retain(|worker| duty.has_ended(worker));
     let mut total = Recovered::default();
     for queue in duty.all_queues().await? {
-        let Recovered { suspects, unstarted, killed } =
-            duty.broker.recover(&queue, &duty.config, &dead).await?;
+        let (recovered, died) = duty.broker.recover_and_name(&queue, &duty.config, &dead).await?;
+        let Recovered { suspects, unstarted, killed } = recovered;
         total.suspects += suspects;
         total.unstarted += unstarted;
         total.killed += killed;
+        duty.tell_dead(&died).await;
     }
     if total != Recovered::default() {
         let Recovered { suspects, unstarted, killed } = total;

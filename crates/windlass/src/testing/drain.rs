@@ -21,7 +21,8 @@ const EVENTS_MAX: usize = 100_000;
 pub struct Drained {
     /// Every step of every job, in order: the runs, and what was pushed meanwhile.
     pub events: Vec<JobEvent>,
-    /// How long until something is due again.
+    /// How long until something is due again: a delayed job or a retry, a cron entry, what a rate or an open breaker holds
+    /// up, jobs whose worker was [lost](super::Sandbox::abandon), a parked job that dies.
     pub next_due: Option<Duration>,
 }
 
@@ -85,12 +86,14 @@ impl Drainer {
         service::heartbeat::beat(&self.duty).await?;
         let mut ran = 0;
         loop {
-            let next_due = self.serve().await?;
+            let due = self.serve().await?;
             let before = ran;
             for pool in &self.duty.pools {
                 ran += worker::drain(pool, DRAIN_JOBS_MAX - ran).await;
             }
             if ran == before {
+                let next_due =
+                    [due, self.next_allowed(), self.next_lapse().await?].into_iter().flatten().min();
                 return Ok(Drained { events: gather(&mut events), next_due });
             }
             if ran >= DRAIN_JOBS_MAX {
@@ -106,6 +109,7 @@ impl Drainer {
         let duty = &self.duty;
         service::rescuer::rescue(duty).await?;
         service::unparker::unpark(duty, &duty.kinds()).await?;
+        while service::pruner::prune(duty).await? > 0 {}
         #[cfg(feature = "cron")]
         let cron = service::cron::fire(duty, &self.told).await?;
         #[cfg(not(feature = "cron"))]
@@ -117,6 +121,22 @@ impl Drainer {
             }
         };
         Ok([cron, jobs].into_iter().flatten().min())
+    }
+
+    /// How long until a rate or a breaker lets something go on.
+    fn next_allowed(&self) -> Option<Duration> {
+        self.duty.pools.iter().filter_map(|pool| pool.next_allowed()).min()
+    }
+
+    /// How long until the lease of a lost worker or the time of a parked job is over.
+    async fn next_lapse(&self) -> Result<Option<Duration>> {
+        let Duty { broker, config, .. } = &self.duty;
+        let mut next = broker.parked_left(config).await?;
+        for queue in self.duty.all_queues().await? {
+            let left = broker.lease_left(&queue, config.lease).await?;
+            next = [next, left].into_iter().flatten().min();
+        }
+        Ok(next)
     }
 }
 

@@ -27,7 +27,7 @@ const ABANDON_MAX: usize = 100;
 pub struct Sandbox {
     client: Client,
     clock: TestClock,
-    now: Mutex<SystemTime>,
+    now: Arc<Mutex<SystemTime>>,
     drainer: Arc<Drainer>,
 }
 
@@ -54,8 +54,7 @@ impl Sandbox {
         Self::at(SystemTime::now(), worker).await
     }
 
-    /// The same with the clock at a time of your choice. Options of a push that a client reckons from its own clock,
-    /// [`Push::expires_in`] alone, go by the present time all the same.
+    /// The same with the clock at a time of your choice.
     ///
     /// # Errors
     /// As [`new`](Self::new).
@@ -84,7 +83,9 @@ impl Sandbox {
         worker.put_crons().await?;
         let pools = Shared::pools(worker, client.broker().session().await?);
         let drainer = Arc::new(Drainer::begin(pools).await?);
-        Ok(Self { client, clock, now: Mutex::new(now), drainer })
+        let now = Arc::new(Mutex::new(now));
+        client.go_by(&now);
+        Ok(Self { client, clock, now, drainer })
     }
 
     /// The client: hand it to the code under test.
@@ -105,8 +106,8 @@ impl Sandbox {
         self.clock.advance(by);
     }
 
-    /// Lets time pass as with a worker at work: the clock stops at every moment at which a job or a cron entry is due,
-    /// and what is due runs then.
+    /// Lets time pass as with a worker at work: the clock stops at every moment at which something is due, as
+    /// [`Drained::next_due`] says, and what is due runs then; so does what is due at the end.
     ///
     /// # Errors
     /// As [`drain`](Self::drain).
@@ -115,13 +116,10 @@ impl Sandbox {
         let mut all = self.drain().await?;
         loop {
             let left = end.duration_since(self.now()).unwrap_or_default();
-            match all.next_due {
-                Some(next) if next <= left => self.advance(next.max(Duration::from_millis(1))),
-                _ => {
-                    self.advance(left);
-                    return Ok(all);
-                }
+            if left.is_zero() {
+                return Ok(all);
             }
+            self.advance(all.next_due.map_or(left, |next| next.max(Duration::from_millis(1)).min(left)));
             all.add(self.drain().await?);
         }
     }
@@ -139,8 +137,7 @@ impl Sandbox {
     }
 
     /// From now on every push of [this client](Self::client) and its clones runs what is due before it answers, so that
-    /// the code under test finds its jobs done. What a job pushes runs after it. Jobs of a batch run at the next
-    /// [`drain`](Self::drain).
+    /// the code under test finds its jobs done. What a job pushes runs after it, and jobs of a batch as they are added.
     pub fn run_inline(&self) {
         self.client.run_inline(&self.drainer);
     }

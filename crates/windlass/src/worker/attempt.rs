@@ -114,7 +114,7 @@ async fn attempt(shared: &Arc<Shared>, taken: &Taken, leash: &Arc<Leash>) -> End
     };
     let context = context(shared, taken, &history, &envelope, leash.clone());
     let keeps_result = envelope.result.is_some() || flow.is_some_and(Flow::wants_output);
-    let watched = shared.events.hears_jobs().then(|| Watched::start(shared, taken, &context));
+    let watched = shared.events.hears_jobs().then(|| Watched::start(shared, taken, &context, leash));
     let begin = || match shared.middleware.is_empty() {
         true => begin(shared, kind, envelope.args, context, keeps_result),
         false => Ok(through_middleware(shared, envelope.args.to_owned(), context, keeps_result)),
@@ -190,8 +190,9 @@ struct Watched {
 }
 
 impl Watched {
-    fn start(shared: &Shared, taken: &Taken, context: &Context) -> Self {
+    fn start(shared: &Shared, taken: &Taken, context: &Context, leash: &Leash) -> Self {
         let watched = Self { context: context.clone(), began: Instant::now() };
+        leash.note(watched.event(JobStep::LeaseLost));
         if taken.count > 1 {
             shared.events.job(|| watched.event(JobStep::Recovered));
         }

@@ -274,12 +274,17 @@ impl Hand {
     }
 
     /// The lease of a job is lost. One that has not begun will not begin; one that runs is asked to stop.
-    /// Answers false for a job that has ended already: whether its end counted, the store tells by itself.
-    pub(crate) fn lose(&mut self, key: &HoldKey) -> bool {
-        let Some(leash) = self.held.get(key).filter(|leash| !leash.has_ended()) else { return false };
+    /// Answers what held it; `None` for a job that has ended already: whether its end counted, the store tells by itself.
+    pub(super) fn lose(&mut self, key: &HoldKey) -> Option<Arc<Leash>> {
+        let leash = self.held.get(key).filter(|leash| !leash.has_ended())?.clone();
         leash.pull(if leash.is_started() { Pull::Cancel } else { Pull::Drop });
         self.drop_held(key);
-        true
+        Some(leash)
+    }
+
+    /// A held job that has not begun.
+    pub(super) fn waiting(&self, key: &HoldKey) -> Option<&Taken> {
+        self.tickets.iter().map(|ticket| &ticket.taken).find(|taken| HoldKey::of(taken) == *key)
     }
 
     /// Asks those jobs to stop that are cancelled. One that has not begun ends without having run.

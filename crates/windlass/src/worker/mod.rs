@@ -4,7 +4,8 @@
 //! and leases of its own, and all of them share a process, its services and its connections (`pool`). `hand` is what a
 //! pool holds, plain data. `executor` runs jobs on the user's runtime and exchanges ended ones for new ones with the
 //! store; `attempt` is one run of a job, `drive` keeps it within its limits and `panic` catches its panics, `fail` tells of one that did not succeed,
-//! `wait` waits for wake marks, `blocking` has threads for jobs that block. `duty` is the thread that Windlass keeps for
+//! `wait` waits for wake marks, `blocking` has threads for jobs that block, `process` runs those that are programs, which
+//! `keeper` ends when this process is gone. `duty` is the thread that Windlass keeps for
 //! itself, with its own small runtime and connection: it renews leases, so that a job which blocks the user's runtime
 //! does not lose its own.
 
@@ -17,6 +18,8 @@ mod executor;
 mod fail;
 mod hand;
 mod identity;
+#[cfg(all(unix, feature = "process"))]
+mod keeper;
 mod kind;
 mod order;
 mod panic;
@@ -280,8 +283,8 @@ impl Worker {
         self
     }
 
-    /// Writes what happens to single jobs in this process into a stream of the store that keeps about `max` events, for
-    /// [`Inspector::events`](crate::Inspector::events). They are written a few times a second, many in one call; without
+    /// Writes what happens in this process, to single jobs and to its workers, into a stream of the store that keeps about
+    /// `max` events, for [`Inspector::events`](crate::Inspector::events). They are written a few times a second, many in one call; without
     /// this nothing is written and nothing is paid.
     pub fn record_events(mut self, max: u64) -> Self {
         self.record_max = Some(max);

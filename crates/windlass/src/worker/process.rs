@@ -13,6 +13,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, Command};
 use tokio::time::{sleep, timeout};
 
+use super::keeper;
 use crate::context::Context;
 use crate::failure::{Failure, Fate, Outcome};
 use crate::retry::Retry;
@@ -31,7 +32,7 @@ const SNOOZE: Duration = Duration::from_secs(60);
 /// How long a program that is asked to stop may take to do so, unless set otherwise.
 const GRACE_DEFAULT: Duration = Duration::from_secs(5);
 
-/// How long the pipes of a program that has ended may stay open: a process that it left behind may hold them.
+/// How long the pipes of a program that has ended may stay open: a process that has left its group may hold them.
 const PIPES_MAX: Duration = Duration::from_secs(1);
 
 /// How much is read of a pipe at once.
@@ -49,8 +50,9 @@ const CHUNK: usize = 8 << 10;
 /// It finds `WINDLASS_JOB_ID`, `WINDLASS_KIND`, `WINDLASS_QUEUE` and `WINDLASS_ATTEMPT` in its environment, and the trace
 /// context of the push as `TRACEPARENT`. When the job
 /// is cancelled, its soft timeout passes or its lease is lost, the program and all of its process group get TERM, and
-/// KILL after the grace; at the timeout and at a forced stop of the worker, KILL at once. A worker that is killed itself
-/// leaves the program to its end.
+/// KILL after the grace; at the timeout and at a forced stop of the worker, KILL at once. What the program has left behind
+/// of its group when it ends is killed, and so is every group when the worker itself is killed: a shell stands by for
+/// that, one for each process with a worker of such jobs. A program that wants to outlive its job leaves the group (`setsid`).
 ///
 /// ```
 /// use std::time::Duration;
@@ -123,13 +125,15 @@ impl ProcessJob {
         self
     }
 
-    /// Most memory that it may address, in bytes; an allocation beyond that fails. On Linux only.
+    /// Most memory that it and each process that it starts may address, in bytes; an allocation beyond that fails. On Linux
+    /// only. A shell sets it, and then becomes the program, which ends with 126 or 127 where it cannot be started.
     pub fn memory_max(mut self, bytes: u64) -> Self {
         self.memory_max = Some(bytes);
         self
     }
 
-    /// Most time that it may spend on a processor, in whole seconds; it is killed then. On Linux only.
+    /// Most time that it and each process that it starts may spend on a processor, in whole seconds; it is killed then. On
+    /// Linux only, and set as [`memory_max`](Self::memory_max) is.
     pub fn cpu_max(mut self, time: Duration) -> Self {
         self.cpu_max = Some(time);
         self
@@ -148,16 +152,17 @@ impl ProcessJob {
 
     /// Runs one job.
     pub(super) async fn run(self: Arc<Self>, args: Box<RawValue>, context: Context) -> Outcome<Vec<u8>> {
-        let mut child = self.command(&context).spawn().map_err(|error| {
-            let program = self.program.display();
+        let mut command = self.command(&context);
+        let mut child = command.spawn().map_err(|error| {
+            // With limits it is the shell that may not be there.
+            let program = command.as_std().get_program().display();
             Failure::with(
                 Fate::Retry(None),
                 "Spawn",
                 format!("the program `{program}` does not start: {error}"),
             )
         })?;
-        let mut group = Group::of(&child);
-        self.limit(&child)?;
+        let group = Group::of(&child);
         let mut said =
             Said { out: Vec::new(), out_max: context.client().config().max_payload, is_cut: false };
         let mut complaint = Vec::new();
@@ -182,17 +187,26 @@ impl ProcessJob {
                     () = &mut stop => {}
                 }
             };
+            // What it left behind may hold the pipes.
+            group.signal(Signal::KILL);
             if !has_talked {
                 let _ = timeout(PIPES_MAX, talk).await;
             }
             status
         };
-        group.has_ended = true;
         judge(status, said, &String::from_utf8_lossy(&complaint), &context)
     }
 
     fn command(&self, context: &Context) -> Command {
-        let mut command = Command::new(&self.program);
+        let mut command = match self.limits() {
+            None => Command::new(&self.program),
+            Some(limits) => {
+                // Before the program is there, so that no process of it is free of them.
+                let mut shell = Command::new("sh");
+                shell.arg("-c").arg(format!("{limits} exec \"$@\"")).arg("sh").arg(&self.program);
+                shell
+            }
+        };
         command.args(&self.args);
         command.envs(self.envs.iter().map(|(name, value)| (name, value)));
         command.env("WINDLASS_JOB_ID", context.id().as_str());
@@ -212,28 +226,16 @@ impl ProcessJob {
         command
     }
 
-    /// Sets the limits of a program that has just begun: before it is given its arguments, so before it can do its work.
-    #[cfg(target_os = "linux")]
-    fn limit(&self, child: &Child) -> Outcome<()> {
-        use rustix::process::{Resource, Rlimit, prlimit};
-        let Some(pid) = pid_of(child) else { return Ok(()) };
-        let set = |resource, limit: u64, more: u64| {
-            let maximum = limit.saturating_add(more);
-            prlimit(Some(pid), resource, Rlimit { current: Some(limit), maximum: Some(maximum) }).map(drop)
-        };
-        if let Some(bytes) = self.memory_max {
-            set(Resource::As, bytes, 0)?;
-        }
-        if let Some(time) = self.cpu_max {
-            let seconds = time.as_secs().saturating_add(u64::from(time.subsec_nanos() > 0));
-            set(Resource::Cpu, seconds.max(1), 1)?;
-        }
-        Ok(())
-    }
-
-    #[cfg(not(target_os = "linux"))]
-    fn limit(&self, _: &Child) -> Outcome<()> {
-        Ok(())
+    /// What a shell does to set the limits, if there are any.
+    fn limits(&self) -> Option<String> {
+        let memory = self.memory_max.map(|bytes| format!("ulimit -v {} || exit;", (bytes >> 10).max(1)));
+        let cpu = self.cpu_max.map(|time| {
+            let seconds = time.as_secs().saturating_add(u64::from(time.subsec_nanos() > 0)).max(1);
+            // It is told at the first, and killed at the second.
+            format!("ulimit -S -t {seconds} && ulimit -H -t {} || exit;", seconds.saturating_add(1))
+        });
+        // The memory last: the shell has to get by with it from then on.
+        (memory.is_some() || cpu.is_some()).then(|| [cpu, memory].into_iter().flatten().collect())
     }
 }
 
@@ -241,15 +243,16 @@ fn pid_of(child: &Child) -> Option<Pid> {
     Pid::from_raw(i32::try_from(child.id()?).ok()?)
 }
 
-/// The process group of a program. Dropped before the program has ended, it is killed.
+/// The process group of a program, killed at the latest when it is dropped.
 struct Group {
     leader: Option<Pid>,
-    has_ended: bool,
 }
 
 impl Group {
     fn of(child: &Child) -> Self {
-        Self { leader: pid_of(child), has_ended: false }
+        let leader = pid_of(child);
+        leader.into_iter().for_each(keeper::keep);
+        Self { leader }
     }
 
     fn signal(&self, signal: Signal) {
@@ -272,9 +275,8 @@ impl Group {
 
 impl Drop for Group {
     fn drop(&mut self) {
-        if !self.has_ended {
-            self.signal(Signal::KILL);
-        }
+        self.signal(Signal::KILL);
+        self.leader.into_iter().for_each(keeper::forget);
     }
 }
 

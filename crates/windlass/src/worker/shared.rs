@@ -15,6 +15,7 @@ use super::states::States;
 use super::{Capsule, Control, EntryKey, Hand, Summary, Worker, blocking, identity, local_now_ms};
 use crate::broker::{Broker, Taken};
 use crate::client::Client;
+use crate::envelope::Envelope;
 use crate::error::{Error, Result};
 use crate::event::{Event, Events, JobEvent, JobStep};
 use crate::id::{EntryId, JobId};
@@ -25,6 +26,16 @@ const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from
 
 /// How much later than the store says the queues are looked at: it tells whole milliseconds.
 const LOOK_MARGIN: Duration = Duration::from_millis(1);
+
+/// When the queues are to be looked at unasked.
+#[derive(Debug, Clone, Copy)]
+struct NextLook {
+    /// As the store said it.
+    #[cfg(feature = "embedded")]
+    after: Duration,
+    /// The moment by the clock of this process.
+    at: Instant,
+}
 
 /// A pool of a worker at work. The pools of a worker have all in common but what they hold and where they take it from.
 pub(crate) struct Shared {
@@ -62,7 +73,7 @@ pub(crate) struct Shared {
     suspect_slot: Arc<SuspectSlot>,
     hand: Mutex<Hand>,
     /// When something that waits for a limit may be taken, though nobody leaves a mark for it.
-    next_look: Mutex<Option<Instant>>,
+    next_look: Mutex<Option<NextLook>>,
     /// Successes on their way to the store, where somebody hears of single jobs.
     successes: Mutex<HashMap<HoldKey, JobEvent>>,
     /// Whether there are any: without, no lock is taken for them.
@@ -199,6 +210,20 @@ impl Shared {
         }
     }
 
+    /// Lets a job go whose lease is lost. Answers what is told of it; nothing if it has ended by itself.
+    pub(crate) fn lose(&self, key: &HoldKey) -> Option<JobEvent> {
+        let mut hand = self.hand();
+        let of = |taken: &Taken| {
+            let kind = Envelope::parse(&taken.envelope).map(|envelope| envelope.kind.into_owned());
+            JobEvent::new(JobStep::LeaseLost, self.id_of(taken), kind.unwrap_or_default())
+        };
+        let waiting = hand.waiting(key).map(of);
+        let leash = hand.lose(key)?;
+        let entry = || JobId::of_entry(&self.queues[key.queue], key.held.entry);
+        let event = leash.noted().cloned().or(waiting);
+        Some(event.unwrap_or_else(|| JobEvent::new(JobStep::LeaseLost, entry(), "")))
+    }
+
     /// Keeps what is to be told of a success until the store knows of it.
     pub(super) fn keep_success(&self, key: HoldKey, event: JobEvent) {
         let mut successes = self.successes();
@@ -272,14 +297,25 @@ impl Shared {
 
     /// Learns when the queues are to be looked at unasked.
     pub(super) fn note_next(&self, next: Option<Duration>) {
-        let at = next.map(|next| Instant::now() + next + LOOK_MARGIN);
-        *self.next_look.lock().unwrap_or_else(PoisonError::into_inner) = at;
+        let next = next.map(|after| NextLook {
+            #[cfg(feature = "embedded")]
+            after,
+            at: Instant::now() + after + LOOK_MARGIN,
+        });
+        *self.next_look.lock().unwrap_or_else(PoisonError::into_inner) = next;
+    }
+
+    /// How long after the last look something may be taken that a rate or a breaker holds up.
+    #[cfg(feature = "embedded")]
+    pub(crate) fn next_allowed(&self) -> Option<Duration> {
+        let next = *self.next_look.lock().unwrap_or_else(PoisonError::into_inner);
+        next.map(|next| next.after)
     }
 
     /// How long to wait for a mark before the queues are looked at unasked, `max` at most.
     pub(super) fn wait_time(&self, max: Duration) -> Duration {
-        let at = *self.next_look.lock().unwrap_or_else(PoisonError::into_inner);
-        at.map_or(max, |at| at.saturating_duration_since(Instant::now()).clamp(LOOK_MARGIN, max))
+        let next = *self.next_look.lock().unwrap_or_else(PoisonError::into_inner);
+        next.map_or(max, |next| next.at.saturating_duration_since(Instant::now()).clamp(LOOK_MARGIN, max))
     }
 
     /// Learns the store's clock.

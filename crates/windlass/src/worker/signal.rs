@@ -34,14 +34,14 @@ impl Control {
         Self { phase, is_open: Arc::new(watch::Sender::new(false)), client: client.clone() }
     }
 
-    /// Whether the worker takes jobs, and its store answers and can write, shown by asking it: what a readiness probe wants to
-    /// know.
+    /// Whether the worker takes jobs, and its store can write, shown by asking it: what a readiness probe wants to know. A
+    /// replica, a full store and one whose disk fails answer, but take nothing.
     pub async fn is_ready(&self) -> bool {
         if !*self.is_open.borrow() || !self.is_taking() {
             return false;
         }
-        let answer = tokio::time::timeout(READY_MAX, self.client.broker().send(&redis::cmd("PING"))).await;
-        matches!(answer, Ok(Ok(_)))
+        let answer = tokio::time::timeout(READY_MAX, self.client.broker().check_writable()).await;
+        matches!(answer, Ok(Ok(())))
     }
 
     /// Waits until the worker has started to take jobs, or was told to stop before it did.

@@ -9,7 +9,9 @@ use std::time::Duration;
 /// Where systemd waits for word of a service of `Type=notify`, and how often it wants to hear that it lives.
 ///
 /// `READY=1` is sent once the worker takes jobs, `STOPPING=1` when it begins to stop, and `WATCHDOG=1` twice in every
-/// interval of `WatchdogSec=` as long as the store answers the worker: one that cannot reach its store is restarted.
+/// interval of `WatchdogSec=` as long as the worker's own thread goes round and the runtime that its jobs run on does, too:
+/// a process that hangs is restarted, one whose store is away is not. Jobs that block belong on threads
+/// ([`BlockingJob`](crate::BlockingJob)), or may block the runtime for less than the interval.
 ///
 /// ```no_run
 /// # use windlass::{Client, Systemd, Worker};

@@ -1,12 +1,16 @@
 //! The sandbox for users' tests: what it says about pushes, runs, retries and crashes.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex};
 use std::task::Poll;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use windlass::testing::{Performed, Sandbox};
-use windlass::{Capsule, Client, Config, Context, Failure, Job, JobStep, Outcome, Push, State, Worker};
+use windlass::{
+    Capsule, Client, Config, Context, Error, Failure, Job, JobStep, Outcome, Push, Rate, Retry, Rule, State,
+    Target, Unique, Worker,
+};
 
 #[derive(Debug, Serialize, Deserialize)]
 struct Greet {
@@ -65,7 +69,8 @@ fn ada(name: &str) -> Greet {
 fn worker(client: &Client) -> Worker {
     let greetings = Capsule::new("greetings").concurrency(2);
     let worker = Worker::new(client).concurrency(3).capsule(greetings);
-    worker.register::<Greet>().register::<Meet>().register::<Again>()
+    let worker = worker.register::<Greet>().register::<Meet>().register::<Again>();
+    worker.register_raw("fail", Retry::Never, |_, _| async { Err(Failure::retry("no")) })
 }
 
 async fn sandbox() -> Sandbox {
@@ -159,6 +164,18 @@ async fn inline_a_push_answers_once_its_job_has_run() {
     sandbox.client().push(Meet { names: vec!["Bob".into()] }).await.unwrap();
     sandbox.client().push_many([ada("Eve"), ada("Mia")]).await.unwrap();
     assert!(sandbox.waiting().await.unwrap().is_empty());
+    // And so do the jobs of batches and groups, and their callbacks.
+    let done = Arc::new(Mutex::new(Vec::new()));
+    let also = done.clone();
+    sandbox.client().on_job_event(move |event| {
+        if event.step == JobStep::Completed {
+            also.lock().unwrap().push(event.kind.clone());
+        }
+    });
+    let batch = sandbox.client().batch().on_complete(Meet { names: vec![] });
+    batch.push_all([ada("Ada"), ada("Bob")]).await.unwrap();
+    assert_eq!(*done.lock().unwrap(), ["greet", "greet", "meet"]);
+    assert!(sandbox.waiting().await.unwrap().is_empty());
 }
 
 #[tokio::test]
@@ -183,4 +200,97 @@ async fn what_a_dead_worker_had_begun_runs_again_after_its_lease() {
     let last = drained.events.last().unwrap();
     assert_eq!((last.step, last.attempt), (JobStep::Completed, 2));
     assert_eq!(drained.count(JobStep::Recovered), 1);
+}
+
+const SECOND: Duration = Duration::from_secs(1);
+const MINUTE: Duration = Duration::from_secs(60);
+
+#[tokio::test]
+async fn time_stops_wherever_a_rate_lets_a_job_go() {
+    let sandbox = sandbox().await;
+    let one_a_minute = Rule::new().rate(Rate::bucket(1, MINUTE));
+    sandbox.client().limits().set(&Target::kind("greet"), one_a_minute).await.unwrap();
+    sandbox.client().push_many((0..5).map(|_| ada("Ada"))).await.unwrap();
+    let drained = sandbox.drain().await.unwrap();
+    assert_eq!((drained.completed(), drained.next_due), (1, Some(MINUTE)));
+    let passed = sandbox.pass(3 * MINUTE - SECOND).await.unwrap();
+    assert_eq!((passed.completed(), passed.next_due), (2, Some(SECOND)));
+    let passed = sandbox.pass(SECOND).await.unwrap();
+    assert_eq!(passed.completed(), 1, "what is due at the end runs");
+    assert_eq!(sandbox.pass(5 * MINUTE).await.unwrap().completed(), 1);
+}
+
+#[tokio::test]
+async fn time_stops_where_a_breaker_lets_one_try() {
+    let sandbox = sandbox().await;
+    let breaker = Rule::new().breaker(1, MINUTE, 5 * MINUTE);
+    sandbox.client().limits().set(&Target::kind("fail"), breaker).await.unwrap();
+    let args = serde_json::value::RawValue::NULL;
+    for _ in 0..2 {
+        sandbox.client().push_raw("fail", args, Push::new().max_attempts(1)).await.unwrap();
+    }
+    let drained = sandbox.drain().await.unwrap();
+    assert_eq!((drained.count(JobStep::Dead), drained.next_due), (1, Some(5 * MINUTE)));
+    assert_eq!(sandbox.pass(5 * MINUTE - SECOND).await.unwrap().count(JobStep::Dead), 0);
+    assert_eq!(sandbox.pass(SECOND).await.unwrap().count(JobStep::Dead), 1);
+}
+
+#[tokio::test]
+async fn time_stops_where_the_lease_of_a_lost_worker_ends() {
+    let sandbox = sandbox().await;
+    sandbox.client().push(ada("Ada")).await.unwrap();
+    sandbox.abandon("default").await.unwrap();
+    let lease = sandbox.client().config().lease;
+    assert_eq!(sandbox.drain().await.unwrap().next_due, Some(lease));
+    assert_eq!(sandbox.pass(lease).await.unwrap().completed(), 1);
+}
+
+#[tokio::test]
+async fn a_parked_job_dies_when_nobody_comes_for_it() {
+    let sandbox = sandbox().await;
+    let id =
+        sandbox.client().push_raw("unknown", serde_json::value::RawValue::NULL, Push::new()).await.unwrap();
+    let age = sandbox.client().config().parked_age;
+    let drained = sandbox.drain().await.unwrap();
+    assert_eq!((drained.count(JobStep::Parked), drained.next_due), (1, Some(age)));
+    let passed = sandbox.pass(age).await.unwrap();
+    let told: Vec<_> =
+        passed.events.iter().map(|event| (event.step, &event.id, event.kind.as_str())).collect();
+    assert_eq!(told, [(JobStep::Dead, &id, "unknown")]);
+    assert_eq!(passed.events[0].message.as_deref(), Some("no worker came that knows its kind"));
+    let state = sandbox.client().handle::<()>(id.clone()).state().await.unwrap();
+    assert_eq!(state, Some(State::Dead));
+    // And is forgotten in its time.
+    sandbox.advance(sandbox.client().config().ended_age + SECOND);
+    sandbox.drain().await.unwrap();
+    assert_eq!(sandbox.client().inspector().show(&id).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn what_is_kept_for_a_time_is_gone_after_it() {
+    let sandbox = sandbox().await;
+    let once = || Push::new().unique(Unique::window(MINUTE)).result_ttl(MINUTE);
+    let first = sandbox.client().push_with(ada("Ada"), once()).await.unwrap();
+    sandbox.drain().await.unwrap();
+    assert_eq!(first.result().await.unwrap(), "Hello, Ada");
+    sandbox.advance(MINUTE - Duration::from_millis(1));
+    let same = sandbox.client().push_with(ada("Ada"), once()).await.unwrap();
+    assert_eq!(same.id(), first.id(), "the window is open");
+    sandbox.advance(2 * Duration::from_millis(1));
+    let another = sandbox.client().push_with(ada("Ada"), once()).await.unwrap();
+    assert_ne!(another.id(), first.id());
+    assert!(matches!(first.result().await, Err(Error::Forgotten(_))));
+}
+
+#[tokio::test]
+async fn what_expires_goes_by_the_time_of_the_test() {
+    let long_ago = std::time::UNIX_EPOCH + 1_000_000 * MINUTE;
+    let sandbox = Sandbox::at(long_ago, worker).await.unwrap();
+    let soon = || Push::new().expires_in(MINUTE);
+    sandbox.client().push_with(ada("Ada"), soon()).await.unwrap();
+    sandbox.advance(MINUTE - SECOND);
+    assert_eq!(sandbox.drain().await.unwrap().completed(), 1);
+    sandbox.client().push_with(ada("Ada"), soon()).await.unwrap();
+    sandbox.advance(MINUTE + SECOND);
+    assert_eq!(sandbox.drain().await.unwrap().count(JobStep::Expired), 1);
 }

@@ -60,9 +60,9 @@ pub(super) async fn when_told(duty: &Rc<Duty>, waiting: Vec<JoinHandle<()>>) {
         Err(_) => tracing::warn!(target: "windlass", "the store did not let the worker leave in time"),
         Ok(Ok(())) => {}
     }
+    duty.emit(Event::Stopped { released: duty.shared.summary().released as usize });
     let record_all = async { while service::recorder::record(duty, false).await {} };
     let _ = timeout(TELL_MAX, record_all).await;
-    duty.emit(Event::Stopped { released: duty.shared.summary().released as usize });
 }
 
 async fn leave(duty: &Duty) -> Result<()> {

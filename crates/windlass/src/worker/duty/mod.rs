@@ -16,7 +16,8 @@ use super::{PhaseReceiver, Shared, Summary, executor, identity, wait};
 use crate::broker::{Broker, again, array, text};
 use crate::config::Config;
 use crate::error::{Error, Result};
-use crate::event::{Event, Subscription};
+use crate::event::{Event, JobEvent, JobStep, Subscription};
+use crate::id::JobId;
 use crate::service;
 
 /// How long the list of all queues is used before it is read again.
@@ -68,7 +69,7 @@ async fn live(pools: Vec<Arc<Shared>>, waiters: Vec<Broker>, runtime: &Handle) -
             queues: pool.queues.iter().map(ToString::to_string).collect(),
         });
     }
-    let mut tasks = AbortOnDrop(service::start(&duty));
+    let mut tasks = AbortOnDrop(service::start(&duty, runtime));
     let mut waiting = Vec::with_capacity(waiters.len());
     for (pool, waiter) in duty.pools.iter().zip(waiters) {
         for _ in 0..pool.concurrency {
@@ -136,6 +137,23 @@ impl Duty {
 
     pub(crate) fn emit(&self, event: Event) {
         self.shared.events.emit(event);
+    }
+
+    /// Tells of jobs that died in the store, if anybody hears of single jobs.
+    pub(crate) async fn tell_dead(&self, ids: &[JobId]) {
+        if !self.shared.events.hears_jobs() {
+            return;
+        }
+        let inspector = self.shared.client.inspector();
+        for id in ids {
+            // One of which nothing can be read any more has died all the same.
+            let job = inspector.show(id).await.ok().flatten();
+            let (kind, history) = job.map(|job| (job.kind, job.history)).unwrap_or_default();
+            self.shared.events.job(|| JobEvent {
+                message: history.reason,
+                ..JobEvent::new(JobStep::Dead, id.clone(), kind).attempt(history.attempts)
+            });
+        }
     }
 
     pub(crate) fn phase(&self) -> PhaseReceiver {
