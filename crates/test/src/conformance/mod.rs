@@ -86,7 +86,8 @@ pub const CASES: &[Case] = cases! {
         large_jobs_are_taken_under_a_budget_of_bytes
         leftover_work_wakes_the_next_taker
         a_fetch_without_room_leaves_the_mark_that_brought_it
-        a_store_that_forgot_the_scripts_is_told_them;
+        a_store_that_forgot_the_scripts_is_told_them
+        a_push_hangs_on_no_other;
     fit:
         a_namespace_of_another_layout_is_refused_with_what_to_do
         a_namespace_of_something_else_is_refused_with_what_to_do;

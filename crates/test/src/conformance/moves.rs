@@ -1,6 +1,8 @@
 //! Single moves, made by hand: what each leaves true for whoever moves next.
 
 use std::collections::HashSet;
+use std::future::{Future, poll_fn};
+use std::task::Poll;
 use std::time::Duration;
 
 use windlass::broker::{Due, Ended, Fail, Held, Request};
@@ -282,6 +284,32 @@ pub(super) async fn a_store_that_forgot_the_scripts_is_told_them(store: &Store) 
         assert_eq!(world.finish(A, &taken).await, 0);
     }
     assert!(world.is_empty().await);
+}
+
+/// A push that is begun and not polled any more, or given up, is made all the same, and none hangs on it.
+pub(super) async fn a_push_hangs_on_no_other(store: &Store) {
+    let world = store.world().await;
+    world.push("k", "0", Push::new()).await;
+    let args: Vec<_> = (1..5).map(|number: u32| json(&number.to_string())).collect();
+    let begin = async |args| {
+        let mut push = Box::pin(world.client.push_raw("k", args, Push::new()));
+        let begun = poll_fn(|context| Poll::Ready(push.as_mut().poll(context))).await;
+        (push, begun.is_ready())
+    };
+    let (first, has_ended) = begin(&*args[0]).await;
+    world.push("k", &args[1].get().to_owned(), Push::new()).await;
+    if !has_ended {
+        first.await.unwrap();
+    }
+    drop(begin(&*args[2]).await);
+    world.push("k", &args[3].get().to_owned(), Push::new()).await;
+    let mut taken = Vec::new();
+    while taken.len() < 5 {
+        taken.extend(world.take(A, 9).await.iter().map(|job| args_of(&job.envelope)));
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    taken.sort();
+    assert_eq!(taken, ["0", "1", "2", "3", "4"]);
 }
 
 async fn state(world: &World, number: usize, ids: &[windlass::JobId]) -> Option<State> {

@@ -1,12 +1,12 @@
 //! Single pushes of many tasks travel together: while one call is under way the next one gathers.
 //!
-//! No push waits for company; what has gathered is sent as soon as the last call has ended. A store that answers at
-//! once, as the embedded one does, is called by the pushing task itself; only one that lets wait costs a task.
+//! No push waits for company; what has gathered is sent as soon as the last call has ended. A push that is alone makes its call
+//! in its own task; only once others wait for what it sends, or it is given up, does a task of its own do so.
 
 use std::collections::HashMap;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::Poll;
+use std::task::Context;
 use std::time::{Duration, Instant};
 
 use tokio::sync::{Semaphore, oneshot};
@@ -52,7 +52,15 @@ struct Gathered {
     waiting: Vec<Waiting>,
     /// Whether somebody sends what gathers.
     is_sending: bool,
+    /// What sends, while no more than one push waits for it, which polls it.
+    sending: Option<Sending>,
+    /// The number of what sends.
+    number: u64,
+    /// Whether more than one push waits for it.
+    has_others: bool,
 }
+
+type Sending = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 struct Waiting {
     queue: Arc<str>,
@@ -103,24 +111,71 @@ impl Pusher {
     pub(super) async fn push(&self, queue: &str, lane: Option<Lane>, envelope: Vec<u8>) -> Result<JobId> {
         let is_limited = self.know(queue).await?;
         let _room = self.inner.room.acquire().await.map_err(|_| Error::Stopped("the client"))?;
-        let (answer, answered) = oneshot::channel();
-        let is_sending = {
+        let (answer, mut answered) = oneshot::channel();
+        let mut driver = {
             let mut gathered = self.inner.gathered();
             gathered.waiting.push(Waiting { queue: queue.into(), lane, is_limited, envelope, answer });
-            std::mem::replace(&mut gathered.is_sending, true)
-        };
-        if !is_sending {
-            let mut sending: Pin<Box<dyn Future<Output = ()> + Send>> =
-                Box::pin(send_all(Sender { inner: self.inner.clone(), has_ended: false }));
-            // What began must end for the sake of others, even if this push is given up: so it goes to a task of its
-            // own unless it has ended by now.
-            let has_ended =
-                std::future::poll_fn(|context| Poll::Ready(sending.as_mut().poll(context).is_ready())).await;
-            if !has_ended {
-                tokio::spawn(sending);
+            if std::mem::replace(&mut gathered.is_sending, true) {
+                gathered.has_others = true;
+                // Whoever polls it now may stop to do so, and this push must not hang on that.
+                let sending = gathered.sending.take();
+                drop(gathered);
+                sending.map(tokio::spawn);
+                None
+            } else {
+                gathered.has_others = false;
+                gathered.number += 1;
+                gathered.sending =
+                    Some(Box::pin(send_all(Sender { inner: self.inner.clone(), has_ended: false })));
+                Some(Driver { inner: &self.inner, number: gathered.number })
             }
+        };
+        let answer = std::future::poll_fn(|context| {
+            if driver.as_ref().is_some_and(|driver| !driver.poll(context)) {
+                driver = None;
+            }
+            Pin::new(&mut answered).poll(context)
+        });
+        answer.await.map_err(|_| Error::Stopped("the runtime"))?
+    }
+}
+
+/// The push that polls what sends. Given up, it leaves that to a task: what began must end for the sake of others.
+struct Driver<'a> {
+    inner: &'a Inner,
+    number: u64,
+}
+
+impl Driver<'_> {
+    /// Answers whether it is still this push that has to poll.
+    fn poll(&self, context: &mut Context<'_>) -> bool {
+        let Some(mut sending) = self.take() else { return false };
+        if sending.as_mut().poll(context).is_ready() {
+            return false;
         }
-        answered.await.map_err(|_| Error::Stopped("the runtime"))?
+        let mut gathered = self.inner.gathered();
+        if gathered.has_others {
+            drop(gathered);
+            tokio::spawn(sending);
+            return false;
+        }
+        gathered.sending = Some(sending);
+        true
+    }
+
+    /// What sends, unless somebody else has it or it has ended.
+    fn take(&self) -> Option<Sending> {
+        let mut gathered = self.inner.gathered();
+        if gathered.number == self.number { gathered.sending.take() } else { None }
+    }
+}
+
+impl Drop for Driver<'_> {
+    fn drop(&mut self) {
+        let sending = self.take();
+        if let (Some(sending), Ok(runtime)) = (sending, tokio::runtime::Handle::try_current()) {
+            runtime.spawn(sending);
+        }
     }
 }
 
