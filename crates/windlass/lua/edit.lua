@@ -19,7 +19,7 @@ if is_in_lane and keeps_lane or job.place == 'stored' and not is_in_lane and ARG
   return 'edited'
 end
 local history = job.place == 'stored' and job.history or history_in(job, 'enqueued')
-if job.place == 'stored' then flow_back(job.history .. '\n' .. job.envelope, job.set) end
+if job.place == 'stored' then unread_again(job.id, job.history .. '\n' .. job.envelope, job.set) end
 take_out(job)
 redis.call('HSET', KEYS[1], job.id, history .. '\n' .. ARGV[3])
 enqueue(job.id, queue_of(job.id), KEYS[1], KEYS[2], KEYS[3], KEYS[11])

@@ -35,7 +35,7 @@ local function kill(item, crashes)
   state.attempts = (state.attempts or 0) + item[4]
   state.crashes = crashes
   state.reason = ARGV[6]
-  flow_lost(fields.j or '', id, 'dead', 'Crash', ARGV[6], state)
+  unread_ended(fields.j or '', id, 'dead', 'Crash', ARGV[6], state)
   redis.call('HDEL', KEYS[8], id)
   permits_release(ARGV[5], { id })
   redis.call('HSET', KEYS[6], id, cjson.encode(state) .. '\n' .. (fields.j or ''))

@@ -12,5 +12,5 @@ local set
 for i = 5, #KEYS do
   if redis.call('ZREM', KEYS[i], ARGV[1]) == 1 then set = KEYS[i] end
 end
-flow_back(record, set)
+unread_again(ARGV[1], record, set)
 return 1

@@ -32,7 +32,7 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', latest, 'LIMIT'
   elseif at and fits(id, record) then
     bytes = bytes + enqueue(id, queue_of(id), KEYS[2], KEYS[3], KEYS[at], KEYS[at + 1])
     redis.call('ZREM', KEYS[1], id)
-    flow_back(record, KEYS[1])
+    unread_again(id, record, KEYS[1])
     moved = moved + 1
     if bytes >= tonumber(ARGV[3]) then break end
   end

@@ -16,7 +16,7 @@ if job.set == KEYS[5] or job.set == KEYS[6] then
   return 'scheduled'
 end
 local history = history_in(job, 'scheduled')
-if job.place == 'stored' then flow_back(job.history .. '\n' .. job.envelope, job.set) end
+if job.place == 'stored' then unread_again(job.id, job.history .. '\n' .. job.envelope, job.set) end
 take_out(job)
 redis.call('HSET', KEYS[1], job.id, history .. '\n' .. job.envelope)
 redis.call('ZADD', KEYS[5], due, job.id)

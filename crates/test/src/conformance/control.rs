@@ -185,6 +185,71 @@ pub(super) async fn whoever_waits_for_a_cancelled_job_is_told(store: &Store) {
     }
 }
 
+pub(super) async fn whoever_waits_for_a_removed_job_is_told(store: &Store) {
+    let world = store.world().await;
+    let inspector = world.client.inspector();
+    for options in [Push::new(), Push::new().delay(HOUR), Push::new().priority(1)] {
+        let id = world.push("k", "1", options.result_ttl(HOUR)).await;
+        let handle = world.client.handle::<()>(id.clone());
+        let remove = async {
+            tokio::task::yield_now().await;
+            inspector.remove(&id).await.unwrap()
+        };
+        let (result, removed) = tokio::join!(handle.result(), remove);
+        assert_eq!(removed, Some(true));
+        match result {
+            Err(Error::Ended { state, message, .. }) => {
+                assert_eq!((state, message.as_str()), (State::Cancelled, "it was removed"));
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+pub(super) async fn a_job_that_is_put_back_has_the_result_of_its_last_end(store: &Store) {
+    let world = store.world().await;
+    let inspector = world.client.inspector();
+    let mut ids = Vec::new();
+    for way in ["retry", "all", "reschedule", "edit"] {
+        let id = world.push("k", "1", Push::new().result_ttl(HOUR)).await;
+        let handle = world.client.handle::<String>(id.clone());
+        inspector.kill(&id).await.unwrap();
+        assert!(matches!(handle.result().await, Err(Error::Ended { state: State::Dead, .. })));
+        match way {
+            "retry" => assert!(inspector.retry(&id).await.unwrap()),
+            "all" => assert_eq!(inspector.retry_all(&Filter::default()).await.unwrap(), 1),
+            "reschedule" => {
+                assert_eq!(
+                    inspector.reschedule_in(&id, Duration::ZERO).await.unwrap(),
+                    Rescheduled::Scheduled
+                );
+            }
+            _ => {
+                assert_eq!(inspector.edit_and_retry(&id, &json("2")).await.unwrap(), Edited::Enqueued);
+            }
+        }
+        ids.push(id);
+    }
+    // They are asked before the jobs run again, and do not hear of the ends before.
+    let handles: Vec<_> = ids.iter().map(|id| world.client.handle::<String>(id.clone())).collect();
+    let worker = async {
+        tokio::task::yield_now().await;
+        let run = |_, _| async { Ok(json("\"done\"")) };
+        Beside::start(world.worker().register_raw("k", Retry::Never, run))
+    };
+    let waiting = async {
+        for handle in &handles {
+            assert_eq!(handle.result().await.unwrap(), "done");
+            assert_eq!(handle.state().await.unwrap(), Some(State::Completed));
+        }
+    };
+    let (worker, ()) = tokio::join!(worker, waiting);
+    worker.stop().await;
+    for id in &ids {
+        assert_eq!(world.ask::<u64>("XLEN", &[&world.broker.keys().result(id)]).await, 1);
+    }
+}
+
 pub(super) async fn the_cancelled_are_bounded(store: &Store) {
     let world = store.world_with(|config| config.ended_max = 2).await;
     let ids = world.push_numbers(4).await;

@@ -155,6 +155,7 @@ pub const CASES: &[Case] = cases! {
         suspects_run_one_at_a_time
         one_fetch_takes_one_suspect_over_all_queues
         only_the_running_suspect_is_blamed_and_dies_in_the_end
+        whoever_waits_for_a_quarantined_job_is_told
         released_jobs_are_taken_first_and_uncounted
         a_worker_that_leaves_gives_back_what_it_never_knew
         of_very_many_jobs_only_those_that_had_begun_are_suspects;
@@ -175,6 +176,8 @@ pub const CASES: &[Case] = cases! {
         a_cancelled_job_that_a_worker_has_not_begun_does_not_run
         a_cancel_reaches_whoever_takes_over_from_a_dead_worker
         whoever_waits_for_a_cancelled_job_is_told
+        whoever_waits_for_a_removed_job_is_told
+        a_job_that_is_put_back_has_the_result_of_its_last_end
         the_cancelled_are_bounded
         only_a_job_that_does_not_run_is_killed
         a_job_is_rescheduled_in_any_state
@@ -366,6 +369,7 @@ pub const TIME_CASES: &[Case] = cases! {
         a_silent_worker_leaves_the_list
         a_worker_that_took_something_within_a_lease_lives
         a_parked_job_dies_after_its_day
+        whoever_waits_for_a_job_that_dies_parked_is_told
         a_parked_job_is_woken_before_its_day_has_passed;
     kinds:
         what_was_handed_over_comes_back_when_nobody_knows_it_any_more;

@@ -48,7 +48,7 @@ fn ignorant(world: &World) -> Worker {
 
 /// Pushes a job and has a worker park it.
 async fn parked(world: &World) -> JobId {
-    let id = world.push("k", "[5]", Push::new()).await;
+    let id = world.push("k", "[5]", Push::new().result_ttl(7 * DAY)).await;
     let worker = Beside::start(ignorant(world));
     world.until(&id, State::Parked).await;
     worker.stop().await;
@@ -205,6 +205,25 @@ pub(super) async fn a_parked_job_dies_after_its_day(store: &Store) {
     assert_eq!((run.id, run.args.as_str()), (id, "[5]"));
     worker.stop().await;
     assert!(world.is_empty().await);
+}
+
+pub(super) async fn whoever_waits_for_a_job_that_dies_parked_is_told(store: &Store) {
+    let world = store.world().await;
+    let id = parked(&world).await;
+    let handle = world.client.handle::<()>(id);
+    let day = async {
+        tokio::task::yield_now().await;
+        store.advance(DAY + MARGIN);
+        prune(&world).await
+    };
+    let (result, pruned) = tokio::join!(handle.result(), day);
+    assert_eq!(pruned, 1);
+    match result {
+        Err(Error::Ended { state, message, .. }) => {
+            assert_eq!((state, message.as_str()), (State::Dead, "no worker came that knows its kind"));
+        }
+        other => panic!("{other:?}"),
+    }
 }
 
 pub(super) async fn a_parked_job_is_woken_before_its_day_has_passed(store: &Store) {

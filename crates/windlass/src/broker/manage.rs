@@ -120,7 +120,7 @@ impl Broker {
         stands_ms: u64,
         config: &Config,
     ) -> Result<Ending> {
-        let more = [self.stored(state), self.keys.stats(), self.keys.result(id), self.keys.cancels()];
+        let more = [self.stored(state), self.keys.stats(), self.keys.cancels()];
         let mut call = self.by_id(&CANCEL, id, &more);
         call.arg(state.as_str()).arg(reason).arg(config.ended_max).arg(ms(config.ended_age));
         call.arg(stands_ms).arg(CANCELS_MAX);
