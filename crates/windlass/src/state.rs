@@ -104,6 +104,9 @@ pub struct History {
     /// Attempts that failed; only these count towards the limit.
     #[serde(skip_serializing_if = "is_zero")]
     pub failed: u32,
+    /// How often it asked to be put off; such attempts do not count as begun.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub snoozes: u32,
     /// How often the process ended while the job ran alone under suspicion.
     #[serde(skip_serializing_if = "is_zero")]
     pub crashes: u32,

@@ -363,6 +363,7 @@ pub const TIME_CASES: &[Case] = cases! {
         a_delayed_job_is_due_by_the_stores_clock
         a_retry_waits_for_its_time
         an_expired_job_is_discarded_by_the_stores_clock
+        a_job_that_has_begun_does_not_expire
         a_key_is_forgotten_after_its_time
         a_result_is_forgotten_after_its_time
         the_dead_are_kept_for_their_time

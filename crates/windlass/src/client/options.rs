@@ -163,7 +163,8 @@ impl Push {
         self
     }
 
-    /// Discard the job if it has not begun by then.
+    /// Discard the job if it has not begun by then. One that has begun goes on beyond that time: it is tried again, put
+    /// off, and taken over from a worker that died. What a stopping worker gave back has not begun.
     pub fn expires_at(mut self, time: SystemTime) -> Self {
         (self.expires, self.expires_in) = (Some(time), None);
         self

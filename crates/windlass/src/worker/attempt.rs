@@ -108,7 +108,7 @@ async fn attempt(shared: &Arc<Shared>, taken: &Taken, leash: &Arc<Leash>) -> End
     let Some(kind) = shared.kinds.fit(&envelope.kind, envelope.kv, asks) else {
         return failed(Failure::park(&envelope.kind), Default::default(), history);
     };
-    let limits = match limits(shared, &envelope) {
+    let limits = match limits(shared, &envelope, has_begun(&history, taken)) {
         Ok(limits) => Limits { is_blocking: matches!(kind.run, Run::Blocking(_)), ..limits },
         Err(failure) => return failed(failure, Default::default(), history),
     };
@@ -262,12 +262,17 @@ fn retry_of(kind: &Kind) -> crate::retry::Retry {
     catch_unwind(AssertUnwindSafe(|| (kind.retry)(kind))).unwrap_or_default()
 }
 
+/// Whether an attempt of the job was begun before this one. What was given back before it began has its count back.
+fn has_begun(history: &History, taken: &Taken) -> bool {
+    history.attempts > 0 || history.snoozes > 0 || taken.count > 1
+}
+
 /// How long this attempt may take, or why it may not begin.
-fn limits(shared: &Shared, envelope: &Envelope<'_>) -> Outcome<Limits> {
+fn limits(shared: &Shared, envelope: &Envelope<'_>, has_begun: bool) -> Outcome<Limits> {
     let mut limit = envelope.timeout;
     if envelope.expires.is_some() || envelope.deadline.is_some() {
         let now = shared.store_now_ms();
-        if envelope.expires.is_some_and(|expires| expires <= now) {
+        if !has_begun && envelope.expires.is_some_and(|expires| expires <= now) {
             return Err(expired("it expired before it could run"));
         }
         if let Some(deadline) = envelope.deadline {

@@ -148,6 +148,7 @@ fn judge(failed: &Failed, attempt: u32, worker: &str) -> Verdict {
     match failure.fate {
         Fate::Snooze(wait) => {
             (history.state, delay) = (State::Scheduled, wait);
+            history.snoozes = history.snoozes.saturating_add(1);
             history.attempts = attempt - 1;
             return Verdict { history, delay };
         }
@@ -229,7 +230,7 @@ mod tests {
     #[test]
     fn snooze_does_not_count_as_an_attempt() {
         let verdict = judge(&failed(Failure::snooze(Duration::from_secs(9)), History::default()), 1, "w");
-        let history = History { state: State::Scheduled, ..History::default() };
+        let history = History { state: State::Scheduled, snoozes: 1, ..History::default() };
         assert_eq!((verdict.history, verdict.delay), (history, Duration::from_secs(9)));
     }
 
