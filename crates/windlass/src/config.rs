@@ -18,7 +18,8 @@ pub struct Config {
     pub namespace: String,
     /// How long a worker may be silent before its jobs go to others. Default: 30 s.
     pub lease: Duration,
-    /// Largest envelope of a job in bytes. Default: 1 MiB.
+    /// Largest envelope of a job in bytes, and largest result: a job that answers more is dead, with that reason. Default:
+    /// 1 MiB.
     pub max_payload: usize,
     /// How long an enqueue key is remembered. Default: 24 h.
     pub key_ttl: Duration,

@@ -59,7 +59,8 @@ pub trait Job: Serialize + DeserializeOwned + Send + 'static {
         None
     }
 
-    /// How long the result is kept; `None` keeps none.
+    /// How long the result is kept; `None` keeps none. A result of more than [`max_payload`](crate::Config::max_payload)
+    /// bytes, or of which no JSON can be made, ends the job as dead: another attempt would answer the same.
     fn result_ttl() -> Option<Duration> {
         None
     }
@@ -116,7 +117,8 @@ pub trait BlockingJob: Serialize + DeserializeOwned + Send + 'static {
         None
     }
 
-    /// How long the result is kept; `None` keeps none.
+    /// How long the result is kept; `None` keeps none. A result of more than [`max_payload`](crate::Config::max_payload)
+    /// bytes, or of which no JSON can be made, ends the job as dead: another attempt would answer the same.
     fn result_ttl() -> Option<Duration> {
         None
     }

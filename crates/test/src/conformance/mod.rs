@@ -235,7 +235,8 @@ pub const CASES: &[Case] = cases! {
         an_empty_result_is_a_result
         a_failure_reaches_those_who_wait
         a_job_without_result_says_so
-        an_early_result_is_kept;
+        an_early_result_is_kept
+        a_result_that_cannot_be_kept_ends_its_job_with_the_reason;
     working:
         identical_payloads_both_run
         many_jobs_all_run

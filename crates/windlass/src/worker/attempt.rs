@@ -8,7 +8,7 @@ use super::Shared;
 use super::drive::{Limits, on_thread, within};
 use super::executor::Done;
 use super::hand::{HoldKey, Ticket};
-use super::kind::{Kind, Run, Running};
+use super::kind::{Kind, Run, Running, check_output};
 use super::panic::caught;
 use crate::broker::{Held, Settle, Taken};
 use crate::context::{Context, Facts, Leash};
@@ -124,6 +124,9 @@ async fn attempt(shared: &Arc<Shared>, taken: &Taken, leash: &Arc<Leash>) -> End
         Ok(running) => within(running, leash, limits).await,
         Err(failure) => Some(Err(failure)),
     };
+    let max_payload = shared.client.config().max_payload;
+    let outcome =
+        outcome.map(|output| output.and_then(|output| check_output(&output, max_payload).map(|()| output)));
     if let Some(watched) = watched {
         watched.end(shared, taken, &outcome);
     }

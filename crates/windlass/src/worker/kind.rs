@@ -137,5 +137,20 @@ fn read_args<T: DeserializeOwned>(args: &RawValue) -> Outcome<T> {
 }
 
 fn write_output(output: &impl serde::Serialize) -> Outcome<Vec<u8>> {
-    Ok(serde_json::to_vec(output)?)
+    serde_json::to_vec(output).map_err(|error| unfit(format!("its result cannot become JSON: {error}")))
+}
+
+/// Refuses a result that is larger than a job may be. A store might refuse it, too, and with it the ends of others that
+/// are told in the same call.
+pub(super) fn check_output(output: &[u8], max_payload: usize) -> Outcome<()> {
+    let size = output.len();
+    if size <= max_payload {
+        return Ok(());
+    }
+    Err(unfit(format!("its result takes {size} bytes, more than the {max_payload} of max_payload")))
+}
+
+/// What the job was to do is done, and another attempt would answer the same.
+fn unfit(message: String) -> Failure {
+    Failure::with(Fate::Kill, "Result", message)
 }
