@@ -96,7 +96,7 @@ pub mod __private {
     pub use serde;
 }
 
-pub use broker::{Edited, Ending, Filter, QueueRemoval, Rescheduled};
+pub use broker::{Edited, Ending, Filter, QueueRemoval, Requeued, Rescheduled};
 pub use client::{
     AHEAD_BYTES_MAX, AHEAD_JOBS_MAX, Buffered, Client, Handle, KEY_LEN_MAX, ProgressChanges, Push,
     QUEUE_RULES_AGE_MAX,

@@ -26,6 +26,10 @@ const LOCK_BYTES: usize = 16;
 /// the constructor says. A second push then [keeps](Pushed::Kept) the first job and answers its id, unless told to
 /// [replace](Self::replace) it or to be [refused](Self::refuse).
 ///
+/// A job that is unique until it has started or is done and is put back after its end, such as by
+/// [`Inspector::retry`](crate::Inspector::retry), is the one that is there again; while an equal one is there it stays ended,
+/// with [`Error::Duplicate`].
+///
 /// ```
 /// use std::time::Duration;
 /// use windlass::{Push, Unique};

@@ -5,7 +5,7 @@ use serde::Serialize;
 use serde_json::json;
 use serde_json::value::RawValue;
 use windlass::{
-    Details, Edited, Ending, Filter, History, Inspector, JobId, Progress, Push, Rescheduled, State,
+    Details, Edited, Ending, Filter, History, Inspector, JobId, Progress, Push, Requeued, Rescheduled, State,
 };
 
 use super::{client, client_to_put, done};
@@ -28,9 +28,14 @@ pub async fn run(command: JobCommand, store: &Store) -> Result<()> {
         }
         JobCommand::Retry { id: None, all: _, state, kind, queue } => {
             let filter = Filter { state: parse_state(&state)?, kind, queue };
-            let count = client(store).await?.inspector().retry_all(&filter).await?;
-            let s = if count == 1 { " is" } else { "s are" };
-            done(store, &format!("{count} job{s} enqueued"), &json!({ "enqueued": count }))
+            let Requeued { moved, kept_out, .. } =
+                client(store).await?.inspector().retry_all(&filter).await?;
+            let are = |count: u64| if count == 1 { " is" } else { "s are" };
+            let mut sentence = format!("{moved} job{} enqueued", are(moved));
+            if kept_out > 0 {
+                sentence += &format!(", {kept_out} job{} left: an equal one is there", are(kept_out));
+            }
+            done(store, &sentence, &json!({ "enqueued": moved, "kept_out": kept_out }))
         }
         JobCommand::Retry { id: Some(id), .. } => {
             let id = parse(&id)?;

@@ -217,7 +217,7 @@ pub(super) async fn a_job_that_is_put_back_has_the_result_of_its_last_end(store:
         assert!(matches!(handle.result().await, Err(Error::Ended { state: State::Dead, .. })));
         match way {
             "retry" => assert!(inspector.retry(&id).await.unwrap()),
-            "all" => assert_eq!(inspector.retry_all(&Filter::default()).await.unwrap(), 1),
+            "all" => assert_eq!(inspector.retry_all(&Filter::default()).await.unwrap().moved, 1),
             "reschedule" => {
                 assert_eq!(
                     inspector.reschedule_in(&id, Duration::ZERO).await.unwrap(),
@@ -349,7 +349,7 @@ pub(super) async fn the_dead_are_put_back_by_filter(store: &Store) {
         assert_eq!(inspector.kill(&id).await.unwrap(), Ending::Ended);
         mails.push(id);
     }
-    let count = async |filter: Filter| inspector.retry_all(&filter).await.unwrap();
+    let count = async |filter: Filter| inspector.retry_all(&filter).await.unwrap().moved;
     let mail = Filter { kind: Some("mail".into()), ..Filter::default() };
     assert_eq!(count(Filter { queue: Some("slow".into()), ..mail.clone() }).await, 25);
     assert_eq!(count(mail.clone()).await, 100);

@@ -198,7 +198,9 @@ pub const CASES: &[Case] = cases! {
         a_job_that_ended_in_any_way_keeps_nobody_out
         a_job_that_is_to_be_retried_keeps_equal_ones_out
         a_lock_is_forgotten_with_its_job
-        a_debounced_job_runs_once_with_the_last_arguments;
+        a_debounced_job_runs_once_with_the_last_arguments
+        a_job_that_is_put_back_is_the_one_that_is_there
+        of_equal_jobs_that_ended_one_is_put_back;
     outcomes:
         a_failing_job_is_retried_and_dies
         a_dead_job_can_be_tried_again

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use windlass::{
-    Context, Ending, Envelope, Error, Failure, Handle, Job, Outcome, Push, Pushed, Retry, State, Unique,
+    Context, Ending, Envelope, Error, Failure, Filter, Handle, Job, JobId, Outcome, Push, Pushed, Retry,
+    State, Unique,
 };
 
 use super::time::{MARGIN, almost};
@@ -236,4 +237,59 @@ pub(super) async fn a_job_that_is_to_be_retried_keeps_equal_ones_out(store: &Sto
     world.until(first.id(), State::Retry).await;
     worker.stop().await;
     assert_eq!(push(&world, 1, 1, Unique::until_done()).await.id(), first.id());
+}
+
+/// The ways in which an ended job is put back, each told by whether an equal one kept it out.
+async fn put_back(world: &World, way: &str, id: &JobId) -> Result<(), JobId> {
+    let inspector = world.client.inspector();
+    let put = match way {
+        "retry" => inspector.retry(id).await.map(drop),
+        "reschedule" => inspector.reschedule_in(id, HOUR).await.map(drop),
+        _ => inspector.edit_and_retry(id, &json(r#"{"user":1,"day":1}"#)).await.map(drop),
+    };
+    match put {
+        Err(Error::Duplicate(equal)) => Err(equal),
+        put => Ok(put.expect("it is put back")),
+    }
+}
+
+pub(super) async fn a_job_that_is_put_back_is_the_one_that_is_there(store: &Store) {
+    let inspector_of = |world: &World| world.client.inspector();
+    for (way, until) in [
+        ("retry", Unique::until_done()),
+        ("reschedule", Unique::until_done()),
+        ("edit", Unique::until_done()),
+        ("retry", Unique::until_started()),
+    ] {
+        let world = store.world().await;
+        let first = push(&world, 1, 1, until.clone()).await;
+        inspector_of(&world).kill(first.id()).await.unwrap();
+        // An equal one came meanwhile: it keeps the first out, wherever it waits.
+        let options = Push::new().unique(until.clone()).priority(3);
+        let second = push_with(&world, 1, 1, options).await;
+        assert_eq!(what(&second), Pushed::New, "{way}");
+        assert_eq!(put_back(&world, way, first.id()).await, Err(second.id().clone()), "{way}");
+        assert_eq!(world.take(A, 9).await.len(), 1, "{way}: the second alone");
+        assert_eq!(put_back(&world, way, first.id()).await, Err(second.id().clone()), "{way}: it runs");
+        world.recover(&[A]).await;
+        inspector_of(&world).cancel(second.id()).await.unwrap();
+        // Now nobody is there, and the first has its lock again.
+        assert_eq!(put_back(&world, way, first.id()).await, Ok(()), "{way}");
+        let third = push(&world, 1, 1, until.clone()).await;
+        assert_eq!((what(&third), third.id()), (Pushed::Kept, first.id()), "{way}");
+        assert_eq!(put_back(&world, way, second.id()).await, Err(first.id().clone()), "{way}");
+    }
+}
+
+pub(super) async fn of_equal_jobs_that_ended_one_is_put_back(store: &Store) {
+    let world = store.world().await;
+    let inspector = world.client.inspector();
+    for user in [1, 1, 2, 1] {
+        let job = push(&world, user, 1, Unique::until_done()).await;
+        assert_eq!(what(&job), Pushed::New);
+        inspector.kill(job.id()).await.unwrap();
+    }
+    let again = inspector.retry_all(&Filter::default()).await.unwrap();
+    assert_eq!((again.moved, again.kept_out), (2, 2));
+    assert_eq!(world.take(A, 9).await.len(), 2);
 }

@@ -78,6 +78,16 @@ pub enum Edited {
     Missing,
 }
 
+/// What became of jobs that were to be put back.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Requeued {
+    /// How many are in their queues now.
+    pub moved: u64,
+    /// How many stayed where they are, since they are unique and an equal job is there that has not ended.
+    pub kept_out: u64,
+}
+
 /// Which stored jobs are meant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Filter {
@@ -159,7 +169,7 @@ impl Broker {
     pub async fn reschedule(&self, id: &JobId, due: Due) -> Result<Rescheduled> {
         let mut call = self.by_id(&RESCHEDULE, id, &[]);
         call.arg(due_arg(due));
-        match text(self.run(&RESCHEDULE, &call).await?)?.as_str() {
+        match word(self.run(&RESCHEDULE, &call).await?)?.as_str() {
             "scheduled" => Ok(Rescheduled::Scheduled),
             "active" => Ok(Rescheduled::Active),
             "none" => Ok(Rescheduled::Missing),
@@ -175,7 +185,7 @@ impl Broker {
     pub async fn edit(&self, id: &JobId, old: &[u8], new: &[u8], is_due: bool) -> Result<Option<Edited>> {
         let mut call = self.by_id(&EDIT, id, &[self.keys.wake(id.queue())]);
         call.arg(old).arg(new).arg(u8::from(is_due));
-        match text(self.run(&EDIT, &call).await?)?.as_str() {
+        match word(self.run(&EDIT, &call).await?)?.as_str() {
             "edited" => Ok(Some(Edited::Edited)),
             "enqueued" => Ok(Some(Edited::Enqueued)),
             "repushed" => Ok(Some(Edited::Repushed)),
@@ -186,13 +196,13 @@ impl Broker {
         }
     }
 
-    /// Puts every job that fits into its queue, but those that came into their state since the call began. Answers
-    /// how many.
+    /// Puts every job that fits into its queue, but those that came into their state since the call began, and but for unique
+    /// ones of which an equal one is there.
     ///
     /// # Errors
     /// When the store fails; some jobs are in their queues then, and repeating the call moves the rest. When the
     /// state is not one whose jobs are stored.
-    pub async fn requeue_all(&self, filter: &Filter, queues: &[String]) -> Result<u64> {
+    pub async fn requeue_all(&self, filter: &Filter, queues: &[String]) -> Result<Requeued> {
         let set = self.keys.set(filter.state).ok_or_else(|| {
             Error::Config(vec![format!(
                 "jobs that are {} are not stored, they cannot be put back",
@@ -201,21 +211,22 @@ impl Broker {
         })?;
         let mut keys = vec![set, self.keys.jobs(), self.keys.moved()];
         keys.extend(queues.iter().flat_map(|queue| [self.keys.stream(queue), self.keys.wake(queue)]));
-        let (mut skip, mut total, mut latest) = (0, 0, String::new());
+        let (mut skip, mut requeued, mut latest) = (0, Requeued::default(), String::new());
         loop {
             let mut call = REQUEUE_ALL.call(&keys);
             call.arg(skip).arg(REQUEUE_MAX).arg(BATCH_BYTES_MAX).arg(&latest);
             call.arg(filter.kind.as_deref().unwrap_or_default());
             call.arg(filter.queue.as_deref().unwrap_or_default()).arg(queues);
             let answer = array(self.run(&REQUEUE_ALL, &call).await?)?;
-            let [looked, moved, score] = <[Value; 3]>::try_from(answer)
-                .map_err(|_| Error::Answer("requeue_all gave other than three values"))?;
+            let [looked, moved, score, kept_out] = <[Value; 4]>::try_from(answer)
+                .map_err(|_| Error::Answer("requeue_all gave other than four values"))?;
             let (looked, moved) = (int(&looked)?.unsigned_abs(), int(&moved)?.unsigned_abs());
             latest = text(score)?;
-            total += moved;
+            requeued.moved += moved;
+            requeued.kept_out += int(&kept_out)?.unsigned_abs();
             skip += looked.saturating_sub(moved);
             if looked == 0 {
-                return Ok(total);
+                return Ok(requeued);
             }
         }
     }
@@ -235,5 +246,16 @@ impl Broker {
             vec![self.keys.jobs(), self.keys.moved(), self.keys.stream(queue), self.keys.suspect(queue)];
         keys.extend(self.keys.sets());
         keys
+    }
+}
+
+/// What was done, as a word; in its place an array names an equal job that keeps this one out.
+fn word(answer: Value) -> Result<String> {
+    match answer {
+        Value::Array(mut equal) => match equal.pop() {
+            Some(id) => Err(Error::Duplicate(JobId::parse(&text(id)?)?)),
+            None => Err(Error::Answer("a word was expected")),
+        },
+        answer => text(answer),
     }
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use serde_json::value::RawValue;
 
 use super::{Inspector, config};
-use crate::broker::{Due, Edited, Ending, Filter, Rescheduled};
+use crate::broker::{Due, Edited, Ending, Filter, Requeued, Rescheduled};
 use crate::client::epoch_ms;
 use crate::error::Result;
 use crate::event::{JobEvent, JobStep};
@@ -63,8 +63,11 @@ impl Inspector {
     /// Puts a stored job (scheduled, retry, parked, dead, discarded, cancelled) into its queue now.
     /// Answers false when no such job is stored.
     ///
+    /// A job that is [unique](crate::Unique) until it has started or is done keeps equal ones out again.
+    ///
     /// # Errors
-    /// When the store fails.
+    /// When the store fails; [`Error::Duplicate`](crate::Error::Duplicate) when the job is unique and an equal one is there by now that has not
+    /// ended.
     pub async fn retry(&self, id: &JobId) -> Result<bool> {
         self.client.broker().add_queue(id.queue()).await?;
         self.client.broker().requeue(id).await
@@ -129,19 +132,19 @@ impl Inspector {
         }
     }
 
-    /// Puts every stored job that fits into its queue now. Answers how many.
+    /// Puts every stored job that fits into its queue now, but unique ones of which an equal one is there.
     ///
     /// ```no_run
     /// # async fn example(inspector: windlass::Inspector) -> windlass::Result<()> {
     /// let dead_mails = windlass::Filter { kind: Some("mail".into()), ..Default::default() };
-    /// println!("{} tried again", inspector.retry_all(&dead_mails).await?);
+    /// println!("{} tried again", inspector.retry_all(&dead_mails).await?.moved);
     /// # Ok(())
     /// # }
     /// ```
     ///
     /// # Errors
     /// When the store fails, or jobs of the state are not stored.
-    pub async fn retry_all(&self, filter: &Filter) -> Result<u64> {
+    pub async fn retry_all(&self, filter: &Filter) -> Result<Requeued> {
         let queues = self.list_of(redis::cmd("SMEMBERS").arg(self.keys().queues())).await?;
         self.client.broker().requeue_all(filter, &queues).await
     }
@@ -149,7 +152,7 @@ impl Inspector {
     /// Makes a job that does not run due `delay` from now by the store's clock.
     ///
     /// # Errors
-    /// When the store fails.
+    /// As [`retry`](Self::retry).
     pub async fn reschedule_in(&self, id: &JobId, delay: Duration) -> Result<Rescheduled> {
         self.client.broker().reschedule(id, Due::In(delay)).await
     }
@@ -157,7 +160,7 @@ impl Inspector {
     /// Makes a job that does not run due at a time by the store's clock.
     ///
     /// # Errors
-    /// When the store fails.
+    /// As [`retry`](Self::retry).
     pub async fn reschedule_at(&self, id: &JobId, time: SystemTime) -> Result<Rescheduled> {
         self.client.broker().reschedule(id, Due::At(epoch_ms(time))).await
     }
@@ -175,7 +178,7 @@ impl Inspector {
     /// Gives a job that does not run other arguments, and puts it into its queue now.
     ///
     /// # Errors
-    /// As [`edit`](Self::edit).
+    /// As [`edit`](Self::edit) and [`retry`](Self::retry).
     pub async fn edit_and_retry(&self, id: &JobId, args: &RawValue) -> Result<Edited> {
         self.client.broker().add_queue(id.queue()).await?;
         self.edit_args(id, args, true).await
