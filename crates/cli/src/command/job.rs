@@ -1,5 +1,7 @@
 //! `windlass job`: push, show, list, and what changes a job.
 
+use std::time::Duration;
+
 use anyhow::anyhow;
 use serde::Serialize;
 use serde_json::json;
@@ -270,6 +272,11 @@ fn show(job: &Details, progress: Option<&Progress>, store: &Store) -> Result<()>
     output::line(format_args!("envelope  {}", String::from_utf8_lossy(&job.envelope)))?;
     for error in &job.history.errors {
         output::line(format_args!("\n{} {}: {}", time(Some(error.at)), error.class, error.message))?;
+        let took = error.took_ms.map(|took| format!(", after {:?}", Duration::from_millis(took)));
+        if error.attempt > 0 {
+            let (attempt, worker) = (error.attempt, &error.worker);
+            output::line(format_args!("  attempt {attempt} of {worker}{}", took.unwrap_or_default()))?;
+        }
         if let Some(backtrace) = &error.backtrace {
             output::line(backtrace)?;
         }

@@ -203,6 +203,7 @@ pub const CASES: &[Case] = cases! {
         of_equal_jobs_that_ended_one_is_put_back;
     outcomes:
         a_failing_job_is_retried_and_dies
+        a_failed_attempt_tells_when_and_how_long_and_whose
         a_dead_job_can_be_tried_again
         a_snooze_is_not_an_attempt
         kill_discard_and_cancel_end_where_they_say

@@ -24,6 +24,25 @@ pub(super) async fn a_failing_job_is_retried_and_dies(store: &Store) {
     assert_eq!(worker.stop().await.failed, 3);
 }
 
+pub(super) async fn a_failed_attempt_tells_when_and_how_long_and_whose(store: &Store) {
+    let world = store.world().await;
+    let id = world.push("k", "1", Push::new().max_attempts(2)).await;
+    let began = world.broker_now().await;
+    let (worker, _runs) = world.recorder(|run| async move {
+        tokio::time::sleep(Duration::from_millis(u64::from(run.attempt) * 20)).await;
+        Err(Failure::retry("no").of_class("Mine"))
+    });
+    let worker = Beside::start(worker);
+    let errors = world.until(&id, State::Dead).await.history.errors;
+    worker.stop().await;
+    assert_eq!(errors.iter().map(|error| error.attempt).collect::<Vec<_>>(), [1, 2]);
+    for error in errors {
+        assert_eq!((error.class.as_str(), error.message.as_str()), ("Mine", "no"));
+        assert!(error.took_ms.is_some_and(|took| took >= 20 * u64::from(error.attempt)), "{error:?}");
+        assert!(error.at >= began && !error.worker.is_empty(), "{error:?}");
+    }
+}
+
 pub(super) async fn a_dead_job_can_be_tried_again(store: &Store) {
     let world = store.world().await;
     let id = world.push("k", "1", Push::new().max_attempts(1)).await;

@@ -84,6 +84,10 @@ pub(super) async fn only_the_running_suspect_is_blamed_and_dies_in_the_end(store
     let dead = world.client.inspector().show(&ids[0]).await.unwrap().unwrap();
     assert_eq!((dead.state, dead.kind.as_str()), (State::Dead, "k"));
     assert_eq!(dead.history.reason.as_deref(), Some("its process ended 3 times while it ran"));
+    let errors: Vec<_> = dead.history.errors.iter().map(|e| (&*e.class, e.attempt, &*e.worker)).collect();
+    assert_eq!(errors, [("Crash", 2, "w.1.1.w.3"), ("Crash", 3, "w.2.1.w.3"), ("Crash", 4, "w.3.1.w.3")]);
+    assert!(dead.history.errors.iter().all(|error| error.at > 0 && !error.message.is_empty()));
+    assert_eq!(world.ask::<u64>("EXISTS", &[&world.broker.keys().crashes("default")]).await, 0);
     let innocent = world.take(OTHER, 9).await;
     assert_eq!(innocent[0].job_id("default"), ids[1]);
     assert_eq!(world.finish(OTHER, &innocent).await, 0);

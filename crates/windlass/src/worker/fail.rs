@@ -180,6 +180,7 @@ fn judge(failed: &Failed, attempt: u32, worker: &str) -> Verdict {
         message: failure.message.clone(),
         backtrace: failure.backtrace.clone(),
         at: local_now_ms(),
+        took_ms: failed.took.and_then(|took| u64::try_from(took.as_millis()).ok()),
         attempt,
         worker: worker.to_owned(),
     });
@@ -219,6 +220,7 @@ mod tests {
             kind,
             version: 1,
             history,
+            took: None,
             max_attempts: 3,
             retry,
             result_ttl: None,
