@@ -32,7 +32,8 @@ pub trait Job: Serialize + DeserializeOwned + Send + 'static {
     const KIND: &'static str;
     /// Where jobs of this kind wait, unless the push says otherwise.
     const QUEUE: &'static str = "default";
-    /// Version of the arguments, for readers that must tell old ones.
+    /// Version of the arguments. A worker runs jobs of this version and of those before, and parks later ones until a worker
+    /// comes that knows them: raise it when code that is still running could not read what is pushed from now on.
     const VERSION: u32 = 1;
     /// How many attempts may fail before the job is dead.
     const MAX_ATTEMPTS: u32 = MAX_ATTEMPTS_DEFAULT;
@@ -89,7 +90,8 @@ pub trait BlockingJob: Serialize + DeserializeOwned + Send + 'static {
     const KIND: &'static str;
     /// Where jobs of this kind wait, unless the push says otherwise.
     const QUEUE: &'static str = "default";
-    /// Version of the arguments, for readers that must tell old ones.
+    /// Version of the arguments. A worker runs jobs of this version and of those before, and parks later ones until a worker
+    /// comes that knows them: raise it when code that is still running could not read what is pushed from now on.
     const VERSION: u32 = 1;
     /// How many attempts may fail before the job is dead.
     const MAX_ATTEMPTS: u32 = MAX_ATTEMPTS_DEFAULT;

@@ -181,7 +181,7 @@ pub(super) async fn garbage_holds_up_no_service(store: &Store) {
         store_as(&world, 100 + number, State::Parked, &record).await;
     }
     // The envelope says the kind where the history does not.
-    let (looked, moved) = world.broker.unpark(0, &queues, &["k".to_owned()]).await.unwrap();
+    let (looked, moved) = world.broker.unpark(0, &queues, &["k:1".to_owned()]).await.unwrap();
     assert_eq!((looked, moved), (count, count - unreadable));
     world.broker.prune(&world.config).await.unwrap();
     let dead = world.client.inspector().list(State::Dead, None, None, 99).await.unwrap().jobs;

@@ -212,7 +212,8 @@ pub const CASES: &[Case] = cases! {
         an_expired_job_is_discarded
         garbage_dies_with_a_reason_and_the_worker_lives
         arguments_of_the_wrong_shape_fail
-        an_unknown_kind_is_parked_until_somebody_knows_it;
+        an_unknown_kind_is_parked_until_somebody_knows_it
+        a_later_version_of_a_kind_is_parked_until_somebody_knows_it;
     retries:
         a_policy_chooses_by_the_kind_of_error
         a_handlers_word_goes_before_the_policy

@@ -79,7 +79,8 @@ impl Broker {
         Ok(Promoted { moved: int(&moved)? as usize, next, unknown })
     }
 
-    /// Puts parked jobs of `kinds` into their queues, looking from rank `from`. Answers how many were
+    /// Puts parked jobs of `kinds` (each as `KIND:VERSION`, the latest that is known) into their queues, looking from rank
+    /// `from`. Answers how many were
     /// looked at and how many moved.
     ///
     /// # Errors

@@ -107,9 +107,9 @@ async fn attempt(shared: &Arc<Shared>, taken: &Taken, leash: &Arc<Leash>) -> End
             return failed(Failure::cancel(), Default::default(), history, None);
         }
     }
-    let asks = shared.asks_for_kinds(taken.queue);
-    let Some(kind) = shared.kinds.fit(&envelope.kind, envelope.kv, asks) else {
-        return failed(Failure::park(&envelope.kind), Default::default(), history, None);
+    let kind = match shared.kinds.fit(&envelope.kind, envelope.kv) {
+        Ok(kind) => kind,
+        Err(failure) => return failed(failure, Default::default(), history, None),
     };
     let limits = match limits(shared, &envelope, has_begun(&history, taken)) {
         Ok(limits) => Limits { is_blocking: matches!(kind.run, Run::Blocking(_)), ..limits },

@@ -44,12 +44,19 @@ pub(crate) struct Kinds {
 }
 
 impl Kinds {
-    /// The kind, if it is known, and in a queue that `asks` for kinds this version of it.
-    pub(super) fn fit(&self, kind: &str, version: u32, asks: bool) -> Option<&Kind> {
-        self.get(kind).filter(|kind| !asks || version <= kind.version)
+    /// The kind, if it is known in this version; otherwise its job waits for a worker that does. Code does not see
+    /// arguments that are later than itself: it might read them as something else.
+    pub(super) fn fit(&self, kind: &str, version: u32) -> Outcome<&Kind> {
+        match self.get(kind) {
+            None => Err(Failure::park(kind)),
+            Some(known) if version > known.version => {
+                Err(Failure::park_version(kind, version, known.version))
+            }
+            Some(known) => Ok(known),
+        }
     }
 
-    /// Each with its version, as a queue that asks for kinds is told.
+    /// Each with its version, as the store is told.
     pub(crate) fn versions(&self) -> Vec<String> {
         let mut versions: Vec<_> =
             self.kinds.iter().map(|(name, kind)| format!("{name}:{}", kind.version)).collect();
