@@ -23,9 +23,10 @@ pub struct Config {
     pub max_payload: usize,
     /// How long an enqueue key is remembered. Default: 24 h.
     pub key_ttl: Duration,
-    /// How many dead, discarded and cancelled jobs are kept, each. Default: 10,000.
+    /// How many dead, discarded and cancelled jobs are kept, each. Workers see to it; give all of a namespace the same.
+    /// Default: 10,000.
     pub ended_max: u64,
-    /// How long they are kept. Default: 180 days.
+    /// How long they are kept. Workers see to it, too. Default: 180 days.
     pub ended_age: Duration,
     /// How long a job of a kind that nobody knows waits before it is dead. Default: 24 h.
     pub parked_age: Duration,

@@ -250,16 +250,26 @@ pub(super) async fn a_job_that_is_put_back_has_the_result_of_its_last_end(store:
     }
 }
 
-pub(super) async fn the_cancelled_are_bounded(store: &Store) {
+pub(super) async fn workers_alone_bound_what_was_ended_by_hand(store: &Store) {
     let world = store.world_with(|config| config.ended_max = 2).await;
-    let ids = world.push_numbers(4).await;
-    for id in &ids {
-        world.client.inspector().cancel(id).await.unwrap();
+    let (inspector, keys) = (world.client.inspector(), world.broker.keys());
+    let ids = world.push_numbers(8).await;
+    for (number, id) in ids.iter().enumerate() {
+        let ended = if number < 4 { inspector.cancel(id).await } else { inspector.kill(id).await };
+        assert_eq!(ended.unwrap(), Ending::Ended);
     }
-    let keys = world.broker.keys();
-    assert_eq!(world.ask::<u64>("ZCARD", &[&keys.set(State::Cancelled).unwrap()]).await, 2);
-    assert_eq!(world.ask::<u64>("HLEN", &[&keys.jobs()]).await, 2);
-    assert!(world.client.inspector().show(&ids[0]).await.unwrap().is_none(), "the oldest went first");
+    let count = async || {
+        let mut counts = [0, 0];
+        for (count, state) in counts.iter_mut().zip([State::Cancelled, State::Dead]) {
+            *count = world.ask::<u64>("ZCARD", &[&keys.set(state).unwrap()]).await;
+        }
+        counts
+    };
+    assert_eq!(count().await, [4, 4], "whoever ends a job may have other settings than the workers");
+    while world.broker.prune(&world.config).await.unwrap() > 0 {}
+    assert_eq!(count().await, [2, 2]);
+    assert_eq!(world.ask::<u64>("HLEN", &[&keys.jobs()]).await, 4);
+    assert!(inspector.show(&ids[0]).await.unwrap().is_none(), "the oldest went first");
 }
 
 pub(super) async fn only_a_job_that_does_not_run_is_killed(store: &Store) {

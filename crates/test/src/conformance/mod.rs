@@ -178,7 +178,7 @@ pub const CASES: &[Case] = cases! {
         whoever_waits_for_a_cancelled_job_is_told
         whoever_waits_for_a_removed_job_is_told
         a_job_that_is_put_back_has_the_result_of_its_last_end
-        the_cancelled_are_bounded
+        workers_alone_bound_what_was_ended_by_hand
         only_a_job_that_does_not_run_is_killed
         a_job_is_rescheduled_in_any_state
         an_edited_job_runs_with_its_new_arguments

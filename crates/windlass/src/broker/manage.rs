@@ -6,7 +6,6 @@ use super::control::scored;
 use super::push::{due_arg, ms};
 use super::script::{CANCEL, EDIT, REQUEUE_ALL, RESCHEDULE, Script};
 use super::{BATCH_BYTES_MAX, Broker, Due, array, int, text};
-use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::id::JobId;
 use crate::state::State;
@@ -110,29 +109,22 @@ impl Broker {
     ///
     /// # Errors
     /// When the store fails; repeating the call is safe.
-    pub async fn cancel(&self, id: &JobId, config: &Config) -> Result<Ending> {
-        self.end(id, State::Cancelled, "it was cancelled", ms(CANCEL_STANDS), config).await
+    pub async fn cancel(&self, id: &JobId) -> Result<Ending> {
+        self.end(id, State::Cancelled, "it was cancelled", ms(CANCEL_STANDS)).await
     }
 
     /// Puts a job among the dead that does not run.
     ///
     /// # Errors
     /// When the store fails; repeating the call is safe.
-    pub async fn kill(&self, id: &JobId, config: &Config) -> Result<Ending> {
-        self.end(id, State::Dead, "it was killed", 0, config).await
+    pub async fn kill(&self, id: &JobId) -> Result<Ending> {
+        self.end(id, State::Dead, "it was killed", 0).await
     }
 
-    async fn end(
-        &self,
-        id: &JobId,
-        state: State,
-        reason: &str,
-        stands_ms: u64,
-        config: &Config,
-    ) -> Result<Ending> {
+    async fn end(&self, id: &JobId, state: State, reason: &str, stands_ms: u64) -> Result<Ending> {
         let more = [self.stored(state), self.keys.stats(), self.keys.cancels()];
         let mut call = self.by_id(&CANCEL, id, &more);
-        call.arg(state.as_str()).arg(reason).arg(config.ended_max).arg(ms(config.ended_age));
+        call.arg(state.as_str()).arg(reason);
         call.arg(stands_ms).arg(CANCELS_MAX);
         match text(self.run(&CANCEL, &call).await?)?.as_str() {
             "ended" => Ok(Ending::Ended),

@@ -42,7 +42,7 @@ scripts! {
     CRON_RESUME = "cron_resume.lua";
     #[cfg(feature = "cron")]
     CRON_RUN = "lane.lua" "cron_run.lua";
-    CANCEL = "lane.lua" "record.lua" "find.lua" "trim.lua" "hooks.lua" "unread.lua" "ask.lua" "cancel.lua";
+    CANCEL = "lane.lua" "record.lua" "find.lua" "hooks.lua" "unread.lua" "ask.lua" "cancel.lua";
     COMPACT = "compact.lua";
     EDIT = "lane.lua" "record.lua" "find.lua" "enqueue.lua" "hooks.lua" "unread.lua" "edit.lua";
     EVENTS = "events.lua";

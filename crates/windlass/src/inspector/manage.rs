@@ -101,7 +101,7 @@ impl Inspector {
     /// When the store fails.
     pub async fn cancel(&self, id: &JobId) -> Result<Ending> {
         let kind = self.kind_to_tell(id).await?;
-        let ending = self.client.broker().cancel(id, self.client.config()).await?;
+        let ending = self.client.broker().cancel(id).await?;
         self.tell(kind, id, JobStep::Cancelled, ending == Ending::Ended);
         Ok(ending)
     }
@@ -112,7 +112,7 @@ impl Inspector {
     /// When the store fails.
     pub async fn kill(&self, id: &JobId) -> Result<Ending> {
         let kind = self.kind_to_tell(id).await?;
-        let ending = self.client.broker().kill(id, self.client.config()).await?;
+        let ending = self.client.broker().kill(id).await?;
         self.tell(kind, id, JobStep::Dead, ending == Ending::Ended);
         Ok(ending)
     }
