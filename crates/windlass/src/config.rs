@@ -16,7 +16,7 @@ use crate::name::check_name;
 pub struct Config {
     /// Part of every key, so that several systems share a store. Default: `default`.
     pub namespace: String,
-    /// How long a worker may be silent before its jobs go to others. Default: 30 s.
+    /// How long a worker may be silent before its jobs go to others, from [`LEASE_MIN`] to [`LEASE_MAX`]. Default: 30 s.
     pub lease: Duration,
     /// Largest envelope of a job in bytes, and largest result: a job that answers more is dead, with that reason. Default:
     /// 1 MiB.
@@ -61,6 +61,9 @@ impl Default for Config {
 /// Shortest lease: a worker renews three times in it.
 pub const LEASE_MIN: Duration = Duration::from_millis(30);
 
+/// Longest lease.
+pub const LEASE_MAX: Duration = Duration::from_secs(366 * 24 * 3600);
+
 /// Most pushes that a client keeps while its store is away.
 pub const BUFFER_JOBS_MAX: usize = 1_000_000;
 
@@ -79,6 +82,9 @@ impl Config {
         }
         if self.lease < LEASE_MIN {
             problems.push(format!("lease is {:?}, less than {LEASE_MIN:?}", self.lease));
+        }
+        if self.lease > LEASE_MAX {
+            problems.push(format!("lease is {:?}, more than {LEASE_MAX:?}", self.lease));
         }
         if self.max_payload == 0 || self.max_payload > PAYLOAD_LIMIT_MAX {
             problems.push(format!("max_payload is {}, not 1 to {PAYLOAD_LIMIT_MAX}", self.max_payload));

@@ -101,7 +101,7 @@ pub use client::{
     AHEAD_BYTES_MAX, AHEAD_JOBS_MAX, Buffered, Client, Handle, KEY_LEN_MAX, ProgressChanges, Push,
     QUEUE_RULES_AGE_MAX,
 };
-pub use config::{BUFFER_JOBS_MAX, Config, LEASE_MIN, PAYLOAD_LIMIT_MAX};
+pub use config::{BUFFER_JOBS_MAX, Config, LEASE_MAX, LEASE_MIN, PAYLOAD_LIMIT_MAX};
 pub use context::Context;
 #[cfg(feature = "cron")]
 pub use cron::{CATCH_UP_MAX, CatchUp, Cron, CronInfo, Crontab, JITTER_MAX, Overlap};

@@ -170,10 +170,11 @@ impl Push {
         self
     }
 
-    /// Discard the job if it has not begun within this time from now. Not for jobs that follow others, as the next of a
-    /// chain and callbacks do.
-    pub fn expires_in(self, time: Duration) -> Self {
-        Self { expires_in: Some(time), ..self.expires_at(SystemTime::now() + time) }
+    /// Discard the job if it has not begun within this time from now; never, if that is too far away to be a moment. Not for
+    /// jobs that follow others, as the next of a chain and callbacks do.
+    pub fn expires_in(mut self, time: Duration) -> Self {
+        (self.expires, self.expires_in) = (SystemTime::now().checked_add(time), Some(time));
+        self
     }
 
     /// When the job expires by another clock than that of the machine, unless a middleware has said otherwise.
@@ -304,4 +305,18 @@ pub(crate) fn ms(duration: Duration) -> u64 {
 
 pub(crate) fn epoch_ms(time: SystemTime) -> u64 {
     time.duration_since(UNIX_EPOCH).map_or(0, ms)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_time_is_too_long() {
+        let push = Push::new().expires_in(Duration::MAX).delay(Duration::MAX).timeout(Duration::MAX);
+        let push = push.result_ttl(Duration::MAX).soft_timeout(Duration::MAX).debounce(Duration::MAX);
+        let mut envelope = Envelope::new("k", ());
+        push.apply(&mut envelope);
+        assert_eq!((envelope.expires, envelope.timeout), (None, Some(u64::MAX)));
+    }
 }
