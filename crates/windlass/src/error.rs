@@ -50,7 +50,8 @@ pub enum Error {
     /// An option of a push cannot be used.
     #[error("the {option} of the push {problem}")]
     Push {
-        /// Which one: `spread`, `tag`, `meta`, `trace`, `expires_at`, `deadline`.
+        /// Which one: `spread`, `tag`, `meta`, `trace`, `key`, `key_ttl`, `unique`, `debounce`, `front`, `expires_at`,
+        /// `deadline`, `max_attempts`; `args` for its arguments.
         option: &'static str,
         /// What is wrong with it, as the end of a sentence.
         problem: String,

@@ -105,7 +105,7 @@ pub use config::{BUFFER_JOBS_MAX, Config, LEASE_MAX, LEASE_MIN, PAYLOAD_LIMIT_MA
 pub use context::Context;
 #[cfg(feature = "cron")]
 pub use cron::{CATCH_UP_MAX, CatchUp, Cron, CronInfo, Crontab, JITTER_MAX, Overlap};
-pub use envelope::{ENVELOPE_VERSION, Envelope, MAX_ATTEMPTS_DEFAULT, Raw};
+pub use envelope::{DEPTH_MAX, ENVELOPE_VERSION, Envelope, MAX_ATTEMPTS_DEFAULT, Raw};
 pub use error::{Error, Result};
 pub use event::{Event, JobEvent, JobStep, News, Subscription};
 pub use failure::{Failure, Outcome};
@@ -126,7 +126,7 @@ pub use progress::{LOG_LINE_MAX, LogLine, PROGRESS_MESSAGE_MAX, PROGRESS_NOTES_M
 pub use retry::{Function, Retry};
 pub use state::{AttemptError, ERROR_TEXT_MAX, ERRORS_MAX, History, State};
 pub use tag::{META_LEN_MAX, META_MAX, META_NAME_LEN_MAX, TAG_LEN_MAX, TAGS_MAX};
-pub use unique::{Pushed, UNIQUE_LIFE_DEFAULT, Unique, Until};
+pub use unique::{Pushed, PushedJob, UNIQUE_LIFE_DEFAULT, Unique, Until};
 #[cfg(unix)]
 pub use worker::Systemd;
 pub use worker::{

@@ -114,9 +114,15 @@ pub struct PushArgs {
     /// With --unique: equal is what has the same key, rather than the same arguments
     #[arg(long, value_name = "KEY", requires = "unique")]
     pub unique_key: Option<String>,
+    /// With --unique: equal is what has this field of its arguments in common; may be given again
+    #[arg(long = "unique-field", value_name = "NAME", requires = "unique", conflicts_with = "unique_key")]
+    pub unique_fields: Vec<String>,
     /// With --unique: the later job replaces one that waits
     #[arg(long, requires = "unique")]
     pub replace: bool,
+    /// With --unique: that an equal job is there is an error
+    #[arg(long, requires = "unique", conflicts_with = "replace")]
+    pub refuse: bool,
     /// Discard the job if it has not begun within this time
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     pub expires_in: Option<Duration>,

@@ -7,7 +7,8 @@ use serde::Serialize;
 use serde_json::json;
 use serde_json::value::RawValue;
 use windlass::{
-    Details, Edited, Ending, Filter, History, Inspector, JobId, Progress, Push, Requeued, Rescheduled, State,
+    Details, Edited, Ending, Filter, History, Inspector, JobId, Progress, Push, Pushed, Requeued,
+    Rescheduled, State,
 };
 
 use super::{client, client_to_put, done};
@@ -111,8 +112,20 @@ pub async fn run(command: JobCommand, store: &Store) -> Result<()> {
 }
 
 async fn push(push: PushArgs, store: &Store) -> Result<()> {
-    let PushArgs { kind, queue, args, delay, time, key, unique, unique_key, replace, .. } = push;
-    let PushArgs { expires_in, priority, front, group, tags, metas, trace, .. } = push;
+    let PushArgs { kind, queue, args, delay, time, key, unique, unique_key, .. } = push;
+    let PushArgs {
+        unique_fields,
+        replace,
+        refuse,
+        expires_in,
+        priority,
+        front,
+        group,
+        tags,
+        metas,
+        trace,
+        ..
+    } = push;
     let args = parse_args(args)?;
     let mut options = Push::new().queue(queue);
     if let Some(delay) = delay {
@@ -128,7 +141,13 @@ async fn push(push: PushArgs, store: &Store) -> Result<()> {
         if let Some(key) = unique_key {
             unique = unique.by_key(key);
         }
-        options = options.unique(if replace { unique.replace() } else { unique });
+        if !unique_fields.is_empty() {
+            unique = unique.by_fields(unique_fields);
+        }
+        if replace {
+            unique = unique.replace();
+        }
+        options = options.unique(if refuse { unique.refuse() } else { unique });
     }
     if let Some(time) = expires_in {
         options = options.expires_in(time);
@@ -147,8 +166,19 @@ async fn push(push: PushArgs, store: &Store) -> Result<()> {
     if let Some(trace) = trace {
         options = options.trace(trace);
     }
-    let id = client_to_put(store).await?.push_raw(&kind, &args, options).await?;
-    output::pushed(store.json, id.as_str())
+    options.check().map_err(|error| usage(error.to_string()))?;
+    let handle = client_to_put(store).await?.push_raw(&kind, &args, options).await?;
+    let (id, pushed) = (handle.id().as_str(), handle.pushed().unwrap_or(Pushed::New));
+    output::pushed(store.json, id, pushed)?;
+    match pushed {
+        // Standard output is the id, whatever was done, for scripts to read.
+        Pushed::Kept if !store.json => output::note(format_args!("{id} was there already and is unchanged")),
+        Pushed::Replaced if !store.json => {
+            output::note(format_args!("{id} was there already and has these arguments now"));
+        }
+        _ => {}
+    }
+    Ok(())
 }
 
 /// Says what became of a job that was to be ended.

@@ -200,7 +200,9 @@ pub const CASES: &[Case] = cases! {
         a_lock_is_forgotten_with_its_job
         a_debounced_job_runs_once_with_the_last_arguments
         a_job_that_is_put_back_is_the_one_that_is_there
-        of_equal_jobs_that_ended_one_is_put_back;
+        of_equal_jobs_that_ended_one_is_put_back
+        a_push_of_many_unique_jobs_says_what_became_of_each
+        a_debounced_push_beside_a_running_job_is_another;
     outcomes:
         a_failing_job_is_retried_and_dies
         a_failed_attempt_tells_when_and_how_long_and_whose
@@ -253,6 +255,7 @@ pub const CASES: &[Case] = cases! {
         blocking_jobs_run_on_their_own_threads
         delayed_jobs_run_and_leave_nothing_behind
         names_and_sizes_are_checked
+        what_is_nested_too_deeply_is_refused
         the_inspector_lists_every_state;
     chain:
         a_chain_passes_results_on

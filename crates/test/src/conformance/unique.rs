@@ -249,7 +249,10 @@ async fn put_back(world: &World, way: &str, id: &JobId) -> Result<(), JobId> {
     };
     match put {
         Err(Error::Duplicate(equal)) => Err(equal),
-        put => Ok(put.expect("it is put back")),
+        put => {
+            put.expect("it is put back");
+            Ok(())
+        }
     }
 }
 
@@ -292,4 +295,76 @@ pub(super) async fn of_equal_jobs_that_ended_one_is_put_back(store: &Store) {
     let again = inspector.retry_all(&Filter::default()).await.unwrap();
     assert_eq!((again.moved, again.kept_out), (2, 2));
     assert_eq!(world.take(A, 9).await.len(), 2);
+}
+
+pub(super) async fn a_push_of_many_unique_jobs_says_what_became_of_each(store: &Store) {
+    let world = store.world().await;
+    let first = push(&world, 7, 1, Unique::until_done()).await;
+    let (jobs, client) = (|day| (0..600).map(move |user| Report { user, day }), &world.client);
+    let by_user = || Unique::until_done().by_fields(["user"]);
+    let options = |unique: Unique| Push::new().unique(unique);
+    let all = client.push_many_unique(jobs(1), options(by_user())).await.unwrap();
+    assert!(all.iter().all(|job| job.pushed == Pushed::New), "the first is unique by all of its arguments");
+    let ids: Vec<_> = all.into_iter().map(|job| job.id).collect();
+    let again = client.push_many_unique(jobs(2), options(by_user().refuse())).await.unwrap();
+    assert!(again.iter().all(|job| job.pushed == Pushed::Kept));
+    assert_eq!(again.into_iter().map(|job| job.id).collect::<Vec<_>>(), ids, "in the order of the push");
+    let replaced = client.push_many_unique(jobs(3), options(by_user().replace())).await.unwrap();
+    assert!(replaced.iter().zip(&ids).all(|(job, id)| job.pushed == Pushed::Replaced && job.id == *id));
+    // The same of jobs without a type, and of those that a middleware sends elsewhere.
+    let args = [json(r#"{"user":7,"day":1}"#), json(r#"{"user":8,"day":9}"#), json(r#"{"user":7,"day":1}"#)];
+    let raw = || args.iter().map(|args| &**args);
+    let told = async |client: &windlass::Client| {
+        let told = client.push_many_unique_raw("k", raw(), options(Unique::until_done())).await.unwrap();
+        told.into_iter().map(|job| (job.id, job.pushed)).collect::<Vec<_>>()
+    };
+    let kept = (first.id().clone(), Pushed::Kept);
+    let one = told(client).await;
+    assert_eq!((&one[0], &one[1].1, &one[2]), (&kept, &Pushed::New, &kept));
+    let client = client.clone().middleware(Elsewhere);
+    let two = told(&client).await;
+    assert_eq!((&two[0], &two[1].1, &two[2]), (&kept, &Pushed::New, &kept));
+    assert_eq!(two[1].0.queue(), "other");
+    assert!(matches!(
+        client.push_many_unique(jobs(1), Push::new()).await,
+        Err(Error::Push { option: "unique", .. })
+    ));
+}
+
+/// Sends what is for the user 8 elsewhere.
+struct Elsewhere;
+
+impl windlass::PushMiddleware for Elsewhere {
+    async fn push(&self, job: &mut windlass::Pushing) -> windlass::Result<()> {
+        if job.args().get().contains(r#""user":8"#) {
+            job.set_queue("other");
+        }
+        Ok(())
+    }
+}
+
+pub(super) async fn a_debounced_push_beside_a_running_job_is_another(store: &Store) {
+    let world = store.world().await;
+    // In whatever order it is said.
+    let per_user = || Unique::until_started().by_fields(["user"]);
+    let orders = [
+        Push::new().unique(per_user()).debounce(Duration::ZERO),
+        Push::new().debounce(Duration::ZERO).unique(per_user()),
+    ];
+    for (user, options) in orders.into_iter().enumerate() {
+        let push = async |day| push_with(&world, user as u32, day, options.clone()).await;
+        let first = push(1).await;
+        assert_eq!(what(&push(2).await), Pushed::Replaced);
+        assert_eq!(world.broker.promote(State::Scheduled, &["default".to_owned()]).await.unwrap().moved, 1);
+        assert_eq!(world.take(A, 1).await[0].job_id("default"), *first.id());
+        let second = push(3).await;
+        assert_eq!(what(&second), Pushed::New, "the first runs");
+        assert_eq!(args(&world, &second).await, format!(r#"{{"user":{user},"day":3}}"#));
+        world.client.inspector().remove(second.id()).await.unwrap();
+    }
+    for lost in [Unique::until_done(), Unique::window(HOUR), Unique::forever()] {
+        let refused =
+            world.client.push_with(Report { user: 1, day: 1 }, Push::new().unique(lost).debounce(HOUR)).await;
+        assert!(matches!(refused, Err(Error::Push { option: "debounce", .. })));
+    }
 }

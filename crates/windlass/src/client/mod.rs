@@ -35,6 +35,7 @@ use crate::middleware::{PushChain, PushMiddleware, Pushing};
 use crate::name::check_name;
 #[cfg(feature = "embedded")]
 use crate::testing::Drainer;
+use crate::unique::PushedJob;
 
 pub use buffer::Buffered;
 pub use changes::ProgressChanges;
@@ -43,6 +44,7 @@ pub(crate) use handle::{split_record, state_of};
 pub use options::{KEY_LEN_MAX, Push};
 pub(crate) use options::{epoch_ms, ms as whole_ms};
 pub use pusher::QUEUE_RULES_AGE_MAX;
+use send::Tally;
 pub use send::{AHEAD_BYTES_MAX, AHEAD_JOBS_MAX};
 use spread::Spread;
 
@@ -252,12 +254,29 @@ impl Client {
 
     /// Pushes a job whose type is not known here.
     ///
+    /// ```no_run
+    /// # use windlass::{Client, Push};
+    /// # async fn example(client: Client) -> Result<(), Box<dyn std::error::Error>> {
+    /// let args = serde_json::value::to_raw_value(&serde_json::json!({ "name": "Ada" }))?;
+    /// let handle = client.push_raw("greet", &args, Push::new().key("welcome-17")).await?;
+    /// println!("{} ({:?})", handle.id(), handle.pushed());
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// As [`push_with`](Self::push_with).
-    pub async fn push_raw(&self, kind: &str, args: &RawValue, options: Push) -> Result<JobId> {
+    pub async fn push_raw(
+        &self,
+        kind: &str,
+        args: &RawValue,
+        options: Push,
+    ) -> Result<Handle<Box<RawValue>>> {
         let mut envelope = Envelope::new(kind, args);
         options.apply(&mut envelope);
-        Ok(self.send(options.queue.as_deref().unwrap_or("default"), envelope, &options).await?.id)
+        let keeps_result = envelope.result.is_some();
+        let sent = self.send(options.queue.as_deref().unwrap_or("default"), envelope, &options).await?;
+        Ok(Handle::pushed_by(self.clone(), sent, keeps_result))
     }
 
     /// Pushes any number of jobs of one type in few calls and little memory. Answers how many.
@@ -275,7 +294,8 @@ impl Client {
     }
 
     /// Pushes any number of jobs of one type with the same options; a key among them is an error. Of
-    /// [unique](Push::unique) jobs those are not counted that were there already.
+    /// [unique](Push::unique) jobs those are not counted that were there already;
+    /// [`push_many_unique`](Self::push_many_unique) says of each what became of it.
     ///
     /// # Errors
     /// As [`push_many`](Self::push_many).
@@ -284,6 +304,53 @@ impl Client {
         jobs: impl IntoIterator<Item = J>,
         options: Push,
     ) -> Result<u64> {
+        Ok(self.push_many_of(jobs, options, false).await?.count)
+    }
+
+    /// Pushes any number of [unique](Push::unique) jobs of one type, and answers what became of each, in their order: a new
+    /// job, one that [replaced](crate::Unique::replace) another's arguments, or the one that was there already, with its
+    /// id.
+    ///
+    /// ```no_run
+    /// # use serde::{Deserialize, Serialize};
+    /// # use windlass::{Client, Context, Job, Outcome, Push, Pushed, Unique};
+    /// # #[derive(Serialize, Deserialize)]
+    /// # struct Report { user: u64 }
+    /// # impl Job for Report {
+    /// #     const KIND: &'static str = "report";
+    /// #     type Output = ();
+    /// #     async fn run(self, _: Context) -> Outcome<()> { Ok(()) }
+    /// # }
+    /// # async fn example(client: Client) -> windlass::Result<()> {
+    /// let options = Push::new().unique(Unique::until_done());
+    /// for job in client.push_many_unique((1..=100).map(|user| Report { user }), options).await? {
+    ///     if job.pushed == Pushed::Kept {
+    ///         println!("{} was there already", job.id);
+    ///     }
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`push_many`](Self::push_many), and when the options do not say how the jobs are unique. To repeat the push is
+    /// safe as long as they are.
+    pub async fn push_many_unique<Style, J: Pushable<Style>>(
+        &self,
+        jobs: impl IntoIterator<Item = J>,
+        options: Push,
+    ) -> Result<Vec<PushedJob>> {
+        options.check_unique()?;
+        Ok(self.push_many_of(jobs, options, true).await?.told)
+    }
+
+    async fn push_many_of<Style, J: Pushable<Style>>(
+        &self,
+        jobs: impl IntoIterator<Item = J>,
+        options: Push,
+        tells: bool,
+    ) -> Result<Tally> {
+        let mut tally = Tally::new(tells);
         let queue = options.queue.as_deref().unwrap_or(J::QUEUE);
         let jobs = jobs.into_iter();
         let mut spread = self.spread(&options, jobs.size_hint()).await?;
@@ -291,11 +358,13 @@ impl Client {
         if let Some(chain) = &self.chain {
             let jobs = jobs
                 .map(|job| Ok(Pushing::new(queue, envelope_of(&job, &options), &options)?.spread(deal())));
-            return self.push_seen(chain, queue, J::KIND, jobs, &options).await;
+            let sent = self.push_seen(chain, queue, J::KIND, jobs, &options, &mut tally).await;
+            return tally.told_of(sent);
         }
         let jobs =
             jobs.map(|job| Ok(self.encode(queue, envelope_of(&job, &options), &options)?.spread(deal())));
-        self.push_encoded(queue, J::KIND, jobs, &options).await
+        let sent = self.push_encoded(queue, J::KIND, jobs, &options, &mut tally).await;
+        tally.told_of(sent)
     }
 
     /// Pushes any number of jobs whose type is not known here. Answers how many.
@@ -308,6 +377,31 @@ impl Client {
         args: impl IntoIterator<Item = &'a RawValue>,
         options: Push,
     ) -> Result<u64> {
+        Ok(self.push_many_raw_of(kind, args, options, false).await?.count)
+    }
+
+    /// Pushes any number of [unique](Push::unique) jobs whose type is not known here, and answers what became of each.
+    ///
+    /// # Errors
+    /// As [`push_many_unique`](Self::push_many_unique).
+    pub async fn push_many_unique_raw<'a>(
+        &self,
+        kind: &str,
+        args: impl IntoIterator<Item = &'a RawValue>,
+        options: Push,
+    ) -> Result<Vec<PushedJob>> {
+        options.check_unique()?;
+        Ok(self.push_many_raw_of(kind, args, options, true).await?.told)
+    }
+
+    async fn push_many_raw_of<'a>(
+        &self,
+        kind: &str,
+        args: impl IntoIterator<Item = &'a RawValue>,
+        options: Push,
+        tells: bool,
+    ) -> Result<Tally> {
+        let mut tally = Tally::new(tells);
         let queue = options.queue.as_deref().unwrap_or("default");
         let args = args.into_iter();
         let mut spread = self.spread(&options, args.size_hint()).await?;
@@ -319,10 +413,12 @@ impl Client {
         });
         if let Some(chain) = &self.chain {
             let jobs = envelopes.map(|envelope| Ok(Pushing::new(queue, envelope, &options)?.spread(deal())));
-            return self.push_seen(chain, queue, kind, jobs, &options).await;
+            let sent = self.push_seen(chain, queue, kind, jobs, &options, &mut tally).await;
+            return tally.told_of(sent);
         }
         let jobs = envelopes.map(|envelope| Ok(self.encode(queue, envelope, &options)?.spread(deal())));
-        self.push_encoded(queue, kind, jobs, &options).await
+        let sent = self.push_encoded(queue, kind, jobs, &options, &mut tally).await;
+        tally.told_of(sent)
     }
 
     /// What waits in this process for the store to be back; nothing without [`Config::buffer_jobs`].
@@ -391,7 +487,7 @@ impl Client {
         options: &Push,
     ) -> Result<Encoded> {
         check_name("kind", &envelope.kind)?;
-        options.lane.check()?;
+        options.check()?;
         crate::tag::check(&envelope)?;
         #[cfg(feature = "embedded")]
         if let Some(now) = self.inner.now.get() {
@@ -408,7 +504,7 @@ impl Client {
             envelope.unique = unique.ends_with_job().then(|| lock.clone());
         }
         let bytes = envelope.to_bytes()?;
-        self.inner.config.check_payload(&envelope.kind, bytes.len())?;
+        self.inner.config.check_envelope(&envelope.kind, &bytes)?;
         Ok(Encoded { bytes, lock, due: options.due })
     }
 }

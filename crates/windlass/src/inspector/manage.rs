@@ -193,7 +193,7 @@ impl Inspector {
             let mut fields: BTreeMap<String, &RawValue> = serde_json::from_slice(&job.envelope)?;
             fields.insert("args".into(), args);
             let new = serde_json::to_vec(&fields)?;
-            self.client.config().check_payload(&job.kind, new.len())?;
+            self.client.config().check_envelope(&job.kind, &new)?;
             if let Some(edited) = self.client.broker().edit(id, &job.envelope, &new, is_due).await? {
                 return Ok(edited);
             }

@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
 use crate::context::Context;
+use crate::envelope::{DEPTH_MAX, is_deep};
 use crate::failure::{Failure, Fate, Outcome};
 use crate::job::{BlockingJob, Job};
 use crate::retry::Retry;
@@ -147,14 +148,18 @@ fn write_output(output: &impl serde::Serialize) -> Outcome<Vec<u8>> {
     serde_json::to_vec(output).map_err(|error| unfit(format!("its result cannot become JSON: {error}")))
 }
 
-/// Refuses a result that is larger than a job may be. A store might refuse it, too, and with it the ends of others that
+/// Refuses a result that is larger than a job may be, or nested deeper. A store might refuse it, too, and with it the ends of others that
 /// are told in the same call.
 pub(super) fn check_output(output: &[u8], max_payload: usize) -> Outcome<()> {
     let size = output.len();
-    if size <= max_payload {
-        return Ok(());
+    if size > max_payload {
+        let what = format!("its result takes {size} bytes, more than the {max_payload} of max_payload");
+        return Err(unfit(what));
     }
-    Err(unfit(format!("its result takes {size} bytes, more than the {max_payload} of max_payload")))
+    if is_deep(output) {
+        return Err(unfit(format!("its result is nested deeper than {DEPTH_MAX} levels")));
+    }
+    Ok(())
 }
 
 /// What the job was to do is done, and another attempt would answer the same.
