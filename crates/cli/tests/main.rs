@@ -132,6 +132,7 @@ fn a_wrong_command_line_says_what_to_do() {
         (&["job", "retry"], 2, "<ID>"),
         (&["job", "retry", "--kind", "mail"], 2, "Usage"),
         (&["job", "edit", "default/1-1", "--args", "{oops"], 2, "--args is no JSON"),
+        (&["job", "edit", "default/1-1"], 2, "--args <JSON>"),
         (&["job", "reschedule", "default/1-1"], 2, "--in <DURATION>"),
         (&["job", "push", "mail", "--at", "tomorrow"], 2, "`tomorrow` is no time; write it as"),
         (&["job", "push", "mail", "--at", "2100-01-01T00:00Z", "--in", "1h"], 2, "cannot be used with"),
@@ -340,6 +341,15 @@ fn a_job_is_pushed_looked_at_moved_and_removed() {
     assert_eq!(code(&windlass(folder.path(), &["job", "rm", &later])), 1, "it is gone");
     let later = run(&["job", "push", "mail", "--in", "1h"]);
     assert_eq!(run(&["job", "edit", &later, "--args", "[1]"]), format!("{later} is changed"));
+    let more = ["job", "edit", &later, "--priority", "3", "--max-attempts", "5", "--expires-in", "9h"];
+    assert_eq!(run(&more), format!("{later} is changed"));
+    let shown = run(&["--json", "job", "show", &later]);
+    assert!(
+        shown.contains(r#""args":[1]"#)
+            && shown.contains(r#""max":5"#)
+            && shown.contains(r#""lane":{"p":3}"#),
+        "{shown}"
+    );
     assert!(run(&["job", "reschedule", &later, "--in", "2h"]).contains("is due in"));
     assert!(
         run(&["job", "reschedule", &later, "--at", "2100-01-01T01:00+01:00"])

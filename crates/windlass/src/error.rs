@@ -56,6 +56,14 @@ pub enum Error {
         /// What is wrong with it, as the end of a sentence.
         problem: String,
     },
+    /// A change of a job does not fit it.
+    #[error("the {field} of the edit {problem}")]
+    Edit {
+        /// Which change: `kind`, `max_attempts`.
+        field: &'static str,
+        /// What is wrong with it, as the end of a sentence.
+        problem: String,
+    },
     /// A part of a cron entry cannot be used.
     #[error("the {field} `{value}` of the cron entry `{name}` {problem}")]
     Cron {

@@ -114,7 +114,7 @@ pub use flow::{
     JobError, Step,
 };
 pub use id::JobId;
-pub use inspector::{Details, Inspector, Page, QueueInfo, Stats, StoredEvent, WorkerInfo};
+pub use inspector::{Details, Edit, Inspector, Page, QueueInfo, Stats, StoredEvent, WorkerInfo};
 pub use job::{Async, Blocking, BlockingJob, Job, Pushable};
 pub use keys::{GROUP, Keys, SCHEMA_VERSION};
 pub use limit::{

@@ -60,8 +60,17 @@ pub enum JobCommand {
         /// The job's id
         id: String,
         /// The arguments, as JSON
-        #[arg(long, value_name = "JSON")]
-        args: String,
+        #[arg(long, value_name = "JSON", required_unless_present_any = ["priority", "max_attempts", "expires_in"])]
+        args: Option<String>,
+        /// Its priority: 0 comes first, 128 is what others have
+        #[arg(long)]
+        priority: Option<u8>,
+        /// How many attempts may fail, those that have failed included
+        #[arg(long, value_name = "COUNT")]
+        max_attempts: Option<u32>,
+        /// Discard the job if it has not begun within this time
+        #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+        expires_in: Option<Duration>,
         /// And move it to its queue now
         #[arg(long)]
         retry: bool,

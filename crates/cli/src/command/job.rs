@@ -1,13 +1,13 @@
 //! `windlass job`: push, show, list, and what changes a job.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use anyhow::anyhow;
 use serde::Serialize;
 use serde_json::json;
 use serde_json::value::RawValue;
 use windlass::{
-    Details, Edited, Ending, Filter, History, Inspector, JobId, Progress, Push, Pushed, Requeued,
+    Details, Edit, Edited, Ending, Filter, History, Inspector, JobId, Progress, Push, Pushed, Requeued,
     Rescheduled, State,
 };
 
@@ -78,13 +78,21 @@ pub async fn run(command: JobCommand, store: &Store) -> Result<()> {
                 _ => Err(missing(&id)),
             }
         }
-        JobCommand::Edit { id, args, retry } => {
-            let (id, args) = (parse(&id)?, parse_args(args)?);
-            let inspector = client(store).await?.inspector();
-            let edited = match retry {
-                true => inspector.edit_and_retry(&id, &args).await?,
-                false => inspector.edit(&id, &args).await?,
-            };
+        JobCommand::Edit { id, args, priority, max_attempts, expires_in, retry } => {
+            let id = parse(&id)?;
+            let mut edit = if retry { Edit::new().retry() } else { Edit::new() };
+            if let Some(args) = args {
+                edit = edit.args(&parse_args(args)?);
+            }
+            edit = priority.into_iter().fold(edit, Edit::priority);
+            edit = max_attempts.into_iter().fold(edit, Edit::max_attempts);
+            if let Some(time) = expires_in {
+                edit = match SystemTime::now().checked_add(time) {
+                    Some(at) => edit.expires_at(at),
+                    None => edit.never_expires(),
+                };
+            }
+            let edited = client(store).await?.inspector().edit_with(&id, edit).await?;
             let (sentence, name) = match edited {
                 Edited::Edited => ("is changed", "edited"),
                 Edited::Enqueued => ("is changed and in its queue now", "enqueued"),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use windlass::broker::{Ended, Extra, Held, Request};
 use windlass::{
-    BlockingJob, Context, Edited, Ending, Error, Failure, Filter, JobId, Outcome, Push, QueueRemoval,
+    BlockingJob, Context, Edit, Edited, Ending, Error, Failure, Filter, JobId, Outcome, Push, QueueRemoval,
     Rescheduled, Retry, Rule, State, Target,
 };
 
@@ -336,6 +336,61 @@ pub(super) async fn an_edited_job_runs_with_its_new_arguments(store: &Store) {
     assert_eq!(inspector.edit(&later, &json("3")).await.unwrap(), Edited::Active);
     let nobody = JobId::parse("default/1-1").unwrap();
     assert_eq!(inspector.edit(&nobody, &json("3")).await.unwrap(), Edited::Missing);
+}
+
+pub(super) async fn more_than_the_arguments_can_be_edited(store: &Store) {
+    let world = store.world().await;
+    let inspector = world.client.inspector();
+    let soon = std::time::SystemTime::now() + HOUR;
+    for (id, state) in one_of_each(&world).await {
+        let edit = Edit::new().max_attempts(3).expires_at(soon);
+        let wanted = if state == State::Enqueued { Edited::Repushed } else { Edited::Edited };
+        assert_eq!(inspector.edit_with(&id, edit).await.unwrap(), wanted, "{state}");
+        let edited = world.until(&id, state).await;
+        let envelope = windlass::Envelope::parse(&edited.envelope).unwrap();
+        assert_eq!((envelope.max, envelope.args.get()), (3, "0"), "{state}");
+        assert!(envelope.expires.is_some(), "{state}");
+        inspector.edit_with(&id, Edit::new().never_expires()).await.unwrap();
+        let edited = world.until(&id, state).await;
+        assert_eq!(windlass::Envelope::parse(&edited.envelope).unwrap().expires, None);
+        inspector.remove(&id).await.unwrap();
+    }
+    // A priority moves a job among those that wait.
+    let ids = [
+        world.push("k", "0", Push::new().group_key("g")).await,
+        world.push("k", "1", Push::new().front()).await,
+        world.push("k", "2", Push::new()).await,
+    ];
+    let to = async |at: usize, priority| inspector.edit_with(&ids[at], Edit::new().priority(priority)).await;
+    for (at, priority) in [(0, 2), (1, 3), (2, 1)] {
+        assert_eq!(to(at, priority).await.unwrap(), Edited::Repushed);
+    }
+    let taken = world.take(A, 9).await;
+    let order: Vec<_> = taken.iter().map(|job| job.job_id("default")).collect();
+    assert_eq!(order, [ids[2].clone(), ids[0].clone(), ids[1].clone()]);
+    let first = windlass::Envelope::parse(&taken[1].envelope).unwrap().lane.unwrap();
+    assert_eq!((first.p, first.key.as_deref()), (Some(2), Some("g")));
+}
+
+pub(super) async fn an_edit_that_does_not_fit_is_refused(store: &Store) {
+    let world = store.world().await;
+    let inspector = world.client.inspector();
+    let sum = || super::working::Sum(vec![1, 2]);
+    let later = || Push::new().delay(HOUR);
+    let (other, handle) = (
+        world.push("k", "1", later()).await,
+        world.client.push_with(super::working::Sum(vec![]), later()).await.unwrap(),
+    );
+    let typed = || Edit::new().job(&sum()).unwrap();
+    let refused = inspector.edit_with(&other, typed()).await.unwrap_err();
+    assert_eq!(refused.to_string(), "the kind of the edit is `sum`, and the job is of the kind `k`");
+    let refused = inspector.edit_with(&other, Edit::new().max_attempts(0)).await.unwrap_err();
+    assert!(matches!(refused, Error::Edit { field: "max_attempts", .. }), "{refused}");
+    assert_eq!(inspector.edit_with(handle.id(), typed().retry()).await.unwrap(), Edited::Enqueued);
+    let taken = world.take(A, 1).await;
+    assert_eq!(windlass::Envelope::parse(&taken[0].envelope).unwrap().args.get(), "[1,2]");
+    let before = world.until(&other, State::Scheduled).await.envelope;
+    assert_eq!(windlass::Envelope::parse(&before).unwrap().args.get(), "1", "nothing was done");
 }
 
 pub(super) async fn an_edit_does_not_overwrite_another(store: &Store) {

@@ -182,6 +182,8 @@ pub const CASES: &[Case] = cases! {
         only_a_job_that_does_not_run_is_killed
         a_job_is_rescheduled_in_any_state
         an_edited_job_runs_with_its_new_arguments
+        more_than_the_arguments_can_be_edited
+        an_edit_that_does_not_fit_is_refused
         an_edit_does_not_overwrite_another
         the_dead_are_put_back_by_filter
         a_queue_without_jobs_is_forgotten_when_told_so;

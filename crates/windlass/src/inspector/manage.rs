@@ -1,19 +1,15 @@
 //! What changes jobs and queues by hand.
 
-use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
 use serde_json::value::RawValue;
 
-use super::{Inspector, config};
+use super::{Edit, Inspector};
 use crate::broker::{Due, Edited, Ending, Filter, Requeued, Rescheduled};
 use crate::client::epoch_ms;
 use crate::error::Result;
 use crate::event::{JobEvent, JobStep};
 use crate::id::JobId;
-
-/// How often an edit begins anew when somebody else changes the job meanwhile.
-const EDIT_TRIES: usize = 10;
 
 impl Inspector {
     /// Has workers take only jobs from a queue of which they registered the kind, in this version of its arguments or a
@@ -165,14 +161,13 @@ impl Inspector {
         self.client.broker().reschedule(id, Due::At(epoch_ms(time))).await
     }
 
-    /// Gives a job that does not run other arguments; it waits where it was.
-    ///
-    /// What it was unique by stays as it was pushed.
+    /// Gives a job that does not run other arguments; it waits where it was. Whether its kind can read them nobody knows
+    /// here: [`Edit::job`] takes them with their type.
     ///
     /// # Errors
-    /// When the store fails, the envelope cannot be read, or the job becomes too large.
+    /// As [`edit_with`](Self::edit_with).
     pub async fn edit(&self, id: &JobId, args: &RawValue) -> Result<Edited> {
-        self.edit_args(id, args, false).await
+        self.edit_with(id, Edit::new().args(args)).await
     }
 
     /// Gives a job that does not run other arguments, and puts it into its queue now.
@@ -180,24 +175,6 @@ impl Inspector {
     /// # Errors
     /// As [`edit`](Self::edit) and [`retry`](Self::retry).
     pub async fn edit_and_retry(&self, id: &JobId, args: &RawValue) -> Result<Edited> {
-        self.client.broker().add_queue(id.queue()).await?;
-        self.edit_args(id, args, true).await
-    }
-
-    async fn edit_args(&self, id: &JobId, args: &RawValue, is_due: bool) -> Result<Edited> {
-        for _ in 0..EDIT_TRIES {
-            let Some(job) = self.show(id).await?.filter(|job| !job.envelope.is_empty()) else {
-                return Ok(Edited::Missing);
-            };
-            // Field by field, so that what this version does not know stays as it is.
-            let mut fields: BTreeMap<String, &RawValue> = serde_json::from_slice(&job.envelope)?;
-            fields.insert("args".into(), args);
-            let new = serde_json::to_vec(&fields)?;
-            self.client.config().check_envelope(&job.kind, &new)?;
-            if let Some(edited) = self.client.broker().edit(id, &job.envelope, &new, is_due).await? {
-                return Ok(edited);
-            }
-        }
-        Err(config("others keep changing the job; try again"))
+        self.edit_with(id, Edit::new().args(args).retry()).await
     }
 }
