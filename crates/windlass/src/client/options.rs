@@ -288,12 +288,13 @@ impl Push {
             (Some(Due::At(due)), Some(end)) => end <= due,
             _ => false,
         };
-        // A delay is by the store's clock, which only that of a delay until it expires is sure to agree with.
+        // A time from now and a moment may be by two clocks, so that they are not compared.
         let is_over_in = match (self.due, self.expires_in) {
             (Some(Due::In(delay)), Some(time)) => time <= delay,
             _ => false,
         };
-        if is_over(self.expires) || is_over_in {
+        let expires = self.expires.filter(|_| self.expires_in.is_none());
+        if is_over(expires) || is_over_in {
             return refuse("expires_at", never);
         }
         if is_over(self.deadline) {
@@ -432,7 +433,6 @@ mod tests {
             ("expires_at", new().delay(hour).expires_in(minute)),
             ("expires_at", new().expires_in(hour).delay(hour)),
             ("expires_at", new().at(now + hour).expires_at(now + minute)),
-            ("expires_at", new().at(now + hour).expires_in(minute)),
             ("deadline", new().at(now + hour).deadline(now + minute)),
             ("debounce", new().unique(Unique::until_done()).debounce(minute)),
             ("debounce", new().debounce(minute).unique(Unique::window(hour))),
