@@ -2,14 +2,13 @@
 
 use serde_json::value::RawValue;
 
-use super::send::Tally;
 use super::spread::Spread;
 use super::{Client, Push, envelope_of};
 use crate::envelope::Envelope;
 use crate::error::Result;
 use crate::job::Pushable;
 use crate::middleware::Pushing;
-use crate::unique::PushedJob;
+use crate::unique::{Pushed, PushedJob};
 
 impl Client {
     /// Pushes any number of jobs of one type in few calls and little memory. Answers how many.
@@ -153,4 +152,52 @@ impl Client {
         let sent = self.push_encoded(queue, kind, jobs, &options, &mut tally).await;
         tally.told_of(sent)
     }
+}
+
+/// What became of a push of many.
+pub(super) struct Tally {
+    /// How many jobs are new, or replaced others.
+    pub(super) count: u64,
+    /// What became of each, if that is asked for.
+    pub(super) told: Vec<PushedJob>,
+    pub(super) tells: bool,
+}
+
+impl Tally {
+    pub(super) fn new(tells: bool) -> Self {
+        Self { count: 0, told: Vec::new(), tells }
+    }
+
+    /// The answer to the push, or the error that stopped it with how far it came.
+    pub(super) fn told_of(self, sent: Result<()>) -> Result<Self> {
+        match sent {
+            Ok(()) => Ok(self),
+            Err(error) => Err(error.after(self.count)),
+        }
+    }
+
+    pub(super) fn add(&mut self, pushed: Batched) {
+        match pushed {
+            Batched::Many(count) => self.count += count,
+            Batched::Singles(jobs) => {
+                self.count += there_now(&jobs);
+                if self.tells {
+                    self.told.extend(jobs);
+                }
+            }
+        }
+    }
+}
+
+/// What became of the jobs of one call.
+pub(super) enum Batched {
+    /// So many are there.
+    Many(u64),
+    /// Each has an answer of its own.
+    Singles(Vec<PushedJob>),
+}
+
+/// How many jobs a push has brought, or changed.
+pub(super) fn there_now(jobs: &[PushedJob]) -> u64 {
+    jobs.iter().filter(|job| job.pushed != Pushed::Kept).count() as u64
 }

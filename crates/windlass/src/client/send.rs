@@ -5,6 +5,7 @@ use std::task::Poll;
 use serde::Serialize;
 
 use super::buffer::{Buffer, Kept, Later};
+use super::many::{Batched, Tally, there_now};
 use super::{Client, Encoded, Inner, Push};
 use crate::broker::{BATCH_BYTES_MAX, BATCH_JOBS_MAX, BatchPush, Due, Rule, Single, ms};
 use crate::envelope::Envelope;
@@ -28,49 +29,6 @@ impl Sent {
     fn of((id, pushed): (JobId, Pushed)) -> Self {
         Self { id, pushed, later: None }
     }
-}
-
-/// What became of a push of many.
-pub(super) struct Tally {
-    /// How many jobs are new, or replaced others.
-    pub(super) count: u64,
-    /// What became of each, if that is asked for.
-    pub(super) told: Vec<PushedJob>,
-    tells: bool,
-}
-
-impl Tally {
-    pub(super) fn new(tells: bool) -> Self {
-        Self { count: 0, told: Vec::new(), tells }
-    }
-
-    /// The answer to the push, or the error that stopped it with how far it came.
-    pub(super) fn told_of(self, sent: Result<()>) -> Result<Self> {
-        match sent {
-            Ok(()) => Ok(self),
-            Err(error) => Err(error.after(self.count)),
-        }
-    }
-
-    fn add(&mut self, pushed: Batched) {
-        match pushed {
-            Batched::Many(count) => self.count += count,
-            Batched::Singles(jobs) => {
-                self.count += there_now(&jobs);
-                if self.tells {
-                    self.told.extend(jobs);
-                }
-            }
-        }
-    }
-}
-
-/// What became of the jobs of one call.
-enum Batched {
-    /// So many are there.
-    Many(u64),
-    /// Each has an answer of its own.
-    Singles(Vec<PushedJob>),
 }
 
 impl Client {
@@ -432,11 +390,6 @@ impl Client {
             ids.for_each(|id| self.tell_pushed(id, kind, due));
         }
     }
-}
-
-/// How many jobs a push has brought, or changed.
-fn there_now(jobs: &[PushedJob]) -> u64 {
-    jobs.iter().filter(|job| job.pushed != Pushed::Kept).count() as u64
 }
 
 /// Checks what holds for all jobs of a push of many.
