@@ -322,7 +322,7 @@ pub struct LimitSetArgs {
 }
 
 /// How a rate counts.
-#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum RateForm {
     Window,
     Sliding,

@@ -6,6 +6,7 @@ use std::io::{IsTerminal, Write};
 
 use anyhow::anyhow;
 use serde::Serialize;
+use windlass::Pushed;
 
 use crate::exit::{CLOSED_PIPE, FAILURE, Failure, Result};
 
@@ -43,9 +44,14 @@ pub fn done(is_json: bool, sentence: &str, value: &serde_json::Value) -> Result<
     said.inspect_err(|_| note(format_args!("done all the same: {sentence}")))
 }
 
-/// Answers the id of a job that was pushed, as [`done`] does.
-pub fn pushed(is_json: bool, id: &str) -> Result<()> {
-    let said = if is_json { json(&serde_json::json!({ "id": id })) } else { line(id) };
+/// Answers the id of a job that was pushed, or was there already, as [`done`] does.
+pub fn pushed(is_json: bool, id: &str, pushed: Pushed) -> Result<()> {
+    let what = match pushed {
+        Pushed::Kept => "kept",
+        Pushed::Replaced => "replaced",
+        _ => "new",
+    };
+    let said = if is_json { json(&serde_json::json!({ "id": id, "pushed": what })) } else { line(id) };
     said.inspect_err(|_| {
         note(format_args!("the job {id} was pushed all the same; to push again would make a second one"))
     })

@@ -123,9 +123,16 @@ fn a_wrong_command_line_says_what_to_do() {
         (&["job", "ls", "--state", "sleeping"], 2, "unknown state `sleeping`"),
         (&["job", "push", "mail", "--unique", "soon"], 2, "not started, done or ever"),
         (&["job", "push", "mail", "--replace"], 2, "--unique"),
+        (&["job", "push", "mail", "--refuse"], 2, "--unique"),
+        (&["job", "push", "mail", "--unique", "done", "--refuse", "--replace"], 2, "cannot be used with"),
+        (&["job", "push", "mail", "--unique", "0s"], 2, "the unique of the push lasts no time at all"),
+        (&["job", "push", "mail", "--key", ""], 2, "the key of the push is empty"),
+        (&["job", "push", "mail", "--in", "1h", "--expires-in", "5m"], 2, "it could never run"),
+        (&["limit", "set", "kind:k", "--rate", "5/1s", "--burst", "9"], 2, "--form bucket"),
         (&["job", "retry"], 2, "<ID>"),
         (&["job", "retry", "--kind", "mail"], 2, "Usage"),
         (&["job", "edit", "default/1-1", "--args", "{oops"], 2, "--args is no JSON"),
+        (&["job", "edit", "default/1-1"], 2, "--args <JSON>"),
         (&["job", "reschedule", "default/1-1"], 2, "--in <DURATION>"),
         (&["job", "push", "mail", "--at", "tomorrow"], 2, "`tomorrow` is no time; write it as"),
         (&["job", "push", "mail", "--at", "2100-01-01T00:00Z", "--in", "1h"], 2, "cannot be used with"),
@@ -281,19 +288,41 @@ fn a_job_is_pushed_looked_at_moved_and_removed() {
     let run = |args: &[&str]| succeed(folder.path(), args);
     let id = run(&["job", "push", "mail", "--queue", "letters", "--args", "{\"to\":\"ann\"}"]);
     assert!(id.starts_with("letters/"), "{id}");
-    assert_eq!(
-        run(&["job", "push", "mail", "--key", "once"]),
-        run(&["job", "push", "mail", "--key", "once"])
-    );
+    // That a job was there already is said beside the answer.
+    let push_again = |args: &[&str]| {
+        let pushed = windlass(folder.path(), args);
+        assert_eq!(code(&pushed), 0, "{}", stderr(&pushed));
+        assert!(stderr(&pushed).contains(" was there already and "), "{}", stderr(&pushed));
+        stdout(&pushed).trim().to_owned()
+    };
+    let once = ["job", "push", "mail", "--key", "once"];
+    assert_eq!(run(&once), push_again(&once));
     let unique = |args: &'static str| {
         ["job", "push", "report", "--unique", "done", "--unique-key", "r", "--replace", "--args", args]
     };
     let first = run(&unique("1"));
-    assert_eq!(run(&unique("2")), first);
+    assert_eq!(push_again(&unique("2")), first);
     assert!(run(&["job", "show", &first]).contains(r#""args":2"#));
-    assert_eq!(
-        run(&["job", "push", "report", "--unique", "1h"]),
-        run(&["job", "push", "report", "--unique", "1h"])
+    let hourly = ["job", "push", "report", "--unique", "1h"];
+    assert_eq!(run(&hourly), push_again(&hourly));
+    // What was there already is told apart, for people and for programs.
+    let fields = ["--json", "job", "push", "bill", "--unique", "done", "--unique-field", "to", "--args"];
+    let push = |more: &[&str]| {
+        let said = run(&[&fields[..], more].concat());
+        let said: serde_json::Value = serde_json::from_str(&said).expect("JSON");
+        (said["id"].as_str().expect("an id").to_owned(), said["pushed"].as_str().expect("a word").to_owned())
+    };
+    let (bill, is_new) = push(&[r#"{"to":"ann","no":1}"#]);
+    assert_eq!(is_new, "new");
+    assert_eq!(push(&[r#"{"to":"ann","no":2}"#]), (bill.clone(), "kept".into()));
+    assert_eq!(push(&[r#"{"to":"ann","no":3}"#, "--replace"]), (bill.clone(), "replaced".into()));
+    assert_eq!(push_again(&[&fields[1..], &[r#"{"to":"ann"}"#]].concat()), bill);
+    let refused = windlass(folder.path(), &[&fields[1..], &[r#"{"to":"ann"}"#, "--refuse"]].concat());
+    assert_eq!(code(&refused), 1);
+    assert!(
+        stderr(&refused).contains(&format!("an equal job is there already: {bill}")),
+        "{}",
+        stderr(&refused)
     );
     let shown: serde_json::Value = serde_json::from_str(&run(&["--json", "job", "show", &id])).expect("JSON");
     assert_eq!(shown["state"], "enqueued");
@@ -312,6 +341,15 @@ fn a_job_is_pushed_looked_at_moved_and_removed() {
     assert_eq!(code(&windlass(folder.path(), &["job", "rm", &later])), 1, "it is gone");
     let later = run(&["job", "push", "mail", "--in", "1h"]);
     assert_eq!(run(&["job", "edit", &later, "--args", "[1]"]), format!("{later} is changed"));
+    let more = ["job", "edit", &later, "--priority", "3", "--max-attempts", "5", "--expires-in", "9h"];
+    assert_eq!(run(&more), format!("{later} is changed"));
+    let shown = run(&["--json", "job", "show", &later]);
+    assert!(
+        shown.contains(r#""args":[1]"#)
+            && shown.contains(r#""max":5"#)
+            && shown.contains(r#""lane":{"p":3}"#),
+        "{shown}"
+    );
     assert!(run(&["job", "reschedule", &later, "--in", "2h"]).contains("is due in"));
     assert!(
         run(&["job", "reschedule", &later, "--at", "2100-01-01T01:00+01:00"])

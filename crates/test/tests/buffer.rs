@@ -69,7 +69,7 @@ async fn pushes_wait_for_the_store_and_come_in_order() {
     let later = client.inspector().list(State::Scheduled, None, None, 10).await.unwrap().jobs;
     assert_eq!(later.iter().map(|job| args(&job.envelope)).collect::<Vec<_>>(), ["3"]);
     let again = push("9", Push::new().key("mine")).await.unwrap();
-    assert_eq!(again, jobs[3].id, "the key that it was pushed with holds");
+    assert_eq!(*again.id(), jobs[3].id, "the key that it was pushed with holds");
     assert!(!push("6", Push::new()).await.unwrap().is_buffered(), "the store is back");
 }
 

@@ -138,7 +138,7 @@ impl Play {
         };
         let options = if key.is_empty() { options } else { options.group_key(key) };
         let args = serde_json::value::RawValue::from_string(self.pushed.to_string()).unwrap();
-        let id = self.client.push_raw(kind, &args, options).await.unwrap();
+        let id = self.client.push_raw(kind, &args, options).await.unwrap().id().clone();
         let (number, state) = (self.pushed, State::Enqueued);
         let job = Job { number, kind, key, rank, state, is_fresh: true, admitted: None };
         assert!(self.jobs.insert(id.to_string(), job).is_none(), "an id is given once");

@@ -26,23 +26,16 @@ local ended = 0
 for _, id in ipairs(ids) do
   local record = redis.call('HGET', KEYS[1], id)
   local text, envelope = record_split(record or '')
-  local flow = flow_of(envelope)
+  local flow = flow_of(envelope_read(envelope))
   if flow and flow.batch and is_cancelled(flow.batch) then
     local history = history_read(text, KEYS[2])
     history.state, history.reason, history.kind = 'cancelled', ARGV[5], nil
-    flow_lost(envelope, id, 'cancelled', 'Cancel', ARGV[5], history)
+    unread_ended(envelope, id, 'cancelled', 'Cancel', ARGV[5], history)
     redis.call('ZREM', KEYS[2], id)
     permits_release(string.match(id, '^[^/]*'), { id })
     redis.call('HSET', KEYS[1], id, cjson.encode(history) .. '\n' .. envelope)
     redis.call('ZADD', KEYS[3], string.format('%.0f', now), id)
     redis.call('HINCRBY', KEYS[4], 'cancelled', 1)
-    local decoded = cjson.decode(envelope)
-    local ttl = tonumber(decoded.result)
-    if ttl and ttl > 0 then
-      local result = prefix .. 'r:' .. id
-      redis.call('XADD', result, '*', 'state', 'cancelled', 'e', cjson.encode({ class = 'Cancel', message = ARGV[5] }))
-      redis.call('PEXPIRE', result, string.format('%.0f', math.min(ttl, 2 ^ 52)))
-    end
     ended = ended + 1
   end
 end

@@ -4,7 +4,7 @@
 --       4 "1" to put it into its queue now
 -- Answer: "edited" (it waits where it was), "enqueued" (it is in its queue now), "repushed" (it was in its queue
 --       already, where nothing can be changed, and is at the end of it now), "changed" (it has another envelope than
---       ARGV 2, nothing was done), "active" (a worker has it), "none".
+--       ARGV 2, nothing was done), "active" (a worker has it), "none", or {id of an equal job} that keeps it out.
 -- Guarantee: the job keeps its id and its history; an edit that was made in between is not overwritten.
 local job = find(ARGV[1])
 if job.place == 'none' or job.place == 'active' then return job.place end
@@ -19,7 +19,8 @@ if is_in_lane and keeps_lane or job.place == 'stored' and not is_in_lane and ARG
   return 'edited'
 end
 local history = job.place == 'stored' and job.history or history_in(job, 'enqueued')
-if job.place == 'stored' then flow_back(job.history .. '\n' .. job.envelope, job.set) end
+local equal = job.place == 'stored' and unread_again(job.id, job.history .. '\n' .. job.envelope, job.set)
+if equal then return { equal } end
 take_out(job)
 redis.call('HSET', KEYS[1], job.id, history .. '\n' .. ARGV[3])
 enqueue(job.id, queue_of(job.id), KEYS[1], KEYS[2], KEYS[3], KEYS[11])

@@ -160,38 +160,3 @@ local function flow_failed(id, flow, state, failure)
   if flow.catch then flow_push(flow.catch.queue, flow.catch.job, failure, flow.batch) end
   flow_ended(id, flow.batch, flow.n, state == 'dead' and 'dead' or 'cancelled', '{"e":' .. failure .. '}')
 end
-
--- The flow in an envelope, for scripts that end a job which no worker has read.
-local function flow_of(envelope)
-  if not string.find(envelope, '"flow"', 1, true) then return nil end
-  local is_json, decoded = pcall(cjson.decode, envelope)
-  local flow = is_json and type(decoded) == 'table' and decoded.flow
-  if type(flow) ~= 'table' then return nil end
-  local read = { kind = type(decoded.kind) == 'string' and decoded.kind or '' }
-  if type(flow.batch) == 'string' then read.batch = flow.batch end
-  if type(flow.n) == 'number' then read.n = flow.n end
-  local catch = flow.catch
-  if type(catch) == 'table' and type(catch.queue) == 'string' and type(catch.job) == 'string' then
-    read.catch = catch
-  end
-  return read
-end
-
--- Ends a job that no worker has read. `history` is the decoded history that is about to be written.
-local function flow_lost(envelope, id, state, class, message, history)
-  local flow = flow_of(envelope)
-  if not flow then return end
-  if history.caught then flow.catch = nil end
-  if flow.catch then history.caught = true end
-  local failure = { id = id, kind = flow.kind, state = state, class = class, message = message }
-  flow_failed(id, flow, state, cjson.encode(failure))
-end
-
--- A stored job goes back into its queue from the set that it was in: if it had ended, its batch waits for it again.
-local function flow_back(record, set)
-  local history, envelope = record_read(record, set)
-  local flow = has_ended(history) and flow_of(envelope)
-  if not flow or not flow.batch or not batch_exists(flow.batch) then return end
-  redis.call('HINCRBY', batch_key(flow.batch), history.state == 'dead' and 'dead' or 'cancelled', -1)
-  batch_grow(flow.batch, 1)
-end

@@ -16,7 +16,7 @@ for _, id in ipairs(late) do
   if record then
     local state, envelope = record_read(record, KEYS[5])
     state.state, state.reason = 'dead', ARGV[5]
-    flow_lost(envelope, id, 'dead', 'Parked', ARGV[5], state)
+    unread_ended(envelope, id, 'dead', 'Parked', ARGV[5], state)
     redis.call('HSET', KEYS[1], id, cjson.encode(state) .. '\n' .. envelope)
     redis.call('ZADD', KEYS[2], string.format('%.0f', now), id)
     permits_release(string.match(id, '^[^/]*'), { id })

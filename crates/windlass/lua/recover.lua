@@ -21,6 +21,35 @@ local function give_back(item)
   returned = returned + 1
 end
 
+-- What is known of the crashes of an entry, beside their count in `suspect`: that is written by others, too.
+local crashes_of = base .. 'crashes:' .. ARGV[5]
+local CRASHES_LIFE_MS, ERRORS_MAX = 7 * 24 * 3600 * 1000, 10
+
+local function crashes_seen(entry)
+  local is_json, seen = pcall(cjson.decode, redis.call('HGET', crashes_of, entry) or '[]')
+  return is_json and type(seen) == 'table' and seen or {}
+end
+
+local function keep_crash(item, consumer)
+  local seen = crashes_seen(item[1])
+  seen[#seen + 1] =
+    { class = 'Crash', message = 'its process ended while it ran', at = now, attempt = item[4], worker = consumer }
+  if #seen > ERRORS_MAX then table.remove(seen, 1) end
+  redis.call('HSET', crashes_of, item[1], cjson.encode(seen))
+  redis.call('PEXPIRE', crashes_of, CRASHES_LIFE_MS)
+end
+
+-- The last errors of a job, its crashes among them.
+local function errors_with(errors, crashes, attempts)
+  local all = type(errors) == 'table' and errors[1] and errors or {}
+  for _, crash in ipairs(crashes) do
+    crash.attempt = attempts + crash.attempt
+    all[#all + 1] = crash
+  end
+  while #all > ERRORS_MAX do table.remove(all, 1) end
+  return #all > 0 and all or nil
+end
+
 local function kill(item, crashes)
   local found = redis.call('XRANGE', stream, item[1], item[1])[1]
   local fields = {}
@@ -29,13 +58,16 @@ local function kill(item, crashes)
   redis.call('XACK', stream, 'w', item[1])
   redis.call('XDEL', stream, item[1])
   redis.call('HDEL', suspect, item[1])
+  local seen = crashes_seen(item[1])
+  redis.call('HDEL', crashes_of, item[1])
   if not found then return end
   local id = fields.i or (ARGV[5] .. '/' .. item[1])
   state.state = 'dead'
+  state.errors = errors_with(state.errors, seen, state.attempts or 0)
   state.attempts = (state.attempts or 0) + item[4]
   state.crashes = crashes
   state.reason = ARGV[6]
-  flow_lost(fields.j or '', id, 'dead', 'Crash', ARGV[6], state)
+  unread_ended(fields.j or '', id, 'dead', 'Crash', ARGV[6], state)
   redis.call('HDEL', KEYS[8], id)
   permits_release(ARGV[5], { id })
   redis.call('HSET', KEYS[6], id, cjson.encode(state) .. '\n' .. (fields.j or ''))
@@ -79,6 +111,7 @@ local function take_back(consumer, pending)
       local crashes = tonumber(string.match(redis.call('HGET', suspect, item[1]) or '', '^%d+')) or 0
       if item[1] == blamed then
         crashes = crashes + 1
+        keep_crash(item, consumer)
         if has_breakers then note_crash(item[1]) end
       end
       if crashes >= limit then

@@ -2,9 +2,10 @@
 -- KEYS: 1 jobs, 2 moved, 3 stream, 4 suspect, 5.. the sets in which it may wait
 -- ARGV: 1 id, 2 the entry that the id names, or ""
 -- Answer: 1 when it was removed, 0 when there is no such job, -1 when a worker has it.
--- Guarantee: a job that a worker has is not touched. To a chain or a batch it is one that was cancelled.
+-- Guarantee: a job that a worker has is not touched. To a chain, to a batch and to whoever waits for its
+--       result it is one that was cancelled.
 local function lost(envelope, history)
-  flow_lost(envelope, ARGV[1], 'cancelled', 'Removed', 'it was removed', history)
+  unread_ended(envelope, ARGV[1], 'cancelled', 'Removed', 'it was removed', history)
 end
 
 local entry = ARGV[2]

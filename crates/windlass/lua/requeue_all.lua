@@ -2,7 +2,8 @@
 -- KEYS: 1 the set of the state, 2 jobs, 3 moved, then stream and wake of each known queue
 -- ARGV: 1 how many to pass over, 2 how many to look at, 3 how many bytes to move at most,
 --       4 latest score in ms, or "" for the store's now, 5 kind or "", 6 queue or "", 7.. names of the known queues
--- Answer: {looked at, moved, latest score}; the caller goes on with that score until nothing is looked at.
+-- Answer: {looked at, moved, latest score, kept out by equal ones}; the caller goes on with that score until nothing is
+--         looked at.
 -- Guarantee: a job moves with its data and history; what comes into the set meanwhile stays there, so that
 --       jobs which fail at once do not keep the caller busy for ever.
 local latest = ARGV[4]
@@ -21,7 +22,7 @@ local function fits(id, record)
   return is_json and type(envelope) == 'table' and envelope.kind == ARGV[5]
 end
 
-local looked, moved, bytes = 0, 0, 0
+local looked, moved, kept_out, bytes = 0, 0, 0, 0
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', latest, 'LIMIT', ARGV[1], ARGV[2])) do
   looked = looked + 1
   local record = redis.call('HGET', KEYS[2], id)
@@ -30,11 +31,14 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', latest, 'LIMIT'
     redis.call('ZREM', KEYS[1], id)
     moved = moved + 1
   elseif at and fits(id, record) then
-    bytes = bytes + enqueue(id, queue_of(id), KEYS[2], KEYS[3], KEYS[at], KEYS[at + 1])
-    redis.call('ZREM', KEYS[1], id)
-    flow_back(record, KEYS[1])
-    moved = moved + 1
+    if unread_again(id, record, KEYS[1]) then
+      kept_out = kept_out + 1
+    else
+      bytes = bytes + enqueue(id, queue_of(id), KEYS[2], KEYS[3], KEYS[at], KEYS[at + 1])
+      redis.call('ZREM', KEYS[1], id)
+      moved = moved + 1
+    end
     if bytes >= tonumber(ARGV[3]) then break end
   end
 end
-return { looked, moved, latest }
+return { looked, moved, latest, kept_out }

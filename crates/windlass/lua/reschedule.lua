@@ -1,22 +1,23 @@
 -- Sets when one job that does not run is due.
 -- KEYS: 1 to 10 as in find.lua
 -- ARGV: 1 id, 2 due ("+ms" from the store's now, or "=ms" since the epoch)
--- Answer: "scheduled", "active" (a worker has it), "none".
+-- Answer: "scheduled", "active" (a worker has it), "none", or {id of an equal job} that keeps it out.
 -- Guarantee: a job that waits for a retry goes on waiting for one; any other is scheduled, with its data and history.
 local job = find(ARGV[1])
 if job.place == 'none' or job.place == 'active' then return job.place end
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local due = tonumber(string.sub(ARGV[2], 2))
-if string.sub(ARGV[2], 1, 1) == '+' then
-  local time = redis.call('TIME')
-  due = due + time[1] * 1000 + math.floor(time[2] / 1000)
-end
+if string.sub(ARGV[2], 1, 1) == '+' then due = due + now end
+local wait = math.max(0, due - now)
 due = string.format('%.0f', due)
 if job.set == KEYS[5] or job.set == KEYS[6] then
   redis.call('ZADD', job.set, due, job.id)
   return 'scheduled'
 end
 local history = history_in(job, 'scheduled')
-if job.place == 'stored' then flow_back(job.history .. '\n' .. job.envelope, job.set) end
+local equal = job.place == 'stored' and unread_again(job.id, job.history .. '\n' .. job.envelope, job.set, wait)
+if equal then return { equal } end
 take_out(job)
 redis.call('HSET', KEYS[1], job.id, history .. '\n' .. job.envelope)
 redis.call('ZADD', KEYS[5], due, job.id)

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::envelope::DEPTH_MAX;
 use crate::error::{Error, Result};
 use crate::name::check_name;
 
@@ -16,15 +17,17 @@ use crate::name::check_name;
 pub struct Config {
     /// Part of every key, so that several systems share a store. Default: `default`.
     pub namespace: String,
-    /// How long a worker may be silent before its jobs go to others. Default: 30 s.
+    /// How long a worker may be silent before its jobs go to others, from [`LEASE_MIN`] to [`LEASE_MAX`]. Default: 30 s.
     pub lease: Duration,
-    /// Largest envelope of a job in bytes. Default: 1 MiB.
+    /// Largest envelope of a job in bytes, and largest result: a job that answers more is dead, with that reason. Default:
+    /// 1 MiB.
     pub max_payload: usize,
     /// How long an enqueue key is remembered. Default: 24 h.
     pub key_ttl: Duration,
-    /// How many dead, discarded and cancelled jobs are kept, each. Default: 10,000.
+    /// How many dead, discarded and cancelled jobs are kept, each. Workers see to it; give all of a namespace the same.
+    /// Default: 10,000.
     pub ended_max: u64,
-    /// How long they are kept. Default: 180 days.
+    /// How long they are kept. Workers see to it, too. Default: 180 days.
     pub ended_age: Duration,
     /// How long a job of a kind that nobody knows waits before it is dead. Default: 24 h.
     pub parked_age: Duration,
@@ -59,6 +62,9 @@ impl Default for Config {
 /// Shortest lease: a worker renews three times in it.
 pub const LEASE_MIN: Duration = Duration::from_millis(30);
 
+/// Longest lease.
+pub const LEASE_MAX: Duration = Duration::from_secs(366 * 24 * 3600);
+
 /// Most pushes that a client keeps while its store is away.
 pub const BUFFER_JOBS_MAX: usize = 1_000_000;
 
@@ -77,6 +83,9 @@ impl Config {
         }
         if self.lease < LEASE_MIN {
             problems.push(format!("lease is {:?}, less than {LEASE_MIN:?}", self.lease));
+        }
+        if self.lease > LEASE_MAX {
+            problems.push(format!("lease is {:?}, more than {LEASE_MAX:?}", self.lease));
         }
         if self.max_payload == 0 || self.max_payload > PAYLOAD_LIMIT_MAX {
             problems.push(format!("max_payload is {}, not 1 to {PAYLOAD_LIMIT_MAX}", self.max_payload));
@@ -101,6 +110,16 @@ impl Config {
             }
         }
         if problems.is_empty() { Ok(()) } else { Err(Error::Config(problems)) }
+    }
+
+    /// Checks that a job can be stored, and read by the scripts.
+    pub(crate) fn check_envelope(&self, kind: &str, envelope: &[u8]) -> Result<()> {
+        self.check_payload(kind, envelope.len())?;
+        if crate::envelope::is_deep(envelope) {
+            let problem = format!("are nested deeper than {DEPTH_MAX} levels");
+            return Err(Error::Push { option: "args", problem });
+        }
+        Ok(())
     }
 
     /// Checks that what is stored of `kind` is within [`max_payload`](Self::max_payload).

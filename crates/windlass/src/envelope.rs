@@ -16,6 +16,41 @@ pub const ENVELOPE_VERSION: u8 = 1;
 /// Attempts of a job whose envelope says nothing else.
 pub const MAX_ATTEMPTS_DEFAULT: u32 = 25;
 
+/// Deepest nesting of a job's arguments and of its result. The scripts' library of JSON reads up to 1,000 levels, and a job
+/// that it cannot read would be lost to its lane and its batch; what is put around an argument takes some.
+pub const DEPTH_MAX: usize = 500;
+
+/// Whether JSON is nested deeper than [`DEPTH_MAX`].
+pub(crate) fn is_deep(json: &[u8]) -> bool {
+    // Each level takes two bytes, and one that opens it: most jobs are known by that, at next to no cost.
+    if json.len() <= 2 * DEPTH_MAX || openings(json) <= DEPTH_MAX {
+        return false;
+    }
+    let (mut depth, mut is_text, mut is_escaped) = (0usize, false, false);
+    for byte in json {
+        match byte {
+            _ if is_escaped => is_escaped = false,
+            b'\\' if is_text => is_escaped = true,
+            b'"' => is_text = !is_text,
+            b'[' | b'{' if !is_text => {
+                depth += 1;
+                if depth > DEPTH_MAX {
+                    return true;
+                }
+            }
+            b']' | b'}' if !is_text => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    false
+}
+
+/// How many bytes open a level or stand for that within a text, counted so that the compiler takes many at once.
+fn openings(json: &[u8]) -> usize {
+    let count = |part: &[u8]| part.iter().map(|byte| u8::from(byte | 0x20 == b'{')).sum::<u8>();
+    json.chunks(255).map(|part| usize::from(count(part))).sum()
+}
+
 /// A job as it is stored. Read it with [`Envelope::parse`]; `A` is what holds the arguments.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(bound(deserialize = "A: Deserialize<'de>"))]
@@ -200,6 +235,17 @@ impl<A: Serialize> Envelope<'_, A> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn brackets_in_texts_are_no_depth() {
+        let nested = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
+        let text = format!(r#"{{"a":"\\\"{}"}}"#, nested(2 * DEPTH_MAX));
+        for (json, deep) in [(nested(DEPTH_MAX), false), (nested(DEPTH_MAX + 1), true), (text, false)] {
+            assert_eq!(is_deep(json.as_bytes()), deep, "{json}");
+        }
+        let many = format!("[{}1]", "[],{},".repeat(DEPTH_MAX));
+        assert!(!is_deep(many.as_bytes()));
+    }
 
     #[test]
     fn defaults_are_absent() {

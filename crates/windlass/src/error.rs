@@ -50,8 +50,17 @@ pub enum Error {
     /// An option of a push cannot be used.
     #[error("the {option} of the push {problem}")]
     Push {
-        /// Which one: `spread`, `tag`, `meta`, `trace`, `expires_at`, `deadline`.
+        /// Which one: `spread`, `tag`, `meta`, `trace`, `key`, `key_ttl`, `unique`, `debounce`, `front`, `expires_at`,
+        /// `deadline`, `max_attempts`; `args` for its arguments.
         option: &'static str,
+        /// What is wrong with it, as the end of a sentence.
+        problem: String,
+    },
+    /// A change of a job does not fit it.
+    #[error("the {field} of the edit {problem}")]
+    Edit {
+        /// Which change: `kind`, `max_attempts`.
+        field: &'static str,
         /// What is wrong with it, as the end of a sentence.
         problem: String,
     },

@@ -110,6 +110,11 @@ impl Failure {
         Self::with(Fate::Park, "Park", format!("no worker here knows the kind `{kind}`"))
     }
 
+    pub(crate) fn park_version(kind: &str, version: u32, known: u32) -> Self {
+        let message = format!("the worker here knows the kind `{kind}` up to version {known}, not {version}");
+        Self::with(Fate::Park, "Park", message)
+    }
+
     /// The same failure of a job that was cancelled while it ran: it is not tried again.
     pub(crate) fn into_cancelled(self) -> Self {
         if self.fate == Fate::Cancel {

@@ -32,7 +32,8 @@ pub trait Job: Serialize + DeserializeOwned + Send + 'static {
     const KIND: &'static str;
     /// Where jobs of this kind wait, unless the push says otherwise.
     const QUEUE: &'static str = "default";
-    /// Version of the arguments, for readers that must tell old ones.
+    /// Version of the arguments. A worker runs jobs of this version and of those before, and parks later ones until a worker
+    /// comes that knows them: raise it when code that is still running could not read what is pushed from now on.
     const VERSION: u32 = 1;
     /// How many attempts may fail before the job is dead.
     const MAX_ATTEMPTS: u32 = MAX_ATTEMPTS_DEFAULT;
@@ -59,7 +60,8 @@ pub trait Job: Serialize + DeserializeOwned + Send + 'static {
         None
     }
 
-    /// How long the result is kept; `None` keeps none.
+    /// How long the result is kept; `None` keeps none. A result of more than [`max_payload`](crate::Config::max_payload)
+    /// bytes, or of which no JSON can be made, ends the job as dead: another attempt would answer the same.
     fn result_ttl() -> Option<Duration> {
         None
     }
@@ -88,7 +90,8 @@ pub trait BlockingJob: Serialize + DeserializeOwned + Send + 'static {
     const KIND: &'static str;
     /// Where jobs of this kind wait, unless the push says otherwise.
     const QUEUE: &'static str = "default";
-    /// Version of the arguments, for readers that must tell old ones.
+    /// Version of the arguments. A worker runs jobs of this version and of those before, and parks later ones until a worker
+    /// comes that knows them: raise it when code that is still running could not read what is pushed from now on.
     const VERSION: u32 = 1;
     /// How many attempts may fail before the job is dead.
     const MAX_ATTEMPTS: u32 = MAX_ATTEMPTS_DEFAULT;
@@ -116,7 +119,8 @@ pub trait BlockingJob: Serialize + DeserializeOwned + Send + 'static {
         None
     }
 
-    /// How long the result is kept; `None` keeps none.
+    /// How long the result is kept; `None` keeps none. A result of more than [`max_payload`](crate::Config::max_payload)
+    /// bytes, or of which no JSON can be made, ends the job as dead: another attempt would answer the same.
     fn result_ttl() -> Option<Duration> {
         None
     }

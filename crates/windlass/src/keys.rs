@@ -90,6 +90,12 @@ impl Keys {
         self.with("suspect:", queue)
     }
 
+    /// Entries of a queue that ended a process, with what is known of each time. The scripts build this key by themselves,
+    /// too.
+    pub fn crashes(&self, queue: &str) -> String {
+        self.with("crashes:", queue)
+    }
+
     /// The set of stored jobs in `state`, by time; `None` for a state that has no set.
     pub fn set(&self, state: State) -> Option<String> {
         State::STORED.contains(&state).then(|| self.with(state.as_str(), ""))
@@ -278,6 +284,7 @@ mod tests {
             keys.knows("mail"),
             keys.gate("mail"),
             keys.suspect("mail"),
+            keys.crashes("mail"),
             keys.jobs(),
             keys.moved(),
             keys.cancels(),

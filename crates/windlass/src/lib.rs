@@ -96,16 +96,16 @@ pub mod __private {
     pub use serde;
 }
 
-pub use broker::{Edited, Ending, Filter, QueueRemoval, Rescheduled};
+pub use broker::{Edited, Ending, Filter, QueueRemoval, Requeued, Rescheduled};
 pub use client::{
     AHEAD_BYTES_MAX, AHEAD_JOBS_MAX, Buffered, Client, Handle, KEY_LEN_MAX, ProgressChanges, Push,
     QUEUE_RULES_AGE_MAX,
 };
-pub use config::{BUFFER_JOBS_MAX, Config, LEASE_MIN, PAYLOAD_LIMIT_MAX};
+pub use config::{BUFFER_JOBS_MAX, Config, LEASE_MAX, LEASE_MIN, PAYLOAD_LIMIT_MAX};
 pub use context::Context;
 #[cfg(feature = "cron")]
 pub use cron::{CATCH_UP_MAX, CatchUp, Cron, CronInfo, Crontab, JITTER_MAX, Overlap};
-pub use envelope::{ENVELOPE_VERSION, Envelope, MAX_ATTEMPTS_DEFAULT, Raw};
+pub use envelope::{DEPTH_MAX, ENVELOPE_VERSION, Envelope, MAX_ATTEMPTS_DEFAULT, Raw};
 pub use error::{Error, Result};
 pub use event::{Event, JobEvent, JobStep, News, Subscription};
 pub use failure::{Failure, Outcome};
@@ -114,7 +114,7 @@ pub use flow::{
     JobError, Step,
 };
 pub use id::JobId;
-pub use inspector::{Details, Inspector, Page, QueueInfo, Stats, StoredEvent, WorkerInfo};
+pub use inspector::{Details, Edit, Inspector, Page, QueueInfo, Stats, StoredEvent, WorkerInfo};
 pub use job::{Async, Blocking, BlockingJob, Job, Pushable};
 pub use keys::{GROUP, Keys, SCHEMA_VERSION};
 pub use limit::{
@@ -126,7 +126,7 @@ pub use progress::{LOG_LINE_MAX, LogLine, PROGRESS_MESSAGE_MAX, PROGRESS_NOTES_M
 pub use retry::{Function, Retry};
 pub use state::{AttemptError, ERROR_TEXT_MAX, ERRORS_MAX, History, State};
 pub use tag::{META_LEN_MAX, META_MAX, META_NAME_LEN_MAX, TAG_LEN_MAX, TAGS_MAX};
-pub use unique::{Pushed, UNIQUE_LIFE_DEFAULT, Unique, Until};
+pub use unique::{Pushed, PushedJob, UNIQUE_LIFE_DEFAULT, Unique, Until};
 #[cfg(unix)]
 pub use worker::Systemd;
 pub use worker::{

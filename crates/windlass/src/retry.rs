@@ -113,7 +113,7 @@ impl Retry {
                 let factor = 1u32.checked_shl(before).unwrap_or(u32::MAX);
                 let whole = base.saturating_mul(factor).min(*cap);
                 let spread = (random() % 1024) as u32;
-                Some(whole / 2 + (whole / 2) * spread / 1024)
+                Some(whole / 2 + (whole / 2).saturating_mul(spread) / 1024)
             }
             Self::Sidekiq => {
                 let before = u64::from(before);
@@ -142,6 +142,12 @@ mod tests {
             let delay = retry.delay(&Failure::retry("no"), failed).unwrap();
             assert!(delay >= whole / 2 && delay <= whole, "{failed}: {delay:?}");
         }
+    }
+
+    #[test]
+    fn no_delay_is_too_long() {
+        let retry = Retry::Exponential { base: Duration::MAX, cap: Duration::MAX };
+        assert!(seconds(&retry, 9) >= Duration::MAX.as_secs() / 2);
     }
 
     #[test]

@@ -104,6 +104,9 @@ pub struct History {
     /// Attempts that failed; only these count towards the limit.
     #[serde(skip_serializing_if = "is_zero")]
     pub failed: u32,
+    /// How often it asked to be put off; such attempts do not count as begun.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub snoozes: u32,
     /// How often the process ended while the job ran alone under suspicion.
     #[serde(skip_serializing_if = "is_zero")]
     pub crashes: u32,
@@ -160,9 +163,12 @@ pub struct AttemptError {
     /// one. A panic hook that a program sets after its first worker began keeps panics from saying so.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub backtrace: Option<String>,
-    /// When, by the worker's clock, in milliseconds since 1970.
+    /// When it ended, by the worker's clock, in milliseconds since 1970; a crash, when it was found, by the store's.
     pub at: u64,
-    /// Which attempt.
+    /// How long it took, in milliseconds; none for what did not begin, and for a crash.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub took_ms: Option<u64>,
+    /// Which attempt; 0 when what went wrong was none.
     pub attempt: u32,
     /// Whose attempt.
     pub worker: String,

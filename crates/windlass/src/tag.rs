@@ -1,4 +1,4 @@
-//! What a push says of a job beside its arguments: tags, values, trace context. Their bounds are checked here, wherever a
+//! What a push says of a job beside its arguments: tags, values, trace context, attempts. Their bounds are checked here, wherever a
 //! job comes from.
 
 use crate::envelope::Envelope;
@@ -22,7 +22,7 @@ pub const META_LEN_MAX: usize = 16 << 10;
 /// How long a `traceparent` of the version that is known is, and at most.
 const TRACE_LEN: (usize, usize) = (55, 256);
 
-/// Checks tags, values and trace context of a job that is to be pushed.
+/// Checks tags, values, trace context and attempts of a job that is to be pushed.
 pub(crate) fn check<A>(envelope: &Envelope<'_, A>) -> Result<()> {
     let refuse = |option, problem: String| Err(Error::Push { option, problem });
     if envelope.tags.len() > TAGS_MAX {
@@ -48,6 +48,9 @@ pub(crate) fn check<A>(envelope: &Envelope<'_, A>) -> Result<()> {
         if size > META_LEN_MAX {
             return refuse("meta", format!("takes {size} bytes, more than {META_LEN_MAX}"));
         }
+    }
+    if envelope.max == 0 {
+        return refuse("max_attempts", "is 0, a job has one at least".into());
     }
     match &envelope.trace {
         Some(trace) if !is_traceparent(trace) => {

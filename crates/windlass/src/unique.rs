@@ -9,6 +9,7 @@ use serde_json::value::RawValue;
 
 use crate::broker::Rule;
 use crate::error::{Error, Result};
+use crate::id::JobId;
 
 /// How long a lock lives at most that is to last until a job has started or is done, beyond the time for which the
 /// job is scheduled. By itself it ends with the job.
@@ -25,6 +26,10 @@ const LOCK_BYTES: usize = 16;
 /// Jobs are equal that have the same queue, the same kind, and the same arguments, fields of them or key. For how long,
 /// the constructor says. A second push then [keeps](Pushed::Kept) the first job and answers its id, unless told to
 /// [replace](Self::replace) it or to be [refused](Self::refuse).
+///
+/// A job that is unique until it has started or is done and is put back after its end, such as by
+/// [`Inspector::retry`](crate::Inspector::retry), is the one that is there again; while an equal one is there it stays ended,
+/// with [`Error::Duplicate`].
 ///
 /// ```
 /// use std::time::Duration;
@@ -98,6 +103,16 @@ pub enum Pushed {
     Buffered,
 }
 
+/// One job of a push of many of which there is to be one each.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PushedJob {
+    /// The job that is there: the new one, or the one that was there already.
+    pub id: JobId,
+    /// What the push did.
+    pub pushed: Pushed,
+}
+
 impl Unique {
     /// One per `time`, counted from the push of the first, whatever becomes of that.
     pub fn window(time: Duration) -> Self {
@@ -151,10 +166,26 @@ impl Unique {
         self
     }
 
-    /// A second push is [an error](Error::Duplicate); of many, those are left out that are there already.
+    /// A second push is [an error](Error::Duplicate). Of many, those are left out that are there already;
+    /// [`Client::push_many_unique`](crate::Client::push_many_unique) says which.
     pub fn refuse(mut self) -> Self {
         self.on_second = Second::Refuse;
         self
+    }
+
+    /// Checks that it keeps anything out.
+    pub(crate) fn check(&self) -> Result<()> {
+        if self.life == Some(Duration::ZERO) {
+            return refuse("lasts no time at all, so that it would keep nothing out".into());
+        }
+        match &self.by {
+            By::Key(key) if key.is_empty() => refuse("has an empty key".into()),
+            _ => Ok(()),
+        }
+    }
+
+    pub(crate) fn is_until_started(&self) -> bool {
+        self.until == Until::Started
     }
 
     pub(crate) fn refuses(&self) -> bool {
@@ -179,6 +210,12 @@ impl Unique {
                 canonical(args, &mut text, DEPTH_MAX)?;
             }
             By::Fields(names) => {
+                if !args.get().trim_start().starts_with('{') {
+                    return refuse(format!(
+                        "compares the fields {}, and the arguments are no object",
+                        names.join(", ")
+                    ));
+                }
                 let fields: BTreeMap<String, &RawValue> = serde_json::from_str(args.get())?;
                 text.extend(b"fields");
                 for name in names {
@@ -208,12 +245,15 @@ impl Unique {
     }
 }
 
+fn refuse<T>(problem: String) -> Result<T> {
+    Err(Error::Push { option: "unique", problem })
+}
+
 /// Writes JSON so that equal values are equal texts: without spaces, names sorted, numbers as they are written, since
 /// reading them would make different large ones equal.
 fn canonical(value: &RawValue, out: &mut Vec<u8>, depth: usize) -> Result<()> {
     let Some(depth) = depth.checked_sub(1) else {
-        let problem = format!("the arguments are nested deeper than {DEPTH_MAX}, they cannot be compared");
-        return Err(Error::Config(vec![problem]));
+        return refuse(format!("compares arguments, and these are nested deeper than {DEPTH_MAX}"));
     };
     let text = value.get();
     match text.as_bytes().first() {
@@ -271,7 +311,9 @@ mod tests {
         let unique = Unique::until_done().by_fields(["b", "a"]);
         assert_eq!(lock(&unique, r#"{"a":1,"b":null,"c":3}"#), lock(&unique, r#"{"c":4,"a":1}"#));
         assert_ne!(lock(&unique, r#"{"a":1}"#), lock(&unique, r#"{"a":2}"#));
-        assert!(unique.lock("q", "k", &RawValue::from_string("[1]".into()).unwrap()).is_err());
+        let refused = unique.lock("q", "k", &RawValue::from_string(" [1]".into()).unwrap()).unwrap_err();
+        let sentence = "the unique of the push compares the fields a, b, and the arguments are no object";
+        assert_eq!(refused.to_string(), sentence);
     }
 
     #[test]

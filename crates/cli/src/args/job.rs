@@ -60,8 +60,17 @@ pub enum JobCommand {
         /// The job's id
         id: String,
         /// The arguments, as JSON
-        #[arg(long, value_name = "JSON")]
-        args: String,
+        #[arg(long, value_name = "JSON", required_unless_present_any = ["priority", "max_attempts", "expires_in"])]
+        args: Option<String>,
+        /// Its priority: 0 comes first, 128 is what others have
+        #[arg(long)]
+        priority: Option<u8>,
+        /// How many attempts may fail, those that have failed included
+        #[arg(long, value_name = "COUNT")]
+        max_attempts: Option<u32>,
+        /// Discard the job if it has not begun within this time
+        #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+        expires_in: Option<Duration>,
         /// And move it to its queue now
         #[arg(long)]
         retry: bool,
@@ -114,9 +123,15 @@ pub struct PushArgs {
     /// With --unique: equal is what has the same key, rather than the same arguments
     #[arg(long, value_name = "KEY", requires = "unique")]
     pub unique_key: Option<String>,
+    /// With --unique: equal is what has this field of its arguments in common; may be given again
+    #[arg(long = "unique-field", value_name = "NAME", requires = "unique", conflicts_with = "unique_key")]
+    pub unique_fields: Vec<String>,
     /// With --unique: the later job replaces one that waits
     #[arg(long, requires = "unique")]
     pub replace: bool,
+    /// With --unique: that an equal job is there is an error
+    #[arg(long, requires = "unique", conflicts_with = "replace")]
+    pub refuse: bool,
     /// Discard the job if it has not begun within this time
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     pub expires_in: Option<Duration>,

@@ -50,7 +50,7 @@ pub async fn run(command: CronCommand, store: &Store) -> Result<()> {
         }
         CronCommand::Run { name } => {
             let id = client(store).await?.cron().run_now(&name).await?;
-            output::pushed(store.json, id.as_str())
+            output::pushed(store.json, id.as_str(), windlass::Pushed::New)
         }
     }
 }

@@ -1,11 +1,14 @@
 //! `windlass job`: push, show, list, and what changes a job.
 
+use std::time::{Duration, SystemTime};
+
 use anyhow::anyhow;
 use serde::Serialize;
 use serde_json::json;
 use serde_json::value::RawValue;
 use windlass::{
-    Details, Edited, Ending, Filter, History, Inspector, JobId, Progress, Push, Rescheduled, State,
+    Details, Edit, Edited, Ending, Filter, History, Inspector, JobId, Progress, Push, Pushed, Requeued,
+    Rescheduled, State,
 };
 
 use super::{client, client_to_put, done};
@@ -28,9 +31,14 @@ pub async fn run(command: JobCommand, store: &Store) -> Result<()> {
         }
         JobCommand::Retry { id: None, all: _, state, kind, queue } => {
             let filter = Filter { state: parse_state(&state)?, kind, queue };
-            let count = client(store).await?.inspector().retry_all(&filter).await?;
-            let s = if count == 1 { " is" } else { "s are" };
-            done(store, &format!("{count} job{s} enqueued"), &json!({ "enqueued": count }))
+            let Requeued { moved, kept_out, .. } =
+                client(store).await?.inspector().retry_all(&filter).await?;
+            let are = |count: u64| if count == 1 { " is" } else { "s are" };
+            let mut sentence = format!("{moved} job{} enqueued", are(moved));
+            if kept_out > 0 {
+                sentence += &format!(", {kept_out} job{} left: an equal one is there", are(kept_out));
+            }
+            done(store, &sentence, &json!({ "enqueued": moved, "kept_out": kept_out }))
         }
         JobCommand::Retry { id: Some(id), .. } => {
             let id = parse(&id)?;
@@ -70,13 +78,21 @@ pub async fn run(command: JobCommand, store: &Store) -> Result<()> {
                 _ => Err(missing(&id)),
             }
         }
-        JobCommand::Edit { id, args, retry } => {
-            let (id, args) = (parse(&id)?, parse_args(args)?);
-            let inspector = client(store).await?.inspector();
-            let edited = match retry {
-                true => inspector.edit_and_retry(&id, &args).await?,
-                false => inspector.edit(&id, &args).await?,
-            };
+        JobCommand::Edit { id, args, priority, max_attempts, expires_in, retry } => {
+            let id = parse(&id)?;
+            let mut edit = if retry { Edit::new().retry() } else { Edit::new() };
+            if let Some(args) = args {
+                edit = edit.args(&parse_args(args)?);
+            }
+            edit = priority.into_iter().fold(edit, Edit::priority);
+            edit = max_attempts.into_iter().fold(edit, Edit::max_attempts);
+            if let Some(time) = expires_in {
+                edit = match SystemTime::now().checked_add(time) {
+                    Some(at) => edit.expires_at(at),
+                    None => edit.never_expires(),
+                };
+            }
+            let edited = client(store).await?.inspector().edit_with(&id, edit).await?;
             let (sentence, name) = match edited {
                 Edited::Edited => ("is changed", "edited"),
                 Edited::Enqueued => ("is changed and in its queue now", "enqueued"),
@@ -104,8 +120,20 @@ pub async fn run(command: JobCommand, store: &Store) -> Result<()> {
 }
 
 async fn push(push: PushArgs, store: &Store) -> Result<()> {
-    let PushArgs { kind, queue, args, delay, time, key, unique, unique_key, replace, .. } = push;
-    let PushArgs { expires_in, priority, front, group, tags, metas, trace, .. } = push;
+    let PushArgs { kind, queue, args, delay, time, key, unique, unique_key, .. } = push;
+    let PushArgs {
+        unique_fields,
+        replace,
+        refuse,
+        expires_in,
+        priority,
+        front,
+        group,
+        tags,
+        metas,
+        trace,
+        ..
+    } = push;
     let args = parse_args(args)?;
     let mut options = Push::new().queue(queue);
     if let Some(delay) = delay {
@@ -121,7 +149,13 @@ async fn push(push: PushArgs, store: &Store) -> Result<()> {
         if let Some(key) = unique_key {
             unique = unique.by_key(key);
         }
-        options = options.unique(if replace { unique.replace() } else { unique });
+        if !unique_fields.is_empty() {
+            unique = unique.by_fields(unique_fields);
+        }
+        if replace {
+            unique = unique.replace();
+        }
+        options = options.unique(if refuse { unique.refuse() } else { unique });
     }
     if let Some(time) = expires_in {
         options = options.expires_in(time);
@@ -140,8 +174,19 @@ async fn push(push: PushArgs, store: &Store) -> Result<()> {
     if let Some(trace) = trace {
         options = options.trace(trace);
     }
-    let id = client_to_put(store).await?.push_raw(&kind, &args, options).await?;
-    output::pushed(store.json, id.as_str())
+    options.check().map_err(|error| usage(error.to_string()))?;
+    let handle = client_to_put(store).await?.push_raw(&kind, &args, options).await?;
+    let (id, pushed) = (handle.id().as_str(), handle.pushed().unwrap_or(Pushed::New));
+    output::pushed(store.json, id, pushed)?;
+    match pushed {
+        // Standard output is the id, whatever was done, for scripts to read.
+        Pushed::Kept if !store.json => output::note(format_args!("{id} was there already and is unchanged")),
+        Pushed::Replaced if !store.json => {
+            output::note(format_args!("{id} was there already and has these arguments now"));
+        }
+        _ => {}
+    }
+    Ok(())
 }
 
 /// Says what became of a job that was to be ended.
@@ -265,6 +310,11 @@ fn show(job: &Details, progress: Option<&Progress>, store: &Store) -> Result<()>
     output::line(format_args!("envelope  {}", String::from_utf8_lossy(&job.envelope)))?;
     for error in &job.history.errors {
         output::line(format_args!("\n{} {}: {}", time(Some(error.at)), error.class, error.message))?;
+        let took = error.took_ms.map(|took| format!(", after {:?}", Duration::from_millis(took)));
+        if error.attempt > 0 {
+            let (attempt, worker) = (error.attempt, &error.worker);
+            output::line(format_args!("  attempt {attempt} of {worker}{}", took.unwrap_or_default()))?;
+        }
         if let Some(backtrace) = &error.backtrace {
             output::line(backtrace)?;
         }

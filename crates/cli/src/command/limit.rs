@@ -14,7 +14,7 @@ pub async fn run(command: LimitCommand, store: &Store) -> Result<()> {
         LimitCommand::Ls => list(store).await,
         LimitCommand::Set(set) => {
             // Read before connecting: a typing mistake is to cost nothing.
-            let (target, rule) = (parse(&set.target)?, rule_of(&set));
+            let (target, rule) = (parse(&set.target)?, rule_of(&set)?);
             if rule == Rule::new() {
                 return Err(Failure::new(USAGE, anyhow::anyhow!("a rule says something, such as --cap 10")));
             }
@@ -76,7 +76,7 @@ fn parse(target: &str) -> Result<Target> {
     target.parse().map_err(|error: windlass::Error| Failure::new(USAGE, error))
 }
 
-fn rule_of(set: &LimitSetArgs) -> Rule {
+fn rule_of(set: &LimitSetArgs) -> Result<Rule> {
     let mut rule = Rule::new();
     (rule.cap, rule.weight, rule.max_jobs) = (set.cap, set.weight, set.max_jobs);
     rule.max_bytes = set.max_bytes.map(|max| max as u64);
@@ -86,6 +86,12 @@ fn rule_of(set: &LimitSetArgs) -> Rule {
             RateForm::Sliding => Rate::sliding(jobs, time),
             RateForm::Bucket => Rate::bucket(jobs, time),
         };
+        if set.burst.is_some() && set.form != RateForm::Bucket {
+            return Err(Failure::new(
+                USAGE,
+                anyhow::anyhow!("--burst is for rates that are a bucket: add --form bucket"),
+            ));
+        }
         rate.burst = set.burst;
         rule = rule.rate(rate);
     }
@@ -96,5 +102,5 @@ fn rule_of(set: &LimitSetArgs) -> Rule {
     if let (Some(failures), Some(window), Some(cooldown)) = (set.breaker, set.window, set.cooldown) {
         rule = rule.breaker(failures, window, cooldown);
     }
-    rule
+    Ok(rule)
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use windlass::broker::{Ended, Extra, Held, Request};
 use windlass::{
-    BlockingJob, Context, Edited, Ending, Error, Failure, Filter, JobId, Outcome, Push, QueueRemoval,
+    BlockingJob, Context, Edit, Edited, Ending, Error, Failure, Filter, JobId, Outcome, Push, QueueRemoval,
     Rescheduled, Retry, Rule, State, Target,
 };
 
@@ -185,16 +185,91 @@ pub(super) async fn whoever_waits_for_a_cancelled_job_is_told(store: &Store) {
     }
 }
 
-pub(super) async fn the_cancelled_are_bounded(store: &Store) {
-    let world = store.world_with(|config| config.ended_max = 2).await;
-    let ids = world.push_numbers(4).await;
-    for id in &ids {
-        world.client.inspector().cancel(id).await.unwrap();
+pub(super) async fn whoever_waits_for_a_removed_job_is_told(store: &Store) {
+    let world = store.world().await;
+    let inspector = world.client.inspector();
+    for options in [Push::new(), Push::new().delay(HOUR), Push::new().priority(1)] {
+        let id = world.push("k", "1", options.result_ttl(HOUR)).await;
+        let handle = world.client.handle::<()>(id.clone());
+        let remove = async {
+            tokio::task::yield_now().await;
+            inspector.remove(&id).await.unwrap()
+        };
+        let (result, removed) = tokio::join!(handle.result(), remove);
+        assert_eq!(removed, Some(true));
+        match result {
+            Err(Error::Ended { state, message, .. }) => {
+                assert_eq!((state, message.as_str()), (State::Cancelled, "it was removed"));
+            }
+            other => panic!("{other:?}"),
+        }
     }
-    let keys = world.broker.keys();
-    assert_eq!(world.ask::<u64>("ZCARD", &[&keys.set(State::Cancelled).unwrap()]).await, 2);
-    assert_eq!(world.ask::<u64>("HLEN", &[&keys.jobs()]).await, 2);
-    assert!(world.client.inspector().show(&ids[0]).await.unwrap().is_none(), "the oldest went first");
+}
+
+pub(super) async fn a_job_that_is_put_back_has_the_result_of_its_last_end(store: &Store) {
+    let world = store.world().await;
+    let inspector = world.client.inspector();
+    let mut ids = Vec::new();
+    for way in ["retry", "all", "reschedule", "edit"] {
+        let id = world.push("k", "1", Push::new().result_ttl(HOUR)).await;
+        let handle = world.client.handle::<String>(id.clone());
+        inspector.kill(&id).await.unwrap();
+        assert!(matches!(handle.result().await, Err(Error::Ended { state: State::Dead, .. })));
+        match way {
+            "retry" => assert!(inspector.retry(&id).await.unwrap()),
+            "all" => assert_eq!(inspector.retry_all(&Filter::default()).await.unwrap().moved, 1),
+            "reschedule" => {
+                assert_eq!(
+                    inspector.reschedule_in(&id, Duration::ZERO).await.unwrap(),
+                    Rescheduled::Scheduled
+                );
+            }
+            _ => {
+                assert_eq!(inspector.edit_and_retry(&id, &json("2")).await.unwrap(), Edited::Enqueued);
+            }
+        }
+        ids.push(id);
+    }
+    // They are asked before the jobs run again, and do not hear of the ends before.
+    let handles: Vec<_> = ids.iter().map(|id| world.client.handle::<String>(id.clone())).collect();
+    let worker = async {
+        tokio::task::yield_now().await;
+        let run = |_, _| async { Ok(json("\"done\"")) };
+        Beside::start(world.worker().register_raw("k", Retry::Never, run))
+    };
+    let waiting = async {
+        for handle in &handles {
+            assert_eq!(handle.result().await.unwrap(), "done");
+            assert_eq!(handle.state().await.unwrap(), Some(State::Completed));
+        }
+    };
+    let (worker, ()) = tokio::join!(worker, waiting);
+    worker.stop().await;
+    for id in &ids {
+        assert_eq!(world.ask::<u64>("XLEN", &[&world.broker.keys().result(id)]).await, 1);
+    }
+}
+
+pub(super) async fn workers_alone_bound_what_was_ended_by_hand(store: &Store) {
+    let world = store.world_with(|config| config.ended_max = 2).await;
+    let (inspector, keys) = (world.client.inspector(), world.broker.keys());
+    let ids = world.push_numbers(8).await;
+    for (number, id) in ids.iter().enumerate() {
+        let ended = if number < 4 { inspector.cancel(id).await } else { inspector.kill(id).await };
+        assert_eq!(ended.unwrap(), Ending::Ended);
+    }
+    let count = async || {
+        let mut counts = [0, 0];
+        for (count, state) in counts.iter_mut().zip([State::Cancelled, State::Dead]) {
+            *count = world.ask::<u64>("ZCARD", &[&keys.set(state).unwrap()]).await;
+        }
+        counts
+    };
+    assert_eq!(count().await, [4, 4], "whoever ends a job may have other settings than the workers");
+    while world.broker.prune(&world.config).await.unwrap() > 0 {}
+    assert_eq!(count().await, [2, 2]);
+    assert_eq!(world.ask::<u64>("HLEN", &[&keys.jobs()]).await, 4);
+    assert!(inspector.show(&ids[0]).await.unwrap().is_none(), "the oldest went first");
 }
 
 pub(super) async fn only_a_job_that_does_not_run_is_killed(store: &Store) {
@@ -263,6 +338,61 @@ pub(super) async fn an_edited_job_runs_with_its_new_arguments(store: &Store) {
     assert_eq!(inspector.edit(&nobody, &json("3")).await.unwrap(), Edited::Missing);
 }
 
+pub(super) async fn more_than_the_arguments_can_be_edited(store: &Store) {
+    let world = store.world().await;
+    let inspector = world.client.inspector();
+    let soon = std::time::SystemTime::now() + HOUR;
+    for (id, state) in one_of_each(&world).await {
+        let edit = Edit::new().max_attempts(3).expires_at(soon);
+        let wanted = if state == State::Enqueued { Edited::Repushed } else { Edited::Edited };
+        assert_eq!(inspector.edit_with(&id, edit).await.unwrap(), wanted, "{state}");
+        let edited = world.until(&id, state).await;
+        let envelope = windlass::Envelope::parse(&edited.envelope).unwrap();
+        assert_eq!((envelope.max, envelope.args.get()), (3, "0"), "{state}");
+        assert!(envelope.expires.is_some(), "{state}");
+        inspector.edit_with(&id, Edit::new().never_expires()).await.unwrap();
+        let edited = world.until(&id, state).await;
+        assert_eq!(windlass::Envelope::parse(&edited.envelope).unwrap().expires, None);
+        inspector.remove(&id).await.unwrap();
+    }
+    // A priority moves a job among those that wait.
+    let ids = [
+        world.push("k", "0", Push::new().group_key("g")).await,
+        world.push("k", "1", Push::new().front()).await,
+        world.push("k", "2", Push::new()).await,
+    ];
+    let to = async |at: usize, priority| inspector.edit_with(&ids[at], Edit::new().priority(priority)).await;
+    for (at, priority) in [(0, 2), (1, 3), (2, 1)] {
+        assert_eq!(to(at, priority).await.unwrap(), Edited::Repushed);
+    }
+    let taken = world.take(A, 9).await;
+    let order: Vec<_> = taken.iter().map(|job| job.job_id("default")).collect();
+    assert_eq!(order, [ids[2].clone(), ids[0].clone(), ids[1].clone()]);
+    let first = windlass::Envelope::parse(&taken[1].envelope).unwrap().lane.unwrap();
+    assert_eq!((first.p, first.key.as_deref()), (Some(2), Some("g")));
+}
+
+pub(super) async fn an_edit_that_does_not_fit_is_refused(store: &Store) {
+    let world = store.world().await;
+    let inspector = world.client.inspector();
+    let sum = || super::working::Sum(vec![1, 2]);
+    let later = || Push::new().delay(HOUR);
+    let (other, handle) = (
+        world.push("k", "1", later()).await,
+        world.client.push_with(super::working::Sum(vec![]), later()).await.unwrap(),
+    );
+    let typed = || Edit::new().job(&sum()).unwrap();
+    let refused = inspector.edit_with(&other, typed()).await.unwrap_err();
+    assert_eq!(refused.to_string(), "the kind of the edit is `sum`, and the job is of the kind `k`");
+    let refused = inspector.edit_with(&other, Edit::new().max_attempts(0)).await.unwrap_err();
+    assert!(matches!(refused, Error::Edit { field: "max_attempts", .. }), "{refused}");
+    assert_eq!(inspector.edit_with(handle.id(), typed().retry()).await.unwrap(), Edited::Enqueued);
+    let taken = world.take(A, 1).await;
+    assert_eq!(windlass::Envelope::parse(&taken[0].envelope).unwrap().args.get(), "[1,2]");
+    let before = world.until(&other, State::Scheduled).await.envelope;
+    assert_eq!(windlass::Envelope::parse(&before).unwrap().args.get(), "1", "nothing was done");
+}
+
 pub(super) async fn an_edit_does_not_overwrite_another(store: &Store) {
     let world = store.world().await;
     let id = world.push("k", "1", Push::new().delay(HOUR)).await;
@@ -284,7 +414,7 @@ pub(super) async fn the_dead_are_put_back_by_filter(store: &Store) {
         assert_eq!(inspector.kill(&id).await.unwrap(), Ending::Ended);
         mails.push(id);
     }
-    let count = async |filter: Filter| inspector.retry_all(&filter).await.unwrap();
+    let count = async |filter: Filter| inspector.retry_all(&filter).await.unwrap().moved;
     let mail = Filter { kind: Some("mail".into()), ..Filter::default() };
     assert_eq!(count(Filter { queue: Some("slow".into()), ..mail.clone() }).await, 25);
     assert_eq!(count(mail.clone()).await, 100);

@@ -100,7 +100,7 @@ pub(super) async fn ends_and_returns_by_hand_count_in_a_batch(store: &Store) {
     assert_eq!(inspector.reschedule_in(&enqueued, Duration::ZERO).await.unwrap(), Rescheduled::Scheduled);
     assert_eq!(counts(&batch).await, [5, 2, 0, 3, 0]);
     assert!(inspector.retry(&ids[1]).await.unwrap());
-    assert_eq!(inspector.retry_all(&Filter::default()).await.unwrap(), 2);
+    assert_eq!(inspector.retry_all(&Filter::default()).await.unwrap().moved, 2);
     assert_eq!(counts(&batch).await, [5, 5, 0, 0, 0]);
     world.broker.promote(State::Scheduled, &["default".to_owned()]).await.unwrap();
     assert_eq!(names(&play(&world).await), ["a", "a", "a", "a", "edited", "success"]);

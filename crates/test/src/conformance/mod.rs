@@ -156,6 +156,7 @@ pub const CASES: &[Case] = cases! {
         suspects_run_one_at_a_time
         one_fetch_takes_one_suspect_over_all_queues
         only_the_running_suspect_is_blamed_and_dies_in_the_end
+        whoever_waits_for_a_quarantined_job_is_told
         released_jobs_are_taken_first_and_uncounted
         a_worker_that_leaves_gives_back_what_it_never_knew
         of_very_many_jobs_only_those_that_had_begun_are_suspects;
@@ -176,10 +177,14 @@ pub const CASES: &[Case] = cases! {
         a_cancelled_job_that_a_worker_has_not_begun_does_not_run
         a_cancel_reaches_whoever_takes_over_from_a_dead_worker
         whoever_waits_for_a_cancelled_job_is_told
-        the_cancelled_are_bounded
+        whoever_waits_for_a_removed_job_is_told
+        a_job_that_is_put_back_has_the_result_of_its_last_end
+        workers_alone_bound_what_was_ended_by_hand
         only_a_job_that_does_not_run_is_killed
         a_job_is_rescheduled_in_any_state
         an_edited_job_runs_with_its_new_arguments
+        more_than_the_arguments_can_be_edited
+        an_edit_that_does_not_fit_is_refused
         an_edit_does_not_overwrite_another
         the_dead_are_put_back_by_filter
         a_queue_without_jobs_is_forgotten_when_told_so;
@@ -196,9 +201,14 @@ pub const CASES: &[Case] = cases! {
         a_job_that_ended_in_any_way_keeps_nobody_out
         a_job_that_is_to_be_retried_keeps_equal_ones_out
         a_lock_is_forgotten_with_its_job
-        a_debounced_job_runs_once_with_the_last_arguments;
+        a_debounced_job_runs_once_with_the_last_arguments
+        a_job_that_is_put_back_is_the_one_that_is_there
+        of_equal_jobs_that_ended_one_is_put_back
+        a_push_of_many_unique_jobs_says_what_became_of_each
+        a_debounced_push_beside_a_running_job_is_another;
     outcomes:
         a_failing_job_is_retried_and_dies
+        a_failed_attempt_tells_when_and_how_long_and_whose
         a_dead_job_can_be_tried_again
         a_snooze_is_not_an_attempt
         kill_discard_and_cancel_end_where_they_say
@@ -207,7 +217,8 @@ pub const CASES: &[Case] = cases! {
         an_expired_job_is_discarded
         garbage_dies_with_a_reason_and_the_worker_lives
         arguments_of_the_wrong_shape_fail
-        an_unknown_kind_is_parked_until_somebody_knows_it;
+        an_unknown_kind_is_parked_until_somebody_knows_it
+        a_later_version_of_a_kind_is_parked_until_somebody_knows_it;
     retries:
         a_policy_chooses_by_the_kind_of_error
         a_handlers_word_goes_before_the_policy
@@ -233,7 +244,8 @@ pub const CASES: &[Case] = cases! {
         an_empty_result_is_a_result
         a_failure_reaches_those_who_wait
         a_job_without_result_says_so
-        an_early_result_is_kept;
+        an_early_result_is_kept
+        a_result_that_cannot_be_kept_ends_its_job_with_the_reason;
     working:
         identical_payloads_both_run
         many_jobs_all_run
@@ -246,6 +258,7 @@ pub const CASES: &[Case] = cases! {
         blocking_jobs_run_on_their_own_threads
         delayed_jobs_run_and_leave_nothing_behind
         names_and_sizes_are_checked
+        what_is_nested_too_deeply_is_refused
         the_inspector_lists_every_state;
     chain:
         a_chain_passes_results_on
@@ -361,12 +374,14 @@ pub const TIME_CASES: &[Case] = cases! {
         a_delayed_job_is_due_by_the_stores_clock
         a_retry_waits_for_its_time
         an_expired_job_is_discarded_by_the_stores_clock
+        a_job_that_has_begun_does_not_expire
         a_key_is_forgotten_after_its_time
         a_result_is_forgotten_after_its_time
         the_dead_are_kept_for_their_time
         a_silent_worker_leaves_the_list
         a_worker_that_took_something_within_a_lease_lives
         a_parked_job_dies_after_its_day
+        whoever_waits_for_a_job_that_dies_parked_is_told
         a_parked_job_is_woken_before_its_day_has_passed;
     kinds:
         what_was_handed_over_comes_back_when_nobody_knows_it_any_more;

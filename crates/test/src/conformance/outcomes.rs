@@ -24,6 +24,25 @@ pub(super) async fn a_failing_job_is_retried_and_dies(store: &Store) {
     assert_eq!(worker.stop().await.failed, 3);
 }
 
+pub(super) async fn a_failed_attempt_tells_when_and_how_long_and_whose(store: &Store) {
+    let world = store.world().await;
+    let id = world.push("k", "1", Push::new().max_attempts(2)).await;
+    let began = world.broker_now().await;
+    let (worker, _runs) = world.recorder(|run| async move {
+        tokio::time::sleep(Duration::from_millis(u64::from(run.attempt) * 20)).await;
+        Err(Failure::retry("no").of_class("Mine"))
+    });
+    let worker = Beside::start(worker);
+    let errors = world.until(&id, State::Dead).await.history.errors;
+    worker.stop().await;
+    assert_eq!(errors.iter().map(|error| error.attempt).collect::<Vec<_>>(), [1, 2]);
+    for error in errors {
+        assert_eq!((error.class.as_str(), error.message.as_str()), ("Mine", "no"));
+        assert!(error.took_ms.is_some_and(|took| took >= 20 * u64::from(error.attempt)), "{error:?}");
+        assert!(error.at >= began && !error.worker.is_empty(), "{error:?}");
+    }
+}
+
 pub(super) async fn a_dead_job_can_be_tried_again(store: &Store) {
     let world = store.world().await;
     let id = world.push("k", "1", Push::new().max_attempts(1)).await;
@@ -183,4 +202,27 @@ pub(super) async fn an_unknown_kind_is_parked_until_somebody_knows_it(store: &St
     let parked = world.broker.keys().set(State::Parked).unwrap();
     assert_eq!(world.ask::<u64>("ZCARD", &[&parked]).await, 1);
     assert!(Envelope::parse(&world.until(&other, State::Parked).await.envelope).is_ok());
+}
+
+pub(super) async fn a_later_version_of_a_kind_is_parked_until_somebody_knows_it(store: &Store) {
+    let world = store.world().await;
+    // The second is written as another client might.
+    let jobs = [r#"{"v":1,"kind":"sum","kv":2,"args":[1]}"#, r#"{"kv":2,"args":[2],"kind":"sum","v":1}"#];
+    let ids = world.broker.push("default", &jobs).await.unwrap();
+    let ours = || world.worker().register_blocking::<super::working::Sum>();
+    let old = Beside::start(ours());
+    for id in &ids {
+        let parked = world.until(id, State::Parked).await;
+        let reason = "the worker here knows the kind `sum` up to version 1, not 2";
+        assert_eq!((parked.history.reason.as_deref(), parked.attempts), (Some(reason), 0));
+    }
+    old.stop().await;
+    // One like it does not take them up again at its start, when it looks at what is parked, as the job behind tells.
+    let again = Beside::start(ours());
+    let plain = world.push("sum", "[3]", Push::new().result_ttl(Duration::from_secs(60))).await;
+    assert_eq!(world.client.handle::<u64>(plain).result().await.unwrap(), 3);
+    let queues = ["default".to_owned()];
+    assert_eq!(world.broker.unpark(0, &queues, &["sum:1".to_owned()]).await.unwrap(), (2, 0));
+    again.stop().await;
+    assert_eq!(world.broker.unpark(0, &queues, &["sum:2".to_owned()]).await.unwrap(), (2, 2));
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use windlass::broker::{Recovered, Request};
-use windlass::{Push, State};
+use windlass::{Error, Push, State};
 
 use super::world::{Store, held};
 
@@ -84,9 +84,32 @@ pub(super) async fn only_the_running_suspect_is_blamed_and_dies_in_the_end(store
     let dead = world.client.inspector().show(&ids[0]).await.unwrap().unwrap();
     assert_eq!((dead.state, dead.kind.as_str()), (State::Dead, "k"));
     assert_eq!(dead.history.reason.as_deref(), Some("its process ended 3 times while it ran"));
+    let errors: Vec<_> = dead.history.errors.iter().map(|e| (&*e.class, e.attempt, &*e.worker)).collect();
+    assert_eq!(errors, [("Crash", 2, "w.1.1.w.3"), ("Crash", 3, "w.2.1.w.3"), ("Crash", 4, "w.3.1.w.3")]);
+    assert!(dead.history.errors.iter().all(|error| error.at > 0 && !error.message.is_empty()));
+    assert_eq!(world.ask::<u64>("EXISTS", &[&world.broker.keys().crashes("default")]).await, 0);
     let innocent = world.take(OTHER, 9).await;
     assert_eq!(innocent[0].job_id("default"), ids[1]);
     assert_eq!(world.finish(OTHER, &innocent).await, 0);
+}
+
+pub(super) async fn whoever_waits_for_a_quarantined_job_is_told(store: &Store) {
+    let world = store.world_with(|config| config.crash_limit = 1).await;
+    let id = world.push("k", "1", Push::new().result_ttl(Duration::from_secs(60))).await;
+    let handle = world.client.handle::<()>(id);
+    world.take(ONE, 1).await;
+    let crash = async {
+        tokio::task::yield_now().await;
+        world.recover(&[ONE]).await
+    };
+    let (result, recovered) = tokio::join!(handle.result(), crash);
+    assert_eq!(recovered, Recovered { suspects: 0, unstarted: 0, killed: 1 });
+    match result {
+        Err(Error::Ended { state, message, .. }) => {
+            assert_eq!((state, message.as_str()), (State::Dead, "its process ended 1 times while it ran"));
+        }
+        other => panic!("{other:?}"),
+    }
 }
 
 pub(super) async fn released_jobs_are_taken_first_and_uncounted(store: &Store) {

@@ -1,8 +1,10 @@
 //! Results: kept, awaited, empty, failed.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use windlass::{Error, Failure, Push, Retry, State};
+use serde::{Deserialize, Serialize};
+use windlass::{BlockingJob, Context, Error, Failure, Job, Outcome, Push, Retry, State};
 
 use super::working::Sum;
 use super::world::{Beside, Store, World, json};
@@ -77,4 +79,76 @@ pub(super) async fn an_early_result_is_kept(store: &Store) {
     assert_eq!(worker.run().await.unwrap().completed, 1);
     assert_eq!(handle.result().await.unwrap(), 7, "it was there before anybody asked");
     assert!(world.is_empty().await);
+}
+
+/// A job that answers a text of so many bytes.
+#[derive(Serialize, Deserialize)]
+struct Answer(usize);
+
+impl Job for Answer {
+    const KIND: &'static str = "answer";
+    type Output = String;
+
+    async fn run(self, _: Context) -> Outcome<String> {
+        Ok("x".repeat(self.0))
+    }
+}
+
+/// The same on a thread.
+#[derive(Serialize, Deserialize)]
+struct Blocking(usize);
+
+impl BlockingJob for Blocking {
+    const KIND: &'static str = "blocking";
+    type Output = String;
+
+    fn run(self, _: &Context) -> Outcome<String> {
+        Ok("x".repeat(self.0))
+    }
+}
+
+/// A job whose output has no form in JSON.
+#[derive(Serialize, Deserialize)]
+struct Formless;
+
+impl Job for Formless {
+    const KIND: &'static str = "formless";
+    type Output = BTreeMap<Vec<u8>, u8>;
+
+    async fn run(self, _: Context) -> Outcome<Self::Output> {
+        Ok([(vec![1], 1)].into())
+    }
+}
+
+pub(super) async fn a_result_that_cannot_be_kept_ends_its_job_with_the_reason(store: &Store) {
+    let world = store.world_with(|config| config.max_payload = 1000).await;
+    let kept = || Push::new().result_ttl(TTL);
+    let client = &world.client;
+    let small = client.push_with(Answer(900), kept()).await.unwrap();
+    let unkept = client.push(Answer(5000)).await.unwrap();
+    let too_large = [
+        client.push_with(Answer(5000), kept()).await.unwrap().id().clone(),
+        client.push_with(Blocking(5000), kept()).await.unwrap().id().clone(),
+        world.push("raw", "1", kept()).await,
+    ];
+    let formless = client.push_with(Formless, kept()).await.unwrap();
+    let raw = |_, _| async { Ok(json(&format!("\"{}\"", "x".repeat(5000)))) };
+    let worker = world.worker().register::<Answer>().register_blocking::<Blocking>().register::<Formless>();
+    let worker = Beside::start(worker.register_raw("raw", Retry::default(), raw));
+    assert_eq!(small.result().await.unwrap().len(), 900);
+    let reason = "its result takes 5002 bytes, more than the 1000 of max_payload";
+    for id in too_large {
+        let dead = world.until(&id, State::Dead).await;
+        assert_eq!((dead.attempts, dead.history.reason.as_deref()), (1, Some(reason)), "{}", dead.kind);
+        let waited = client.handle::<String>(id).result().await;
+        assert!(matches!(&waited, Err(Error::Ended { message, .. }) if message == reason), "{waited:?}");
+    }
+    let dead = world.until(formless.id(), State::Dead).await;
+    let said = dead.history.reason.unwrap_or_default();
+    assert!(said.starts_with("its result cannot become JSON: "), "{said}");
+    assert_eq!(
+        worker.stop().await.completed,
+        2,
+        "{unkept:?} keeps no result, so that its size does not matter"
+    );
 }

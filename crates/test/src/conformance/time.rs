@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use windlass::{Error, Failure, JobId, Push, Retry, State, Worker};
 
-use super::world::{Beside, Store, World, json};
+use super::world::{Beside, Store, World, held, json};
 
 const ONE: &str = "t.1.1.t.1";
 const OTHER: &str = "t.2.2.t.9";
@@ -48,7 +48,7 @@ fn ignorant(world: &World) -> Worker {
 
 /// Pushes a job and has a worker park it.
 async fn parked(world: &World) -> JobId {
-    let id = world.push("k", "[5]", Push::new()).await;
+    let id = world.push("k", "[5]", Push::new().result_ttl(7 * DAY)).await;
     let worker = Beside::start(ignorant(world));
     world.until(&id, State::Parked).await;
     worker.stop().await;
@@ -107,6 +107,41 @@ pub(super) async fn an_expired_job_is_discarded_by_the_stores_clock(store: &Stor
     assert_eq!(runs.recv().await.unwrap().id, fine);
     let discarded = world.until(&late, State::Discarded).await;
     assert_eq!(discarded.history.reason.as_deref(), Some("it expired before it could run"));
+    worker.stop().await;
+}
+
+pub(super) async fn a_job_that_has_begun_does_not_expire(store: &Store) {
+    let world = store.world().await;
+    let until = SystemTime::now() + HOUR;
+    let push = async |args: &str| world.push("k", args, Push::new().expires_at(until)).await;
+    let crashed = push("0").await;
+    assert_eq!(world.take(ONE, 1).await.len(), 1);
+    let (retried, snoozed) = (push("1").await, push("2").await);
+    let fail = |args: Box<serde_json::value::RawValue>, _| async move {
+        Err(if args.get() == "1" { Failure::retry("not now") } else { Failure::snooze(HOUR) })
+    };
+    let worker = Beside::start(world.worker().register_raw("k", Retry::Fixed(HOUR), fail));
+    world.until(&retried, State::Retry).await;
+    world.until(&snoozed, State::Scheduled).await;
+    worker.stop().await;
+    // This one is given back before anybody began it, as its count says.
+    let unstarted = push("3").await;
+    let taken = world.take(OTHER, 1).await;
+    assert_eq!(world.broker.release("default", OTHER, &held(&taken)).await.unwrap(), 1);
+    store.advance(HOUR + MARGIN);
+    world.recover(&[ONE]).await;
+    assert_eq!(promote(&world, State::Retry).await + promote(&world, State::Scheduled).await, 2);
+    let (worker, mut runs) = world.recorder(|_| async { Ok(()) });
+    let worker = Beside::start(worker);
+    let mut ran = Vec::new();
+    for _ in 0..3 {
+        ran.push(runs.recv().await.unwrap().id);
+    }
+    ran.sort();
+    let mut wanted = vec![crashed, retried, snoozed];
+    wanted.sort();
+    assert_eq!(ran, wanted);
+    world.until(&unstarted, State::Discarded).await;
     worker.stop().await;
 }
 
@@ -205,6 +240,25 @@ pub(super) async fn a_parked_job_dies_after_its_day(store: &Store) {
     assert_eq!((run.id, run.args.as_str()), (id, "[5]"));
     worker.stop().await;
     assert!(world.is_empty().await);
+}
+
+pub(super) async fn whoever_waits_for_a_job_that_dies_parked_is_told(store: &Store) {
+    let world = store.world().await;
+    let id = parked(&world).await;
+    let handle = world.client.handle::<()>(id);
+    let day = async {
+        tokio::task::yield_now().await;
+        store.advance(DAY + MARGIN);
+        prune(&world).await
+    };
+    let (result, pruned) = tokio::join!(handle.result(), day);
+    assert_eq!(pruned, 1);
+    match result {
+        Err(Error::Ended { state, message, .. }) => {
+            assert_eq!((state, message.as_str()), (State::Dead, "no worker came that knows its kind"));
+        }
+        other => panic!("{other:?}"),
+    }
 }
 
 pub(super) async fn a_parked_job_is_woken_before_its_day_has_passed(store: &Store) {

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use windlass::{
-    Context, Ending, Envelope, Error, Failure, Handle, Job, Outcome, Push, Pushed, Retry, State, Unique,
+    Context, Ending, Envelope, Error, Failure, Filter, Handle, Job, JobId, Outcome, Push, Pushed, Retry,
+    State, Unique,
 };
 
 use super::time::{MARGIN, almost};
@@ -236,4 +237,134 @@ pub(super) async fn a_job_that_is_to_be_retried_keeps_equal_ones_out(store: &Sto
     world.until(first.id(), State::Retry).await;
     worker.stop().await;
     assert_eq!(push(&world, 1, 1, Unique::until_done()).await.id(), first.id());
+}
+
+/// The ways in which an ended job is put back, each told by whether an equal one kept it out.
+async fn put_back(world: &World, way: &str, id: &JobId) -> Result<(), JobId> {
+    let inspector = world.client.inspector();
+    let put = match way {
+        "retry" => inspector.retry(id).await.map(drop),
+        "reschedule" => inspector.reschedule_in(id, HOUR).await.map(drop),
+        _ => inspector.edit_and_retry(id, &json(r#"{"user":1,"day":1}"#)).await.map(drop),
+    };
+    match put {
+        Err(Error::Duplicate(equal)) => Err(equal),
+        put => {
+            put.expect("it is put back");
+            Ok(())
+        }
+    }
+}
+
+pub(super) async fn a_job_that_is_put_back_is_the_one_that_is_there(store: &Store) {
+    let inspector_of = |world: &World| world.client.inspector();
+    for (way, until) in [
+        ("retry", Unique::until_done()),
+        ("reschedule", Unique::until_done()),
+        ("edit", Unique::until_done()),
+        ("retry", Unique::until_started()),
+    ] {
+        let world = store.world().await;
+        let first = push(&world, 1, 1, until.clone()).await;
+        inspector_of(&world).kill(first.id()).await.unwrap();
+        // An equal one came meanwhile: it keeps the first out, wherever it waits.
+        let options = Push::new().unique(until.clone()).priority(3);
+        let second = push_with(&world, 1, 1, options).await;
+        assert_eq!(what(&second), Pushed::New, "{way}");
+        assert_eq!(put_back(&world, way, first.id()).await, Err(second.id().clone()), "{way}");
+        assert_eq!(world.take(A, 9).await.len(), 1, "{way}: the second alone");
+        assert_eq!(put_back(&world, way, first.id()).await, Err(second.id().clone()), "{way}: it runs");
+        world.recover(&[A]).await;
+        inspector_of(&world).cancel(second.id()).await.unwrap();
+        // Now nobody is there, and the first has its lock again.
+        assert_eq!(put_back(&world, way, first.id()).await, Ok(()), "{way}");
+        let third = push(&world, 1, 1, until.clone()).await;
+        assert_eq!((what(&third), third.id()), (Pushed::Kept, first.id()), "{way}");
+        assert_eq!(put_back(&world, way, second.id()).await, Err(first.id().clone()), "{way}");
+    }
+}
+
+pub(super) async fn of_equal_jobs_that_ended_one_is_put_back(store: &Store) {
+    let world = store.world().await;
+    let inspector = world.client.inspector();
+    for user in [1, 1, 2, 1] {
+        let job = push(&world, user, 1, Unique::until_done()).await;
+        assert_eq!(what(&job), Pushed::New);
+        inspector.kill(job.id()).await.unwrap();
+    }
+    let again = inspector.retry_all(&Filter::default()).await.unwrap();
+    assert_eq!((again.moved, again.kept_out), (2, 2));
+    assert_eq!(world.take(A, 9).await.len(), 2);
+}
+
+pub(super) async fn a_push_of_many_unique_jobs_says_what_became_of_each(store: &Store) {
+    let world = store.world().await;
+    let first = push(&world, 7, 1, Unique::until_done()).await;
+    let (jobs, client) = (|day| (0..600).map(move |user| Report { user, day }), &world.client);
+    let by_user = || Unique::until_done().by_fields(["user"]);
+    let options = |unique: Unique| Push::new().unique(unique);
+    let all = client.push_many_unique(jobs(1), options(by_user())).await.unwrap();
+    assert!(all.iter().all(|job| job.pushed == Pushed::New), "the first is unique by all of its arguments");
+    let ids: Vec<_> = all.into_iter().map(|job| job.id).collect();
+    let again = client.push_many_unique(jobs(2), options(by_user().refuse())).await.unwrap();
+    assert!(again.iter().all(|job| job.pushed == Pushed::Kept));
+    assert_eq!(again.into_iter().map(|job| job.id).collect::<Vec<_>>(), ids, "in the order of the push");
+    let replaced = client.push_many_unique(jobs(3), options(by_user().replace())).await.unwrap();
+    assert!(replaced.iter().zip(&ids).all(|(job, id)| job.pushed == Pushed::Replaced && job.id == *id));
+    // The same of jobs without a type, and of those that a middleware sends elsewhere.
+    let args = [json(r#"{"user":7,"day":1}"#), json(r#"{"user":8,"day":9}"#), json(r#"{"user":7,"day":1}"#)];
+    let raw = || args.iter().map(|args| &**args);
+    let told = async |client: &windlass::Client| {
+        let told = client.push_many_unique_raw("k", raw(), options(Unique::until_done())).await.unwrap();
+        told.into_iter().map(|job| (job.id, job.pushed)).collect::<Vec<_>>()
+    };
+    let kept = (first.id().clone(), Pushed::Kept);
+    let one = told(client).await;
+    assert_eq!((&one[0], &one[1].1, &one[2]), (&kept, &Pushed::New, &kept));
+    let client = client.clone().middleware(Elsewhere);
+    let two = told(&client).await;
+    assert_eq!((&two[0], &two[1].1, &two[2]), (&kept, &Pushed::New, &kept));
+    assert_eq!(two[1].0.queue(), "other");
+    assert!(matches!(
+        client.push_many_unique(jobs(1), Push::new()).await,
+        Err(Error::Push { option: "unique", .. })
+    ));
+}
+
+/// Sends what is for the user 8 elsewhere.
+struct Elsewhere;
+
+impl windlass::PushMiddleware for Elsewhere {
+    async fn push(&self, job: &mut windlass::Pushing) -> windlass::Result<()> {
+        if job.args().get().contains(r#""user":8"#) {
+            job.set_queue("other");
+        }
+        Ok(())
+    }
+}
+
+pub(super) async fn a_debounced_push_beside_a_running_job_is_another(store: &Store) {
+    let world = store.world().await;
+    // In whatever order it is said.
+    let per_user = || Unique::until_started().by_fields(["user"]);
+    let orders = [
+        Push::new().unique(per_user()).debounce(Duration::ZERO),
+        Push::new().debounce(Duration::ZERO).unique(per_user()),
+    ];
+    for (user, options) in orders.into_iter().enumerate() {
+        let push = async |day| push_with(&world, user as u32, day, options.clone()).await;
+        let first = push(1).await;
+        assert_eq!(what(&push(2).await), Pushed::Replaced);
+        assert_eq!(world.broker.promote(State::Scheduled, &["default".to_owned()]).await.unwrap().moved, 1);
+        assert_eq!(world.take(A, 1).await[0].job_id("default"), *first.id());
+        let second = push(3).await;
+        assert_eq!(what(&second), Pushed::New, "the first runs");
+        assert_eq!(args(&world, &second).await, format!(r#"{{"user":{user},"day":3}}"#));
+        world.client.inspector().remove(second.id()).await.unwrap();
+    }
+    for lost in [Unique::until_done(), Unique::window(HOUR), Unique::forever()] {
+        let refused =
+            world.client.push_with(Report { user: 1, day: 1 }, Push::new().unique(lost).debounce(HOUR)).await;
+        assert!(matches!(refused, Err(Error::Push { option: "debounce", .. })));
+    }
 }

@@ -88,8 +88,8 @@ pub(super) async fn concurrent_pushes_each_get_their_own_id(store: &Store) {
             tokio::spawn(async move {
                 let queue = if number.is_multiple_of(3) { "third" } else { "default" };
                 let args = json(&number.to_string());
-                let id = client.push_raw("k", &args, Push::new().queue(queue)).await.unwrap();
-                (id, number.to_string())
+                let job = client.push_raw("k", &args, Push::new().queue(queue)).await.unwrap();
+                (job.id().clone(), number.to_string())
             })
         })
         .collect();
@@ -282,4 +282,30 @@ pub(super) async fn the_inspector_lists_every_state(store: &Store) {
     assert!(inspector.list(State::Completed, None, None, 2).await.is_err());
     let queues = inspector.queues().await.unwrap();
     assert_eq!((queues.len(), queues[0].name.as_str(), queues[0].enqueued), (1, "default", 0));
+}
+
+pub(super) async fn what_is_nested_too_deeply_is_refused(store: &Store) {
+    let world = store.world().await;
+    let nested = |depth: usize| json(&format!("{}{}", "[".repeat(depth), "]".repeat(depth)));
+    let push = async |depth, options| world.client.push_raw("k", &nested(depth), options).await;
+    let refused = push(windlass::DEPTH_MAX, Push::new()).await.map(drop).unwrap_err();
+    assert_eq!(refused.to_string(), "the args of the push are nested deeper than 500 levels");
+    // The scripts read what is just within the bound.
+    let fits = push(windlass::DEPTH_MAX - 1, Push::new().priority(3)).await.unwrap();
+    let inspector = world.client.inspector();
+    let refused = inspector.edit(fits.id(), &nested(windlass::DEPTH_MAX)).await;
+    assert!(matches!(refused, Err(Error::Push { option: "args", .. })));
+    inspector.cancel(fits.id()).await.unwrap();
+    assert_eq!(inspector.queue("default").await.unwrap().enqueued, 0, "no phantom is left");
+    // A result is read, too, by whoever follows.
+    let id = world.push("deep", "1", Push::new().result_ttl(Duration::from_secs(60))).await;
+    let answer = nested(windlass::DEPTH_MAX + 1);
+    let run = move |_, _| {
+        let answer = answer.clone();
+        async { Ok(answer) }
+    };
+    let worker = Beside::start(world.worker().register_raw("deep", Retry::default(), run));
+    let reason = world.until(&id, State::Dead).await.history.reason;
+    assert_eq!(reason.as_deref(), Some("its result is nested deeper than 500 levels"));
+    worker.stop().await;
 }

@@ -104,7 +104,8 @@ pub struct Run {
 impl World {
     /// Pushes a job of a kind without a type.
     pub async fn push(&self, kind: &str, args: &str, options: Push) -> JobId {
-        self.client.push_raw(kind, &json(args), options).await.expect("the push is answered")
+        let pushed = self.client.push_raw(kind, &json(args), options).await;
+        pushed.expect("the push is answered").id().clone()
     }
 
     /// Pushes `count` jobs with the arguments 0, 1, 2….

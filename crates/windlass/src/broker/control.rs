@@ -79,7 +79,8 @@ impl Broker {
         Ok(Promoted { moved: int(&moved)? as usize, next, unknown })
     }
 
-    /// Puts parked jobs of `kinds` into their queues, looking from rank `from`. Answers how many were
+    /// Puts parked jobs of `kinds` (each as `KIND:VERSION`, the latest that is known) into their queues, looking from rank
+    /// `from`. Answers how many were
     /// looked at and how many moved.
     ///
     /// # Errors
@@ -182,7 +183,7 @@ impl Broker {
     /// Puts a stored job into its queue now. Answers false when no such job is stored.
     ///
     /// # Errors
-    /// When the store fails.
+    /// When the store fails; [`Error::Duplicate`] when it is unique and an equal job is there that has not ended.
     pub async fn requeue(&self, id: &JobId) -> Result<bool> {
         let queue = id.queue();
         let mut keys =
@@ -190,7 +191,12 @@ impl Broker {
         keys.extend(self.keys.sets());
         let mut call = REQUEUE.call(&keys);
         call.arg(id.as_str()).arg(queue);
-        Ok(int(&self.run(&REQUEUE, &call).await?)? == 1)
+        match self.run(&REQUEUE, &call).await? {
+            Value::BulkString(equal) => {
+                Err(Error::Duplicate(JobId::parse(&String::from_utf8_lossy(&equal))?))
+            }
+            answer => Ok(int(&answer)? == 1),
+        }
     }
 
     /// Removes a job that does not run: `Some(true)` when it was, `Some(false)` when there is none, `None`

@@ -92,7 +92,7 @@ impl Broker {
     pub async fn put_cron(&self, cron: &Cron, config: &Config) -> Result<bool> {
         let (definition, queue) = (cron.to_definition()?, cron.queue()?);
         let now = self.now_ms().await?;
-        config.check_payload(cron.name(), cron.envelope(Some(now))?.len())?;
+        config.check_envelope(cron.name(), &cron.envelope(Some(now))?)?;
         let (next, moment) = first(cron, now)?;
         let keys = [self.keys.cron(), self.keys.cron_next(), self.keys.seq()];
         let mut call = CRON_PUT.call(&keys);

@@ -6,7 +6,6 @@ use super::control::scored;
 use super::push::{due_arg, ms};
 use super::script::{CANCEL, EDIT, REQUEUE_ALL, RESCHEDULE, Script};
 use super::{BATCH_BYTES_MAX, Broker, Due, array, int, text};
-use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::id::JobId;
 use crate::state::State;
@@ -78,6 +77,16 @@ pub enum Edited {
     Missing,
 }
 
+/// What became of jobs that were to be put back.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Requeued {
+    /// How many are in their queues now.
+    pub moved: u64,
+    /// How many stayed where they are, since they are unique and an equal job is there that has not ended.
+    pub kept_out: u64,
+}
+
 /// Which stored jobs are meant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Filter {
@@ -100,29 +109,22 @@ impl Broker {
     ///
     /// # Errors
     /// When the store fails; repeating the call is safe.
-    pub async fn cancel(&self, id: &JobId, config: &Config) -> Result<Ending> {
-        self.end(id, State::Cancelled, "it was cancelled", ms(CANCEL_STANDS), config).await
+    pub async fn cancel(&self, id: &JobId) -> Result<Ending> {
+        self.end(id, State::Cancelled, "it was cancelled", ms(CANCEL_STANDS)).await
     }
 
     /// Puts a job among the dead that does not run.
     ///
     /// # Errors
     /// When the store fails; repeating the call is safe.
-    pub async fn kill(&self, id: &JobId, config: &Config) -> Result<Ending> {
-        self.end(id, State::Dead, "it was killed", 0, config).await
+    pub async fn kill(&self, id: &JobId) -> Result<Ending> {
+        self.end(id, State::Dead, "it was killed", 0).await
     }
 
-    async fn end(
-        &self,
-        id: &JobId,
-        state: State,
-        reason: &str,
-        stands_ms: u64,
-        config: &Config,
-    ) -> Result<Ending> {
-        let more = [self.stored(state), self.keys.stats(), self.keys.result(id), self.keys.cancels()];
+    async fn end(&self, id: &JobId, state: State, reason: &str, stands_ms: u64) -> Result<Ending> {
+        let more = [self.stored(state), self.keys.stats(), self.keys.cancels()];
         let mut call = self.by_id(&CANCEL, id, &more);
-        call.arg(state.as_str()).arg(reason).arg(config.ended_max).arg(ms(config.ended_age));
+        call.arg(state.as_str()).arg(reason);
         call.arg(stands_ms).arg(CANCELS_MAX);
         match text(self.run(&CANCEL, &call).await?)?.as_str() {
             "ended" => Ok(Ending::Ended),
@@ -159,7 +161,7 @@ impl Broker {
     pub async fn reschedule(&self, id: &JobId, due: Due) -> Result<Rescheduled> {
         let mut call = self.by_id(&RESCHEDULE, id, &[]);
         call.arg(due_arg(due));
-        match text(self.run(&RESCHEDULE, &call).await?)?.as_str() {
+        match word(self.run(&RESCHEDULE, &call).await?)?.as_str() {
             "scheduled" => Ok(Rescheduled::Scheduled),
             "active" => Ok(Rescheduled::Active),
             "none" => Ok(Rescheduled::Missing),
@@ -175,7 +177,7 @@ impl Broker {
     pub async fn edit(&self, id: &JobId, old: &[u8], new: &[u8], is_due: bool) -> Result<Option<Edited>> {
         let mut call = self.by_id(&EDIT, id, &[self.keys.wake(id.queue())]);
         call.arg(old).arg(new).arg(u8::from(is_due));
-        match text(self.run(&EDIT, &call).await?)?.as_str() {
+        match word(self.run(&EDIT, &call).await?)?.as_str() {
             "edited" => Ok(Some(Edited::Edited)),
             "enqueued" => Ok(Some(Edited::Enqueued)),
             "repushed" => Ok(Some(Edited::Repushed)),
@@ -186,13 +188,13 @@ impl Broker {
         }
     }
 
-    /// Puts every job that fits into its queue, but those that came into their state since the call began. Answers
-    /// how many.
+    /// Puts every job that fits into its queue, but those that came into their state since the call began, and but for unique
+    /// ones of which an equal one is there.
     ///
     /// # Errors
     /// When the store fails; some jobs are in their queues then, and repeating the call moves the rest. When the
     /// state is not one whose jobs are stored.
-    pub async fn requeue_all(&self, filter: &Filter, queues: &[String]) -> Result<u64> {
+    pub async fn requeue_all(&self, filter: &Filter, queues: &[String]) -> Result<Requeued> {
         let set = self.keys.set(filter.state).ok_or_else(|| {
             Error::Config(vec![format!(
                 "jobs that are {} are not stored, they cannot be put back",
@@ -201,21 +203,22 @@ impl Broker {
         })?;
         let mut keys = vec![set, self.keys.jobs(), self.keys.moved()];
         keys.extend(queues.iter().flat_map(|queue| [self.keys.stream(queue), self.keys.wake(queue)]));
-        let (mut skip, mut total, mut latest) = (0, 0, String::new());
+        let (mut skip, mut requeued, mut latest) = (0, Requeued::default(), String::new());
         loop {
             let mut call = REQUEUE_ALL.call(&keys);
             call.arg(skip).arg(REQUEUE_MAX).arg(BATCH_BYTES_MAX).arg(&latest);
             call.arg(filter.kind.as_deref().unwrap_or_default());
             call.arg(filter.queue.as_deref().unwrap_or_default()).arg(queues);
             let answer = array(self.run(&REQUEUE_ALL, &call).await?)?;
-            let [looked, moved, score] = <[Value; 3]>::try_from(answer)
-                .map_err(|_| Error::Answer("requeue_all gave other than three values"))?;
+            let [looked, moved, score, kept_out] = <[Value; 4]>::try_from(answer)
+                .map_err(|_| Error::Answer("requeue_all gave other than four values"))?;
             let (looked, moved) = (int(&looked)?.unsigned_abs(), int(&moved)?.unsigned_abs());
             latest = text(score)?;
-            total += moved;
+            requeued.moved += moved;
+            requeued.kept_out += int(&kept_out)?.unsigned_abs();
             skip += looked.saturating_sub(moved);
             if looked == 0 {
-                return Ok(total);
+                return Ok(requeued);
             }
         }
     }
@@ -235,5 +238,16 @@ impl Broker {
             vec![self.keys.jobs(), self.keys.moved(), self.keys.stream(queue), self.keys.suspect(queue)];
         keys.extend(self.keys.sets());
         keys
+    }
+}
+
+/// What was done, as a word; in its place an array names an equal job that keeps this one out.
+fn word(answer: Value) -> Result<String> {
+    match answer {
+        Value::Array(mut equal) => match equal.pop() {
+            Some(id) => Err(Error::Duplicate(JobId::parse(&text(id)?)?)),
+            None => Err(Error::Answer("a word was expected")),
+        },
+        answer => text(answer),
     }
 }

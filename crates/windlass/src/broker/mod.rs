@@ -46,7 +46,7 @@ pub use kinds::Passed;
 pub use lane::Limited;
 pub use lease::{Held, Recovered};
 pub(crate) use manage::{CANCEL_STANDS, CANCELS_MAX, ToStop};
-pub use manage::{Edited, Ending, Filter, Rescheduled};
+pub use manage::{Edited, Ending, Filter, Requeued, Rescheduled};
 pub use progress::Note;
 pub(crate) use push::ms;
 pub use push::{BATCH_BYTES_MAX, BATCH_JOBS_MAX, Due};

@@ -22,7 +22,7 @@ macro_rules! scripts {
 scripts! {
     ADOPT = "adopt.lua";
     BATCH_CANCEL = "ask.lua" "batch_cancel.lua";
-    BATCH_END = "lane.lua" "record.lua" "trim.lua" "hooks.lua" "batch_end.lua";
+    BATCH_END = "lane.lua" "record.lua" "trim.lua" "hooks.lua" "unread.lua" "batch_end.lua";
     BATCH_LOOK = "batch_look.lua";
     BATCH_PUSH = "lane.lua" "record.lua" "room.lua" "hooks.lua" "batch_push.lua";
     BEAT = "beat.lua";
@@ -42,9 +42,9 @@ scripts! {
     CRON_RESUME = "cron_resume.lua";
     #[cfg(feature = "cron")]
     CRON_RUN = "lane.lua" "cron_run.lua";
-    CANCEL = "lane.lua" "record.lua" "find.lua" "trim.lua" "hooks.lua" "ask.lua" "cancel.lua";
+    CANCEL = "lane.lua" "record.lua" "find.lua" "hooks.lua" "unread.lua" "ask.lua" "cancel.lua";
     COMPACT = "compact.lua";
-    EDIT = "lane.lua" "record.lua" "find.lua" "enqueue.lua" "hooks.lua" "edit.lua";
+    EDIT = "lane.lua" "record.lua" "find.lua" "enqueue.lua" "hooks.lua" "unread.lua" "edit.lua";
     EVENTS = "events.lua";
     EXCHANGE = "fence.lua" "after.lua" "exchange.lua";
     EXCHANGE_RULED = "fence.lua" "after.lua" "lane.lua" "record.lua" "rule.lua" "turn.lua" "admit.lua" "plain.lua" "regain.lua" "ruled.lua" "exchange.lua";
@@ -57,7 +57,7 @@ scripts! {
     PASS = "fence.lua" "pass.lua";
     PROGRESS = "fence.lua" "progress.lua";
     PROMOTE = "lane.lua" "record.lua" "enqueue.lua" "promote.lua";
-    PRUNE = "lane.lua" "record.lua" "trim.lua" "hooks.lua" "prune.lua";
+    PRUNE = "lane.lua" "record.lua" "trim.lua" "hooks.lua" "unread.lua" "prune.lua";
     PUSH = "push.lua";
     PUSH_LANE = "lane.lua" "push_lane.lua";
     PUSH_LIMITED = "lane.lua" "room.lua" "push_limited.lua";
@@ -66,14 +66,14 @@ scripts! {
     PUSH_UNIQUE_LIMITED = "lane.lua" "record.lua" "find.lua" "enqueue.lua" "room.lua" "push_unique.lua";
     QUEUE_ADD = "lane.lua" "queue_add.lua";
     QUEUE_RM = "lane.lua" "queue_rm.lua";
-    RECOVER = "lane.lua" "record.lua" "rule.lua" "trim.lua" "hooks.lua" "recover.lua";
+    RECOVER = "lane.lua" "record.lua" "rule.lua" "trim.lua" "hooks.lua" "unread.lua" "recover.lua";
     RELEASE = "fence.lua" "release.lua";
     RELEASE_UNIQUE = "release_unique.lua";
-    REMOVE = "lane.lua" "record.lua" "hooks.lua" "remove.lua";
+    REMOVE = "lane.lua" "record.lua" "hooks.lua" "unread.lua" "remove.lua";
     RENEW = "fence.lua" "renew.lua";
-    REQUEUE = "lane.lua" "record.lua" "enqueue.lua" "hooks.lua" "requeue.lua";
-    REQUEUE_ALL = "lane.lua" "record.lua" "enqueue.lua" "hooks.lua" "requeue_all.lua";
-    RESCHEDULE = "lane.lua" "record.lua" "find.lua" "hooks.lua" "reschedule.lua";
+    REQUEUE = "lane.lua" "record.lua" "enqueue.lua" "hooks.lua" "unread.lua" "requeue.lua";
+    REQUEUE_ALL = "lane.lua" "record.lua" "enqueue.lua" "hooks.lua" "unread.lua" "requeue_all.lua";
+    RESCHEDULE = "lane.lua" "record.lua" "find.lua" "hooks.lua" "unread.lua" "reschedule.lua";
     RESUME = "resume.lua";
     SCHEDULE = "schedule.lua";
     RULE_SET = "lane.lua" "rule_set.lua";

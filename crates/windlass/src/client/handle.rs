@@ -94,7 +94,8 @@ impl<T: DeserializeOwned> Handle<T> {
     }
 
     /// Waits for the job's result, however long that takes; bound it with a timeout if you must. Nothing is
-    /// polled, and any number of callers may wait for the same job.
+    /// polled, and any number of callers may wait for the same job. However it ends they are told, also when it is
+    /// cancelled, removed or dies with its process; one that is put back after its end is waited for anew.
     ///
     /// # Errors
     /// [`Error::Ended`] when the job did not succeed, [`Error::NoResultKept`] when it was pushed without

@@ -4,6 +4,7 @@ mod buffer;
 mod changes;
 mod check;
 mod handle;
+mod many;
 mod options;
 mod pusher;
 mod results;
@@ -31,7 +32,7 @@ use crate::id::JobId;
 use crate::inspector::Inspector;
 use crate::job::Pushable;
 use crate::limit::Limits;
-use crate::middleware::{PushChain, PushMiddleware, Pushing};
+use crate::middleware::{PushChain, PushMiddleware};
 use crate::name::check_name;
 #[cfg(feature = "embedded")]
 use crate::testing::Drainer;
@@ -44,7 +45,6 @@ pub use options::{KEY_LEN_MAX, Push};
 pub(crate) use options::{epoch_ms, ms as whole_ms};
 pub use pusher::QUEUE_RULES_AGE_MAX;
 pub use send::{AHEAD_BYTES_MAX, AHEAD_JOBS_MAX};
-use spread::Spread;
 
 /// Pushes jobs into one namespace of a store. A clone is the same client; pushes of many tasks on one
 /// client travel together.
@@ -252,77 +252,29 @@ impl Client {
 
     /// Pushes a job whose type is not known here.
     ///
+    /// ```no_run
+    /// # use windlass::{Client, Push};
+    /// # async fn example(client: Client) -> Result<(), Box<dyn std::error::Error>> {
+    /// let args = serde_json::value::to_raw_value(&serde_json::json!({ "name": "Ada" }))?;
+    /// let handle = client.push_raw("greet", &args, Push::new().key("welcome-17")).await?;
+    /// println!("{} ({:?})", handle.id(), handle.pushed());
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// As [`push_with`](Self::push_with).
-    pub async fn push_raw(&self, kind: &str, args: &RawValue, options: Push) -> Result<JobId> {
-        let mut envelope = Envelope::new(kind, args);
-        options.apply(&mut envelope);
-        Ok(self.send(options.queue.as_deref().unwrap_or("default"), envelope, &options).await?.id)
-    }
-
-    /// Pushes any number of jobs of one type in few calls and little memory. Answers how many.
-    ///
-    /// # Errors
-    /// When a job cannot be pushed, such as one that is too large, a queue is full, or the store fails. The first
-    /// [`AHEAD_JOBS_MAX`](crate::AHEAD_JOBS_MAX) jobs, as long as they take no more than
-    /// [`AHEAD_BYTES_MAX`](crate::AHEAD_BYTES_MAX), are looked at before anything is
-    /// pushed; what stops the push later is an [`Error::Partial`](crate::Error::Partial), which says how many were pushed.
-    pub async fn push_many<Style, J: Pushable<Style>>(
-        &self,
-        jobs: impl IntoIterator<Item = J>,
-    ) -> Result<u64> {
-        self.push_many_with(jobs, Push::new()).await
-    }
-
-    /// Pushes any number of jobs of one type with the same options; a key among them is an error. Of
-    /// [unique](Push::unique) jobs those are not counted that were there already.
-    ///
-    /// # Errors
-    /// As [`push_many`](Self::push_many).
-    pub async fn push_many_with<Style, J: Pushable<Style>>(
-        &self,
-        jobs: impl IntoIterator<Item = J>,
-        options: Push,
-    ) -> Result<u64> {
-        let queue = options.queue.as_deref().unwrap_or(J::QUEUE);
-        let jobs = jobs.into_iter();
-        let mut spread = self.spread(&options, jobs.size_hint()).await?;
-        let mut deal = || spread.as_mut().map(Spread::deal);
-        if let Some(chain) = &self.chain {
-            let jobs = jobs
-                .map(|job| Ok(Pushing::new(queue, envelope_of(&job, &options), &options)?.spread(deal())));
-            return self.push_seen(chain, queue, J::KIND, jobs, &options).await;
-        }
-        let jobs =
-            jobs.map(|job| Ok(self.encode(queue, envelope_of(&job, &options), &options)?.spread(deal())));
-        self.push_encoded(queue, J::KIND, jobs, &options).await
-    }
-
-    /// Pushes any number of jobs whose type is not known here. Answers how many.
-    ///
-    /// # Errors
-    /// As [`push_many`](Self::push_many).
-    pub async fn push_many_raw<'a>(
+    pub async fn push_raw(
         &self,
         kind: &str,
-        args: impl IntoIterator<Item = &'a RawValue>,
+        args: &RawValue,
         options: Push,
-    ) -> Result<u64> {
-        let queue = options.queue.as_deref().unwrap_or("default");
-        let args = args.into_iter();
-        let mut spread = self.spread(&options, args.size_hint()).await?;
-        let mut deal = || spread.as_mut().map(Spread::deal);
-        let envelopes = args.map(|args| {
-            let mut envelope = Envelope::new(kind, args);
-            options.apply(&mut envelope);
-            envelope
-        });
-        if let Some(chain) = &self.chain {
-            let jobs = envelopes.map(|envelope| Ok(Pushing::new(queue, envelope, &options)?.spread(deal())));
-            return self.push_seen(chain, queue, kind, jobs, &options).await;
-        }
-        let jobs = envelopes.map(|envelope| Ok(self.encode(queue, envelope, &options)?.spread(deal())));
-        self.push_encoded(queue, kind, jobs, &options).await
+    ) -> Result<Handle<Box<RawValue>>> {
+        let mut envelope = Envelope::new(kind, args);
+        options.apply(&mut envelope);
+        let keeps_result = envelope.result.is_some();
+        let sent = self.send(options.queue.as_deref().unwrap_or("default"), envelope, &options).await?;
+        Ok(Handle::pushed_by(self.clone(), sent, keeps_result))
     }
 
     /// What waits in this process for the store to be back; nothing without [`Config::buffer_jobs`].
@@ -391,7 +343,7 @@ impl Client {
         options: &Push,
     ) -> Result<Encoded> {
         check_name("kind", &envelope.kind)?;
-        options.lane.check()?;
+        options.check()?;
         crate::tag::check(&envelope)?;
         #[cfg(feature = "embedded")]
         if let Some(now) = self.inner.now.get() {
@@ -408,7 +360,7 @@ impl Client {
             envelope.unique = unique.ends_with_job().then(|| lock.clone());
         }
         let bytes = envelope.to_bytes()?;
-        self.inner.config.check_payload(&envelope.kind, bytes.len())?;
+        self.inner.config.check_envelope(&envelope.kind, &bytes)?;
         Ok(Encoded { bytes, lock, due: options.due })
     }
 }

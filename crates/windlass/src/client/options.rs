@@ -2,7 +2,11 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use crate::{broker::Due, envelope::Envelope, limit::Lane, unique::Unique};
+use crate::broker::Due;
+use crate::envelope::Envelope;
+use crate::error::{Error, Result};
+use crate::limit::Lane;
+use crate::unique::Unique;
 
 /// Longest enqueue key, in bytes.
 pub const KEY_LEN_MAX: usize = 256;
@@ -23,6 +27,7 @@ pub struct Push {
     pub(crate) key: Option<String>,
     pub(crate) key_ttl: Option<Duration>,
     pub(crate) unique: Option<Unique>,
+    is_debounced: bool,
     pub(crate) lane: Lane,
     pub(crate) spread: Option<Duration>,
     max_attempts: Option<u32>,
@@ -69,7 +74,7 @@ impl Push {
     /// and no more jobs are held in memory than by any push of many. A period of zero is as if it were not given.
     ///
     /// The jobs have to come as a list or as another iterator that knows its size; otherwise, and for a push of one
-    /// job or to a batch, it is an [`Error::Push`](crate::Error::Push). [Unique](Self::unique) jobs are sent in one call
+    /// job or to a batch, it is an [`Error::Push`]. [Unique](Self::unique) jobs are sent in one call
     /// for each time, so spread them over no more than you must.
     ///
     /// ```
@@ -101,7 +106,7 @@ impl Push {
         self
     }
 
-    /// How long this key is remembered.
+    /// How long the [`key`](Self::key) is remembered.
     pub fn key_ttl(mut self, ttl: Duration) -> Self {
         self.key_ttl = Some(ttl);
         self
@@ -115,10 +120,20 @@ impl Push {
     }
 
     /// Runs once things have been quiet for a while: each push of an equal job replaces the one that waits, and the
-    /// wait begins anew. A job that has begun is let run, and the next push is another. Call
-    /// [`unique`](Self::unique) before to say what is equal.
+    /// wait begins anew. A job that has begun is let run, and the next push is another, so that the last change is never
+    /// lost. [`unique`](Self::unique) says what is equal; it has to be [`Unique::until_started`], or the push is an
+    /// [`Error::Push`].
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use windlass::{Push, Unique};
+    /// let per_user = Unique::until_started().by_fields(["user"]);
+    /// let once_quiet = Push::new().unique(per_user).debounce(Duration::from_secs(30));
+    /// # let _ = once_quiet;
+    /// ```
     pub fn debounce(mut self, quiet: Duration) -> Self {
-        self.unique = Some(self.unique.unwrap_or_else(Unique::until_started).replace());
+        self.unique.get_or_insert_with(Unique::until_started);
+        self.is_debounced = true;
         self.due = Some(Due::In(quiet));
         self
     }
@@ -130,7 +145,8 @@ impl Push {
         self
     }
 
-    /// Before every other job of its queue, behind those that were pushed to the front before.
+    /// Before every other job of its queue, behind those that were pushed to the front before. It has no
+    /// [`priority`](Self::priority) besides.
     pub fn front(mut self) -> Self {
         self.lane.front = true;
         self
@@ -163,16 +179,18 @@ impl Push {
         self
     }
 
-    /// Discard the job if it has not begun by then.
+    /// Discard the job if it has not begun by then. One that has begun goes on beyond that time: it is tried again, put
+    /// off, and taken over from a worker that died. What a stopping worker gave back has not begun.
     pub fn expires_at(mut self, time: SystemTime) -> Self {
         (self.expires, self.expires_in) = (Some(time), None);
         self
     }
 
-    /// Discard the job if it has not begun within this time from now. Not for jobs that follow others, as the next of a
-    /// chain and callbacks do.
-    pub fn expires_in(self, time: Duration) -> Self {
-        Self { expires_in: Some(time), ..self.expires_at(SystemTime::now() + time) }
+    /// Discard the job if it has not begun within this time from now; never, if that is too far away to be a moment. Not for
+    /// jobs that follow others, as the next of a chain and callbacks do.
+    pub fn expires_in(mut self, time: Duration) -> Self {
+        (self.expires, self.expires_in) = (SystemTime::now().checked_add(time), Some(time));
+        self
     }
 
     /// When the job expires by another clock than that of the machine, unless a middleware has said otherwise.
@@ -229,11 +247,83 @@ impl Push {
         self
     }
 
+    /// Checks what can be known before a job is there; every push does.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use windlass::Push;
+    /// let never = Push::new().delay(Duration::from_secs(3600)).expires_in(Duration::from_secs(60));
+    /// assert!(never.check().is_err());
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Push`] with the first option that cannot be meant.
+    pub fn check(&self) -> Result<()> {
+        self.lane.check()?;
+        let refuse = |option, problem: &str| Err(Error::Push { option, problem: problem.to_owned() });
+        match &self.key {
+            Some(key) if key.is_empty() => return refuse("key", "is empty"),
+            Some(key) if key.len() > KEY_LEN_MAX => {
+                return refuse("key", &format!("has {} bytes, more than {KEY_LEN_MAX}", key.len()));
+            }
+            None if self.key_ttl.is_some() => return refuse("key_ttl", "is of no use without a key"),
+            _ => {}
+        }
+        if self.key_ttl == Some(Duration::ZERO) {
+            return refuse("key_ttl", "is no time at all");
+        }
+        if self.max_attempts == Some(0) {
+            return refuse("max_attempts", "is 0, a job has one at least");
+        }
+        if let Some(unique) = &self.unique {
+            unique.check()?;
+            if self.is_debounced && !unique.is_until_started() {
+                let problem = "needs a job that is unique until it has started (Unique::until_started): \
+                               beside one that runs the last push would be lost";
+                return refuse("debounce", problem);
+            }
+        }
+        let never = "comes before the job is due, so that it could never run";
+        let is_over = |end: Option<SystemTime>| match (self.due, end.map(epoch_ms)) {
+            (Some(Due::At(due)), Some(end)) => end <= due,
+            _ => false,
+        };
+        // A time from now and a moment may be by two clocks, so that they are not compared.
+        let is_over_in = match (self.due, self.expires_in) {
+            (Some(Due::In(delay)), Some(time)) => time <= delay,
+            _ => false,
+        };
+        let expires = self.expires.filter(|_| self.expires_in.is_none());
+        if is_over(expires) || is_over_in {
+            return refuse("expires_at", never);
+        }
+        if is_over(self.deadline) {
+            return refuse("deadline", never);
+        }
+        Ok(())
+    }
+
+    /// Refuses options by which jobs are not unique.
+    pub(crate) fn check_unique(&self) -> Result<()> {
+        match self.unique {
+            Some(_) => Ok(()),
+            None => {
+                Err(Error::Push { option: "unique", problem: "is not given; say when jobs are equal".into() })
+            }
+        }
+    }
+
+    /// How the job is unique, if it is.
+    pub(crate) fn uniqueness(&self) -> Option<Unique> {
+        let unique = self.unique.clone()?;
+        Some(if self.is_debounced { unique.replace() } else { unique })
+    }
+
     /// Refuses a spread where one job is pushed.
-    pub(crate) fn check_not_spread(&self) -> crate::Result<()> {
+    pub(crate) fn check_not_spread(&self) -> Result<()> {
         match self.spread {
             None => Ok(()),
-            Some(_) => Err(crate::Error::Push {
+            Some(_) => Err(Error::Push {
                 option: "spread",
                 problem: "is for many jobs, use it with push_many_with or push_many_raw".into(),
             }),
@@ -303,4 +393,65 @@ pub(crate) fn ms(duration: Duration) -> u64 {
 
 pub(crate) fn epoch_ms(time: SystemTime) -> u64 {
     time.duration_since(UNIX_EPOCH).map_or(0, ms)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_time_is_too_long() {
+        let push = Push::new().expires_in(Duration::MAX).delay(Duration::MAX).timeout(Duration::MAX);
+        let push = push.result_ttl(Duration::MAX).soft_timeout(Duration::MAX).debounce(Duration::MAX);
+        let mut envelope = Envelope::new("k", ());
+        push.apply(&mut envelope);
+        assert_eq!((envelope.expires, envelope.timeout), (None, Some(u64::MAX)));
+    }
+
+    fn refused(push: &Push) -> &'static str {
+        match push.check() {
+            Err(Error::Push { option, .. }) => option,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_meant_is_refused_by_its_name() {
+        let (hour, minute) = (Duration::from_secs(3600), Duration::from_secs(60));
+        let now = SystemTime::now();
+        let new = Push::new;
+        for (option, push) in [
+            ("key", new().key("")),
+            ("key", new().key("x".repeat(KEY_LEN_MAX + 1))),
+            ("key_ttl", new().key_ttl(hour)),
+            ("key_ttl", new().key("k").key_ttl(Duration::ZERO)),
+            ("max_attempts", new().max_attempts(0)),
+            ("front", new().front().priority(3)),
+            ("unique", new().unique(Unique::window(Duration::ZERO))),
+            ("unique", new().unique(Unique::until_done().at_most(Duration::ZERO))),
+            ("unique", new().unique(Unique::until_done().by_key(""))),
+            ("expires_at", new().delay(hour).expires_in(minute)),
+            ("expires_at", new().expires_in(hour).delay(hour)),
+            ("expires_at", new().at(now + hour).expires_at(now + minute)),
+            ("deadline", new().at(now + hour).deadline(now + minute)),
+            ("debounce", new().unique(Unique::until_done()).debounce(minute)),
+            ("debounce", new().debounce(minute).unique(Unique::window(hour))),
+            ("debounce", new().debounce(minute).unique(Unique::forever())),
+        ] {
+            assert_eq!(refused(&push), option, "{push:?}");
+        }
+    }
+
+    #[test]
+    fn what_can_be_meant_is_let_through() {
+        let (hour, minute) = (Duration::from_secs(3600), Duration::from_secs(60));
+        for push in [
+            Push::new().delay(minute).expires_in(hour),
+            Push::new().expires_in(minute),
+            Push::new().debounce(minute).unique(Unique::until_started().by_fields(["user"])),
+            Push::new().key("k").key_ttl(hour).max_attempts(1).priority(0),
+        ] {
+            assert!(push.check().is_ok(), "{push:?}");
+        }
+    }
 }

@@ -5,7 +5,8 @@ use std::task::Poll;
 use serde::Serialize;
 
 use super::buffer::{Buffer, Kept, Later};
-use super::{Client, Encoded, Inner, KEY_LEN_MAX, Push};
+use super::many::{Batched, Tally, there_now};
+use super::{Client, Encoded, Inner, Push};
 use crate::broker::{BATCH_BYTES_MAX, BATCH_JOBS_MAX, BatchPush, Due, Rule, Single, ms};
 use crate::envelope::Envelope;
 use crate::error::{Error, Result};
@@ -14,7 +15,7 @@ use crate::id::JobId;
 use crate::limit::Lane;
 use crate::middleware::{PushChain, Pushing};
 use crate::name::check_name;
-use crate::unique::Pushed;
+use crate::unique::{Pushed, PushedJob};
 
 /// What became of the push of one job.
 pub(crate) struct Sent {
@@ -60,9 +61,6 @@ impl Client {
     ) -> Result<Sent> {
         check_name("queue", queue)?;
         options.check_not_spread()?;
-        if options.key.as_ref().is_some_and(|key| key.len() > KEY_LEN_MAX) {
-            return Err(Error::Config(vec![format!("the key has more than {KEY_LEN_MAX} bytes")]));
-        }
         let kind = self.inner.bus.is_heard().then(|| envelope.kind.to_string());
         // The first job of a chain has it from its step.
         let lane = envelope.lane.as_deref().cloned();
@@ -119,7 +117,7 @@ impl Client {
     ) -> Result<(JobId, Pushed)> {
         let Inner { broker, config, pusher, .. } = &*self.inner;
         let ttl = options.key_ttl.unwrap_or(config.key_ttl);
-        if let Some(unique) = &options.unique {
+        if let Some(unique) = options.uniqueness() {
             let is_limited = pusher.know(queue).await?;
             let job = Single { lock: &lock, envelope: &bytes };
             let mut singles =
@@ -202,36 +200,41 @@ impl Client {
         kind: &str,
         jobs: impl Iterator<Item = Result<Pushing>>,
         options: &Push,
-    ) -> Result<u64> {
+        tally: &mut Tally,
+    ) -> Result<()> {
         check_bulk(queue, options)?;
-        let (mut pushed, mut batch, mut bytes) = (0, Vec::new(), 0);
+        let (mut batch, mut bytes) = (Vec::new(), 0);
         for job in jobs {
-            let seen = async {
-                let mut job = job?;
-                chain.apply(&mut job).await?;
-                let is_rerouted = job.is_rerouted();
-                let due = job.due();
-                let (to, envelope, changed) = job.into_parts();
-                if is_rerouted {
-                    let sent = self.send_seen(&to, envelope, &changed).await?;
-                    return Ok((u64::from(sent.pushed != Pushed::Kept), None));
+            let mut job = job?;
+            chain.apply(&mut job).await?;
+            let is_rerouted = job.is_rerouted();
+            let due = job.due();
+            let (to, envelope, changed) = job.into_parts();
+            if is_rerouted {
+                if tally.tells {
+                    // What is told is told in order.
+                    bytes = 0;
+                    let batch = std::mem::take(&mut batch).into_iter();
+                    self.push_encoded(queue, kind, batch, options, tally).await?;
                 }
-                Ok((0, Some(self.encode(queue, envelope, options)?.spread(Some(due)))))
-            };
-            let (rerouted, job) = seen.await.map_err(|error: Error| error.after(pushed))?;
-            pushed += rerouted;
-            let Some(job) = job else { continue };
+                let pushed = match self.send_seen(&to, envelope, &changed).await {
+                    // Of many, those are left out that are there already.
+                    Err(Error::Duplicate(id)) => PushedJob { id, pushed: Pushed::Kept },
+                    sent => sent.map(|Sent { id, pushed, .. }| PushedJob { id, pushed })?,
+                };
+                tally.add(Batched::Singles(vec![pushed]));
+                continue;
+            }
+            let job = self.encode(queue, envelope, options)?.spread(Some(due));
             bytes += job.bytes.len();
             batch.push(Ok(job));
             if batch.len() == AHEAD_JOBS_MAX || bytes >= AHEAD_BYTES_MAX {
                 bytes = 0;
                 let batch = std::mem::take(&mut batch).into_iter();
-                let sent = self.push_encoded(queue, kind, batch, options).await;
-                pushed += sent.map_err(|error| error.after(pushed))?;
+                self.push_encoded(queue, kind, batch, options, tally).await?;
             }
         }
-        let sent = self.push_encoded(queue, kind, batch.into_iter(), options).await;
-        Ok(pushed + sent.map_err(|error| error.after(pushed))?)
+        self.push_encoded(queue, kind, batch.into_iter(), options, tally).await
     }
 
     /// Sends encoded jobs in batches: the next one is gathered and sent while the last is under way. As many as
@@ -243,13 +246,14 @@ impl Client {
         kind: &str,
         jobs: impl Iterator<Item = Result<Encoded>>,
         options: &Push,
-    ) -> Result<u64> {
+        tally: &mut Tally,
+    ) -> Result<()> {
         check_bulk(queue, options)?;
         let mut jobs = jobs;
         let ahead = ahead(&mut jobs)?;
         let is_limited = self.inner.pusher.know(queue).await?;
         let mut jobs = ahead.into_iter().map(Ok).chain(jobs).peekable();
-        let (mut pushed, mut stopped, mut last) = (0, None, None);
+        let (mut stopped, mut last) = (None, None);
         loop {
             let batch = match stopped {
                 None => gather(&mut jobs).unwrap_or_else(|error| {
@@ -268,9 +272,9 @@ impl Client {
             match std::mem::replace(&mut last, next) {
                 None => {}
                 Some(last) => match last.await {
-                    Ok(count) => pushed += count,
+                    Ok(batched) => tally.add(batched),
                     Err(Error::Partial { pushed: count, source, .. }) => {
-                        pushed += count;
+                        tally.count += count;
                         stopped.get_or_insert(*source);
                     }
                     Err(error) => {
@@ -280,11 +284,8 @@ impl Client {
             }
             if is_done {
                 return match stopped {
-                    None => self.after_push().await.map(|()| pushed),
-                    Some(error) => {
-                        let told = self.tell_limited(Err(error), || kind.to_owned());
-                        told.map_err(|error| error.after(pushed))
-                    }
+                    None => self.after_push().await,
+                    Some(error) => self.tell_limited(Err(error), || kind.to_owned()),
                 };
             }
         }
@@ -297,14 +298,14 @@ impl Client {
         batch: Vec<Encoded>,
         options: &Push,
         is_limited: bool,
-    ) -> Result<u64> {
-        if let Some(unique) = &options.unique {
-            let mut pushed = 0;
+    ) -> Result<Batched> {
+        if let Some(unique) = options.uniqueness() {
+            let mut pushed = Vec::with_capacity(batch.len());
             for jobs in batch.chunk_by(|job, next| job.due == next.due) {
                 let singles = self.push_singles(queue, kind, jobs, unique.rule(), is_limited).await;
-                pushed += singles.map_err(|error| error.after(pushed))?;
+                pushed.extend(singles.map_err(|error| error.after(there_now(&pushed)))?);
             }
-            return Ok(pushed);
+            return Ok(Batched::Singles(pushed));
         }
         // Of a bulk load that is spread some jobs are ready and the others due later.
         let mut pushed = 0;
@@ -316,7 +317,7 @@ impl Client {
             sent.map_err(|error| error.after(pushed))?;
             pushed += jobs.len() as u64;
         }
-        Ok(pushed)
+        Ok(Batched::Many(pushed))
     }
 
     /// Sends jobs that are due later; `due` is when the first one is.
@@ -334,15 +335,16 @@ impl Client {
         jobs: &[Encoded],
         rule: Rule,
         is_limited: bool,
-    ) -> Result<u64> {
+    ) -> Result<Vec<PushedJob>> {
         let due = jobs.first().and_then(|job| job.due);
         let jobs: Vec<_> = jobs.iter().map(|job| Single { lock: &job.lock, envelope: &job.bytes }).collect();
-        let mut singles = self.inner.broker.push_unique(queue, rule, due, &jobs, is_limited).await?;
-        singles.pushed.retain(|(_, pushed)| *pushed != Pushed::Kept);
-        self.tell_all(singles.pushed.iter().map(|(id, _)| id), kind, due);
-        let pushed = singles.pushed.len() as u64;
+        let singles = self.inner.broker.push_unique(queue, rule, due, &jobs, is_limited).await?;
+        let pushed: Vec<_> =
+            singles.pushed.into_iter().map(|(id, pushed)| PushedJob { id, pushed }).collect();
+        let news = pushed.iter().filter(|job| job.pushed != Pushed::Kept).map(|job| &job.id);
+        self.tell_all(news, kind, due);
         match singles.lack {
-            Some(lack) => Err(lack.error(queue).after(pushed)),
+            Some(lack) => Err(lack.error(queue).after(there_now(&pushed))),
             None => Ok(pushed),
         }
     }

@@ -1,19 +1,15 @@
 //! What changes jobs and queues by hand.
 
-use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
 use serde_json::value::RawValue;
 
-use super::{Inspector, config};
-use crate::broker::{Due, Edited, Ending, Filter, Rescheduled};
+use super::{Edit, Inspector};
+use crate::broker::{Due, Edited, Ending, Filter, Requeued, Rescheduled};
 use crate::client::epoch_ms;
 use crate::error::Result;
 use crate::event::{JobEvent, JobStep};
 use crate::id::JobId;
-
-/// How often an edit begins anew when somebody else changes the job meanwhile.
-const EDIT_TRIES: usize = 10;
 
 impl Inspector {
     /// Has workers take only jobs from a queue of which they registered the kind, in this version of its arguments or a
@@ -63,8 +59,11 @@ impl Inspector {
     /// Puts a stored job (scheduled, retry, parked, dead, discarded, cancelled) into its queue now.
     /// Answers false when no such job is stored.
     ///
+    /// A job that is [unique](crate::Unique) until it has started or is done keeps equal ones out again.
+    ///
     /// # Errors
-    /// When the store fails.
+    /// When the store fails; [`Error::Duplicate`](crate::Error::Duplicate) when the job is unique and an equal one is there by now that has not
+    /// ended.
     pub async fn retry(&self, id: &JobId) -> Result<bool> {
         self.client.broker().add_queue(id.queue()).await?;
         self.client.broker().requeue(id).await
@@ -98,7 +97,7 @@ impl Inspector {
     /// When the store fails.
     pub async fn cancel(&self, id: &JobId) -> Result<Ending> {
         let kind = self.kind_to_tell(id).await?;
-        let ending = self.client.broker().cancel(id, self.client.config()).await?;
+        let ending = self.client.broker().cancel(id).await?;
         self.tell(kind, id, JobStep::Cancelled, ending == Ending::Ended);
         Ok(ending)
     }
@@ -109,7 +108,7 @@ impl Inspector {
     /// When the store fails.
     pub async fn kill(&self, id: &JobId) -> Result<Ending> {
         let kind = self.kind_to_tell(id).await?;
-        let ending = self.client.broker().kill(id, self.client.config()).await?;
+        let ending = self.client.broker().kill(id).await?;
         self.tell(kind, id, JobStep::Dead, ending == Ending::Ended);
         Ok(ending)
     }
@@ -129,19 +128,19 @@ impl Inspector {
         }
     }
 
-    /// Puts every stored job that fits into its queue now. Answers how many.
+    /// Puts every stored job that fits into its queue now, but unique ones of which an equal one is there.
     ///
     /// ```no_run
     /// # async fn example(inspector: windlass::Inspector) -> windlass::Result<()> {
     /// let dead_mails = windlass::Filter { kind: Some("mail".into()), ..Default::default() };
-    /// println!("{} tried again", inspector.retry_all(&dead_mails).await?);
+    /// println!("{} tried again", inspector.retry_all(&dead_mails).await?.moved);
     /// # Ok(())
     /// # }
     /// ```
     ///
     /// # Errors
     /// When the store fails, or jobs of the state are not stored.
-    pub async fn retry_all(&self, filter: &Filter) -> Result<u64> {
+    pub async fn retry_all(&self, filter: &Filter) -> Result<Requeued> {
         let queues = self.list_of(redis::cmd("SMEMBERS").arg(self.keys().queues())).await?;
         self.client.broker().requeue_all(filter, &queues).await
     }
@@ -149,7 +148,7 @@ impl Inspector {
     /// Makes a job that does not run due `delay` from now by the store's clock.
     ///
     /// # Errors
-    /// When the store fails.
+    /// As [`retry`](Self::retry).
     pub async fn reschedule_in(&self, id: &JobId, delay: Duration) -> Result<Rescheduled> {
         self.client.broker().reschedule(id, Due::In(delay)).await
     }
@@ -157,44 +156,25 @@ impl Inspector {
     /// Makes a job that does not run due at a time by the store's clock.
     ///
     /// # Errors
-    /// When the store fails.
+    /// As [`retry`](Self::retry).
     pub async fn reschedule_at(&self, id: &JobId, time: SystemTime) -> Result<Rescheduled> {
         self.client.broker().reschedule(id, Due::At(epoch_ms(time))).await
     }
 
-    /// Gives a job that does not run other arguments; it waits where it was.
-    ///
-    /// What it was unique by stays as it was pushed.
+    /// Gives a job that does not run other arguments; it waits where it was. Whether its kind can read them nobody knows
+    /// here: [`Edit::job`] takes them with their type.
     ///
     /// # Errors
-    /// When the store fails, the envelope cannot be read, or the job becomes too large.
+    /// As [`edit_with`](Self::edit_with).
     pub async fn edit(&self, id: &JobId, args: &RawValue) -> Result<Edited> {
-        self.edit_args(id, args, false).await
+        self.edit_with(id, Edit::new().args(args)).await
     }
 
     /// Gives a job that does not run other arguments, and puts it into its queue now.
     ///
     /// # Errors
-    /// As [`edit`](Self::edit).
+    /// As [`edit`](Self::edit) and [`retry`](Self::retry).
     pub async fn edit_and_retry(&self, id: &JobId, args: &RawValue) -> Result<Edited> {
-        self.client.broker().add_queue(id.queue()).await?;
-        self.edit_args(id, args, true).await
-    }
-
-    async fn edit_args(&self, id: &JobId, args: &RawValue, is_due: bool) -> Result<Edited> {
-        for _ in 0..EDIT_TRIES {
-            let Some(job) = self.show(id).await?.filter(|job| !job.envelope.is_empty()) else {
-                return Ok(Edited::Missing);
-            };
-            // Field by field, so that what this version does not know stays as it is.
-            let mut fields: BTreeMap<String, &RawValue> = serde_json::from_slice(&job.envelope)?;
-            fields.insert("args".into(), args);
-            let new = serde_json::to_vec(&fields)?;
-            self.client.config().check_payload(&job.kind, new.len())?;
-            if let Some(edited) = self.client.broker().edit(id, &job.envelope, &new, is_due).await? {
-                return Ok(edited);
-            }
-        }
-        Err(config("others keep changing the job; try again"))
+        self.edit_with(id, Edit::new().args(args).retry()).await
     }
 }

@@ -1,5 +1,6 @@
 //! Looks at jobs and queues, and manages them: what a command line and a dashboard need.
 
+mod edit;
 mod events;
 mod manage;
 mod queue;
@@ -15,6 +16,7 @@ use crate::keys::GROUP;
 use crate::progress::Progress;
 use crate::state::{History, State};
 
+pub use edit::Edit;
 pub use events::StoredEvent;
 
 /// Looks at one namespace, and manages it.

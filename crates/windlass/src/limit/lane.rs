@@ -37,8 +37,12 @@ impl Lane {
         self.key.is_none() && self.rank() == u16::from(PRIORITY_DEFAULT) + 1
     }
 
-    /// Checks the group key.
+    /// Checks the group key, and that it asks for one place.
     pub(crate) fn check(&self) -> Result<()> {
+        if self.front && self.p.is_some() {
+            let problem = "goes before every priority, give one of the two".into();
+            return Err(Error::Push { option: "front", problem });
+        }
         self.key.as_deref().map_or(Ok(()), check_group_key)
     }
 }

@@ -197,7 +197,7 @@ impl Rule {
             ));
         }
         if self.rate.is_some_and(|rate| rate.burst.is_some() && rate.form != Form::Bucket) {
-            problems.push("rate.burst is for a bucket; use Rate::bucket".into());
+            problems.push("rate.burst is for rates of the form `bucket`".into());
         }
         let (is_queue, is_kind) = (matches!(target, Target::Queue(_)), matches!(target, Target::Kind(_)));
         let fits = [
@@ -263,7 +263,7 @@ mod tests {
                 "the rule of queue:mail: cap is 0, not 1 to 1099511627776",
                 "the rule of queue:mail: rate.per_ms is 0, not 1 to 31622400000",
                 "the rule of queue:mail: weight is 0, not 0.001 to 1000",
-                "the rule of queue:mail: rate.burst is for a bucket; use Rate::bucket",
+                "the rule of queue:mail: rate.burst is for rates of the form `bucket`",
                 "the rule of queue:mail: weight is for keys",
                 "the rule of queue:mail: order is for keys",
             ]

@@ -8,7 +8,7 @@ use super::Shared;
 use super::drive::{Limits, on_thread, within};
 use super::executor::Done;
 use super::hand::{HoldKey, Ticket};
-use super::kind::{Kind, Run, Running};
+use super::kind::{Kind, Run, Running, check_output};
 use super::panic::caught;
 use crate::broker::{Held, Settle, Taken};
 use crate::context::{Context, Facts, Leash};
@@ -46,6 +46,8 @@ pub(super) struct Failed {
     /// The version of the kind's arguments.
     pub(super) version: u32,
     pub(super) history: History,
+    /// How long the attempt took; none when it did not begin.
+    pub(super) took: Option<Duration>,
     pub(super) max_attempts: u32,
     pub(super) retry: crate::retry::Retry,
     pub(super) result_ttl: Option<Duration>,
@@ -79,12 +81,13 @@ async fn attempt(shared: &Arc<Shared>, taken: &Taken, leash: &Arc<Leash>) -> End
         Ok(envelope) => envelope,
         Err(reason) => return garbage(history, reason, &taken.envelope),
     };
-    let failed = |failure, retry, history| {
+    let failed = |failure, retry, history, took| {
         End::Failed(Box::new(Failed {
             failure,
             kind: envelope.kind.to_string(),
             version: envelope.kv,
             history,
+            took,
             max_attempts: envelope.max,
             retry,
             result_ttl: envelope.result.map(Duration::from_millis),
@@ -94,27 +97,28 @@ async fn attempt(shared: &Arc<Shared>, taken: &Taken, leash: &Arc<Leash>) -> End
     };
     let flow = envelope.flow.as_deref();
     if leash.is_cancel_asked() {
-        return failed(Failure::cancel(), Default::default(), history);
+        return failed(Failure::cancel(), Default::default(), history, None);
     }
     // Only a job of a batch asks the store whether it may still begin.
     if let Some(batch) = flow.and_then(|flow| flow.batch.as_deref()) {
         // Noted before, so that no request comes between.
         shared.hand().note_batch(HoldKey::of(taken), batch);
         if shared.until_answered(|| shared.broker.is_batch_cancelled(batch)).await {
-            return failed(Failure::cancel(), Default::default(), history);
+            return failed(Failure::cancel(), Default::default(), history, None);
         }
     }
-    let asks = shared.asks_for_kinds(taken.queue);
-    let Some(kind) = shared.kinds.fit(&envelope.kind, envelope.kv, asks) else {
-        return failed(Failure::park(&envelope.kind), Default::default(), history);
+    let kind = match shared.kinds.fit(&envelope.kind, envelope.kv) {
+        Ok(kind) => kind,
+        Err(failure) => return failed(failure, Default::default(), history, None),
     };
-    let limits = match limits(shared, &envelope) {
+    let limits = match limits(shared, &envelope, has_begun(&history, taken)) {
         Ok(limits) => Limits { is_blocking: matches!(kind.run, Run::Blocking(_)), ..limits },
-        Err(failure) => return failed(failure, Default::default(), history),
+        Err(failure) => return failed(failure, Default::default(), history, None),
     };
     let context = context(shared, taken, &history, &envelope, leash.clone());
     let keeps_result = envelope.result.is_some() || flow.is_some_and(Flow::wants_output);
     let watched = shared.events.hears_jobs().then(|| Watched::start(shared, taken, &context, leash));
+    let began = Instant::now();
     let begin = || match shared.middleware.is_empty() {
         true => begin(shared, kind, envelope.args, context, keeps_result),
         false => Ok(through_middleware(shared, envelope.args.to_owned(), context, keeps_result)),
@@ -124,8 +128,11 @@ async fn attempt(shared: &Arc<Shared>, taken: &Taken, leash: &Arc<Leash>) -> End
         Ok(running) => within(running, leash, limits).await,
         Err(failure) => Some(Err(failure)),
     };
+    let max_payload = shared.client.config().max_payload;
+    let outcome =
+        outcome.map(|output| output.and_then(|output| check_output(&output, max_payload).map(|()| output)));
     if let Some(watched) = watched {
-        watched.end(shared, taken, &outcome);
+        watched.end(shared, taken, &outcome, began.elapsed());
     }
     match outcome {
         None => End::Returned,
@@ -136,10 +143,10 @@ async fn attempt(shared: &Arc<Shared>, taken: &Taken, leash: &Arc<Leash>) -> End
             },
             Some(flow) => match settle(shared, taken, envelope.result, flow, value) {
                 Ok(settle) => End::Settled { settle: Box::new(settle), lock: envelope.unique.clone() },
-                Err(failure) => failed(failure, retry_of(kind), history),
+                Err(failure) => failed(failure, retry_of(kind), history, Some(began.elapsed())),
             },
         },
-        Some(Err(failure)) => failed(failure, retry_of(kind), history),
+        Some(Err(failure)) => failed(failure, retry_of(kind), history, Some(began.elapsed())),
     }
 }
 
@@ -186,12 +193,11 @@ fn through_middleware(
 /// An attempt that somebody hears of.
 struct Watched {
     context: Context,
-    began: Instant,
 }
 
 impl Watched {
     fn start(shared: &Shared, taken: &Taken, context: &Context, leash: &Leash) -> Self {
-        let watched = Self { context: context.clone(), began: Instant::now() };
+        let watched = Self { context: context.clone() };
         leash.note(watched.event(JobStep::LeaseLost));
         if taken.count > 1 {
             shared.events.job(|| watched.event(JobStep::Recovered));
@@ -201,9 +207,9 @@ impl Watched {
     }
 
     /// What is told of a success waits for the store, that of a failure is told as it is moved.
-    fn end(self, shared: &Shared, taken: &Taken, outcome: &Option<Outcome<Vec<u8>>>) {
+    fn end(self, shared: &Shared, taken: &Taken, outcome: &Option<Outcome<Vec<u8>>>, took: Duration) {
         if let Some(Ok(_)) = outcome {
-            let took_ms = u64::try_from(self.began.elapsed().as_millis()).ok();
+            let took_ms = u64::try_from(took.as_millis()).ok();
             let event = JobEvent { took_ms, ..self.event(JobStep::Completed) };
             shared.keep_success(HoldKey::of(taken), event);
         }
@@ -249,6 +255,7 @@ fn garbage(history: History, reason: String, envelope: &[u8]) -> End {
         kind: String::new(),
         version: 1,
         history,
+        took: None,
         max_attempts: 1,
         retry: crate::retry::Retry::Never,
         result_ttl: None,
@@ -262,12 +269,17 @@ fn retry_of(kind: &Kind) -> crate::retry::Retry {
     catch_unwind(AssertUnwindSafe(|| (kind.retry)(kind))).unwrap_or_default()
 }
 
+/// Whether an attempt of the job was begun before this one. What was given back before it began has its count back.
+fn has_begun(history: &History, taken: &Taken) -> bool {
+    history.attempts > 0 || history.snoozes > 0 || taken.count > 1
+}
+
 /// How long this attempt may take, or why it may not begin.
-fn limits(shared: &Shared, envelope: &Envelope<'_>) -> Outcome<Limits> {
+fn limits(shared: &Shared, envelope: &Envelope<'_>, has_begun: bool) -> Outcome<Limits> {
     let mut limit = envelope.timeout;
     if envelope.expires.is_some() || envelope.deadline.is_some() {
         let now = shared.store_now_ms();
-        if envelope.expires.is_some_and(|expires| expires <= now) {
+        if !has_begun && envelope.expires.is_some_and(|expires| expires <= now) {
             return Err(expired("it expired before it could run"));
         }
         if let Some(deadline) = envelope.deadline {

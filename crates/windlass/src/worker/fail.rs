@@ -148,6 +148,7 @@ fn judge(failed: &Failed, attempt: u32, worker: &str) -> Verdict {
     match failure.fate {
         Fate::Snooze(wait) => {
             (history.state, delay) = (State::Scheduled, wait);
+            history.snoozes = history.snoozes.saturating_add(1);
             history.attempts = attempt - 1;
             return Verdict { history, delay };
         }
@@ -179,6 +180,7 @@ fn judge(failed: &Failed, attempt: u32, worker: &str) -> Verdict {
         message: failure.message.clone(),
         backtrace: failure.backtrace.clone(),
         at: local_now_ms(),
+        took_ms: failed.took.and_then(|took| u64::try_from(took.as_millis()).ok()),
         attempt,
         worker: worker.to_owned(),
     });
@@ -218,6 +220,7 @@ mod tests {
             kind,
             version: 1,
             history,
+            took: None,
             max_attempts: 3,
             retry,
             result_ttl: None,
@@ -229,7 +232,7 @@ mod tests {
     #[test]
     fn snooze_does_not_count_as_an_attempt() {
         let verdict = judge(&failed(Failure::snooze(Duration::from_secs(9)), History::default()), 1, "w");
-        let history = History { state: State::Scheduled, ..History::default() };
+        let history = History { state: State::Scheduled, snoozes: 1, ..History::default() };
         assert_eq!((verdict.history, verdict.delay), (history, Duration::from_secs(9)));
     }
 

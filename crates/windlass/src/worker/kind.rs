@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
 use crate::context::Context;
+use crate::envelope::{DEPTH_MAX, is_deep};
 use crate::failure::{Failure, Fate, Outcome};
 use crate::job::{BlockingJob, Job};
 use crate::retry::Retry;
@@ -44,12 +45,19 @@ pub(crate) struct Kinds {
 }
 
 impl Kinds {
-    /// The kind, if it is known, and in a queue that `asks` for kinds this version of it.
-    pub(super) fn fit(&self, kind: &str, version: u32, asks: bool) -> Option<&Kind> {
-        self.get(kind).filter(|kind| !asks || version <= kind.version)
+    /// The kind, if it is known in this version; otherwise its job waits for a worker that does. Code does not see
+    /// arguments that are later than itself: it might read them as something else.
+    pub(super) fn fit(&self, kind: &str, version: u32) -> Outcome<&Kind> {
+        match self.get(kind) {
+            None => Err(Failure::park(kind)),
+            Some(known) if version > known.version => {
+                Err(Failure::park_version(kind, version, known.version))
+            }
+            Some(known) => Ok(known),
+        }
     }
 
-    /// Each with its version, as a queue that asks for kinds is told.
+    /// Each with its version, as the store is told.
     pub(crate) fn versions(&self) -> Vec<String> {
         let mut versions: Vec<_> =
             self.kinds.iter().map(|(name, kind)| format!("{name}:{}", kind.version)).collect();
@@ -137,5 +145,24 @@ fn read_args<T: DeserializeOwned>(args: &RawValue) -> Outcome<T> {
 }
 
 fn write_output(output: &impl serde::Serialize) -> Outcome<Vec<u8>> {
-    Ok(serde_json::to_vec(output)?)
+    serde_json::to_vec(output).map_err(|error| unfit(format!("its result cannot become JSON: {error}")))
+}
+
+/// Refuses a result that is larger than a job may be, or nested deeper. A store might refuse it, too, and with it the ends of others that
+/// are told in the same call.
+pub(super) fn check_output(output: &[u8], max_payload: usize) -> Outcome<()> {
+    let size = output.len();
+    if size > max_payload {
+        let what = format!("its result takes {size} bytes, more than the {max_payload} of max_payload");
+        return Err(unfit(what));
+    }
+    if is_deep(output) {
+        return Err(unfit(format!("its result is nested deeper than {DEPTH_MAX} levels")));
+    }
+    Ok(())
+}
+
+/// What the job was to do is done, and another attempt would answer the same.
+fn unfit(message: String) -> Failure {
+    Failure::with(Fate::Kill, "Result", message)
 }

@@ -248,8 +248,13 @@ async fn time_stops_where_the_lease_of_a_lost_worker_ends() {
 #[tokio::test]
 async fn a_parked_job_dies_when_nobody_comes_for_it() {
     let sandbox = sandbox().await;
-    let id =
-        sandbox.client().push_raw("unknown", serde_json::value::RawValue::NULL, Push::new()).await.unwrap();
+    let id = sandbox
+        .client()
+        .push_raw("unknown", serde_json::value::RawValue::NULL, Push::new())
+        .await
+        .unwrap()
+        .id()
+        .clone();
     let age = sandbox.client().config().parked_age;
     let drained = sandbox.drain().await.unwrap();
     assert_eq!((drained.count(JobStep::Parked), drained.next_due), (1, Some(age)));

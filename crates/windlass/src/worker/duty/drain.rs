@@ -4,7 +4,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::timeout;
 
 use super::Duty;
 use crate::broker::{BATCH_JOBS_MAX, Held};
@@ -39,9 +39,8 @@ pub(super) async fn when_told(duty: &Rc<Duty>, waiting: Vec<JoinHandle<()>>) {
     give_back_unstarted(duty).await;
     wait_for(control, Phase::Draining).await;
     duty.notify("STOPPING=1");
-    let end = Instant::now() + duty.shared.shutdown_timeout;
     tokio::select! {
-        _ = timeout_at(end, wait_until(duty, |hand| hand.in_hand() == 0)) => {}
+        _ = timeout(duty.shared.shutdown_timeout, wait_until(duty, |hand| hand.in_hand() == 0)) => {}
         () = wait_for(control, Phase::Forced) => {}
     }
     for pool in &duty.pools {

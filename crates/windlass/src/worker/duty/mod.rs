@@ -160,9 +160,9 @@ impl Duty {
         self.shared.control.phase()
     }
 
-    /// The kinds that this worker runs.
+    /// The kinds that this worker runs, each with its version.
     pub(crate) fn kinds(&self) -> Vec<String> {
-        self.shared.kinds.names()
+        self.shared.kinds.versions()
     }
 
     /// The names of all queues of the namespace, not much older than [`QUEUES_AGE_MAX`].
