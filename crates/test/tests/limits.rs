@@ -16,6 +16,8 @@ const STEPS: usize = 250;
 /// After so many steps every counter is compared with what is there.
 const LOOK_EVERY: usize = 25;
 const QUEUE: &str = "default";
+/// The rank of jobs that have no priority.
+const USUAL_RANK: usize = 129;
 /// The rates that are set.
 const RATE_JOBS: u64 = 3;
 const RATE_PER_MS: u64 = 2000;
@@ -54,6 +56,13 @@ struct Job {
     admitted: Option<usize>,
 }
 
+impl Job {
+    /// Whether it waits for its turn among those of the usual priority.
+    fn waits(&self) -> bool {
+        self.state == State::Enqueued && self.admitted.is_none() && self.rank == USUAL_RANK
+    }
+}
+
 struct Play {
     random: Random,
     client: Client,
@@ -71,6 +80,10 @@ struct Play {
     paused: BTreeSet<String>,
     /// The rates of kinds and of the queue: whether it is a bucket, and when jobs began under it.
     rates: HashMap<String, (bool, Vec<u64>)>,
+    /// Since which step each group has had jobs of the usual priority that wait; the group of those without one is "".
+    waiting: BTreeMap<&'static str, usize>,
+    /// Of which group a job of that priority was taken, and at which step.
+    turns: Vec<(usize, &'static str)>,
     /// Whether only the order of lanes decides.
     is_ruleless: bool,
 }
@@ -98,6 +111,8 @@ impl Play {
             caps,
             paused: BTreeSet::new(),
             rates: HashMap::new(),
+            waiting: BTreeMap::new(),
+            turns: Vec::new(),
             is_ruleless,
         }
     }
@@ -134,7 +149,7 @@ impl Play {
             0 => (Push::new().priority(5), 6),
             1 => (Push::new().priority(200), 201),
             2 => (Push::new().front(), 0),
-            _ => (Push::new(), 129),
+            _ => (Push::new(), USUAL_RANK),
         };
         let options = if key.is_empty() { options } else { options.group_key(key) };
         let args = serde_json::value::RawValue::from_string(self.pushed.to_string()).unwrap();
@@ -167,6 +182,7 @@ impl Play {
             let job = job.clone();
             if is_new {
                 self.check_order(&job);
+                self.check_turns(&job);
             }
             self.check_caps(&job);
             assert!(!self.paused.contains(&format!("kind:{}", job.kind)), "{job:?} is of a paused kind");
@@ -188,6 +204,37 @@ impl Play {
             let same = other.rank == job.rank && other.key == job.key;
             assert!(other.rank >= job.rank, "{job:?} goes before {other:?}");
             assert!(!same || other.number > job.number, "{job:?} goes before {other:?}");
+        }
+    }
+
+    /// Groups that wait have turns one after the other: none has two more than another that waited as long.
+    fn check_turns(&mut self, job: &Job) {
+        if !self.is_ruleless || job.rank != USUAL_RANK {
+            return;
+        }
+        self.turns.push((self.step, job.key));
+        let Some(own) = self.waiting.get(job.key) else { return };
+        let waits = |key| self.jobs.values().any(|job| job.key == key && job.waits());
+        for (other, since) in self.waiting.iter().filter(|(other, _)| **other != job.key && waits(**other)) {
+            let since = *since.max(own);
+            let count = |key| self.turns.iter().filter(|(step, of)| *step > since && *of == key).count();
+            let (taken, others) = (count(job.key), count(other));
+            assert!(
+                taken <= others + 2,
+                "{taken} turns of {:?} and {others} of {other:?} since {since}",
+                job.key
+            );
+        }
+    }
+
+    /// Which groups have jobs that wait, after a step.
+    fn note_waiting(&mut self) {
+        let is_waiting =
+            |job: &&Job| job.state == State::Enqueued && job.admitted.is_none() && job.rank == USUAL_RANK;
+        let keys: BTreeSet<_> = self.jobs.values().filter(is_waiting).map(|job| job.key).collect();
+        self.waiting.retain(|key, _| keys.contains(key));
+        for key in keys {
+            self.waiting.entry(key).or_insert(self.step);
         }
     }
 
@@ -482,6 +529,7 @@ impl Play {
                 self.finish(worker, &taken).await;
             }
             self.advance(HOUR);
+            self.note_waiting();
             self.look().await;
         }
         let left: Vec<_> = self.jobs.values().filter(|job| !job.state.is_final()).collect();
@@ -497,6 +545,7 @@ async fn whatever_happens_lanes_and_limits_keep_their_word() {
         for step in 0..STEPS {
             play.step = step;
             play.act().await;
+            play.note_waiting();
             if step % LOOK_EVERY == 0 {
                 play.look().await;
             }

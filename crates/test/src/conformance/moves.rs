@@ -297,12 +297,12 @@ pub(super) async fn a_push_hangs_on_no_other(store: &Store) {
         (push, begun.is_ready())
     };
     let (first, has_ended) = begin(&*args[0]).await;
-    world.push("k", &args[1].get().to_owned(), Push::new()).await;
+    world.push("k", args[1].get(), Push::new()).await;
     if !has_ended {
         first.await.unwrap();
     }
     drop(begin(&*args[2]).await);
-    world.push("k", &args[3].get().to_owned(), Push::new()).await;
+    world.push("k", args[3].get(), Push::new()).await;
     let mut taken = Vec::new();
     while taken.len() < 5 {
         taken.extend(world.take(A, 9).await.iter().map(|job| args_of(&job.envelope)));
