@@ -83,6 +83,8 @@ pub(crate) struct Shared {
     summary: Arc<Mutex<Summary>>,
     /// How many calls the store does not answer at present.
     outages: Arc<AtomicUsize>,
+    /// Told when one of them is answered again.
+    recovered: Arc<Notify>,
     /// The store's clock less this machine's, in milliseconds.
     clock_offset_ms: Arc<AtomicI64>,
 }
@@ -112,6 +114,7 @@ impl Shared {
         let emptiness = Arc::new(Emptiness::new(capsules.len()));
         let (summary, suspect_slot) = <(Arc<Mutex<Summary>>, Arc<SuspectSlot>)>::default();
         let (outages, clock_offset_ms) = <(Arc<AtomicUsize>, Arc<AtomicI64>)>::default();
+        let recovered = Arc::new(Notify::new());
         let pools = capsules.into_iter().enumerate().map(|(number, capsule)| {
             let Capsule { name, order, min, max } = capsule;
             let queues: Vec<Arc<str>> = order.queues().map(Arc::from).collect();
@@ -150,6 +153,7 @@ impl Shared {
                 emptiness: emptiness.clone(),
                 suspect_slot: suspect_slot.clone(),
                 outages: outages.clone(),
+                recovered: recovered.clone(),
                 clock_offset_ms: clock_offset_ms.clone(),
             })
         });
@@ -338,10 +342,16 @@ impl Shared {
         let mut outage = None;
         loop {
             match call().await {
-                Ok(answer) => return answer,
+                Ok(answer) => {
+                    if outage.is_some() {
+                        self.recovered.notify_waiters();
+                    }
+                    return answer;
+                }
                 Err(error) => {
                     outage.get_or_insert_with(|| Outage::begin(self, &error));
-                    tokio::time::sleep(backoff).await;
+                    // Once another call is answered this one may be, too.
+                    let _ = tokio::time::timeout(backoff, self.recovered.notified()).await;
                     backoff = (backoff * 2).min(BACKOFF.1);
                 }
             }
