@@ -82,6 +82,7 @@ pub const CASES: &[Case] = cases! {
         an_enqueue_key_makes_a_push_idempotent
         a_job_that_a_worker_has_cannot_be_removed
         the_dead_are_bounded
+        what_waits_for_its_time_is_put_back_by_filter
         a_large_batch_is_fenced_job_by_job
         large_jobs_are_taken_under_a_budget_of_bytes
         leftover_work_wakes_the_next_taker
