@@ -1,11 +1,13 @@
 -- Puts stored jobs of one state that fit a filter into their queues.
 -- KEYS: 1 the set of the state, 2 jobs, 3 moved, then stream and wake of each known queue
 -- ARGV: 1 how many to pass over, 2 how many to look at, 3 how many bytes to move at most,
---       4 latest score in ms, or "" for the store's now, 5 kind or "", 6 queue or "", 7.. names of the known queues
+--       4 latest score in ms, "" for the store's now, or "+inf" for a set that is ordered by when its jobs are due,
+--       5 kind or "", 6 queue or "", 7.. names of the known queues
 -- Answer: {looked at, moved, latest score, kept out by equal ones}; the caller goes on with that score until nothing is
 --         looked at.
 -- Guarantee: a job moves with its data and history; what comes into the set meanwhile stays there, so that
---       jobs which fail at once do not keep the caller busy for ever.
+--       jobs which fail at once do not keep the caller busy for ever; with "+inf" the caller looks at no more than there
+--       were.
 local latest = ARGV[4]
 if latest == '' then
   local time = redis.call('TIME')

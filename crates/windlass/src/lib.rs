@@ -50,10 +50,10 @@
 //!
 //! # Modules, in reading order
 //!
-//! `keys`, `id`, `envelope`, `state`: what is stored. `broker` and its scripts: the moves, each atomic.
-//! `job`, `failure`, `retry`, `unique`, `context`, `cron` (a feature): what a user writes. `client`, `inspector`: what
-//! pushes and looks. `flow`: jobs that follow on others. `worker`, `service`: what runs jobs. `docs/protocol.md` tells
-//! all that another language needs.
+//! `keys`, `id`, `envelope`, `state`: what is stored. `verb`: what becomes of a job. `broker` and its scripts: the moves,
+//! each atomic. `job`, `failure`, `retry`, `unique`, `context`, `cron` (a feature): what a user writes. `client`,
+//! `inspector`: what pushes and looks. `flow`: jobs that follow on others. `worker`, `service`: what runs jobs.
+//! `docs/protocol.md` tells all that another language needs.
 
 pub mod broker;
 mod client;
@@ -83,6 +83,7 @@ mod task;
 #[cfg(feature = "embedded")]
 pub mod testing;
 mod unique;
+mod verb;
 mod worker;
 
 pub use windlass_conn::Connection;
@@ -127,6 +128,7 @@ pub use retry::{Function, Retry};
 pub use state::{AttemptError, ERROR_TEXT_MAX, ERRORS_MAX, History, State};
 pub use tag::{META_LEN_MAX, META_MAX, META_NAME_LEN_MAX, TAG_LEN_MAX, TAGS_MAX};
 pub use unique::{Pushed, PushedJob, UNIQUE_LIFE_DEFAULT, Unique, Until};
+pub use verb::{Actor, Becomes, Verb};
 #[cfg(unix)]
 pub use worker::Systemd;
 pub use worker::{

@@ -6,16 +6,8 @@ use serde::{Deserialize, Serialize};
 
 /// Where a job is. A job is in exactly one state.
 ///
-/// ```text
-/// push ─────────────► enqueued ──fetch──► active ──finish──► completed
-/// push with a delay ► scheduled ─due─► enqueued     │
-///                                                   ├─ fail ───► retry ──due──► enqueued
-///                                                   ├─ snooze ─► scheduled
-///                                                   ├─ kill, no attempts left, poison ─► dead
-///                                                   ├─ discard ► discarded
-///                                                   ├─ cancel ─► cancelled
-///                                                   └─ unknown kind ─► parked ──known──► enqueued
-/// ```
+/// A push makes it enqueued, or scheduled with a delay. What can be done to it then, and what becomes of it, is one table:
+/// [`State::after`] and [`Verb`](crate::Verb), drawn in `docs/states.md`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, Default)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
@@ -42,6 +34,19 @@ pub enum State {
 }
 
 impl State {
+    /// Every state.
+    pub const ALL: [State; 9] = [
+        Self::Scheduled,
+        Self::Enqueued,
+        Self::Active,
+        Self::Retry,
+        Self::Parked,
+        Self::Dead,
+        Self::Discarded,
+        Self::Cancelled,
+        Self::Completed,
+    ];
+
     /// The states whose jobs are stored outside the streams, each with a set ordered by time.
     pub const STORED: [State; 6] =
         [Self::Scheduled, Self::Retry, Self::Parked, Self::Dead, Self::Discarded, Self::Cancelled];
@@ -63,8 +68,7 @@ impl State {
 
     /// Reads a state's name.
     pub fn parse(text: &str) -> Option<Self> {
-        let all = [Self::Enqueued, Self::Active, Self::Completed];
-        Self::STORED.into_iter().chain(all).find(|state| state.as_str() == text)
+        Self::ALL.into_iter().find(|state| state.as_str() == text)
     }
 
     /// Whether the job has ended.
@@ -208,7 +212,7 @@ mod tests {
 
     #[test]
     fn names_of_states_are_read_back() {
-        for state in State::STORED {
+        for state in State::ALL {
             assert_eq!(State::parse(state.as_str()), Some(state));
         }
         assert_eq!(State::parse("lost"), None);

@@ -36,6 +36,7 @@ mod regain;
 mod results;
 mod retries;
 mod signals;
+mod states;
 mod tag;
 mod time;
 mod timeout;
@@ -82,6 +83,7 @@ pub const CASES: &[Case] = cases! {
         an_enqueue_key_makes_a_push_idempotent
         a_job_that_a_worker_has_cannot_be_removed
         the_dead_are_bounded
+        what_waits_for_its_time_is_put_back_by_filter
         a_large_batch_is_fenced_job_by_job
         large_jobs_are_taken_under_a_budget_of_bytes
         leftover_work_wakes_the_next_taker
@@ -188,6 +190,10 @@ pub const CASES: &[Case] = cases! {
         an_edit_does_not_overwrite_another
         the_dead_are_put_back_by_filter
         a_queue_without_jobs_is_forgotten_when_told_so;
+    states:
+        a_service_makes_of_a_job_what_the_table_says
+        a_worker_makes_of_a_job_what_the_table_says
+        a_hand_makes_of_a_job_what_the_table_says;
     order:
         weighted_queues_share_and_strict_ones_come_first;
     unique:

@@ -6,7 +6,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use windlass::broker::{Due, Ended, Fail, Held, Request};
-use windlass::{Envelope, History, Push, State};
+use windlass::{Envelope, Filter, History, Push, State};
 
 use super::world::{Store, World, eventually, held, json};
 
@@ -210,6 +210,21 @@ pub(super) async fn the_dead_are_bounded(store: &Store) {
     assert_eq!(world.ask::<u64>("HLEN", &[&keys.jobs()]).await, 3);
     assert_eq!(state(&world, 0, &ids).await, None, "the oldest went first");
     assert_eq!(state(&world, 4, &ids).await, Some(State::Dead));
+}
+
+pub(super) async fn what_waits_for_its_time_is_put_back_by_filter(store: &Store) {
+    let world = store.world().await;
+    let later = || Push::new().delay(Duration::from_secs(3600));
+    for number in 0..150 {
+        world.push("k", &number.to_string(), later()).await;
+    }
+    let other = world.push("other", "0", later()).await;
+    let filter = Filter { state: State::Scheduled, kind: Some("k".into()), ..Filter::default() };
+    let inspector = world.client.inspector();
+    assert_eq!(inspector.retry_all(&filter).await.unwrap().moved, 150);
+    assert_eq!(inspector.retry_all(&filter).await.unwrap().moved, 0);
+    assert_eq!(world.take(A, 200).await.len(), 150);
+    assert_eq!(state(&world, 0, &[other]).await, Some(State::Scheduled));
 }
 
 pub(super) async fn a_large_batch_is_fenced_job_by_job(store: &Store) {

@@ -21,7 +21,7 @@ pub(crate) const CANCELS_MAX: usize = 10_000;
 const CANCELS_PAGE: usize = 500;
 
 /// Most jobs that one call looks at to put them back.
-const REQUEUE_MAX: usize = 100;
+const REQUEUE_MAX: u64 = 100;
 
 /// What is asked to stop.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -189,7 +189,8 @@ impl Broker {
     }
 
     /// Puts every job that fits into its queue, but those that came into their state since the call began, and but for unique
-    /// ones of which an equal one is there.
+    /// ones of which an equal one is there. What is scheduled or to be retried need not be due; of these no more are looked
+    /// at than were there when the call began.
     ///
     /// # Errors
     /// When the store fails; some jobs are in their queues then, and repeating the call moves the rest. When the
@@ -203,10 +204,14 @@ impl Broker {
         })?;
         let mut keys = vec![set, self.keys.jobs(), self.keys.moved()];
         keys.extend(queues.iter().flat_map(|queue| [self.keys.stream(queue), self.keys.wake(queue)]));
-        let (mut skip, mut requeued, mut latest) = (0, Requeued::default(), String::new());
+        let mut left = int(&self.send(redis::cmd("ZCARD").arg(&keys[0])).await?)?.unsigned_abs();
+        // What waits for its time is ordered by that, not by when it came: there the number alone is the bound.
+        let waits = matches!(filter.state, State::Scheduled | State::Retry);
+        let mut latest = if waits { "+inf".to_owned() } else { String::new() };
+        let (mut skip, mut requeued) = (0, Requeued::default());
         loop {
             let mut call = REQUEUE_ALL.call(&keys);
-            call.arg(skip).arg(REQUEUE_MAX).arg(BATCH_BYTES_MAX).arg(&latest);
+            call.arg(skip).arg(left.min(REQUEUE_MAX)).arg(BATCH_BYTES_MAX).arg(&latest);
             call.arg(filter.kind.as_deref().unwrap_or_default());
             call.arg(filter.queue.as_deref().unwrap_or_default()).arg(queues);
             let answer = array(self.run(&REQUEUE_ALL, &call).await?)?;
@@ -217,7 +222,8 @@ impl Broker {
             requeued.moved += moved;
             requeued.kept_out += int(&kept_out)?.unsigned_abs();
             skip += looked.saturating_sub(moved);
-            if looked == 0 {
+            left = left.saturating_sub(looked);
+            if looked == 0 || left == 0 {
                 return Ok(requeued);
             }
         }

@@ -128,7 +128,8 @@ impl Inspector {
         }
     }
 
-    /// Puts every stored job that fits into its queue now, but unique ones of which an equal one is there.
+    /// Puts every stored job that fits into its queue now, also what is scheduled or to be retried and not due yet, but
+    /// unique ones of which an equal one is there.
     ///
     /// ```no_run
     /// # async fn example(inspector: windlass::Inspector) -> windlass::Result<()> {
