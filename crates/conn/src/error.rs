@@ -185,3 +185,14 @@ pub(crate) fn owner_name(pid: Option<u32>) -> String {
 pub fn may_have_happened(error: &RedisError) -> bool {
     matches!(Error::of(error), Some(Error::OutcomeUnknown { .. }))
 }
+
+/// True when nobody answered where the store is, or whoever did refused this client: the command has not run.
+///
+/// ```
+/// let hint = "check the address";
+/// let error = windlass_conn::Error::Connect { address: "localhost:1".into(), reason: "refused".into(), hint };
+/// assert!(windlass_conn::is_unreachable(&error.into()));
+/// ```
+pub fn is_unreachable(error: &RedisError) -> bool {
+    matches!(Error::of(error), Some(Error::Connect { .. }))
+}

@@ -63,7 +63,7 @@ mod url;
 
 pub use config::Config;
 pub use connection::Connection;
-pub use error::{Error, Result, may_have_happened};
+pub use error::{Error, Result, is_unreachable, may_have_happened};
 pub use subscribe::{Message, Subscription};
 #[cfg(feature = "embedded")]
 pub use windlass_db::ManualClock as TestClock;

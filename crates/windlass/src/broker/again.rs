@@ -1,4 +1,4 @@
-//! Calls that are made again when their answer was lost.
+//! Calls that are made again when their answer was lost, or nobody was there to answer.
 
 use std::time::{Duration, Instant};
 
@@ -9,17 +9,25 @@ const ATTEMPTS_MAX: usize = 5;
 /// After so long there is no further one: a server that does not answer is not asked for minutes.
 const TIME_MAX: Duration = Duration::from_secs(5);
 
-/// Makes a call, and again while it is unknown whether it happened. Only for what does no harm when it happens twice.
+/// The pause before a store is looked for again that is not there: it may be starting.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// Makes a call, and again while it is unknown whether it happened, or the store is not reached. Only for what does no harm
+/// when it happens twice.
 pub(crate) async fn again<T, F: Future<Output = Result<T>>>(mut call: impl FnMut() -> F) -> Result<T> {
-    let begun = Instant::now();
-    for _ in 1..ATTEMPTS_MAX {
-        match call().await {
-            Err(Error::Store(error))
-                if windlass_conn::may_have_happened(&error) && begun.elapsed() < TIME_MAX => {}
-            outcome => return outcome,
+    let (begun, mut attempts) = (Instant::now(), 0);
+    loop {
+        let outcome = call().await;
+        let Err(Error::Store(error)) = &outcome else { return outcome };
+        attempts += 1;
+        if begun.elapsed() >= TIME_MAX {
+            return outcome;
+        } else if windlass_conn::is_unreachable(error) {
+            tokio::time::sleep(PAUSE).await;
+        } else if !windlass_conn::may_have_happened(error) || attempts >= ATTEMPTS_MAX {
+            return outcome;
         }
     }
-    call().await
 }
 
 #[cfg(test)]
@@ -43,6 +51,12 @@ mod tests {
         assert!(again(|| call(usize::MAX, lost)).await.is_err());
         assert_eq!(calls.replace(0), ATTEMPTS_MAX);
         assert!(again(|| call(1, || Error::Answer("x"))).await.is_err());
-        assert_eq!(calls.get(), 1);
+        assert_eq!(calls.replace(0), 1);
+        let away = || {
+            let error =
+                windlass_conn::Error::Connect { address: "x".into(), reason: "refused".into(), hint: "x" };
+            Error::from(redis::RedisError::from(error))
+        };
+        assert_eq!(again(|| call(2 * ATTEMPTS_MAX, away)).await.unwrap(), 2 * ATTEMPTS_MAX + 1);
     }
 }

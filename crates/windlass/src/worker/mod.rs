@@ -324,7 +324,7 @@ impl Worker {
     /// cancelled and goes back to its queue at once.
     ///
     /// # Errors
-    /// When the settings cannot be used or the store does not answer at the start. Later the worker waits
+    /// When the settings cannot be used or the store does not answer for 5 s at the start. Later the worker waits
     /// for a store that is gone.
     pub async fn run_until(self, stop: impl Future<Output = ()>) -> Result<Summary> {
         let worker = self.validated()?;
@@ -335,10 +335,10 @@ impl Worker {
         let (sender, ended) = oneshot::channel();
         let runtime = tokio::runtime::Handle::current();
         // Opened here, so that they live on the runtime of the executors.
-        let broker = worker.client.broker().session().await?;
+        let broker = again(|| worker.client.broker().session()).await?;
         let mut waiters = Vec::with_capacity(worker.capsules.len());
         for _ in &worker.capsules {
-            waiters.push(worker.client.broker().session().await?);
+            waiters.push(again(|| worker.client.broker().session()).await?);
         }
         // What begins a worker does no harm twice; who has the store may just be ending.
         again(|| worker.put_crons()).await?;

@@ -101,7 +101,7 @@ impl Duty {
     /// Begins the duties of a worker with these pools, on a connection of their own.
     pub(crate) async fn begin(pools: Vec<Arc<Shared>>) -> Result<Self> {
         let shared = pools.first().cloned().ok_or(Error::Stopped("the worker's last pool"))?;
-        let broker = shared.broker.session().await?;
+        let broker = again(|| shared.broker.session()).await?;
         for queue in pools.iter().flat_map(|pool| &pool.queues) {
             again(|| broker.add_queue(queue)).await?;
         }
