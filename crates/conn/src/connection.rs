@@ -21,6 +21,8 @@ use crate::url::Url;
 pub struct Connection {
     kind: Kind,
     sharing: Sharing,
+    #[cfg(feature = "faults")]
+    fuse: Option<crate::fuse::Fuse>,
 }
 
 #[derive(Clone)]
@@ -72,7 +74,7 @@ impl Connection {
                 return Err(crate::Error::MissingFeature { url, feature: "embedded" }.into());
             }
         };
-        Ok(Self { kind, sharing: Sharing::Shared })
+        Ok(Self::on(kind, Sharing::Shared))
     }
 
     /// A database in memory by a clock that a test moves.
@@ -106,7 +108,7 @@ impl Connection {
     #[cfg(feature = "embedded")]
     pub fn to(database: windlass_db::Database) -> Self {
         let home = crate::home::Home::of(database);
-        Self { kind: Kind::Embedded(Embedded::open(home)), sharing: Sharing::Shared }
+        Self::on(Kind::Embedded(Embedded::open(home)), Sharing::Shared)
     }
 
     /// As [`Connection::to`], for a database in a directory: other processes that open the directory come in from now on,
@@ -117,7 +119,7 @@ impl Connection {
     #[cfg(feature = "embedded")]
     pub fn letting_in(database: windlass_db::Database) -> RedisResult<Self> {
         let home = crate::home::Home::letting_in(database)?;
-        Ok(Self { kind: Kind::Embedded(Embedded::open(home)), sharing: Sharing::Shared })
+        Ok(Self::on(Kind::Embedded(Embedded::open(home)), Sharing::Shared))
     }
 
     /// Opens another session of the same store, for one user: it may block without holding others up, and it takes
@@ -131,7 +133,43 @@ impl Connection {
             Kind::Embedded(embedded) => Kind::Embedded(embedded.session()),
             Kind::Remote(remote) => Kind::Remote(remote.session().await?),
         };
-        Ok(Self { kind, sharing: Sharing::Exclusive })
+        let session = Self::on(kind, Sharing::Exclusive);
+        #[cfg(feature = "faults")]
+        let session = Self { fuse: self.fuse.clone(), ..session };
+        Ok(session)
+    }
+
+    /// The same connection as that of a process that dies at one of its calls; so are its clones and sessions.
+    ///
+    /// ```
+    /// use redis::AsyncCommands;
+    /// use windlass_conn::{Connection, Cut, Fuse};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> redis::RedisResult<()> {
+    /// let mut healthy = Connection::open("memory:").await?;
+    /// let fuse = Fuse::new(Cut::After(1));
+    /// let mut dying = healthy.clone().with_fuse(fuse.clone());
+    /// fuse.light();
+    /// tokio::select! {
+    ///     _ = dying.set::<_, _, ()>("k", "v") => unreachable!("nobody hears of it"),
+    ///     () = fuse.blown() => {}
+    /// }
+    /// assert_eq!(healthy.get::<_, String>("k").await?, "v");
+    /// # Ok(()) }
+    /// ```
+    #[cfg(feature = "faults")]
+    #[must_use]
+    pub fn with_fuse(self, fuse: crate::fuse::Fuse) -> Self {
+        Self { fuse: Some(fuse), ..self }
+    }
+
+    fn on(kind: Kind, sharing: Sharing) -> Self {
+        Self {
+            kind,
+            sharing,
+            #[cfg(feature = "faults")]
+            fuse: None,
+        }
     }
 
     /// Begins to listen to channels, on a session of its own.
@@ -221,6 +259,10 @@ async fn end(embedded: &Embedded, begun: Begun<'_>, cmd: &Cmd) -> RedisResult<Va
 
 impl ConnectionLike for Connection {
     fn req_packed_command<'a>(&'a mut self, cmd: &'a Cmd) -> RedisFuture<'a, Value> {
+        #[cfg(feature = "faults")]
+        if let Some(fuse) = &self.fuse {
+            return Box::pin(fuse.run(self.call(cmd)));
+        }
         Box::pin(self.call(cmd))
     }
 
@@ -230,6 +272,10 @@ impl ConnectionLike for Connection {
         offset: usize,
         count: usize,
     ) -> RedisFuture<'a, Vec<Value>> {
+        #[cfg(feature = "faults")]
+        if let Some(fuse) = &self.fuse {
+            return Box::pin(fuse.run(self.call_all(pipeline, offset, count)));
+        }
         Box::pin(self.call_all(pipeline, offset, count))
     }
 

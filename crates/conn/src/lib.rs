@@ -34,7 +34,8 @@
 //! # Map
 //!
 //! `connection` is redis-rs's interface; `url` says what is opened, `local`, `home` and `door` open it in this process
-//! and let others in, `dial` reaches a server; `embedded` and `remote` are the two kinds of session.
+//! and let others in, `dial` reaches a server; `embedded` and `remote` are the two kinds of session. `fuse`, behind the feature
+//! `faults`, is for tests.
 
 mod abandoned;
 mod args;
@@ -47,6 +48,8 @@ mod door;
 #[cfg(feature = "embedded")]
 mod embedded;
 mod error;
+#[cfg(feature = "faults")]
+mod fuse;
 #[cfg(feature = "embedded")]
 mod guest;
 #[cfg(feature = "embedded")]
@@ -64,6 +67,8 @@ mod url;
 pub use config::Config;
 pub use connection::Connection;
 pub use error::{Error, Result, is_unreachable, may_have_happened};
+#[cfg(feature = "faults")]
+pub use fuse::{Cut, Fuse};
 pub use subscribe::{Message, Subscription};
 #[cfg(feature = "embedded")]
 pub use windlass_db::ManualClock as TestClock;

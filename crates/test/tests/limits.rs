@@ -4,12 +4,11 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
-use redis::aio::ConnectionLike;
-use redis::{FromRedisValue, Value};
 use windlass::broker::{Broker, Due, Ended, Extra, Fail, Held, Request, Sparse, Taken};
 use windlass::{Client, Config, Connection, JobId, Order, Push, Rate, Rule, State, Target};
 use windlass_db::Database;
 use windlass_test::clock::Clock;
+use windlass_test::invariants::Snapshot;
 
 const SEEDS: std::ops::Range<u64> = 0..100;
 const STEPS: usize = 250;
@@ -115,13 +114,6 @@ impl Play {
             turns: Vec::new(),
             is_ruleless,
         }
-    }
-
-    async fn ask<T: FromRedisValue>(&self, name: &str, args: &[&str]) -> T {
-        let mut command = redis::cmd(name);
-        command.arg(args);
-        let answer: Value = self.client.connection().clone().req_packed_command(&command).await.unwrap();
-        T::from_redis_value(answer).expect("the answer has the type asked for")
     }
 
     async fn act(&mut self) {
@@ -474,37 +466,15 @@ impl Play {
         }
     }
 
-    /// Compares every counter with what is there.
+    /// Compares every counter with what is there, and what is there with the model.
     async fn look(&self) {
-        let keys = self.broker.keys();
-        let permits: HashMap<String, String> = self.ask("HGETALL", &[&keys.permits(QUEUE)]).await;
-        let mut held: HashMap<String, i64> = HashMap::new();
-        for (id, limits) in &permits {
-            assert!(self.jobs.contains_key(id), "{id} has ended and holds {limits:?}");
-            for limit in limits.split('\n') {
-                *held.entry(limit.to_owned()).or_default() += 1;
-            }
-        }
-        let caps: HashMap<String, i64> = self.ask("HGETALL", &[&keys.caps()]).await;
-        assert_eq!(caps, held);
-        let waits: HashMap<String, String> = self.ask("HGETALL", &[&keys.waits(QUEUE)]).await;
-        let blocked: BTreeSet<String> = self.ask("ZRANGE", &[&keys.blocked(), "0", "-1"]).await;
-        assert_eq!(waits.values().cloned().collect::<BTreeSet<_>>(), blocked);
-        let turns: BTreeSet<String> = self.ask("ZRANGE", &[&keys.turns(QUEUE), "0", "-1"]).await;
-        let prefix = keys.lane("");
-        let lanes: Vec<String> = self.ask("KEYS", &[&format!("{prefix}*")]).await;
-        let mut size = 0;
-        for key in &lanes {
-            let lane = key.strip_prefix(&prefix).unwrap();
-            assert!(turns.contains(lane) != waits.contains_key(lane), "{lane} is in one of turns and waits");
-            size += self.ask::<u64>("ZCARD", &[key]).await;
-        }
-        assert_eq!(self.broker.jobs_in_lanes(QUEUE).await.unwrap(), size);
-        let length: u64 = self.ask("XLEN", &[&keys.stream(QUEUE)]).await;
-        let count = |is: &dyn Fn(&Job) -> bool| self.jobs.values().filter(|job| is(job)).count() as u64;
-        assert_eq!(length + size, count(&|job| matches!(job.state, State::Active | State::Enqueued)));
-        let records: u64 = self.ask("HLEN", &[&keys.jobs()]).await;
-        assert_eq!(records, size + count(&|job| State::STORED.contains(&job.state)));
+        let found = Snapshot::read(&self.broker).await;
+        let problems = found.problems();
+        assert!(problems.is_empty(), "{}", problems.join("\n"));
+        let known: BTreeSet<&String> = self.jobs.keys().collect();
+        assert_eq!(found.places().keys().collect::<BTreeSet<_>>(), known);
+        let in_lanes = found.lanes.values().map(|lane| lane.len() as u64).sum::<u64>();
+        assert_eq!(self.broker.jobs_in_lanes(QUEUE).await.unwrap(), in_lanes);
         for (id, job) in &self.jobs {
             let shown = self.client.inspector().show(&JobId::parse(id).unwrap()).await.unwrap();
             let shown = shown.unwrap_or_else(|| panic!("{id} is lost: {job:?}"));

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::error::{Error, Result};
 use crate::event::{JobEvent, JobStep, News, Subscription};
 use crate::service;
-use crate::worker::{self, Duty, Shared};
+use crate::worker::{self, Duty, Shared, Worker};
 
 /// Most jobs that one drain runs.
 pub const DRAIN_JOBS_MAX: usize = 10_000;
@@ -138,6 +138,19 @@ impl Drainer {
         }
         Ok(next)
     }
+}
+
+/// Runs what is due on any store with a worker that is new, in the task of whoever asks: its calls come in the same order
+/// each time, so that a test of Windlass's own can let it die at any of them.
+///
+/// # Errors
+/// As [`Sandbox::drain`](super::Sandbox::drain).
+#[doc(hidden)]
+pub async fn drain(worker: Worker) -> Result<Drained> {
+    let worker = worker.validated()?;
+    worker.put_crons().await?;
+    let broker = worker.client().broker().session().await?;
+    Drainer::begin(Shared::pools(worker, broker)).await?.drain().await
 }
 
 fn gather(events: &mut Subscription) -> Vec<JobEvent> {

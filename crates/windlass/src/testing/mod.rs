@@ -37,5 +37,7 @@ mod sandbox;
 
 pub use assert::Waiting;
 pub(crate) use drain::Drainer;
+#[doc(hidden)]
+pub use drain::drain;
 pub use drain::{DRAIN_JOBS_MAX, Drained};
 pub use sandbox::{Performed, Sandbox};
