@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// A folder of programs, the only ones that a script finds; it is gone with the test.
-struct Programs(PathBuf);
+struct Programs(PathBuf, Vec<(&'static str, &'static str)>);
 
 impl Programs {
     /// The shell and what scripts use of the system, and no more.
@@ -18,7 +18,17 @@ impl Programs {
             symlink(found, folder.join(program)).expect("a link");
         }
         // Where the script would go on to build, it ends.
-        Self(folder).with("cargo", "exit 7").with("valkey-server", "exit 1")
+        Self(folder, Vec::new()).with("cargo", "exit 7").with("valkey-server", "exit 0")
+    }
+
+    fn without(self, name: &str) -> Self {
+        std::fs::remove_file(self.0.join(name)).expect("it was there");
+        self
+    }
+
+    fn env(mut self, name: &'static str, value: &'static str) -> Self {
+        self.1.push((name, value));
+        self
     }
 
     fn with(self, name: &str, script: &str) -> Self {
@@ -33,7 +43,11 @@ impl Programs {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts/test");
         let mut command = Command::new("/bin/sh");
         command.args(["-c", "exec \"$@\"", "sh"]).arg(self.0.join("bash")).arg(script).args(args);
-        command.env("PATH", &self.0).env_remove("WINDLASS_TEST_NO_REDIS");
+        command
+            .env("PATH", &self.0)
+            .env_remove("WINDLASS_TEST_NO_REDIS")
+            .env_remove("WINDLASS_TEST_NO_SKIPS");
+        command.envs(self.1.iter().copied());
         let output = command.output().expect("there is a shell");
         let said = [output.stdout, output.stderr].concat();
         (output.status.code(), String::from_utf8(said).expect("text"))
@@ -73,4 +87,29 @@ fn another_redis_than_that_of_the_fixtures_is_told() {
         assert_eq!(code, Some(7), "it goes on: {said}");
         assert_eq!(said.contains("The fixtures of commands are those of Redis 7.0"), is_told, "{said}");
     }
+}
+
+/// A system with all but a valkey-server.
+fn no_valkey(name: &str) -> Programs {
+    let tools = ["cc", "c++", "make"].into_iter();
+    let programs = tools.fold(Programs::new(name), |programs, tool| programs.with(tool, "exit 0"));
+    programs.with("redis-server", "echo 'Redis server v=7.0.15 sha=0'").without("valkey-server")
+}
+
+#[test]
+fn a_store_that_is_left_out_is_told_or_a_failure() {
+    let (code, said) = no_valkey("told").run(&[]);
+    assert_eq!(code, Some(7), "it goes on: {said}");
+    assert!(said.contains("no valkey-server can be had by apt: there is no apt-get here"), "{said}");
+    assert!(said.contains("*** LEFT OUT: the cases on valkey-server"), "{said}");
+    let (code, said) = no_valkey("strict").env("WINDLASS_TEST_NO_SKIPS", "1").run(&[]);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("scripts/test needs: valkey-server") && said.contains("NO_SKIPS"), "{said}");
+    // What apt has, but cannot give, is not passed over.
+    let broken = no_valkey("broken").with("apt-get", "exit 100").with("apt-cache", "exit 0");
+    let broken =
+        broken.with("mkdir", "/bin/mkdir \"$@\"").env("CARGO_TARGET_DIR", env!("CARGO_TARGET_TMPDIR"));
+    let (code, said) = broken.run(&[]);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("the package that apt has of it cannot be used"), "{said}");
 }

@@ -16,15 +16,17 @@ const CASE_MAX: Duration = Duration::from_secs(60);
 const CASES_AT_ONCE: usize = 8;
 
 /// The stores: a name, and what starts it. `None` means that it is left out: a Redis where the environment asks for
-/// that, a Valkey where there is none.
+/// that, a Valkey or a Redis 8 where there is none.
 const STORES: &[(&str, Start)] = &[
     ("redis-server", redis_server),
+    ("redis-server 8", redis_server_8),
     ("redis-server in cluster mode", redis_cluster),
     ("valkey-server", valkey_server),
     ("memory", memory),
     ("memory without native scripts", memory_without_native),
     ("a directory", directory),
     ("our server", our_server),
+    ("our server without native scripts", our_server_without_native),
 ];
 
 type Start = fn() -> Option<Running>;
@@ -54,13 +56,13 @@ async fn main() -> ExitCode {
         .filter(|case| filters.is_empty() || filters.iter().any(|filter| case.name.contains(filter.as_str())))
         .copied()
         .collect();
-    let mut failed = 0;
+    let (mut failed, mut left_out) = (0, Vec::new());
     let only = std::env::var("WINDLASS_TEST_STORES").unwrap_or_default();
     for (name, start) in
         STORES.iter().filter(|(name, _)| only.is_empty() || only.split(',').any(|only| only == *name))
     {
         let Some(running) = start() else {
-            eprintln!("{name}: left out, its cases did not run");
+            left_out.push(*name);
             continue;
         };
         let failures = run_all(&cases, &running.url).await;
@@ -69,6 +71,10 @@ async fn main() -> ExitCode {
             eprintln!("  {failure}");
         }
         failed += failures.len();
+    }
+    if !left_out.is_empty() {
+        // At the end, where it is read.
+        eprintln!("*** LEFT OUT, so that nothing is known of them: {}", left_out.join(", "));
     }
     if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
@@ -114,7 +120,13 @@ fn redis_server() -> Option<Running> {
 
 /// A fresh valkey-server.
 fn valkey_server() -> Option<Running> {
-    let server = RedisServer::start_valkey(&[])?;
+    let server = RedisServer::start_valkey_or_skip(None)?;
+    Running::new(server.url(), server)
+}
+
+/// A fresh redis-server 8, where the machine has one.
+fn redis_server_8() -> Option<Running> {
+    let server = RedisServer::start_redis_8(None)?;
     Running::new(server.url(), server)
 }
 
@@ -149,7 +161,18 @@ fn directory() -> Option<Running> {
 
 /// Our server on a database in memory.
 fn our_server() -> Option<Running> {
-    let database = Database::memory(windlass_db::Config::default()).expect("a database opens");
+    our_server_on(windlass_db::Config::default())
+}
+
+/// The same without the native bodies of scripts.
+fn our_server_without_native() -> Option<Running> {
+    let mut config = windlass_db::Config::default();
+    config.engine.native_scripts = false;
+    our_server_on(config)
+}
+
+fn our_server_on(config: windlass_db::Config) -> Option<Running> {
+    let database = Database::memory(config).expect("a database opens");
     let config = windlass_server::Config { tcp: vec!["127.0.0.1:0".into()], ..Default::default() };
     let server = windlass_server::Server::bind(config, database).expect("a port is free");
     let url = format!("redis://{}", server.addresses().first().expect("it listens"));

@@ -1,10 +1,10 @@
 -- Ends jobs of cancelled batches that are stored, as cancelled.
 -- KEYS: 1 jobs, 2 the set to look through, 3 cancelled, 4 stats, 5 batch whose cancelling this is for
--- ARGV: 1 how many of the set to pass over, 2 how many to look at, 3 how many the cancelled may be, 4 their greatest age in
---       ms, 5 reason
+-- ARGV: 1 how many of the set to pass over, 2 how many to look at, 3 reason
 -- Answer: {how many were looked at, how many were ended}; {0, 0} when nothing is left to be done.
 -- Guarantee: a job that is in the set and of a batch that is cancelled, or nested in one, is among the cancelled with its
---       data and history; its batch has counted it, and whoever waits for its result is told.
+--       data and history; its batch has counted it, and whoever waits for its result is told. Nothing is dropped from the
+--       cancelled, as in cancel.lua.
 local pending, children = unpack(redis.call('HMGET', KEYS[5], 'pending', 'children'))
 if (pending or '0') == '0' and (children or '0') == '0' then return { 0, 0 } end
 local time = redis.call('TIME')
@@ -29,8 +29,8 @@ for _, id in ipairs(ids) do
   local flow = flow_of(envelope_read(envelope))
   if flow and flow.batch and is_cancelled(flow.batch) then
     local history = history_read(text, KEYS[2])
-    history.state, history.reason, history.kind = 'cancelled', ARGV[5], nil
-    unread_ended(envelope, id, 'cancelled', 'Cancel', ARGV[5], history)
+    history.state, history.reason, history.kind = 'cancelled', ARGV[3], nil
+    unread_ended(envelope, id, 'cancelled', 'Cancel', ARGV[3], history)
     redis.call('ZREM', KEYS[2], id)
     permits_release(string.match(id, '^[^/]*'), { id })
     redis.call('HSET', KEYS[1], id, cjson.encode(history) .. '\n' .. envelope)
@@ -39,5 +39,4 @@ for _, id in ipairs(ids) do
     ended = ended + 1
   end
 end
-if ended > 0 then trim(KEYS[3], KEYS[1], tonumber(ARGV[3]), tonumber(ARGV[4]), now) end
 return { #ids, ended }

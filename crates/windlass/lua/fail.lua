@@ -6,7 +6,8 @@
 --       and for a job of a chain or a batch that ends: 13 its flow as JSON, 14 the failure as JSON, or "" for both,
 --       and for a job of a queue with lanes or rules: 15 its queue
 -- Answer: 1, or 0 when the consumer does not hold the job any more.
--- Guarantee: the job is in exactly one place afterwards, with its data and its history.
+-- Guarantee: the job is in exactly one place afterwards, with its data and its history. One that has ended has no lock any
+--       more: later it might be put back, and have it again.
 if #fence(KEYS[1], ARGV[1], 2, 1) == 0 then return 0 end
 local flow = ARGV[13] and ARGV[13] ~= '' and cjson.decode(ARGV[13])
 local time = redis.call('TIME')
@@ -29,6 +30,12 @@ end
 redis.call('HSET', KEYS[2], ARGV[4], ARGV[5] .. '\n' .. envelope)
 redis.call('ZADD', KEYS[3], string.format('%.0f', now + ARGV[6]), ARGV[4])
 redis.call('HINCRBY', KEYS[6], ARGV[9], 1)
+if ARGV[7] ~= '0' and string.find(envelope, '"unique":"', 1, true) then
+  local is_json, read = pcall(cjson.decode, envelope)
+  local lock = is_json and type(read) == 'table' and read.unique
+  local key = type(lock) == 'string' and string.match(KEYS[1], '^.-}:') .. 'unique:' .. lock
+  if key and redis.call('GET', key) == ARGV[4] then redis.call('DEL', key) end
+end
 if ARGV[7] ~= '0' then trim(KEYS[3], KEYS[2], tonumber(ARGV[7]), tonumber(ARGV[8]), now) end
 if ARGV[10] ~= '0' then
   redis.call('XADD', KEYS[7], '*', 'state', ARGV[11], 'e', ARGV[12])

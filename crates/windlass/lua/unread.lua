@@ -69,6 +69,15 @@ local function lock_again(id, lock, wait)
   if left >= 0 and left < life then redis.call('SET', key, id, 'PX', string.format('%.0f', life)) end
 end
 
+-- The lock of a job that is due so much later lasts so much longer.
+local function lock_longer(id, envelope, later)
+  local lock = later > 0 and envelope_read(envelope).unique
+  if type(lock) ~= 'string' then return end
+  local key = prefix .. 'unique:' .. lock
+  local left = redis.call('GET', key) == id and redis.call('PTTL', key) or -1
+  if left >= 0 then redis.call('PEXPIRE', key, string.format('%.0f', left + later)) end
+end
+
 -- A stored job is about to leave the set that it is in, to run again, `wait` ms from now if that is given. If it had
 -- ended, it has its lock again, and no result any more, so that nobody takes the old one for the one that comes; and its
 -- batch waits for it. Answers the id of an equal job that keeps it out: then nothing has changed.

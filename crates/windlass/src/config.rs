@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::envelope::DEPTH_MAX;
+use crate::envelope::check_depth;
 use crate::error::{Error, Result};
 use crate::name::check_name;
 
@@ -115,11 +115,7 @@ impl Config {
     /// Checks that a job can be stored, and read by the scripts.
     pub(crate) fn check_envelope(&self, kind: &str, envelope: &[u8]) -> Result<()> {
         self.check_payload(kind, envelope.len())?;
-        if crate::envelope::is_deep(envelope) {
-            let problem = format!("are nested deeper than {DEPTH_MAX} levels");
-            return Err(Error::Push { option: "args", problem });
-        }
-        Ok(())
+        check_depth(envelope)
     }
 
     /// Checks that what is stored of `kind` is within [`max_payload`](Self::max_payload).

@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
+use crate::error::{Error, Result};
 use crate::flow::Flow;
 use crate::limit::Lane;
 
@@ -19,6 +20,15 @@ pub const MAX_ATTEMPTS_DEFAULT: u32 = 25;
 /// Deepest nesting of a job's arguments and of its result. The scripts' library of JSON reads up to 1,000 levels, and a job
 /// that it cannot read would be lost to its lane and its batch; what is put around an argument takes some.
 pub const DEPTH_MAX: usize = 500;
+
+/// Refuses a job that the scripts could not read.
+pub(crate) fn check_depth(envelope: &[u8]) -> Result<()> {
+    if is_deep(envelope) {
+        let problem = format!("are nested deeper than {DEPTH_MAX} levels");
+        return Err(Error::Push { option: "args", problem });
+    }
+    Ok(())
+}
 
 /// Whether JSON is nested deeper than [`DEPTH_MAX`].
 pub(crate) fn is_deep(json: &[u8]) -> bool {

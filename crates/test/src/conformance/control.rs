@@ -9,6 +9,7 @@ use windlass::{
     Rescheduled, Retry, Rule, State, Target,
 };
 
+use super::act::job;
 use super::world::{Beside, Run, Store, World, json};
 
 const A: &str = "a.1.1.a.2";
@@ -265,7 +266,10 @@ pub(super) async fn workers_alone_bound_what_was_ended_by_hand(store: &Store) {
         }
         counts
     };
-    assert_eq!(count().await, [4, 4], "whoever ends a job may have other settings than the workers");
+    let batch = world.client.batch().open().await.unwrap();
+    batch.push_many_with((0..3).map(|_| job("later")), Push::new().delay(HOUR)).await.unwrap();
+    assert!(batch.cancel().await.unwrap());
+    assert_eq!(count().await, [7, 4], "whoever ends a job may have other settings than the workers");
     while world.broker.prune(&world.config).await.unwrap() > 0 {}
     assert_eq!(count().await, [2, 2]);
     assert_eq!(world.ask::<u64>("HLEN", &[&keys.jobs()]).await, 4);

@@ -207,6 +207,7 @@ pub const CASES: &[Case] = cases! {
         a_job_that_ended_in_any_way_keeps_nobody_out
         a_job_that_is_to_be_retried_keeps_equal_ones_out
         a_lock_is_forgotten_with_its_job
+        a_lock_is_forgotten_in_the_step_that_ends_its_job
         a_debounced_job_runs_once_with_the_last_arguments
         a_job_that_is_put_back_is_the_one_that_is_there
         of_equal_jobs_that_ended_one_is_put_back
@@ -401,5 +402,6 @@ pub const TIME_CASES: &[Case] = cases! {
         a_nested_batch_that_nobody_closes_is_closed_after_its_time;
     unique:
         a_window_of_uniqueness_ends_with_its_time
-        a_lock_lasts_beyond_the_time_of_its_job;
+        a_lock_lasts_beyond_the_time_of_its_job
+        a_lock_lasts_until_a_later_time_that_is_set_by_hand;
 };

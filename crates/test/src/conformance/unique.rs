@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use windlass::broker::{Fail, Held};
 use windlass::{
-    Context, Ending, Envelope, Error, Failure, Filter, Handle, Job, JobId, Outcome, Push, Pushed, Retry,
-    State, Unique,
+    Context, Ending, Envelope, Error, Failure, Filter, Handle, Job, JobId, Outcome, Push, Pushed,
+    Rescheduled, Retry, State, Unique,
 };
 
 use super::time::{MARGIN, almost};
@@ -227,6 +228,43 @@ pub(super) async fn a_lock_lasts_beyond_the_time_of_its_job(store: &Store) {
     assert_eq!(what(&push_with(&world, 1, 1, options()).await), Pushed::Kept);
     store.advance(2 * MARGIN);
     assert_eq!(what(&push_with(&world, 1, 1, options()).await), Pushed::New, "every lock ends");
+}
+
+pub(super) async fn a_lock_lasts_until_a_later_time_that_is_set_by_hand(store: &Store) {
+    let world = store.world().await;
+    let options = |delay| Push::new().delay(delay).unique(Unique::until_done().at_most(HOUR));
+    let scheduled = push_with(&world, 1, 1, options(HOUR)).await;
+    let enqueued = push(&world, 2, 2, Unique::until_done().at_most(HOUR)).await;
+    for job in [&scheduled, &enqueued] {
+        let inspector = world.client.inspector();
+        assert_eq!(inspector.reschedule_in(job.id(), 24 * HOUR).await.unwrap(), Rescheduled::Scheduled);
+    }
+    almost(store, 25 * HOUR);
+    for (user, job) in [(1, &scheduled), (2, &enqueued)] {
+        let second = push_with(&world, user, user, options(HOUR)).await;
+        assert_eq!((what(&second), second.id()), (Pushed::Kept, job.id()));
+    }
+    store.advance(2 * MARGIN);
+    assert_eq!(what(&push_with(&world, 1, 1, options(HOUR)).await), Pushed::New, "every lock ends");
+}
+
+pub(super) async fn a_lock_is_forgotten_in_the_step_that_ends_its_job(store: &Store) {
+    let world = store.world().await;
+    for (user, state) in
+        [State::Dead, State::Discarded, State::Cancelled, State::Retry].into_iter().enumerate()
+    {
+        let user = user as u32;
+        let job = push(&world, user, 1, Unique::until_done()).await;
+        let taken = world.take(A, 1).await;
+        let envelope = Envelope::parse(&taken[0].envelope).unwrap();
+        let lock = world.broker.keys().unique(&envelope.unique.expect("it is unique"));
+        let (held, history) = (Held::of(&taken[0]), format!(r#"{{"state":"{state}"}}"#).into_bytes());
+        let fail = Fail { held, id: job.id().clone(), state, history, delay: HOUR, result: None };
+        assert!(world.broker.fail("default", A, &fail, 10, HOUR).await.unwrap());
+        // Whoever puts it back takes the lock again, so that nobody may take it from there.
+        let is_there = world.ask::<u64>("EXISTS", &[&lock]).await == 1;
+        assert_eq!(is_there, state == State::Retry, "{state}");
+    }
 }
 
 pub(super) async fn a_job_that_is_to_be_retried_keeps_equal_ones_out(store: &Store) {

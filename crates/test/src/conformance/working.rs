@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use serde_json::json as value;
 use tokio::sync::Semaphore;
-use windlass::{BlockingJob, Client, Context, Error, Failure, Outcome, Push, Retry, State};
+use windlass::{BlockingJob, Chain, Client, Context, Error, Failure, Outcome, Push, Retry, State};
 
+use super::act::{Act, job};
 use super::world::{Beside, Run, Store, World, eventually, json};
 
 /// Adds numbers on a thread.
@@ -297,6 +298,19 @@ pub(super) async fn what_is_nested_too_deeply_is_refused(store: &Store) {
     assert!(matches!(refused, Err(Error::Push { option: "args", .. })));
     inspector.cancel(fits.id()).await.unwrap();
     assert_eq!(inspector.queue("default").await.unwrap().enqueued, 0, "no phantom is left");
+    // The same of jobs that follow others, which the scripts push later.
+    let deep = || Act((0..windlass::DEPTH_MAX).fold(value!([]), |inner, _| value!([inner])));
+    let chains = [
+        Chain::new().then(deep()).then(job("a")),
+        Chain::new().then(job("a")).then(deep()),
+        Chain::new().then(job("a")).catch(deep()),
+    ];
+    let is_refused = |refused: Error| matches!(refused, Error::Push { option: "args", .. });
+    for chain in chains {
+        assert!(is_refused(world.client.push_chain(chain).await.map(drop).unwrap_err()));
+    }
+    let called = world.client.batch().on_complete(deep()).open().await;
+    assert!(is_refused(called.map(drop).unwrap_err()));
     // A result is read, too, by whoever follows.
     let id = world.push("deep", "1", Push::new().result_ttl(Duration::from_secs(60))).await;
     let answer = nested(windlass::DEPTH_MAX + 1);

@@ -13,7 +13,6 @@ use super::script::{
     BATCH_CANCEL, BATCH_END, BATCH_LOOK, BATCH_PUSH, FAIL_FLOW, SETTLE, SETTLE_RULED, Script,
 };
 use super::{BATCH_JOBS_MAX, Broker, SETS_SCANNED_MAX, array, bytes, int, text};
-use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::flow::{BATCH_DEPTH_MAX, BatchStatus, Flow, JobError, Step};
 use crate::id::JobId;
@@ -165,20 +164,20 @@ impl Broker {
     ///
     /// # Errors
     /// When the store fails; repeating the call is safe.
-    pub async fn cancel_batch(&self, id: &str, config: &Config) -> Result<bool> {
+    pub async fn cancel_batch(&self, id: &str) -> Result<bool> {
         let mut call = BATCH_CANCEL.call(&[self.keys.batch(id), self.keys.cancels()]);
         call.arg(id).arg(ms(CANCEL_STANDS)).arg(CANCELS_MAX);
         if int(&self.run(&BATCH_CANCEL, &call).await?)? == 0 {
             return Ok(false);
         }
         for state in [State::Scheduled, State::Retry, State::Parked] {
-            self.end_cancelled(id, state, config).await?;
+            self.end_cancelled(id, state).await?;
         }
         Ok(true)
     }
 
     /// Ends jobs of cancelled batches that are stored in `state`.
-    async fn end_cancelled(&self, id: &str, state: State, config: &Config) -> Result<()> {
+    async fn end_cancelled(&self, id: &str, state: State) -> Result<()> {
         let keys = [
             self.keys.jobs(),
             self.stored(state),
@@ -189,8 +188,7 @@ impl Broker {
         let mut skip = 0;
         loop {
             let mut call = BATCH_END.call(&keys);
-            call.arg(skip).arg(SETS_SCANNED_MAX).arg(config.ended_max).arg(ms(config.ended_age));
-            call.arg("its batch was cancelled");
+            call.arg(skip).arg(SETS_SCANNED_MAX).arg("its batch was cancelled");
             match array(self.run(&BATCH_END, &call).await?)?.as_slice() {
                 [Value::Int(0), _] => return Ok(()),
                 [looked, ended] => skip += int(looked)? - int(ended)?,

@@ -22,7 +22,7 @@ macro_rules! scripts {
 scripts! {
     ADOPT = "adopt.lua";
     BATCH_CANCEL = "ask.lua" "batch_cancel.lua";
-    BATCH_END = "lane.lua" "record.lua" "trim.lua" "hooks.lua" "unread.lua" "batch_end.lua";
+    BATCH_END = "lane.lua" "record.lua" "hooks.lua" "unread.lua" "batch_end.lua";
     BATCH_LOOK = "batch_look.lua";
     BATCH_PUSH = "lane.lua" "record.lua" "room.lua" "hooks.lua" "batch_push.lua";
     BEAT = "beat.lua";

@@ -204,7 +204,7 @@ impl Batch {
     /// # Errors
     /// When the store fails; repeating the call is safe.
     pub async fn cancel(&self) -> Result<bool> {
-        self.client.broker().cancel_batch(&self.id, self.client.config()).await
+        self.client.broker().cancel_batch(&self.id).await
     }
 
     /// How far the batch is; `None` when it is forgotten.

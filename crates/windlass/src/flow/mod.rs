@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::client::{Client, Push, envelope_of};
-use crate::envelope::{Envelope, Raw};
+use crate::envelope::{Envelope, Raw, check_depth};
 use crate::error::{Error, Result};
 use crate::failure::{Failure, Fate};
 use crate::job::Pushable;
@@ -152,6 +152,7 @@ impl Step {
         let queue = options.queue.as_deref().unwrap_or(J::QUEUE).to_owned();
         check_name("queue", &queue)?;
         let job = serde_json::to_string(&envelope)?;
+        check_depth(job.as_bytes())?;
         Ok(Self { queue, job })
     }
 

@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 
 use crate::broker::Due;
 use crate::client::{Push, epoch_ms};
-use crate::envelope::Envelope;
+use crate::envelope::{Envelope, check_depth};
 use crate::error::{Error, Result};
 use crate::flow::Flow;
 use crate::name::check_name;
@@ -89,7 +89,9 @@ impl Pushing {
         }
         check_name("queue", &queue)?;
         crate::tag::check(&envelope)?;
-        Ok((queue, envelope.to_bytes()?))
+        let bytes = envelope.to_bytes()?;
+        check_depth(&bytes)?;
+        Ok((queue, bytes))
     }
 
     /// The same with its own time, for one of a bulk load that is spread.

@@ -52,8 +52,6 @@ pub(super) struct Failed {
     pub(super) retry: crate::retry::Retry,
     pub(super) result_ttl: Option<Duration>,
     pub(super) flow: Option<Box<Flow>>,
-    /// The lock that is not needed any more once the job has ended.
-    pub(super) lock: Option<String>,
 }
 
 /// Runs a job, unless its lease was lost before it could begin.
@@ -91,7 +89,6 @@ async fn attempt(shared: &Arc<Shared>, taken: &Taken, leash: &Arc<Leash>) -> End
             max_attempts: envelope.max,
             retry,
             result_ttl: envelope.result.map(Duration::from_millis),
-            lock: envelope.unique.clone(),
             flow: envelope.flow.clone(),
         }))
     };
@@ -260,7 +257,6 @@ fn garbage(history: History, reason: String, envelope: &[u8]) -> End {
         retry: crate::retry::Retry::Never,
         result_ttl: None,
         flow,
-        lock: None,
     }))
 }
 

@@ -27,7 +27,6 @@ pub(super) async fn tell(shared: &Shared, taken: Taken, failed: Failed) {
     let flow = follow(&failed, &id, &mut verdict.history);
     let kind = failed.kind.clone();
     let message = failed.failure.message.clone();
-    let lock = failed.lock.clone().filter(|_| state.is_final());
     let is_snooze = matches!(failed.failure.fate, Fate::Snooze(_));
     let steps = shared.events.hears_jobs().then(|| steps(&failed, &verdict, &id, attempt));
     let was_held = match to_fail(key, &id, verdict, failed) {
@@ -62,7 +61,6 @@ pub(super) async fn tell(shared: &Shared, taken: Taken, failed: Failed) {
         shared.events.job(|| JobEvent::new(JobStep::LeaseLost, id.clone(), kind.clone()).attempt(attempt));
         shared.events.emit(Event::LeaseLost { id });
     } else if !is_snooze {
-        shared.release_locks(lock.iter().map(|lock| (lock.as_str(), &id))).await;
         shared.summary().failed += 1;
         shared.events.emit(Event::Failed { id, kind, attempt, state, message });
     }
@@ -224,7 +222,6 @@ mod tests {
             max_attempts: 3,
             retry,
             result_ttl: None,
-            lock: None,
             flow: None,
         }
     }

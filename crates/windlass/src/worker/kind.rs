@@ -163,6 +163,6 @@ pub(super) fn check_output(output: &[u8], max_payload: usize) -> Outcome<()> {
 }
 
 /// What the job was to do is done, and another attempt would answer the same.
-fn unfit(message: String) -> Failure {
+pub(super) fn unfit(message: String) -> Failure {
     Failure::with(Fate::Kill, "Result", message)
 }

@@ -14,6 +14,7 @@ use tokio::process::{Child, Command};
 use tokio::time::{sleep, timeout};
 
 use super::keeper;
+use super::kind::unfit;
 use crate::context::Context;
 use crate::failure::{Failure, Fate, Outcome};
 use crate::retry::Retry;
@@ -42,7 +43,7 @@ const CHUNK: usize = 8 << 10;
 ///
 /// | the program | the job |
 /// |---|---|
-/// | ends with 0 | has succeeded; its output is the result, nothing is `null` |
+/// | ends with 0 | has succeeded; its output is the result, nothing is `null`. If that is no JSON or too large, the job is dead |
 /// | ends with 65 | is dead: no attempt can succeed |
 /// | ends with 75 | runs again in a minute, and no attempt is counted |
 /// | ends otherwise | has failed with the end of standard error as its message |
@@ -321,7 +322,7 @@ fn judge(status: ExitStatus, said: Said, complaint: &str, context: &Context) -> 
         Some(0) if said.is_cut => {
             let limit = said.out_max;
             let what = format!("it wrote more than the {limit} bytes of max_payload as its result");
-            Err(Failure::with(Fate::Retry(None), "Output", what))
+            Err(unfit(what))
         }
         Some(0) => read_output(&said.out),
         _ if context.is_cancelled() => Err(Failure::cancel()),
@@ -350,7 +351,7 @@ fn read_output(out: &[u8]) -> Outcome<Vec<u8>> {
         Ok(_) => Ok(text.to_vec()),
         Err(error) => {
             let what = format!("what it wrote as its result is not JSON: {error}");
-            Err(Failure::with(Fate::Retry(None), "Output", what))
+            Err(unfit(what))
         }
     }
 }
