@@ -55,12 +55,17 @@ fn impatient() -> Config {
     }
 }
 
+/// A server, a client of it, and their connection.
+async fn opened() -> (Fake, Connection, UnixStream) {
+    let fake = Fake::new();
+    let (connection, stream) =
+        tokio::join!(async { Connection::open_with(&fake.url(), impatient()).await }, fake.accept(true));
+    (fake, connection.expect("it answers"), stream)
+}
+
 #[tokio::test]
 async fn a_command_that_was_sent_and_not_answered_has_an_unknown_outcome() {
-    let fake = Fake::new();
-    let (connection, mut stream) =
-        tokio::join!(async { Connection::open_with(&fake.url(), impatient()).await }, fake.accept(true));
-    let mut connection = connection.expect("it answers");
+    let (fake, mut connection, mut stream) = opened().await;
     let served = async {
         receive(&mut stream, "INCR").await;
         drop(stream);
@@ -86,10 +91,7 @@ async fn a_command_that_was_sent_and_not_answered_has_an_unknown_outcome() {
 
 #[tokio::test]
 async fn a_command_on_a_connection_that_broke_before_is_sent_on_a_new_one() {
-    let fake = Fake::new();
-    let (connection, stream) =
-        tokio::join!(async { Connection::open_with(&fake.url(), impatient()).await }, fake.accept(true));
-    let mut connection = connection.expect("it answers");
+    let (fake, mut connection, stream) = opened().await;
     drop(stream);
     let served = async {
         let mut stream = fake.accept(false).await;
@@ -103,10 +105,8 @@ async fn a_command_on_a_connection_that_broke_before_is_sent_on_a_new_one() {
 
 #[tokio::test]
 async fn a_silent_server_is_given_up_after_the_response_time() {
-    let fake = Fake::new();
-    let (connection, _stream) =
-        tokio::join!(async { Connection::open_with(&fake.url(), impatient()).await }, fake.accept(true));
-    let error = connection.expect("it answers").get::<_, i64>("k").await.expect_err("no answer");
+    let (_fake, mut connection, _stream) = opened().await;
+    let error = connection.get::<_, i64>("k").await.expect_err("no answer");
     assert_eq!(
         error.to_string(),
         "the outcome is unknown, because the command was sent but not answered (no answer within 300ms)"
@@ -163,10 +163,7 @@ async fn a_broken_subscription_says_so_once_and_begins_again() {
 
 #[tokio::test]
 async fn a_server_that_has_become_a_replica_is_left_by_every_session() {
-    let fake = Fake::new();
-    let (connection, mut first) =
-        tokio::join!(async { Connection::open_with(&fake.url(), impatient()).await }, fake.accept(true));
-    let mut connection = connection.expect("it answers");
+    let (fake, mut connection, mut first) = opened().await;
     let (session, mut second) = tokio::join!(connection.session(), fake.accept(true));
     let mut session = session.expect("it answers");
     // It says so once, and whoever the address leads to now takes the command.
@@ -208,10 +205,7 @@ async fn a_server_that_has_become_a_replica_is_left_by_every_session() {
 
 #[tokio::test]
 async fn a_node_that_has_not_the_keys_says_which_one_to_open() {
-    let fake = Fake::new();
-    let (connection, mut stream) =
-        tokio::join!(async { Connection::open_with(&fake.url(), impatient()).await }, fake.accept(true));
-    let mut connection = connection.expect("it answers");
+    let (_fake, mut connection, mut stream) = opened().await;
     let served = async {
         receive(&mut stream, "GET").await;
         stream.write_all(b"-MOVED 3999 127.0.0.1:6381\r\n").await.expect("it reads");
@@ -223,10 +217,7 @@ async fn a_node_that_has_not_the_keys_says_which_one_to_open() {
 
 #[tokio::test]
 async fn a_call_that_a_change_of_roles_unblocks_goes_on_elsewhere() {
-    let fake = Fake::new();
-    let (connection, mut stream) =
-        tokio::join!(async { Connection::open_with(&fake.url(), impatient()).await }, fake.accept(true));
-    let mut connection = connection.expect("it answers");
+    let (fake, mut connection, mut stream) = opened().await;
     let served = async {
         receive(&mut stream, "BLPOP").await;
         let change = b"-UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)\r\n";

@@ -7,6 +7,7 @@ use std::time::Duration;
 use windlass::broker::{Broker, Due, Ended, Extra, Fail, Held, Request, Sparse, Taken};
 use windlass::{Client, Config, Connection, JobId, Order, Push, Rate, Rule, State, Target};
 use windlass_db::Database;
+use windlass_db::faults::Random;
 use windlass_test::clock::Clock;
 use windlass_test::invariants::Snapshot;
 
@@ -24,22 +25,6 @@ const HOUR: Duration = Duration::from_secs(3600);
 const WORKERS: [&str; 3] = ["a.1.1.a.2", "b.1.1.b.3", "c.1.1.c.4"];
 const KINDS: [&str; 2] = ["k", "m"];
 const KEYS: [&str; 4] = ["", "", "x", "y"];
-
-/// SplitMix64.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((z ^ (z >> 31)) % bound as u64) as usize
-    }
-
-    fn pick<T: Copy>(&mut self, from: &[T]) -> T {
-        from[self.below(from.len())]
-    }
-}
 
 /// A job as the model has it.
 #[derive(Debug, Clone)]
@@ -98,7 +83,7 @@ impl Play {
         let (jobs, held, caps) = (BTreeMap::new(), Vec::new(), HashMap::new());
         let is_ruleless = seed.is_multiple_of(3);
         Self {
-            random: Random(seed),
+            random: Random::new(seed),
             client,
             broker,
             clock,

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::io::Write as _;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use windlass_db::faults::Random;
 use windlass_engine::{Config, Engine, SessionId, Time};
 use windlass_resp::Value;
 use windlass_test::fixture::{Target, WireTarget, notation, run};
@@ -25,26 +26,10 @@ const LOOKS: &[&str] = &[
     "XPENDING s g - + 100",
 ];
 
-/// SplitMix64.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z ^ (z >> 31)) % bound
-    }
-
-    fn pick<'a>(&mut self, words: &[&'a str]) -> &'a str {
-        words[self.below(words.len() as u64) as usize]
-    }
-}
-
 /// Makes commands whose replies do not depend on the clock.
 struct Script {
     random: Random,
-    last_ms: u64,
+    last_ms: usize,
 }
 
 impl Script {
@@ -254,7 +239,7 @@ fn check_with_redis(text: &str) {
 /// Runs a random script of commands; `each` sees command and reply.
 fn play(seed: u64, mut each: impl FnMut(&str, Value)) -> Subject {
     let mut subject = Subject::new();
-    let mut script = Script { random: Random(seed), last_ms: 1 };
+    let mut script = Script { random: Random::new(seed), last_ms: 1 };
     for _ in 0..COMMANDS {
         let command = script.command();
         let reply = subject.execute(&command);

@@ -12,6 +12,7 @@ use windlass::{
     State, Unique,
 };
 use windlass_db::Database;
+use windlass_db::faults::Random;
 use windlass_test::clock::Clock;
 
 const SEEDS: std::ops::Range<u64> = 0..80;
@@ -33,22 +34,6 @@ const EVER: &str = "ever";
 const STARTED: &str = "started";
 const DONE: &str = "done";
 const KINDS: [&str; 6] = [WINDOWED, EVER, STARTED, STARTED, DONE, DONE];
-
-/// SplitMix64.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((z ^ (z >> 31)) % bound as u64) as usize
-    }
-
-    fn pick<T: Copy>(&mut self, from: &[T]) -> T {
-        from[self.below(from.len())]
-    }
-}
 
 /// What makes jobs equal, and for how long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -132,7 +117,7 @@ impl Play {
         let client = Client::with_config(Connection::to(database.clone()), config.clone()).await.unwrap();
         let broker = Broker::new(Connection::to(database), &config).unwrap();
         Self {
-            random: Random(seed),
+            random: Random::new(seed),
             client,
             broker,
             clock,

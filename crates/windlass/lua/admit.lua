@@ -17,6 +17,17 @@ end
 
 local function is_among(name, names) return string.find('\n' .. names .. '\n', '\n' .. name .. '\n', 1, true) ~= nil end
 
+-- A job begins under a limit: answers what it holds then, and whether that counts as one more.
+local function limit_begin(limit, id, names)
+  if limit.open_until then
+    limit.probe = id
+    redis.call('HSET', base .. 'breaker:' .. limit.name, 'probe', id)
+  end
+  if not limit.is_held then return names, 1 end
+  if is_among(limit.name, names) then return names, 0 end
+  return names == '' and limit.name or names .. '\n' .. limit.name, 1
+end
+
 -- What is known of a lane: its rank, kind and key, how far one job moves its turn, and its limits.
 local function lane_facts(take, lane)
   local facts = take.lanes[lane]
@@ -100,18 +111,11 @@ local function rules_admit(take)
       take.bytes = take.bytes - #record
       take.left = take.left - 1
       take.free = take.free - 1
-      -- What a job holds that came back is counted already.
-      local names = holds[i] or ''
+      -- What a job holds that came back was counted with the others of its turn.
+      local names, more = holds[i] or '', 0
       for _, limit in ipairs(item.limits) do
-        if limit.is_held and is_among(limit.name, names) then
-          limit.took = limit.took - 1
-        elseif limit.is_held then
-          names = names == '' and limit.name or names .. '\n' .. limit.name
-        end
-        if limit.open_until then
-          limit.probe = item.id
-          redis.call('HSET', base .. 'breaker:' .. limit.name, 'probe', item.id)
-        end
+        names, more = limit_begin(limit, item.id, names)
+        limit.took = limit.took + more - 1
       end
       if names ~= '' then
         take.permits[#take.permits + 1] = item.id

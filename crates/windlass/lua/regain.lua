@@ -44,18 +44,10 @@ end
 
 -- A job begins anew.
 local function regain_take(queue, job)
-  local names = job.holds
+  local names, more = job.holds, 0
   for _, limit in ipairs(job.limits) do
-    if not limit.is_held then
-      limit.took = limit.took + 1
-    elseif not is_among(limit.name, names) then
-      limit.took = limit.took + 1
-      names = names == '' and limit.name or names .. '\n' .. limit.name
-    end
-    if limit.open_until then
-      limit.probe = job.id
-      redis.call('HSET', base .. 'breaker:' .. limit.name, 'probe', job.id)
-    end
+    names, more = limit_begin(limit, job.id, names)
+    limit.took = limit.took + more
   end
   if names ~= job.holds then redis.call('HSET', base .. 'permits:' .. queue, job.id, names) end
 end

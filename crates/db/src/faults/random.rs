@@ -24,6 +24,14 @@ impl Random {
         (self.draw() % (bound.max(1) as u64)) as usize
     }
 
+    /// One of some.
+    ///
+    /// # Panics
+    /// When there is none.
+    pub fn pick<T: Copy>(&mut self, from: &[T]) -> T {
+        from[self.below(from.len())]
+    }
+
     /// True once in `times`.
     pub fn once_in(&mut self, times: usize) -> bool {
         self.below(times) == 0

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::Value;
 use windlass::broker::{Settle, Taken};
 use windlass::{Batch, Chain, Edited, Ending, Filter, JobId, Push, Rescheduled, Retry, State};
+use windlass_db::faults::Random;
 
 use super::act::{A, AGE, B, counts, job, kill, name_of, names, play, settle, step, success};
 use super::world::{Store, held, json};
@@ -135,14 +136,6 @@ async fn failed(batch: &Batch) -> u64 {
     dead + cancelled
 }
 
-/// SplitMix64.
-fn random(seed: &mut u64, below: usize) -> usize {
-    *seed = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let z = (*seed ^ (*seed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    ((z ^ (z >> 31)) % below as u64) as usize
-}
-
 pub(super) async fn whatever_happens_to_its_jobs_a_batch_counts_them_and_calls_back_once(store: &Store) {
     for seed in 0..6 {
         println!("seed {seed}");
@@ -151,17 +144,17 @@ pub(super) async fn whatever_happens_to_its_jobs_a_batch_counts_them_and_calls_b
 }
 
 /// Makes moves at random, those of workers that do not hold their jobs any more included; then lets all jobs end well.
-async fn any_walk_ends_right(store: &Store, mut seed: u64) {
+async fn any_walk_ends_right(store: &Store, seed: u64) {
     let world = store.world_with(|config| config.crash_limit = 2).await;
     let batch = world.client.batch().on_complete(job("complete")).on_success(job("success"));
     let batch = batch.on_dead(job("dead")).open().await.unwrap();
     let (mut ids, mut taken): (Vec<JobId>, Vec<(&str, Taken)>) = (Vec::new(), Vec::new());
-    let (mut has_died, mut removed) = (false, 0);
+    let (mut random, mut has_died, mut removed) = (Random::new(seed), false, 0);
     let inspector = world.client.inspector();
     for _ in 0..60 {
-        let consumer = [A, B][random(&mut seed, 2)];
-        let any = random(&mut seed, 1000);
-        match random(&mut seed, 12) {
+        let consumer = [A, B][random.below(2)];
+        let any = random.below(1000);
+        match random.below(12) {
             0 | 1 => ids.push(batch.push(job("a")).await.unwrap()),
             2 => {
                 // Callbacks that have come are left for the end.

@@ -1,8 +1,9 @@
 //! Makes random calls of the scripts for lanes, for rules and for unique jobs, and commands that change what they find.
 
+use windlass_db::faults::Random;
 use windlass_resp::Value;
 
-use crate::script::{Random, words};
+use crate::script::words;
 use crate::subject::Digests;
 
 /// Histories of jobs, some of which nobody can read.
@@ -16,7 +17,7 @@ const HISTORIES: [&str; 5] = [
 
 const BASE: &str = "wl:{t}:";
 const QUEUES: [&str; 2] = ["q", "p"];
-const LOCKS: u64 = 12;
+const LOCKS: usize = 12;
 /// Rules that bind and rules that do not, and some that the native body leaves to the text.
 const RULES: [&str; 12] = [
     r#"{"cap":1000}"#,
@@ -55,7 +56,7 @@ pub struct Laned {
     is_ruled: bool,
 }
 
-fn envelope(number: u64, filling: &str) -> String {
+fn envelope(number: usize, filling: &str) -> String {
     format!("{{\"v\":1,\"kind\":\"k\",\"args\":\"{number}{filling}\"}}")
 }
 
@@ -90,13 +91,13 @@ impl Laned {
         }
     }
 
-    fn count(&mut self) -> u64 {
-        if self.random.one_in(12) { 45 } else { 1 + self.random.below(5) }
+    fn count(&mut self) -> usize {
+        if self.random.once_in(12) { 45 } else { 1 + self.random.below(5) }
     }
 
     /// Some are so large that a taking stops before it has its count.
     fn filling(&mut self) -> String {
-        if self.random.one_in(60) { "x".repeat(150_000) } else { String::new() }
+        if self.random.once_in(60) { "x".repeat(150_000) } else { String::new() }
     }
 
     fn push(&mut self) -> Vec<String> {
@@ -136,7 +137,7 @@ impl Laned {
         let scope = self.random.pick(&["done", "started", "window"]);
         let replace = self.random.pick(&["keep", "replace"]);
         call.extend([queue, scope, life, replace, due, "{\"state\":\"scheduled\"}"].map(str::to_owned));
-        let lane = if self.random.one_in(10) { ",\"lane\":{\"key\":\"a\"}" } else { "" };
+        let lane = if self.random.once_in(10) { ",\"lane\":{\"key\":\"a\"}" } else { "" };
         call.extend((0..locks.len()).map(|at| format!("{{\"v\":1,\"kind\":\"k\",\"n\":{at}{lane}}}")));
         call
     }
@@ -144,7 +145,7 @@ impl Laned {
     fn release(&mut self) -> Vec<String> {
         let mut locks: Vec<(String, String)> = Vec::new();
         for lock in self.locks.clone() {
-            if self.random.one_in(3) {
+            if self.random.once_in(3) {
                 locks.push(lock);
             }
         }
@@ -174,16 +175,16 @@ impl Laned {
             ended.iter().filter_map(|held| Some([held.entry.clone(), held.id.clone()?])).collect();
         let mut results: Vec<&Held> = Vec::new();
         for held in &ended {
-            if self.random.one_in(6) {
+            if self.random.once_in(6) {
                 results.push(held);
             }
         }
         let mut keys = words(&format!("q:{queue} suspect:{queue} moved stats gate:{queue}"));
         let mut queues = QUEUES.to_vec();
-        if self.random.one_in(3) {
+        if self.random.once_in(3) {
             queues.reverse();
         }
-        if self.random.one_in(3) {
+        if self.random.once_in(3) {
             queues.truncate(1);
         }
         for queue in &queues {
@@ -194,12 +195,12 @@ impl Laned {
         let mut call = self.evalsha(2, &keys);
         let take = self.random.pick(&["0", "1", "2", "3", "5", "20", "90"]);
         let suspect = self.random.pick(&["0", "1"]);
-        let woken = self.random.below(queues.len() as u64 + 1);
+        let woken = self.random.below(queues.len() + 1);
         let free = self.random.pick(&["50", "50", "50", "50", "100", "2", "0"]);
         let counts = format!("{consumer} {} {take} {suspect}r{free} {woken} {}", ended.len(), moved.len());
         call.extend(words(&counts));
         for held in &ended {
-            call.extend([held.entry.clone(), (held.count + i64::from(self.random.one_in(15))).to_string()]);
+            call.extend([held.entry.clone(), (held.count + i64::from(self.random.once_in(15))).to_string()]);
         }
         call.extend(moved.into_iter().flatten());
         for held in results {

@@ -6,11 +6,12 @@ mod script;
 mod subject;
 
 use windlass::broker::hot_scripts;
+use windlass_db::faults::Random;
 use windlass_engine::{Time, native_scripts};
 use windlass_resp::Value;
 
 use crate::laned::Laned;
-use crate::script::{Random, Script, words};
+use crate::script::{Script, words};
 use crate::subject::{Answer, Subject};
 
 const SEEDS: std::ops::Range<u64> = 0..40;
@@ -70,7 +71,7 @@ fn whatever_ends_at_once_nothing_else_goes() {
     let mut trims = 0;
     for _ in 0..200 {
         // From all of them to about every fifth.
-        let (often, is_laned) = (random.below(6), random.one_in(5));
+        let (often, is_laned) = (random.below(6), random.once_in(5));
         let (rest, ended): (Vec<u64>, Vec<u64>) = (0..20).partition(|_| often > 0 && random.below(6) < often);
         let pairs: String = ended.iter().map(|number| format!(" 1000-{number} 1")).collect();
         let [answer, expected] = [true, false].map(|is_native| {
@@ -157,15 +158,15 @@ fn native_bodies_do_what_the_texts_do() {
         assert_eq!(plain.load(now), digests);
         let mut script = Script::new(seed, digests);
         for step in 0..STEPS {
-            now = Time::from_millis(now.millis() + script.random.below(3));
-            if script.random.one_in(50) {
+            now = Time::from_millis(now.millis() + script.random.below(3) as u64);
+            if script.random.once_in(50) {
                 now = Time::from_millis(now.millis() + 60);
             }
-            if script.random.one_in(20) {
+            if script.random.once_in(20) {
                 let [answer, expected] = [&mut native, &mut plain].map(|subject| subject.tick(now));
                 assert_eq!(answer, expected, "seed {seed}, before step {step}");
             }
-            let is_idle = script.random.one_in(8) && !native.engine.is_waiting(native.idle);
+            let is_idle = script.random.once_in(8) && !native.engine.is_waiting(native.idle);
             let call = match script.random.below(10) {
                 _ if is_idle => words("BZPOPMIN wake0 wake1 wake2 0"),
                 0..=2 => script.push(),
@@ -173,9 +174,9 @@ fn native_bodies_do_what_the_texts_do() {
                 _ => script.plain(),
             };
             let mut calls = vec![call];
-            if script.random.one_in(20) && !is_idle {
+            if script.random.once_in(20) && !is_idle {
                 calls.insert(0, words("WATCH wake0 stream1"));
-                calls.insert(1 + script.random.below(2) as usize, words("MULTI"));
+                calls.insert(1 + script.random.below(2), words("MULTI"));
                 calls.push(words("EXEC"));
             }
             for call in calls {
@@ -209,7 +210,7 @@ fn compare(seeds: std::ops::Range<u64>, is_ruled: bool) -> ([usize; 6], [usize; 
         assert_eq!(plain.load(now), digests);
         let mut laned = Laned::new(seed, digests.clone(), is_ruled);
         for step in 0..STEPS {
-            now = Time::from_millis(now.millis() + laned.random.below(3));
+            now = Time::from_millis(now.millis() + laned.random.below(3) as u64);
             let call = laned.call();
             let before = native.commands(now);
             let [answer, expected] =

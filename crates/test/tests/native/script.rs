@@ -1,39 +1,16 @@
 //! Makes random calls of the scripts, and commands that change what they find.
 
+use windlass_db::faults::Random;
 use windlass_resp::Value;
 
 use crate::subject::Digests;
 
-const QUEUES: u64 = 3;
-
-/// SplitMix64.
-pub struct Random(u64);
-
-impl Random {
-    pub fn new(seed: u64) -> Self {
-        Self(seed)
-    }
-
-    pub fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z ^ (z >> 31)) % bound
-    }
-
-    pub fn one_in(&mut self, bound: u64) -> bool {
-        self.below(bound) == 0
-    }
-
-    pub fn pick<'a>(&mut self, words: &[&'a str]) -> &'a str {
-        words[self.below(words.len() as u64) as usize]
-    }
-}
+const QUEUES: usize = 3;
 
 /// What a worker was given: queue, consumer, entry, delivery count.
 #[derive(Clone, Debug)]
 struct Held {
-    queue: u64,
+    queue: usize,
     consumer: String,
     entry: String,
     count: i64,
@@ -61,10 +38,10 @@ impl Script {
     }
 
     fn entry(&mut self) -> String {
-        if self.held.is_empty() || self.random.one_in(6) {
+        if self.held.is_empty() || self.random.once_in(6) {
             return format!("{}-{}", 1000 + self.random.below(100), self.random.below(3));
         }
-        let at = self.random.below(self.held.len() as u64) as usize;
+        let at = self.random.below(self.held.len());
         self.held[at].entry.clone()
     }
 
@@ -72,11 +49,11 @@ impl Script {
         let queue = self.random.below(QUEUES);
         let mut call = words(&format!("EVALSHA {} 2 stream{queue} wake{queue}", self.digests[0]));
         call.push(self.random.pick(&["ids", "ids", "ids", "count", "neither"]).to_owned());
-        let count = if self.random.one_in(20) { 40 } else { self.random.below(5) };
+        let count = if self.random.once_in(20) { 40 } else { self.random.below(5) };
         // Some are so large that a taking stops before it has its count.
-        let filling = if self.random.one_in(60) { "x".repeat(150_000) } else { String::new() };
+        let filling = if self.random.once_in(60) { "x".repeat(150_000) } else { String::new() };
         call.extend((0..count).map(|number| format!("envelope {number}{filling}")));
-        if self.random.one_in(40) {
+        if self.random.once_in(40) {
             call.truncate(5);
             call[2] = "1".to_owned();
         }
@@ -86,50 +63,50 @@ impl Script {
     pub fn exchange(&mut self) -> Vec<String> {
         let (consumer, queue) = (self.consumer(), self.random.below(QUEUES));
         let mut ended: Vec<(String, i64)> = Vec::new();
-        if !self.random.one_in(3) {
+        if !self.random.once_in(3) {
             for held in self.held.clone() {
                 let is_own = held.consumer == consumer && held.queue == queue;
-                if self.random.one_in(if is_own { 2 } else { 12 }) {
-                    ended.push((held.entry, held.count + i64::from(self.random.one_in(8))));
+                if self.random.once_in(if is_own { 2 } else { 12 }) {
+                    ended.push((held.entry, held.count + i64::from(self.random.once_in(8))));
                 }
             }
         }
-        if self.random.one_in(4) {
+        if self.random.once_in(4) {
             ended.truncate(1);
         }
-        if self.random.one_in(10) {
+        if self.random.once_in(10) {
             ended.push((self.entry(), 1));
         }
         let order = |entry: &str| -> (u64, u64) {
             let (ms, seq) = entry.split_once('-').expect("an entry has two parts");
             (ms.parse().expect("a number"), seq.parse().expect("a number"))
         };
-        if !self.random.one_in(30) {
+        if !self.random.once_in(30) {
             ended.sort_by_key(|(entry, _)| order(entry));
             ended.dedup_by(|a, b| a.0 == b.0);
         }
         let (mut moved, mut results) = (Vec::new(), Vec::new());
         for (entry, _) in &ended {
-            if self.random.one_in(6) {
+            if self.random.once_in(6) {
                 moved.push([entry.clone(), format!("id{entry}")]);
             }
-            if self.random.one_in(6) {
+            if self.random.once_in(6) {
                 results.push([entry.clone(), "50".to_owned(), "{}".to_owned()]);
             }
         }
         let mut keys = words(&format!("stream{queue} suspect{queue} moved stats gate{queue}"));
-        let mut queues: Vec<u64> = (0..QUEUES).filter(|_| self.random.below(3) > 0).collect();
-        if self.random.one_in(2) {
+        let mut queues: Vec<usize> = (0..QUEUES).filter(|_| self.random.below(3) > 0).collect();
+        if self.random.once_in(2) {
             queues.reverse();
         }
         for queue in &queues {
             keys.extend(words(&format!("gate{queue} stream{queue} wake{queue} suspect{queue}")));
         }
         keys.extend(results.iter().map(|[entry, ..]| format!("result{entry}")));
-        if self.random.one_in(20) {
+        if self.random.once_in(20) {
             // One key for two uses.
-            let (from, to) = (self.random.below(keys.len() as u64), self.random.below(keys.len() as u64));
-            keys[to as usize] = keys[from as usize].clone();
+            let (from, to) = (self.random.below(keys.len()), self.random.below(keys.len()));
+            keys[to] = keys[from].clone();
         }
         let mut call = vec!["EVALSHA".to_owned(), self.digests[1].clone(), keys.len().to_string()];
         call.extend(keys);

@@ -1,29 +1,25 @@
 //! Commands that make values of every type in every size: those that Redis packs and those that it does not.
 
+use windlass_db::faults::Random;
+
 /// One command.
 pub type Command = Vec<Vec<u8>>;
 
 /// Beyond the time of any test.
 const LATER_MS: u64 = 4_000_000_000_000;
 
-/// SplitMix64.
-pub struct Random(pub u64);
+/// Values of any kind, from seeded randomness.
+trait Values {
+    fn number(&mut self) -> i64;
+    fn text(&mut self) -> Vec<u8>;
+    fn bytes(&mut self, bound: usize) -> Vec<u8>;
+    fn score(&mut self) -> String;
+}
 
-impl Random {
-    pub fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    pub fn below(&mut self, bound: usize) -> usize {
-        (self.next() % bound as u64) as usize
-    }
-
+impl Values for Random {
     /// A number whose width in bits is as likely as any other.
     fn number(&mut self) -> i64 {
-        let wide = self.next() as i64;
+        let wide = self.draw() as i64;
         wide >> self.below(64)
     }
 
@@ -42,7 +38,7 @@ impl Random {
     }
 
     fn bytes(&mut self, bound: usize) -> Vec<u8> {
-        (0..self.below(bound)).map(|_| self.next() as u8).collect()
+        (0..self.below(bound)).map(|_| self.draw() as u8).collect()
     }
 
     fn score(&mut self) -> String {
@@ -50,7 +46,7 @@ impl Random {
             0 => self.number().to_string(),
             1 => format!("{}.25", self.below(100)),
             2 => ["inf", "-inf", "1e300", "-1e-300", "0.1"][self.below(5)].to_owned(),
-            _ => f64::from_bits(self.next()).to_string(),
+            _ => f64::from_bits(self.draw()).to_string(),
         }
     }
 }
@@ -63,7 +59,7 @@ pub struct Generator {
 
 /// The commands of a seed. The keys of different names have nothing in common.
 pub fn commands(seed: u64, name: &str) -> Vec<Command> {
-    let mut generator = Generator { random: Random(seed), commands: Vec::new() };
+    let mut generator = Generator { random: Random::new(seed), commands: Vec::new() };
     for db in [0, 15] {
         generator.put(&[b"SELECT", db.to_string().as_bytes()]);
         for size in [1, 30, 127, 129, 700] {
@@ -91,7 +87,7 @@ impl Generator {
         command.extend(words);
         self.commands.push(command);
         if self.random.below(3) == 0 {
-            let at = LATER_MS + self.random.next() % LATER_MS;
+            let at = LATER_MS + self.random.draw() % LATER_MS;
             self.put(&[b"PEXPIREAT", key.as_bytes(), at.to_string().as_bytes()]);
         }
     }
@@ -143,13 +139,13 @@ impl Generator {
     fn stream(&mut self, suffix: &str, size: usize) {
         let key = format!("stream:{suffix}");
         let key = key.as_bytes();
-        let (mut ms, mut seq) = (self.random.next() >> 24, 1);
+        let (mut ms, mut seq) = (self.random.draw() >> 24, 1);
         let mut ids = Vec::new();
         for _ in 0..size {
             match self.random.below(8) {
-                0 => (ms, seq) = (ms + 1 + self.random.next() % 100, self.random.next() >> 40),
+                0 => (ms, seq) = (ms + 1 + self.random.draw() % 100, self.random.draw() >> 40),
                 1 => (ms, seq) = (ms + 1, 0),
-                2 => seq += self.random.next() >> 30,
+                2 => seq += self.random.draw() >> 30,
                 _ => seq += 1,
             }
             let id = format!("{ms}-{seq}").into_bytes();
@@ -182,7 +178,7 @@ impl Generator {
                     b">",
                 ]);
                 let id = ids[self.random.below(ids.len())].clone();
-                let (time, tries) = (self.random.next() >> 24, self.random.below(100).to_string());
+                let (time, tries) = (self.random.draw() >> 24, self.random.below(100).to_string());
                 let time = time.to_string();
                 self.put(&[
                     b"XCLAIM",

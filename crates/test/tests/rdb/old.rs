@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use std::fs;
 
 use tempfile::tempdir;
+use windlass_db::faults::Random;
 use windlass_db::{Config, Database, EngineConfig};
 use windlass_engine::Engine;
 
-use crate::generate::Random;
 use crate::look::{Content, assert_same, content};
 use crate::{open, start};
 
@@ -240,7 +240,7 @@ fn changed_bytes_in_any_form_never_panic() {
     const ROUNDS: usize = 4000;
     let all =
         [old_entries(), vec![entry(15, "stream", &stream(15)), entry(21, "newer", &stream(21))]].concat();
-    let mut random = Random(7);
+    let mut random = Random::new(7);
     let (mut taken, mut refused) = (0, 0);
     for round in 0..ROUNDS {
         let mut file = file(11, &all[round % all.len()..][..1]);
@@ -248,7 +248,7 @@ fn changed_bytes_in_any_form_never_panic() {
         // The long texts are left alone mostly: little is to be found there.
         let reach = (end - start).min(if round % 8 == 0 { usize::MAX } else { 120 });
         for _ in 0..=random.below(3) {
-            file[start + random.below(reach)] = random.next() as u8;
+            file[start + random.below(reach)] = random.draw() as u8;
         }
         let mut engine = Engine::new(EngineConfig::default());
         match engine.load_rdb(&mut &file[..]) {
