@@ -3,12 +3,11 @@
 use std::io;
 use std::time::Duration;
 
-use socket2::{SockFilter, SockRef};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
-use crate::{Running, any_port, check, info, memory_with, number};
+use crate::{Running, any_port, check, info, number};
 
 /// The longest that anything here may take; most of it is for a machine that is busy.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -75,11 +74,14 @@ async fn the_system_looks_after_clients_as_often_as_was_set() {
     server.stop().await;
 }
 
+#[cfg(target_os = "linux")]
 #[tokio::test]
 async fn a_client_that_is_gone_without_a_word_is_noticed() {
+    use socket2::{SockFilter, SockRef};
+
     /// What a filter says that lets no byte of a packet through.
     const RETURN: u16 = 0x06;
-    let server = Running::start_on(any_port(), memory_with(|engine| engine.clients.keepalive_s = 1));
+    let server = Running::start_on(any_port(), crate::memory_with(|engine| engine.clients.keepalive_s = 1));
     let mut half_open = server.connect().await;
     check(&mut half_open, "SUBSCRIBE c\r\n", "*3\r\n$9\r\nsubscribe\r\n$1\r\nc\r\n:1\r\n").await;
     // From here on it hears nothing and answers nothing, as a machine that lost its power.

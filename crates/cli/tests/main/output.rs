@@ -1,7 +1,6 @@
 //! Odd input and output that cannot be written: the command says so and does not panic.
 
 use std::ffi::OsStr;
-use std::fs::File;
 use std::os::unix::ffi::OsStrExt;
 use std::process::{Command, Output, Stdio};
 
@@ -17,7 +16,7 @@ fn into_closed_pipe(mut command: Command) -> Output {
 /// A run on whose standard output nothing can be written.
 #[cfg(target_os = "linux")]
 fn into_full_disk(mut command: Command) -> Output {
-    let full = File::create("/dev/full").expect("Linux has it");
+    let full = std::fs::File::create("/dev/full").expect("Linux has it");
     command.stdout(full).stderr(Stdio::piped()).output().expect("the command runs")
 }
 
@@ -67,12 +66,12 @@ fn an_answer_that_cannot_be_written_is_a_failure() {
         assert!(stderr(&output).contains("standard output (No space left"), "{args:?}: {}", stderr(&output));
         // Nor does it matter when nobody can be told of that.
         let mut silent = command(folder.path(), args);
-        let full = || File::create("/dev/full").expect("Linux has it");
+        let full = || std::fs::File::create("/dev/full").expect("Linux has it");
         let status = silent.stdout(full()).stderr(full()).status().expect("the command runs");
         assert_eq!(status.code(), Some(1), "{args:?}");
     }
     let mut wrong = command(folder.path(), &["job", "show", "no id"]);
-    let status = wrong.stderr(File::create("/dev/full").expect("Linux has it")).status();
+    let status = wrong.stderr(std::fs::File::create("/dev/full").expect("Linux has it")).status();
     assert_eq!(status.expect("the command runs").code(), Some(2));
 }
 
@@ -80,9 +79,11 @@ fn an_answer_that_cannot_be_written_is_a_failure() {
 fn a_push_whose_id_cannot_be_written_is_told_all_the_same() {
     let folder = tempfile::tempdir().expect("a folder");
     let push = || command(folder.path(), &["job", "push", "mail"]);
-    let mut runs = vec![(into_closed_pipe(push()), 141)];
-    #[cfg(target_os = "linux")]
-    runs.push((into_full_disk(push()), 1));
+    let runs = [
+        (into_closed_pipe(push()), 141),
+        #[cfg(target_os = "linux")]
+        (into_full_disk(push()), 1),
+    ];
     for (output, wanted) in &runs {
         let said = stderr(output);
         assert_eq!(code(output), *wanted, "{said}");
