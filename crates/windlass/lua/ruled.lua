@@ -48,7 +48,7 @@ local function rules_finish(take)
   local paced = {}
   for _, field in ipairs(take.paces) do
     paced[#paced + 1] = field
-    paced[#paced + 1] = whole(take.paced[field])
+    paced[#paced + 1] = whole(take.pace[field])
   end
   lane_count(take.queue, -take.popped)
   if #paced > 0 then redis.call('HSET', base .. 'pace:' .. take.queue, unpack(paced)) end
@@ -58,7 +58,9 @@ local function rules_finish(take)
   end
   if take.added > 0 then
     local got = redis.call('XREADGROUP', 'GROUP', 'w', take.consumer, 'COUNT', take.added, 'STREAMS', take.stream, '>')
-    for _, item in ipairs(got[1][2]) do take.entries[#take.entries + 1] = item end
+    local entries, count = take.entries, #take.entries
+    if count == 0 then take.entries = got[1][2] end
+    for i = 1, count > 0 and take.added or 0 do entries[count + i] = got[1][2][i] end
   end
   if take.last ~= take.first then redis.call('XGROUP', 'SETID', take.stream, 'w', take.last) end
   limits_write()
@@ -91,19 +93,19 @@ local function rules_take(stream, wake, consumer, left, free, bytes)
     take.has_plain = #redis.call('XRANGE', stream, '(' .. take.last, '+', 'COUNT', 1) > 0
     take.is_end = not take.has_plain
   end
+  local start = RANK_DEFAULT * RANK_UNIT
   while not take.is_over and take.visits < VISITS_MAX and take.sorted < SORTED_MAX do
     take.visits = take.visits + 1
-    if #take.picked >= math.min(take.left, PIECE) or take.from > take.to then rules_admit(take) end
+    if take.from > take.to or take.picks >= PIECE or take.picks >= take.left then rules_admit(take) end
     if take.left <= 0 or take.bytes <= 0 then break end
     if take.is_stale or take.from > take.to and take.is_part then turns_turn(take) end
-    local head = take.from <= take.to and take.heads[take.from]
-    local start = RANK_DEFAULT * RANK_UNIT
+    local score = take.from <= take.to and take.scores[take.from]
     local plain = take.has_plain and start + math.max(pace_of(take, RANK_DEFAULT), pace_of(take, 'plain'))
-    if plain and (not head or plain <= head.score) and #take.picked > 0 then
+    if plain and (not score or plain <= score) and take.picks > 0 then
       rules_admit(take)
-    elseif plain and (not head or plain <= head.score) then
-      plain_turn(take, plain, head and head.score)
-    elseif head then
+    elseif plain and (not score or plain <= score) then
+      plain_turn(take, plain, score)
+    elseif score then
       lane_turn(take, plain)
     else
       break

@@ -37,7 +37,7 @@ pub type Body = fn(&mut Scene, &[&[u8]], &[&[u8]]) -> Option<Value>;
 const BODIES: [(&str, Body); 6] = [
     ("dcdfbb6d252501362393cf9d156f083df390f1d3", push::push),
     ("0983a1678100e5aed41845c9251848d710b78767", exchange::exchange),
-    ("f8bf192ee93816abc9f750f3bbd4759f09a75ea9", ruled::exchange),
+    ("8f6355023432ca4561edc5db46135e9f90de2755", ruled::exchange),
     ("9b266a1b35dabd24e5e66ed7afe86899d322cde4", lane::push),
     ("e3960e332d677f73e34bf1d734f923db039f5727", unique::push),
     ("6599e53e4ee92768a9708ea45544ab6738ce205b", unique::release),
