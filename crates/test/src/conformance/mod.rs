@@ -243,6 +243,7 @@ pub const CASES: &[Case] = cases! {
         a_signal_drains
         what_does_not_end_in_time_is_given_back_uncounted
         a_second_signal_forces
+        a_signal_that_is_sent_twice_counts_once
         a_quieted_process_stays_and_then_ends
         the_pid_file_is_there_while_the_worker_runs
         a_pid_file_that_cannot_be_written_is_an_error;
