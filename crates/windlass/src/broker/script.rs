@@ -35,7 +35,7 @@ scripts! {
     #[cfg(feature = "cron")]
     CRON_PAUSE = "cron_pause.lua";
     #[cfg(feature = "cron")]
-    CRON_PUT = "lane.lua" "cron_put.lua";
+    CRON_PUT = "lane.lua" "record.lua" "cron_put.lua";
     #[cfg(feature = "cron")]
     CRON_REMOVE = "cron_remove.lua";
     #[cfg(feature = "cron")]
