@@ -49,6 +49,11 @@ impl Keys {
         self.with("queues", "")
     }
 
+    /// Names of queues that were forgotten of late, by when. The script that forgets one builds this key by itself.
+    pub fn forgotten(&self) -> String {
+        self.with("forgotten", "")
+    }
+
     /// The stream of a queue: its ready and active jobs.
     pub fn stream(&self, queue: &str) -> String {
         self.with("q:", queue)
@@ -276,6 +281,7 @@ mod tests {
         let all = [
             keys.schema(),
             keys.queues(),
+            keys.forgotten(),
             keys.stream("mail"),
             keys.compact("mail"),
             keys.wake("mail"),

@@ -15,8 +15,9 @@ const SCANNED: usize = 1000;
 
 impl Inspector {
     /// Forgets a queue without jobs: it is listed no more, and nothing of it stays in the store but its
-    /// [rules](crate::Limits), which are settings. Jobs of it that have ended and are kept do not count, nor do they go. A
-    /// push to a queue that was forgotten makes it anew.
+    /// [rules](crate::Limits), which are settings, and for a day its name: a client that has known the queue of late may push
+    /// to it, which [`queues`](Self::queues) then lists again. Jobs of it that have ended and are kept do not count, nor do
+    /// they go. A push to a queue that was forgotten makes it anew.
     ///
     /// ```no_run
     /// # async fn example(inspector: windlass::Inspector) -> windlass::Result<()> {
