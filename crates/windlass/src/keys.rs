@@ -181,6 +181,11 @@ impl Keys {
         self.with("events", "")
     }
 
+    /// How many events are kept, as workers last said.
+    pub fn events_max(&self) -> String {
+        self.with("events-max", "")
+    }
+
     /// Counters of the namespace.
     pub fn stats(&self) -> String {
         self.with("stats", "")
@@ -306,6 +311,7 @@ mod tests {
             keys.worker("w"),
             keys.stats(),
             keys.events(),
+            keys.events_max(),
             keys.rules(),
             keys.lane("mail/001//{other}"),
             keys.turns("mail"),

@@ -40,6 +40,7 @@ mod states;
 mod tag;
 mod time;
 mod timeout;
+mod told;
 mod unique;
 mod watch;
 mod working;
@@ -320,6 +321,11 @@ pub const CASES: &[Case] = cases! {
         pools_that_feed_each_other_stop_when_all_are_empty
         an_elastic_pool_grows_and_keeps_its_floor
         settings_of_capsules_are_checked;
+    told:
+        what_follows_from_a_job_is_told
+        what_cron_pushes_is_told
+        what_is_put_back_by_hand_is_told
+        moves_of_others_are_recorded_where_workers_record;
     event:
         what_is_ended_by_hand_is_told
         a_push_that_a_full_queue_refuses_is_told

@@ -3,6 +3,7 @@
 use super::{Inspector, PAGE_MAX};
 use crate::broker::{QueueRemoval, array, pairs, text};
 use crate::error::Result;
+use crate::event::Event;
 use crate::id::{EntryId, JobId};
 use crate::name::check_name;
 use crate::state::State;
@@ -41,7 +42,11 @@ impl Inspector {
             let here = self.queue(queue).await?;
             return Ok(QueueRemoval::HasJobs(coming + here.enqueued + here.active));
         }
-        self.client.broker().remove_queue(queue, self.client.config().lease).await
+        let removal = self.client.broker().remove_queue(queue, self.client.config().lease).await?;
+        if removal == QueueRemoval::Removed {
+            self.client.bus().tell_worker(&Event::QueueForgotten { queue: queue.to_owned() });
+        }
+        Ok(removal)
     }
 
     /// Removes every job of a queue that does not run, in whatever state, as [`remove`](Self::remove) does one after the
