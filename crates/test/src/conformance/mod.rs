@@ -325,7 +325,8 @@ pub const CASES: &[Case] = cases! {
         what_follows_from_a_job_is_told
         what_cron_pushes_is_told
         what_is_put_back_by_hand_is_told
-        moves_of_others_are_recorded_where_workers_record;
+        moves_of_others_are_recorded_where_workers_record
+        a_limit_that_holds_jobs_up_is_told_once;
     event:
         what_is_ended_by_hand_is_told
         a_push_that_a_full_queue_refuses_is_told

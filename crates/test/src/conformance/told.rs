@@ -1,14 +1,17 @@
-//! What is told of that no push and no run brings about: what follows from other jobs, what is moved by hand.
+//! What is told of that no push and no run brings about: what follows from other jobs, what is moved by hand, what limits
+//! hold up.
 
 use std::cell::RefCell;
 use std::time::Duration;
 
 use windlass::{
-    Chain, Client, Cron, Edit, Event, Filter, JobEvent, JobId, JobStep, News, Push, Subscription,
+    Chain, Client, Cron, Edit, Event, Filter, JobEvent, JobId, JobStep, News, Push, Rate, Retry, Rule,
+    Subscription, Target,
 };
 
 use super::act::{actors, job, mortal, play};
-use super::world::{Beside, Store, eventually, json};
+use super::limit::set;
+use super::world::{Beside, Store, World, eventually, json};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -120,4 +123,57 @@ pub(super) async fn moves_of_others_are_recorded_where_workers_record(store: &St
     let cancelled = all[before].event.as_ref().unwrap();
     assert_eq!((cancelled.step, &cancelled.id), (JobStep::Cancelled, &b));
     assert_eq!(all[before + 1].of_worker, Some(Event::QueuePaused { queue: "default".into() }));
+}
+
+/// The limits that are told to hold jobs up, until there are as many; each with what of its rule does, and whether an end is
+/// known.
+async fn held(events: &RefCell<Subscription>, count: usize) -> Vec<(String, String, bool)> {
+    let all = RefCell::new(Vec::new());
+    eventually(async || {
+        let mut events = events.borrow_mut();
+        all.borrow_mut().extend(std::iter::from_fn(|| events.try_next()).filter_map(|news| match news {
+            News::Worker(Event::Held { limit, rule, until_ms }) => Some((limit, rule, until_ms.is_some())),
+            _ => None,
+        }));
+        (all.borrow().len() >= count).then_some(())
+    })
+    .await;
+    all.into_inner()
+}
+
+fn slow(world: &World) -> windlass::Worker {
+    let run = |args, context: windlass::Context| async move {
+        context.cancelled().await;
+        Ok(args)
+    };
+    let worker = world.worker().concurrency(9).register_raw("k", Retry::Never, run);
+    worker.register_raw("p", Retry::Never, |args, _| async { Ok(args) })
+}
+
+pub(super) async fn a_limit_that_holds_jobs_up_is_told_once(store: &Store) {
+    let world = store.world().await;
+    set(&world, Target::kind("k"), Rule::new().cap(1)).await;
+    set(&world, Target::each_key("default"), Rule::new().rate(Rate::window(1, 100 * HOUR))).await;
+    world.client.limits().pause_kind("p").await.unwrap();
+    for (kind, options) in [
+        ("k", Push::new()),
+        ("k", Push::new()),
+        ("p", Push::new()),
+        ("other", Push::new().group_key("x")),
+        ("other", Push::new().group_key("x")),
+    ] {
+        world.push(kind, "1", options).await;
+    }
+    let events = RefCell::new(world.client.subscribe(100));
+    let worker = Beside::start(slow(&world));
+    let mut all = held(&events, 3).await;
+    all.sort();
+    let expected = [("key:default/x", "rate", true), ("kind:k", "cap", false), ("kind:p", "paused", false)];
+    assert_eq!(all, expected.map(|(limit, rule, ends)| (limit.to_owned(), rule.to_owned(), ends)));
+    // The cap of the queue is another limit; what was told is not told again.
+    set(&world, Target::queue("default"), Rule::new().cap(1)).await;
+    world.push("p", "2", Push::new()).await;
+    assert_eq!(held(&events, 1).await, [("queue:default".to_owned(), "cap".to_owned(), false)]);
+    worker.control().force();
+    worker.stop().await;
 }

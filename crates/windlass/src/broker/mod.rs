@@ -22,7 +22,7 @@ mod script;
 mod unique;
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use redis::aio::ConnectionLike;
 use redis::{Cmd, Value};
@@ -88,6 +88,11 @@ impl Broker {
     /// The keys of the namespace.
     pub fn keys(&self) -> &Keys {
         &self.keys
+    }
+
+    /// Whether a queue with lanes or rules was met when jobs were last taken.
+    pub(crate) fn meets_rules(&self) -> bool {
+        self.is_ruled.load(Ordering::Relaxed)
     }
 
     /// Who hears of what happens by this broker and its sessions.

@@ -51,6 +51,7 @@ scripts! {
     FAIL = "fence.lua" "trim.lua" "fail.lua";
     FAIL_FLOW = "lane.lua" "record.lua" "fence.lua" "trim.lua" "hooks.lua" "fail.lua";
     FAIL_RULED = "fence.lua" "trim.lua" "lane.lua" "record.lua" "rule.lua" "hooks.lua" "fail.lua";
+    HELD = "lane.lua" "rule.lua" "held.lua";
     KNOW = "know.lua";
     LANE_LIST = "lane.lua" "lane_list.lua";
     LEAVE = "leave.lua";

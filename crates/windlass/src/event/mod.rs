@@ -78,6 +78,16 @@ pub enum Event {
         /// How many it has.
         actual: u64,
     },
+    /// Jobs have to wait for a limit. It is told once for as long as there are any: within about a second, by each worker,
+    /// and not for one that only keeps the order of its group.
+    Held {
+        /// The limit, as `queue:mail`, `kind:report` or `key:mail/customer-17`.
+        limit: String,
+        /// What of its rule they wait for: `cap`, `rate`, `paused` or `breaker`.
+        rule: String,
+        /// When that may end by itself, in milliseconds since 1970 by the store's clock.
+        until_ms: Option<u64>,
+    },
     /// A queue was paused by hand.
     QueuePaused {
         /// The queue.
@@ -162,6 +172,10 @@ impl fmt::Display for Event {
                     f,
                     "a push of {kind} was refused: the {rule} of {queue} is {limit}, and it has {actual}"
                 )
+            }
+            Self::Held { limit, rule, until_ms } => {
+                write!(f, "jobs wait for the {rule} of {limit}")?;
+                until_ms.iter().try_for_each(|until| write!(f, ", until {until} ms since 1970 at least"))
             }
             Self::QueuePaused { queue } => write!(f, "{queue} is paused"),
             Self::QueueResumed { queue } => write!(f, "{queue} goes on"),
