@@ -3,9 +3,12 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
 
 use anyhow::{Context, anyhow};
 use serde::Deserialize;
+use tokio::sync::Mutex;
+use windlass::{Client, Subscription};
 use windlass_server::ClientCertificates;
 
 use crate::args::{ServeArgs, StoreArgs};
@@ -79,6 +82,8 @@ pub struct Store {
     pub namespace: String,
     pub ca_file: Option<PathBuf>,
     pub json: bool,
+    /// The client that the command has opened there, and what it hears of its moves.
+    pub opened: Arc<OnceLock<(Client, Mutex<Subscription>)>>,
 }
 
 impl Store {
@@ -128,7 +133,7 @@ pub fn store(args: &StoreArgs) -> Result<Store> {
         .unwrap_or_else(|| STORE_DEFAULT.into());
     let namespace = args.namespace.clone().or(file.namespace).unwrap_or_else(|| NAMESPACE_DEFAULT.into());
     let ca_file = args.ca_file.clone().or(file.ca_file);
-    Ok(Store { url, namespace, ca_file, json: args.json })
+    Ok(Store { url, namespace, ca_file, json: args.json, opened: Arc::default() })
 }
 
 /// Settles how to serve from flags, file and defaults.

@@ -15,6 +15,8 @@ mod bench;
 mod carry;
 #[path = "main/damage.rs"]
 mod damage;
+#[path = "main/events.rs"]
+mod events;
 #[path = "main/fit.rs"]
 mod fit;
 #[path = "main/libraries.rs"]

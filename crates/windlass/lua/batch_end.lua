@@ -1,7 +1,7 @@
 -- Ends jobs of cancelled batches that are stored, as cancelled.
 -- KEYS: 1 jobs, 2 the set to look through, 3 cancelled, 4 stats, 5 batch whose cancelling this is for
 -- ARGV: 1 how many of the set to pass over, 2 how many to look at, 3 reason
--- Answer: {how many were looked at, how many were ended}; {0, 0} when nothing is left to be done.
+-- Answer: {how many were looked at, how many were ended}; {0, 0} when nothing is left to be done; as in hooks.lua.
 -- Guarantee: a job that is in the set and of a batch that is cancelled, or nested in one, is among the cancelled with its
 --       data and history; its batch has counted it, and whoever waits for its result is told. Nothing is dropped from the
 --       cancelled, as in cancel.lua.
@@ -30,6 +30,7 @@ for _, id in ipairs(ids) do
   if flow and flow.batch and is_cancelled(flow.batch) then
     local history = history_read(text, KEYS[2])
     history.state, history.reason, history.kind = 'cancelled', ARGV[3], nil
+    tell('cancelled', id, envelope)
     unread_ended(envelope, id, 'cancelled', 'Cancel', ARGV[3], history)
     redis.call('ZREM', KEYS[2], id)
     permits_release(string.match(id, '^[^/]*'), { id })
@@ -39,4 +40,4 @@ for _, id in ipairs(ids) do
     ended = ended + 1
   end
 end
-return { #ids, ended }
+return with_told({ #ids, ended })

@@ -7,7 +7,7 @@
 --       the batch to be opened or "0", then these, then envelopes
 -- Answer: {1, id...}; {0} when there is no such batch or it is over, {-1} when it or its parent is cancelled,
 --       {-2} when its parent is over, {-3} when it would be nested too deep, {-4, what the queue lacks...} as in
---       room.lua.
+--       room.lua; as in hooks.lua.
 -- Guarantee: all of it happens or nothing; the batch does not end before the jobs that were added. To open what is
 --       open changes nothing, and jobs with numbers that were added before are not added again.
 local id, queue, due = ARGV[1], ARGV[2], ARGV[3]
@@ -94,4 +94,4 @@ if ARGV[6] == '1' and redis.call('HGET', KEYS[1], 'state') == 'open' then
 end
 -- One that is as it was lives no longer by that.
 if has_changed then batch_check(id) end
-return answer
+return with_told(answer)

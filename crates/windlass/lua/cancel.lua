@@ -2,7 +2,8 @@
 -- KEYS: 1 to 10 as in find.lua, 11 set of the new state, 12 stats, 13 cancels
 -- ARGV: 1 id, 2 new state, 3 reason,
 --       4 how long the request to a worker stands in ms, or "0" to make none, 5 how many requests may stand
--- Answer: "ended", "asked" (a worker has it), "active" (the same, with ARGV 4 = "0"), "over" (it had ended), "none".
+-- Answer: "ended", "asked" (a worker has it), "active" (the same, with ARGV 4 = "0"), "over" (it had ended), "none";
+--         as in hooks.lua.
 -- Guarantee: a job that does not run is in the set of its new state with its data and history, and whoever waits
 --       for its result is told. The request names the entry and not the worker, so that it reaches the next one
 --       when this one dies; requests are in the order of their scores whatever the clock does. Nothing is dropped from
@@ -21,9 +22,10 @@ end
 
 if job.set == KEYS[8] or job.set == KEYS[9] or job.set == KEYS[10] then return 'over' end
 local history = cjson.decode(history_in(job, ARGV[2], ARGV[3]))
+tell(ARGV[2], job.id, job.envelope)
 unread_ended(job.envelope, job.id, ARGV[2], 'Cancel', ARGV[3], history)
 take_out(job)
 redis.call('HSET', KEYS[1], job.id, cjson.encode(history) .. '\n' .. job.envelope)
 redis.call('ZADD', KEYS[11], string.format('%.0f', now), job.id)
 redis.call('HINCRBY', KEYS[12], ARGV[2], 1)
-return 'ended'
+return with_told('ended')

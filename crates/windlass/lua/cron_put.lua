@@ -6,13 +6,22 @@
 -- Guarantee: an entry that is as before keeps its times; a changed one keeps its pause, its last job and,
 --       unless what decides its times is another, its times, so that a deploy loses no run. No two
 --       definitions of an entry have the same revision, not even across its removal. The rules of kinds hold for its
---       queue.
+--       queue. What cannot be read of an entry is replaced.
+local function is_progress(read)
+  return type(read) == 'table' and read.rev and is_count(read.rev) and read.due and is_count(read.due)
+    and is_count(read.last) and (read.last_id == nil or type(read.last_id) == 'string')
+    and (read.paused == nil or type(read.paused) == 'boolean')
+end
+
 local record = redis.call('HGET', KEYS[1], ARGV[1])
 local state = {}
 if record then
-  local cut = string.find(record, '\n', 1, true)
-  state = cjson.decode(string.sub(record, 1, cut - 1))
-  if string.sub(record, cut + 1) == ARGV[2] then return 0 end
+  local cut = string.find(record, '\n', 1, true) or 1
+  local is_json, read = pcall(cjson.decode, string.sub(record, 1, cut - 1))
+  if is_json and is_progress(read) then
+    state = read
+    if string.sub(record, cut + 1) == ARGV[2] then return 0 end
+  end
 elseif redis.call('HLEN', KEYS[1]) >= tonumber(ARGV[7]) then
   return -1
 end

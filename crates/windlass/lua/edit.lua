@@ -4,7 +4,8 @@
 --       4 "1" to put it into its queue now
 -- Answer: "edited" (it waits where it was), "enqueued" (it is in its queue now), "repushed" (it was in its queue
 --       already, where nothing can be changed, and is at the end of it now), "changed" (it has another envelope than
---       ARGV 2, nothing was done), "active" (a worker has it), "none", or {id of an equal job} that keeps it out.
+--       ARGV 2, nothing was done), "active" (a worker has it), "none", or {id of an equal job} that keeps it out; as in
+--       hooks.lua.
 -- Guarantee: the job keeps its id and its history; an edit that was made in between is not overwritten.
 local job = find(ARGV[1])
 if job.place == 'none' or job.place == 'active' then return job.place end
@@ -16,12 +17,14 @@ local old_rank, old_key = lane_asked(job.envelope)
 local keeps_lane = rank == old_rank and key == old_key and kind_of(ARGV[3]) == kind_of(job.envelope)
 if is_in_lane and keeps_lane or job.place == 'stored' and not is_in_lane and ARGV[4] ~= '1' then
   redis.call('HSET', KEYS[1], job.id, job.history .. '\n' .. ARGV[3])
-  return 'edited'
+  tell('edited', job.id, ARGV[3])
+  return with_told('edited')
 end
 local history = job.place == 'stored' and job.history or history_in(job, 'enqueued')
 local equal = job.place == 'stored' and unread_again(job.id, job.history .. '\n' .. job.envelope, job.set)
 if equal then return { equal } end
 take_out(job)
 redis.call('HSET', KEYS[1], job.id, history .. '\n' .. ARGV[3])
+tell('enqueued', job.id, ARGV[3])
 enqueue(job.id, queue_of(job.id), KEYS[1], KEYS[2], KEYS[3], KEYS[11])
-return job.place == 'stored' and not is_in_lane and 'enqueued' or 'repushed'
+return with_told(job.place == 'stored' and not is_in_lane and 'enqueued' or 'repushed')

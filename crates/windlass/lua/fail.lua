@@ -5,7 +5,7 @@
 --       10 life of the result in ms or "0", 11 state, 12 error JSON,
 --       and for a job of a chain or a batch that ends: 13 its flow as JSON, 14 the failure as JSON, or "" for both,
 --       and for a job of a queue with lanes or rules: 15 its queue
--- Answer: 1, or 0 when the consumer does not hold the job any more.
+-- Answer: 1, or 0 when the consumer does not hold the job any more; for one with a flow as in hooks.lua.
 -- Guarantee: the job is in exactly one place afterwards, with its data and its history. One that has ended has no lock any
 --       more: later it might be put back, and have it again.
 if #fence(KEYS[1], ARGV[1], 2, 1) == 0 then return 0 end
@@ -45,4 +45,4 @@ end
 if flow then flow_failed(ARGV[4], flow, ARGV[11], ARGV[14]) end
 -- And only the one that is called with a queue has the rules.
 if ARGV[15] then rules_failed(ARGV[15], ARGV[4], ARGV[11]) end
-return 1
+return flow and with_told(1) or 1

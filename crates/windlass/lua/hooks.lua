@@ -4,6 +4,19 @@
 -- An envelope is only ever read, and only for its `flow`. What is pushed from there are strings, byte by byte.
 local prefix = string.match(KEYS[1], '^.-}:')
 
+-- Steps of jobs of which nobody but the store knows, for those who listen where the script is called.
+local told = {}
+
+local function tell(step, id, envelope)
+  for _, word in ipairs({ step, id, kind_of(envelope) }) do told[#told + 1] = word end
+end
+
+-- What a script with this part answers: its answer, or {"told", the same, {step, id, kind of each job...}}.
+local function with_told(answer)
+  if #told == 0 then return answer end
+  return { 'told', answer, told }
+end
+
 local function batch_key(id) return prefix .. 'batch:' .. id end
 
 local function batch_items(id) return prefix .. 'batch:' .. id .. ':r' end
@@ -21,10 +34,12 @@ end
 local function flow_push(queue, envelope, prev, batch)
   if prev then envelope = string.sub(envelope, 1, -2) .. ',"prev":' .. prev .. '}' end
   queue_add(queue)
-  if not lane_push(queue, envelope) then
-    redis.call('XADD', prefix .. 'q:' .. queue, '*', 'j', envelope)
+  local id = lane_push(queue, envelope)
+  if not id then
+    id = queue .. '/' .. redis.call('XADD', prefix .. 'q:' .. queue, '*', 'j', envelope)
     redis.call('ZADD', prefix .. 'wake:' .. queue, 0, 'w')
   end
+  tell('enqueued', id, envelope)
   if batch and batch_exists(batch) then
     redis.call('HINCRBY', batch_key(batch), 'total', 1)
     batch_grow(batch, 1)

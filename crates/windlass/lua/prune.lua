@@ -3,7 +3,8 @@
 -- KEYS: 1 jobs, 2 dead, 3 discarded, 4 cancelled, 5 parked, 6 workers, 7 stats
 -- ARGV: 1 how many of each are kept, 2 their greatest age in ms, 3 greatest age of a parked job in ms,
 --       4 greatest silence of a worker in ms, 5 reason for the parked
--- Answer: {how many things were dropped or moved, ids of those that died}; the caller goes on while the first is not 0.
+-- Answer: {how many things were dropped or moved, ids of those that died}; the caller goes on while the first is not 0; as in
+--         hooks.lua.
 -- Guarantee: at most about a hundred things of each sort per call.
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -35,4 +36,4 @@ for _, id in ipairs(left) do
 end
 done = done + #left
 done = done + redis.call('ZREMRANGEBYSCORE', KEYS[6], '-inf', string.format('%.0f', now - ARGV[4]))
-return { done, died }
+return with_told({ done, died })

@@ -2,7 +2,7 @@
 -- KEYS: 1 stream, 2 gate, 3 wake, 4 suspect, 5 workers, 6 jobs, 7 dead, 8 moved, 9 stats
 -- ARGV: 1 lease in ms, 2 crashes that are too many, 3 how many dead are kept, 4 their greatest age in ms,
 --       5 queue name, 6 reason, 7.. workers that are known to be dead
--- Answer: {suspects, given back unstarted, killed, ids of the killed}
+-- Answer: {suspects, given back unstarted, killed, ids of the killed}; as in hooks.lua.
 -- Guarantee: entries of a living worker whose lease runs are not touched. A worker starts its jobs in the
 --       order in which it took them and runs no more than its concurrency (the last part of its name), so
 --       only the first of them can have ended its process. Of those the one that ran as a suspect is
@@ -156,4 +156,4 @@ if suspects + returned > 0 then
   redis.call('ZADD', wake, 0, 'w')
   redis.call('HINCRBY', KEYS[9], 'recovered', suspects + returned)
 end
-return { suspects, returned, #killed, killed }
+return with_told({ suspects, returned, #killed, killed })

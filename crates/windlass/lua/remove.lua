@@ -1,7 +1,7 @@
 -- Removes one job that does not run.
 -- KEYS: 1 jobs, 2 moved, 3 stream, 4 suspect, 5.. the sets in which it may wait
 -- ARGV: 1 id, 2 the entry that the id names, or ""
--- Answer: 1 when it was removed, 0 when there is no such job, -1 when a worker has it.
+-- Answer: 1 when it was removed, 0 when there is no such job, -1 when a worker has it; as in hooks.lua.
 -- Guarantee: a job that a worker has is not touched. To a chain, to a batch and to whoever waits for its
 --       result it is one that was cancelled.
 local function lost(envelope, history)
@@ -23,8 +23,9 @@ if record then
   local queue = string.match(ARGV[1], '^[^/]*')
   if not set then lane_leave(queue, ARGV[1], envelope) end
   permits_release(queue, { ARGV[1] })
+  tell('removed', ARGV[1], envelope)
   if not has_ended(history) then lost(envelope, history) end
-  return 1
+  return with_told(1)
 end
 if entry == '' then return 0 end
 local pending = redis.pcall('XPENDING', KEYS[3], 'w', entry, entry, 1)
@@ -40,5 +41,6 @@ redis.call('HDEL', KEYS[4], entry)
 permits_release(string.match(ARGV[1], '^[^/]*'), { ARGV[1] })
 if not found then return 0 end
 redis.call('XDEL', KEYS[3], entry)
+tell('removed', ARGV[1], fields.j or '')
 lost(fields.j or '', history)
-return 1
+return with_told(1)

@@ -4,7 +4,7 @@
 --       4 latest score in ms, "" for the store's now, or "+inf" for a set that is ordered by when its jobs are due,
 --       5 kind or "", 6 queue or "", 7.. names of the known queues
 -- Answer: {looked at, moved, latest score, kept out by equal ones}; the caller goes on with that score until nothing is
---         looked at.
+--         looked at; as in hooks.lua.
 -- Guarantee: a job moves with its data and history; what comes into the set meanwhile stays there, so that
 --       jobs which fail at once do not keep the caller busy for ever; with "+inf" the caller looks at no more than there
 --       were.
@@ -36,6 +36,8 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', latest, 'LIMIT'
     if unread_again(id, record, KEYS[1]) then
       kept_out = kept_out + 1
     else
+      local _, envelope = record_split(record)
+      tell('enqueued', id, envelope)
       bytes = bytes + enqueue(id, queue_of(id), KEYS[2], KEYS[3], KEYS[at], KEYS[at + 1])
       redis.call('ZREM', KEYS[1], id)
       moved = moved + 1
@@ -43,4 +45,4 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', latest, 'LIMIT'
     if bytes >= tonumber(ARGV[3]) then break end
   end
 end
-return { looked, moved, latest, kept_out }
+return with_told({ looked, moved, latest, kept_out })

@@ -4,7 +4,7 @@
 --       5 life of the result in ms or "0", 6 result JSON, 7 batch or "", 8 place in a group or "", 9 its item there,
 --       10 queue of the next job of the chain or "", 11 envelope of that job,
 --       and for a job of a queue with lanes or rules: 12 its queue
--- Answer: 1, or 0 when the consumer does not hold the job any more.
+-- Answer: 1, or 0 when the consumer does not hold the job any more; as in hooks.lua.
 -- Guarantee: the end, the next job of the chain, the count of the batch and the callbacks that are due with it
 --       happen together, once.
 if #fence(KEYS[1], ARGV[1], 2, 1) == 0 then return 0 end
@@ -24,4 +24,4 @@ local id = ARGV[4] ~= '' and ARGV[4] or string.match(KEYS[1], '}:q:(.*)$') .. '/
 flow_ended(id, batch, tonumber(ARGV[8]), 'succeeded', ARGV[9])
 -- Only the script that is called with a queue has the rules in front.
 if ARGV[12] then rules_ended(ARGV[12], { ARGV[4] }) end
-return 1
+return with_told(1)

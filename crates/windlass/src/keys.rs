@@ -49,6 +49,11 @@ impl Keys {
         self.with("queues", "")
     }
 
+    /// Names of queues that were forgotten of late, by when. The script that forgets one builds this key by itself.
+    pub fn forgotten(&self) -> String {
+        self.with("forgotten", "")
+    }
+
     /// The stream of a queue: its ready and active jobs.
     pub fn stream(&self, queue: &str) -> String {
         self.with("q:", queue)
@@ -176,6 +181,11 @@ impl Keys {
         self.with("events", "")
     }
 
+    /// How many events are kept, as workers last said.
+    pub fn events_max(&self) -> String {
+        self.with("events-max", "")
+    }
+
     /// Counters of the namespace.
     pub fn stats(&self) -> String {
         self.with("stats", "")
@@ -276,6 +286,7 @@ mod tests {
         let all = [
             keys.schema(),
             keys.queues(),
+            keys.forgotten(),
             keys.stream("mail"),
             keys.compact("mail"),
             keys.wake("mail"),
@@ -300,6 +311,7 @@ mod tests {
             keys.worker("w"),
             keys.stats(),
             keys.events(),
+            keys.events_max(),
             keys.rules(),
             keys.lane("mail/001//{other}"),
             keys.turns("mail"),

@@ -1,6 +1,7 @@
 //! What each command does. A command is a file here and its arm in [`run`].
 
 use anyhow::anyhow;
+use tokio::sync::Mutex;
 use windlass::{Client, Config};
 use windlass_conn::Connection;
 
@@ -40,10 +41,19 @@ pub fn run(args: Args) -> Result<()> {
     runtime.block_on(async {
         match args.command {
             Command::Serve(serve) => serve::run(settings::serve(*serve)?).await,
-            Command::Job(command) => job::run(command, &settings::store(&args.store)?).await,
-            Command::Queue(command) => queue::run(command, &settings::store(&args.store)?).await,
+            Command::Job(command) => {
+                let store = settings::store(&args.store)?;
+                recorded(&store, job::run(command, &store)).await
+            }
+            Command::Queue(command) => {
+                let store = settings::store(&args.store)?;
+                recorded(&store, queue::run(command, &store)).await
+            }
             Command::Limit(command) => limit::run(command, &settings::store(&args.store)?).await,
-            Command::Cron(command) => cron::run(command, &settings::store(&args.store)?).await,
+            Command::Cron(command) => {
+                let store = settings::store(&args.store)?;
+                recorded(&store, cron::run(command, &store)).await
+            }
             Command::Backup(command) => backup::run(command, args.store.json).await,
             Command::Check(command) => check::check(command, args.store.json).await,
             Command::Repair(command) => check::repair(command, args.store.json).await,
@@ -155,7 +165,24 @@ async fn client_of(store: &Store, directory: Directory) -> Result<Client> {
     let config = Config { namespace: store.namespace.clone(), ..Config::default() };
     config.validate().map_err(|error| Failure::new(CONFIGURATION, error))?;
     let connection = open(store, windlass_db::Config::default(), directory).await?;
-    Ok(Client::with_config(connection, config).await?)
+    let client = Client::with_config(connection, config).await?;
+    let (client, _) = store.opened.get_or_init(|| (client.clone(), Mutex::new(client.subscribe(EVENTS_MAX))));
+    Ok(client.clone())
+}
+
+/// Most events of one command that are recorded.
+const EVENTS_MAX: usize = 20_000;
+
+/// Runs a command, and adds what it did to the stored events of a namespace whose workers record them.
+async fn recorded(store: &Store, command: impl Future<Output = Result<()>>) -> Result<()> {
+    let outcome = command.await;
+    if let Some((client, events)) = store.opened.get() {
+        let mut events = events.lock().await;
+        if let Err(error) = client.inspector().record("windlass", &mut events).await {
+            output::note(format_args!("it is not among the stored events: {error}"));
+        }
+    }
+    outcome
 }
 
 /// Says what was done: a sentence, or its JSON.

@@ -488,6 +488,11 @@ pub(super) async fn a_queue_without_jobs_is_forgotten_when_told_so(store: &Store
     assert_eq!(world.ask::<u64>("EXISTS", &left).await, 0);
     let names: Vec<_> = inspector.queues().await.unwrap().into_iter().map(|queue| queue.name).collect();
     assert_eq!(names, ["default"]);
+    // A client that has known it of late asks no more.
+    let id = world.push("k", "1", in_queue()).await;
+    assert_eq!(inspector.queues().await.unwrap().len(), 2);
+    inspector.remove(&id).await.unwrap();
+    assert_eq!(inspector.remove_queue("old").await.unwrap(), QueueRemoval::Removed);
     // It may come again, by a client that had known it, too.
     world.push("k", "1", in_queue().delay(Duration::ZERO)).await;
     let promoted = world.broker.promote(State::Scheduled, &[]).await.unwrap();

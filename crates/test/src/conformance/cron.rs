@@ -366,6 +366,18 @@ pub(super) async fn an_unusable_entry_holds_nothing_up(store: &Store) {
     let problems: Vec<_> =
         world.client.cron().list().await.unwrap().into_iter().map(|info| info.problem.is_some()).collect();
     assert_eq!(problems, [true, true, false]);
+    // Whatever stands there, the entry can be put anew.
+    let wrong = format!("{{\"rev\":1,\"due\":1,\"last\":\"x\"}}\n{foreign}");
+    for record in ["rubbish", "rubbish\n{}", "[]\n", &wrong] {
+        world.ask::<()>("HSET", &[&cron, "b", record]).await;
+        assert!(world.client.cron().put(&entry("b", "@hourly")).await.unwrap());
+        let all = world.client.cron().list().await.unwrap();
+        assert!(
+            all[1].problem.is_none() && all[1].next_ms.is_some_and(|next| next > 1),
+            "{record}: {:?}",
+            all[1]
+        );
+    }
 }
 
 pub(super) async fn an_entry_in_code_survives_its_worker(store: &Store) {

@@ -40,6 +40,7 @@ mod states;
 mod tag;
 mod time;
 mod timeout;
+mod told;
 mod unique;
 mod watch;
 mod working;
@@ -243,6 +244,7 @@ pub const CASES: &[Case] = cases! {
         a_signal_drains
         what_does_not_end_in_time_is_given_back_uncounted
         a_second_signal_forces
+        a_signal_that_is_sent_twice_counts_once
         a_quieted_process_stays_and_then_ends
         the_pid_file_is_there_while_the_worker_runs
         a_pid_file_that_cannot_be_written_is_an_error;
@@ -319,6 +321,12 @@ pub const CASES: &[Case] = cases! {
         pools_that_feed_each_other_stop_when_all_are_empty
         an_elastic_pool_grows_and_keeps_its_floor
         settings_of_capsules_are_checked;
+    told:
+        what_follows_from_a_job_is_told
+        what_cron_pushes_is_told
+        what_is_put_back_by_hand_is_told
+        moves_of_others_are_recorded_where_workers_record
+        a_limit_that_holds_jobs_up_is_told_once;
     event:
         what_is_ended_by_hand_is_told
         a_push_that_a_full_queue_refuses_is_told

@@ -12,6 +12,9 @@ use super::world::{Beside, Store, World, eventually, held};
 /// Another worker, with room for everything.
 const OTHER: &str = "s.1.1.s.9";
 
+/// Signals within less are one.
+const LATER: Duration = Duration::from_millis(150);
+
 /// The event of a worker that ends.
 const DRAINING: &str = "stopping: running jobs may end";
 
@@ -75,12 +78,30 @@ pub(super) async fn a_second_signal_forces(store: &Store) {
         process.says("begun 0").await;
         process.signal(first);
         process.says(DRAINING).await;
+        // What comes sooner counts as the same signal.
+        tokio::time::sleep(LATER).await;
         process.signal(second);
         let (status, said) = process.ended().await;
         assert!(status.success(), "{status}");
         assert_eq!(said[0], "stopped, 1 job given back");
         assert_eq!(take_all(&world).await, [("0".to_owned(), 1)]);
     }
+}
+
+pub(super) async fn a_signal_that_is_sent_twice_counts_once(store: &Store) {
+    if is_of_one_process(store) {
+        return;
+    }
+    let world = store.world().await;
+    world.push("k", "0", Push::new()).await;
+    let mut process = Process::start(store, &world, NEVER, None);
+    process.says("begun 0").await;
+    process.signal(Signal::TERM);
+    process.signal(Signal::INT);
+    process.says(DRAINING).await;
+    process.let_one_end().await;
+    let (status, said) = process.ended().await;
+    assert!(status.success() && said.last().unwrap().starts_with("1 completed"), "{status} {said:?}");
 }
 
 pub(super) async fn a_quieted_process_stays_and_then_ends(store: &Store) {

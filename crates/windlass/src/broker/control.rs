@@ -111,7 +111,7 @@ impl Broker {
         let mut call = PRUNE.call(&keys);
         call.arg(config.ended_max).arg(ms(config.ended_age)).arg(ms(config.parked_age));
         call.arg(ms(config.lease).saturating_mul(10)).arg("no worker came that knows its kind");
-        match array(self.run(&PRUNE, &call).await?)?.as_slice() {
+        match array(self.run_told(&PRUNE, &call).await?)?.as_slice() {
             [done, died] => Ok((int(done)? as usize, ids_of(died.clone())?)),
             _ => Err(Error::Answer("prune gave other than a number and a list")),
         }
@@ -191,7 +191,7 @@ impl Broker {
         keys.extend(self.keys.sets());
         let mut call = REQUEUE.call(&keys);
         call.arg(id.as_str()).arg(queue);
-        match self.run(&REQUEUE, &call).await? {
+        match self.run_told(&REQUEUE, &call).await? {
             Value::BulkString(equal) => {
                 Err(Error::Duplicate(JobId::parse(&String::from_utf8_lossy(&equal))?))
             }
@@ -211,7 +211,7 @@ impl Broker {
         keys.extend(self.keys.sets());
         let mut call = REMOVE.call(&keys);
         call.arg(id.as_str()).arg(id.entry());
-        let answer = int(&self.run(&REMOVE, &call).await?)?;
+        let answer = int(&self.run_told(&REMOVE, &call).await?)?;
         Ok((answer >= 0).then_some(answer == 1))
     }
 

@@ -11,7 +11,9 @@ use super::{BATCH_BYTES_MAX, Broker, array, bytes, int, text};
 use crate::client::Push;
 use crate::config::Config;
 use crate::cron::{Cron, Entry, Overlap};
+use crate::envelope::Envelope;
 use crate::error::{Error, Result};
+use crate::event::{JobEvent, JobStep};
 use crate::id::JobId;
 use crate::middleware::{PushChain, Pushing};
 use crate::state::State;
@@ -181,7 +183,7 @@ impl Broker {
                     call.arg(entry.as_ref().map_or("", JobId::entry))
                 }
             };
-            call.arg(envelopes);
+            call.arg(&envelopes);
             let mut answer = array(self.run(&CRON_FIRE, &call).await?)?.into_iter();
             match int(&answer.next().ok_or(Error::Answer("cron_fire gave nothing"))?)? {
                 0 => fired.is_stale = true,
@@ -191,8 +193,8 @@ impl Broker {
             if !fired.is_stale {
                 fired.refused = refused.or(fired.refused);
             }
-            for id in answer {
-                fired.jobs.push(JobId::parse(&text(id)?)?);
+            for (id, envelope) in answer.zip(&envelopes) {
+                fired.jobs.push(self.tell_enqueued(JobId::parse(&text(id)?)?, envelope));
             }
             if left.is_empty() || fired.is_stale {
                 return Ok(fired);
@@ -253,10 +255,10 @@ impl Broker {
             }
             let mut call =
                 CRON_RUN.call(&[self.keys.cron(), self.keys.stream(&queue), self.keys.wake(&queue)]);
-            call.arg(name).arg(progress.rev).arg(&queue).arg(envelope);
+            call.arg(name).arg(progress.rev).arg(&queue).arg(&envelope);
             let id = text(self.run(&CRON_RUN, &call).await?)?;
             if !id.is_empty() {
-                return JobId::parse(&id);
+                return Ok(self.tell_enqueued(JobId::parse(&id)?, &envelope));
             }
         }
         Err(Error::Answer("the cron entry is changed all the time"))
@@ -293,6 +295,16 @@ impl Broker {
             Value::Nil => Err(no_cron(name)),
             record => Entry::parse(name, &bytes(record)?),
         }
+    }
+
+    /// Tells of a job of an entry, and answers it.
+    fn tell_enqueued(&self, id: JobId, envelope: &[u8]) -> JobId {
+        if self.bus.is_heard() {
+            let kind =
+                Envelope::parse(envelope).map(|envelope| envelope.kind.into_owned()).unwrap_or_default();
+            self.bus.tell_job(JobEvent::new(JobStep::Enqueued, id.clone(), kind));
+        }
+        id
     }
 
     fn cron_keys(&self) -> [String; 2] {

@@ -1,18 +1,43 @@
-//! The stream of events: written by workers that were asked to, read by whoever looks.
+//! What happens: the steps of jobs that scripts tell of, and the stream of events, written by workers that were asked to,
+//! read by whoever looks.
 
-use super::script::EVENTS;
+use redis::{Cmd, Value};
+use serde::Deserialize;
+use serde::de::IntoDeserializer;
+use serde::de::value::{Error as Unknown, StringDeserializer};
+
+use super::script::{EVENTS, Script};
 use super::{Broker, array, int, pairs, text};
 use crate::error::{Error, Result};
+use crate::event::{JobEvent, JobStep};
+use crate::id::JobId;
 
 impl Broker {
-    /// Adds events, of which the stream keeps about `max`.
+    /// Runs a call of a script with the hooks, and tells of the steps that its answer names.
+    pub(super) async fn run_told(&self, script: &Script, call: &Cmd) -> Result<Value> {
+        let parts = match self.run(script, call).await? {
+            Value::Array(parts) if parts.first() == Some(&Value::BulkString(b"told".to_vec())) => parts,
+            answer => return Ok(answer),
+        };
+        let Ok([_, answer, told]) = <[Value; 3]>::try_from(parts) else {
+            return Err(Error::Answer("what is told is a list beside an answer"));
+        };
+        if self.bus.is_heard() {
+            // The move is made: what cannot be read of it is left out.
+            array(told)?.chunks(3).filter_map(told_of).for_each(|event| self.bus.tell_job(event));
+        }
+        Ok(answer)
+    }
+
+    /// Adds events, of which the stream keeps about `max`; without it as many as workers have asked for, and none is added
+    /// where no worker has done so of late. Answers how many were added.
     ///
     /// # Errors
     /// When the store fails; whether they were added is unknown then.
-    pub async fn add_events(&self, max: u64, worker: &str, events: &[String]) -> Result<()> {
-        let mut call = EVENTS.call(&[self.keys.events()]);
-        call.arg(max).arg(worker).arg(events);
-        int(&self.run(&EVENTS, &call).await?).map(drop)
+    pub async fn add_events(&self, max: Option<u64>, who: &str, events: &[String]) -> Result<usize> {
+        let mut call = EVENTS.call(&[self.keys.events(), self.keys.events_max()]);
+        call.arg(max.map_or(String::new(), |max| max.to_string())).arg(who).arg(events);
+        Ok(int(&self.run(&EVENTS, &call).await?)? as usize)
     }
 
     /// Reads events after the entry `after`, or from the oldest one: the entry, the event as JSON, and the worker.
@@ -41,4 +66,12 @@ impl Broker {
         };
         array(self.send(&range).await?)?.into_iter().map(read).collect()
     }
+}
+
+/// A step, as a script tells of it: its name, the id of the job, and its kind.
+fn told_of(job: &[Value]) -> Option<JobEvent> {
+    let [step, id, kind] = job else { return None };
+    let step: StringDeserializer<Unknown> = text(step.clone()).ok()?.into_deserializer();
+    let id = JobId::parse(&text(id.clone()).ok()?).ok()?;
+    Some(JobEvent::new(JobStep::deserialize(step).ok()?, id, text(kind.clone()).ok()?))
 }

@@ -68,7 +68,7 @@ impl Broker {
             None => call.arg("").arg(""),
         };
         call.arg(queue);
-        Ok(int(&self.run(&FAIL_RULED, &call).await?)? == 1)
+        Ok(int(&self.run_told(&FAIL_RULED, &call).await?)? == 1)
     }
 
     /// The call, to which [`fail_flow`](Self::fail_flow) adds.

@@ -64,7 +64,7 @@ impl Broker {
     pub async fn settle(&self, queue: &str, consumer: &str, settle: &Settle) -> Result<bool> {
         let redirected = if settle.is_moved { settle.id.as_str() } else { "" };
         let call = self.settle_call(&SETTLE, queue, consumer, settle, redirected);
-        Ok(int(&self.run(&SETTLE, &call).await?)? == 1)
+        Ok(int(&self.run_told(&SETTLE, &call).await?)? == 1)
     }
 
     /// The same for a job of a queue with lanes or rules: what it held of limits is free in the same step.
@@ -74,7 +74,7 @@ impl Broker {
     pub async fn settle_ruled(&self, queue: &str, consumer: &str, settle: &Settle) -> Result<bool> {
         let mut call = self.settle_call(&SETTLE_RULED, queue, consumer, settle, settle.id.as_str());
         call.arg(queue);
-        Ok(int(&self.run(&SETTLE_RULED, &call).await?)? == 1)
+        Ok(int(&self.run_told(&SETTLE_RULED, &call).await?)? == 1)
     }
 
     fn settle_call(&self, script: &Script, queue: &str, consumer: &str, settle: &Settle, id: &str) -> Cmd {
@@ -120,7 +120,7 @@ impl Broker {
     ) -> Result<bool> {
         let mut call = self.fail_call(&FAIL_FLOW, queue, consumer, fail, bounds.0, bounds.1);
         call.arg(serde_json::to_vec(flow)?).arg(serde_json::to_vec(error)?);
-        Ok(int(&self.run(&FAIL_FLOW, &call).await?)? == 1)
+        Ok(int(&self.run_told(&FAIL_FLOW, &call).await?)? == 1)
     }
 
     /// Opens a batch, adds jobs to it, closes it. Answers the ids of the jobs.
@@ -147,7 +147,7 @@ impl Broker {
             call.arg(name).arg(value);
         }
         call.arg(push.jobs);
-        let mut answer = array(self.run(&BATCH_PUSH, &call).await?)?.into_iter();
+        let mut answer = array(self.run_told(&BATCH_PUSH, &call).await?)?.into_iter();
         let refused = |problem| Err(Error::Batch { id: push.id.to_owned(), problem });
         match int(&answer.next().ok_or(Error::Answer("batch_push gave nothing"))?)? {
             -4 => Err(Lack::read(answer.collect())?.error(queue)),
@@ -189,7 +189,7 @@ impl Broker {
         loop {
             let mut call = BATCH_END.call(&keys);
             call.arg(skip).arg(SETS_SCANNED_MAX).arg("its batch was cancelled");
-            match array(self.run(&BATCH_END, &call).await?)?.as_slice() {
+            match array(self.run_told(&BATCH_END, &call).await?)?.as_slice() {
                 [Value::Int(0), _] => return Ok(()),
                 [looked, ended] => skip += int(looked)? - int(ended)?,
                 _ => return Err(Error::Answer("batch_end gave other than two numbers")),

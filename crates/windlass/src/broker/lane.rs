@@ -3,7 +3,7 @@
 use redis::{Cmd, Value};
 
 use super::control::pairs;
-use super::script::{LANE_LIST, PUSH_LANE, PUSH_LIMITED, RULE_SET};
+use super::script::{HELD, LANE_LIST, PUSH_LANE, PUSH_LIMITED, RULE_SET};
 use super::{Broker, array, int, text};
 use crate::error::{Error, Result};
 use crate::id::JobId;
@@ -11,6 +11,9 @@ use crate::limit::Lane;
 
 /// How many lanes of a queue a listing looks at, of those that have a turn and of those that wait.
 const LANES_LOOKED_MAX: usize = 10_000;
+
+/// How many limits one look finds that lanes wait for.
+const HELD_MAX: usize = 100;
 
 impl Broker {
     /// Adds ready jobs to `queue`, each to its lane, and answers their ids. The caller keeps within the bounds of
@@ -65,6 +68,24 @@ impl Broker {
             Value::Nil => Ok(None),
             rule => text(rule).map(Some),
         }
+    }
+
+    /// The limits that hold jobs up, those of `queues` and those of kinds and keys: each with what of its rule does, and until
+    /// when, in ms since 1970, where it ends by itself.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub(crate) async fn held_up(&self, queues: &[&str]) -> Result<Vec<(String, String, Option<u64>)>> {
+        let mut keys = vec![self.keys.rules()];
+        keys.extend(queues.iter().map(|queue| self.keys.stream(queue)));
+        let mut call = HELD.call(&keys);
+        call.arg(HELD_MAX);
+        let mut parts = array(self.run(&HELD, &call).await?)?.into_iter();
+        let mut held = Vec::new();
+        while let (Some(limit), Some(what), Some(until)) = (parts.next(), parts.next(), parts.next()) {
+            held.push((text(limit)?, text(what)?, u64::try_from(int(&until)?).ok()));
+        }
+        Ok(held)
     }
 
     /// A page of the rules by their names, as JSON, and where the next page begins; "0" at the end.

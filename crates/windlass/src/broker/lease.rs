@@ -91,7 +91,7 @@ impl Broker {
         let mut call = RECOVER.call(&keys);
         call.arg(ms(config.lease)).arg(config.crash_limit).arg(config.ended_max).arg(ms(config.ended_age));
         call.arg(queue).arg(format!("its process ended {} times while it ran", config.crash_limit)).arg(dead);
-        let answer = array(self.run(&RECOVER, &call).await?)?;
+        let answer = array(self.run_told(&RECOVER, &call).await?)?;
         let [suspects, unstarted, killed, ids] = answer.as_slice() else {
             return Err(Error::Answer("recover gave other than three numbers and a list"));
         };

@@ -126,7 +126,7 @@ impl Broker {
         let mut call = self.by_id(&CANCEL, id, &more);
         call.arg(state.as_str()).arg(reason);
         call.arg(stands_ms).arg(CANCELS_MAX);
-        match text(self.run(&CANCEL, &call).await?)?.as_str() {
+        match text(self.run_told(&CANCEL, &call).await?)?.as_str() {
             "ended" => Ok(Ending::Ended),
             "asked" => Ok(Ending::Asked),
             "active" => Ok(Ending::Active),
@@ -161,7 +161,7 @@ impl Broker {
     pub async fn reschedule(&self, id: &JobId, due: Due) -> Result<Rescheduled> {
         let mut call = self.by_id(&RESCHEDULE, id, &[]);
         call.arg(due_arg(due));
-        match word(self.run(&RESCHEDULE, &call).await?)?.as_str() {
+        match word(self.run_told(&RESCHEDULE, &call).await?)?.as_str() {
             "scheduled" => Ok(Rescheduled::Scheduled),
             "active" => Ok(Rescheduled::Active),
             "none" => Ok(Rescheduled::Missing),
@@ -177,7 +177,7 @@ impl Broker {
     pub async fn edit(&self, id: &JobId, old: &[u8], new: &[u8], is_due: bool) -> Result<Option<Edited>> {
         let mut call = self.by_id(&EDIT, id, &[self.keys.wake(id.queue())]);
         call.arg(old).arg(new).arg(u8::from(is_due));
-        match word(self.run(&EDIT, &call).await?)?.as_str() {
+        match word(self.run_told(&EDIT, &call).await?)?.as_str() {
             "edited" => Ok(Some(Edited::Edited)),
             "enqueued" => Ok(Some(Edited::Enqueued)),
             "repushed" => Ok(Some(Edited::Repushed)),
@@ -214,7 +214,7 @@ impl Broker {
             call.arg(skip).arg(left.min(REQUEUE_MAX)).arg(BATCH_BYTES_MAX).arg(&latest);
             call.arg(filter.kind.as_deref().unwrap_or_default());
             call.arg(filter.queue.as_deref().unwrap_or_default()).arg(queues);
-            let answer = array(self.run(&REQUEUE_ALL, &call).await?)?;
+            let answer = array(self.run_told(&REQUEUE_ALL, &call).await?)?;
             let [looked, moved, score, kept_out] = <[Value; 4]>::try_from(answer)
                 .map_err(|_| Error::Answer("requeue_all gave other than four values"))?;
             let (looked, moved) = (int(&looked)?.unsigned_abs(), int(&moved)?.unsigned_abs());

@@ -22,7 +22,7 @@ mod script;
 mod unique;
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use redis::aio::ConnectionLike;
 use redis::{Cmd, Value};
@@ -30,6 +30,7 @@ use windlass_conn::Connection;
 
 use crate::config::Config;
 use crate::error::Result;
+use crate::event::Bus;
 use crate::keys::{Keys, SCHEMA_VERSION};
 
 pub(crate) use again::again;
@@ -62,6 +63,8 @@ pub struct Broker {
     keys: Keys,
     /// Whether a queue with lanes or rules was met when jobs were last taken, so that the next taking heeds them at once.
     is_ruled: Arc<AtomicBool>,
+    /// Who hears of what the store alone knows.
+    bus: Arc<Bus>,
 }
 
 impl Broker {
@@ -70,7 +73,8 @@ impl Broker {
     /// # Errors
     /// When the namespace is not fit for keys.
     pub fn new(connection: Connection, config: &Config) -> Result<Self> {
-        Ok(Self { connection, keys: Keys::new(&config.namespace)?, is_ruled: Arc::default() })
+        let keys = Keys::new(&config.namespace)?;
+        Ok(Self { connection, keys, is_ruled: Arc::default(), bus: Arc::default() })
     }
 
     /// The same on another session of the store, fit for commands that block.
@@ -84,6 +88,16 @@ impl Broker {
     /// The keys of the namespace.
     pub fn keys(&self) -> &Keys {
         &self.keys
+    }
+
+    /// Whether a queue with lanes or rules was met when jobs were last taken.
+    pub(crate) fn meets_rules(&self) -> bool {
+        self.is_ruled.load(Ordering::Relaxed)
+    }
+
+    /// Who hears of what happens by this broker and its sessions.
+    pub(crate) fn bus(&self) -> &Arc<Bus> {
+        &self.bus
     }
 
     /// The connection.

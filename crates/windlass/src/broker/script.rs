@@ -35,7 +35,7 @@ scripts! {
     #[cfg(feature = "cron")]
     CRON_PAUSE = "cron_pause.lua";
     #[cfg(feature = "cron")]
-    CRON_PUT = "lane.lua" "cron_put.lua";
+    CRON_PUT = "lane.lua" "record.lua" "cron_put.lua";
     #[cfg(feature = "cron")]
     CRON_REMOVE = "cron_remove.lua";
     #[cfg(feature = "cron")]
@@ -51,6 +51,7 @@ scripts! {
     FAIL = "fence.lua" "trim.lua" "fail.lua";
     FAIL_FLOW = "lane.lua" "record.lua" "fence.lua" "trim.lua" "hooks.lua" "fail.lua";
     FAIL_RULED = "fence.lua" "trim.lua" "lane.lua" "record.lua" "rule.lua" "hooks.lua" "fail.lua";
+    HELD = "lane.lua" "rule.lua" "held.lua";
     KNOW = "know.lua";
     LANE_LIST = "lane.lua" "lane_list.lua";
     LEAVE = "leave.lua";

@@ -88,7 +88,6 @@ struct Inner {
     pusher: pusher::Pusher,
     results: results::Results,
     buffer: Option<buffer::Buffer>,
-    bus: Arc<Bus>,
     /// What runs the jobs of a test as they are pushed.
     #[cfg(feature = "embedded")]
     inline: OnceLock<Weak<Drainer>>,
@@ -132,7 +131,6 @@ impl Client {
             config,
             pusher,
             results,
-            bus: Arc::default(),
             #[cfg(feature = "embedded")]
             inline: OnceLock::new(),
             #[cfg(feature = "embedded")]
@@ -152,7 +150,7 @@ impl Client {
     /// Calls a function with every [`JobEvent`] of this client's pushes and of the workers made from it. It must not
     /// block.
     pub fn on_job_event(&self, listener: impl Fn(&JobEvent) + Send + Sync + 'static) {
-        self.inner.bus.listen(listener);
+        self.bus().listen(listener);
     }
 
     /// Gathers what happens from now on to this client's jobs and workers, up to `bound` events.
@@ -173,7 +171,7 @@ impl Client {
     /// # }
     /// ```
     pub fn subscribe(&self, bound: usize) -> Subscription {
-        self.inner.bus.subscribe(bound)
+        self.bus().subscribe(bound)
     }
 
     /// Runs jobs as they are pushed, from now on.
@@ -201,7 +199,7 @@ impl Client {
     }
 
     pub(crate) fn bus(&self) -> &Arc<Bus> {
-        &self.inner.bus
+        self.inner.broker.bus()
     }
 
     /// The settings.

@@ -61,7 +61,7 @@ impl Client {
     ) -> Result<Sent> {
         check_name("queue", queue)?;
         options.check_not_spread()?;
-        let kind = self.inner.bus.is_heard().then(|| envelope.kind.to_string());
+        let kind = self.bus().is_heard().then(|| envelope.kind.to_string());
         // The first job of a chain has it from its step.
         let lane = envelope.lane.as_deref().cloned();
         let encoded = self.encode(queue, envelope, options)?;
@@ -162,7 +162,7 @@ impl Client {
             |job: &[u8]| Envelope::parse(job).map(|envelope| envelope.kind.into_owned()).unwrap_or_default();
         let pushed = self.inner.broker.push_batch(push).await;
         let ids = self.tell_limited(pushed, || push.jobs.first().map(|job| kind(job)).unwrap_or_default())?;
-        if self.inner.bus.is_heard() {
+        if self.bus().is_heard() {
             for (id, job) in ids.iter().zip(push.jobs) {
                 self.tell_pushed(id, &kind(job), push.due);
             }
@@ -174,10 +174,10 @@ impl Client {
     /// Tells those who listen of a push that its queue had no room for.
     fn tell_limited<T>(&self, outcome: Result<T>, kind: impl FnOnce() -> String) -> Result<T> {
         if let Err(Error::QueueFull { queue, rule, limit, actual }) = &outcome
-            && self.inner.bus.is_heard()
+            && self.bus().is_heard()
         {
             let (queue, rule, limit, actual) = (queue.clone(), (*rule).to_owned(), *limit, *actual);
-            self.inner.bus.tell_worker(&Event::Limited { queue, kind: kind(), rule, limit, actual });
+            self.bus().tell_worker(&Event::Limited { queue, kind: kind(), rule, limit, actual });
         }
         outcome
     }
@@ -189,7 +189,7 @@ impl Client {
             Some(Due::In(delay)) => Some(ms(delay)),
             Some(Due::At(_)) | None => None,
         };
-        self.inner.bus.tell_job(JobEvent { delay_ms, ..JobEvent::new(step, id.clone(), kind) });
+        self.bus().tell_job(JobEvent { delay_ms, ..JobEvent::new(step, id.clone(), kind) });
     }
 
     /// Sends jobs once every middleware has seen them: those that it left where they were in bulk.
@@ -358,7 +358,7 @@ impl Client {
         options: &Push,
         is_limited: bool,
     ) -> Result<()> {
-        let Inner { broker, bus, .. } = &*self.inner;
+        let (broker, bus) = (self.broker(), self.bus());
         let lane = (!options.lane.is_plain()).then_some(&options.lane);
         match lane {
             _ if is_limited => {
@@ -386,7 +386,7 @@ impl Client {
     }
 
     fn tell_all<'a>(&self, ids: impl Iterator<Item = &'a JobId>, kind: &str, due: Option<Due>) {
-        if self.inner.bus.is_heard() {
+        if self.bus().is_heard() {
             ids.for_each(|id| self.tell_pushed(id, kind, due));
         }
     }

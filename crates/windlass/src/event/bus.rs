@@ -13,7 +13,7 @@ use super::{Event, JobEvent};
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum News {
-    /// Something happened to a worker of this client.
+    /// Something happened to a worker of this client, or to a queue by it.
     Worker(Event),
     /// Something happened to a job.
     Job(JobEvent),
@@ -86,7 +86,7 @@ impl Bus {
         self.ears().deliver(|| News::Job(event.clone()));
     }
 
-    /// Tells of a worker.
+    /// Tells of a worker or a queue.
     pub(crate) fn tell_worker(&self, event: &Event) {
         if self.is_heard.load(Ordering::Relaxed) {
             self.ears().deliver(|| News::Worker(event.clone()));
@@ -180,6 +180,21 @@ impl Subscription {
     /// The next one if it is there.
     pub fn try_next(&mut self) -> Option<News> {
         self.mailbox.lock().take()
+    }
+
+    /// Those that are there, up to `max`, as they stand in the stored stream.
+    pub(crate) fn written(&mut self, max: usize) -> Vec<String> {
+        std::iter::from_fn(|| self.try_next()).filter_map(written).take(max).collect()
+    }
+}
+
+/// An event as it stands in the stored stream. What became of single jobs is there as their steps already.
+fn written(news: News) -> Option<String> {
+    match news {
+        News::Job(event) => serde_json::to_string(&event).ok(),
+        News::Missed(count) => Some(format!(r#"{{"missed":{count}}}"#)),
+        News::Worker(Event::Failed { .. } | Event::LeaseLost { .. }) => None,
+        News::Worker(event) => serde_json::to_string(&event).ok(),
     }
 }
 

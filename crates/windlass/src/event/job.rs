@@ -6,10 +6,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::JobId;
 
-/// One step in the life of one job, as the client that pushes or ends it or the worker that runs it sees it.
+/// One step in the life of one job, as the client that pushes or moves it or the worker that runs it sees it.
 ///
-/// Steps that a script takes by itself are not told of one by one: a due job that moves into its queue, the next job
-/// of a chain, a callback of a batch, the job of a cron entry. They are heard of when they start.
+/// What is pushed by the end of a job, such as the next one of its chain, is told with that end, and before it. A due job that
+/// moves into its queue is not told of: it is heard of when it starts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct JobEvent {
@@ -42,9 +42,9 @@ fn is_zero(number: &u32) -> bool {
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum JobStep {
-    /// It was pushed and is ready.
+    /// It was pushed or put back, and is ready.
     Enqueued,
-    /// It was pushed and waits for its time.
+    /// It was pushed or put off by hand, and waits for its time.
     Scheduled,
     /// It had begun under a worker that ended, and is about to run again.
     Recovered,
@@ -68,6 +68,8 @@ pub enum JobStep {
     Parked,
     /// It ended as dead.
     Dead,
+    /// It was given another envelope by hand, and waits where it was.
+    Edited,
     /// It was taken out of the store by hand.
     Removed,
     /// Its lease was lost: another worker may have it, the result here does not count.
@@ -91,6 +93,7 @@ impl JobStep {
             Self::Expired => "expired",
             Self::Parked => "parked",
             Self::Dead => "dead",
+            Self::Edited => "edited",
             Self::Removed => "removed",
             Self::LeaseLost => "lease_lost",
         }

@@ -18,7 +18,7 @@ pub(crate) use bus::Bus;
 pub use bus::{News, Subscription};
 pub use job::{JobEvent, JobStep};
 
-/// Something that happened in a worker. Each is also a `tracing` event of the target `windlass`.
+/// Something that happened to a worker or a queue. What happens to a worker is also a `tracing` event of the target `windlass`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 #[non_exhaustive]
@@ -77,6 +77,31 @@ pub enum Event {
         limit: u64,
         /// How many it has.
         actual: u64,
+    },
+    /// Jobs have to wait for a limit. It is told once for as long as there are any: within about a second, by each worker,
+    /// and not for one that only keeps the order of its group.
+    Held {
+        /// The limit, as `queue:mail`, `kind:report` or `key:mail/customer-17`.
+        limit: String,
+        /// What of its rule they wait for: `cap`, `rate`, `paused` or `breaker`.
+        rule: String,
+        /// When that may end by itself, in milliseconds since 1970 by the store's clock.
+        until_ms: Option<u64>,
+    },
+    /// A queue was paused by hand.
+    QueuePaused {
+        /// The queue.
+        queue: String,
+    },
+    /// A paused queue goes on.
+    QueueResumed {
+        /// The queue.
+        queue: String,
+    },
+    /// A queue was forgotten by hand.
+    QueueForgotten {
+        /// The queue.
+        queue: String,
     },
     /// Times of a cron entry passed while no worker ran, and its policy left some of them out.
     CronMissed {
@@ -148,6 +173,13 @@ impl fmt::Display for Event {
                     "a push of {kind} was refused: the {rule} of {queue} is {limit}, and it has {actual}"
                 )
             }
+            Self::Held { limit, rule, until_ms } => {
+                write!(f, "jobs wait for the {rule} of {limit}")?;
+                until_ms.iter().try_for_each(|until| write!(f, ", until {until} ms since 1970 at least"))
+            }
+            Self::QueuePaused { queue } => write!(f, "{queue} is paused"),
+            Self::QueueResumed { queue } => write!(f, "{queue} goes on"),
+            Self::QueueForgotten { queue } => write!(f, "{queue} is forgotten"),
             Self::CronMissed { name } => write!(f, "the cron entry {name} missed some of its times"),
             Self::CronOverlapped { name } => {
                 write!(f, "the cron entry {name} left a time out, its last job has not ended")

@@ -1,8 +1,9 @@
 //! The stored events of a namespace.
 
 use super::{Inspector, PAGE_MAX, config};
+use crate::broker::BATCH_JOBS_MAX;
 use crate::error::Result;
-use crate::event::{Event, JobEvent};
+use crate::event::{Event, JobEvent, Subscription};
 use crate::id::EntryId;
 
 /// One stored event.
@@ -13,7 +14,7 @@ pub struct StoredEvent {
     pub place: String,
     /// When it was written, in milliseconds since 1970, by the store's clock.
     pub at_ms: u64,
-    /// The worker that wrote it: of its process, it tells everything.
+    /// The worker that wrote it: of its process, it tells everything. Or who [recorded](Inspector::record) it.
     pub worker: String,
     /// What happened to a job; `None` where it is of the worker, and for a gap.
     pub event: Option<JobEvent>,
@@ -29,6 +30,32 @@ struct Gap {
 }
 
 impl Inspector {
+    /// Writes what a subscription has gathered into the stored stream, if workers of the namespace
+    /// [record events](crate::Worker::record_events), under the name `who`: for a program that moves jobs and runs no such
+    /// worker. Answers how many were written.
+    ///
+    /// ```no_run
+    /// # async fn example(client: windlass::Client, id: windlass::JobId) -> windlass::Result<()> {
+    /// let mut events = client.subscribe(1000);
+    /// client.inspector().cancel(&id).await?;
+    /// client.inspector().record("admin", &mut events).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// When the store fails; whether the last of them were written is unknown then.
+    pub async fn record(&self, who: &str, events: &mut Subscription) -> Result<usize> {
+        let mut count = 0;
+        loop {
+            let written = events.written(BATCH_JOBS_MAX);
+            if written.is_empty() {
+                return Ok(count);
+            }
+            count += self.client.broker().add_events(None, who, &written).await?;
+        }
+    }
+
     /// Events that [`Worker::record_events`](crate::Worker::record_events) has stored, the oldest first, after a place.
     /// No more than a page at once; ask again with the last one's place.
     ///

@@ -8,7 +8,7 @@ use super::{Edit, Inspector};
 use crate::broker::{Due, Edited, Ending, Filter, Requeued, Rescheduled};
 use crate::client::epoch_ms;
 use crate::error::Result;
-use crate::event::{JobEvent, JobStep};
+use crate::event::Event;
 use crate::id::JobId;
 
 impl Inspector {
@@ -44,7 +44,9 @@ impl Inspector {
         crate::name::check_name("queue", queue)?;
         let broker = self.client.broker();
         broker.add_queue(queue).await?;
-        broker.pause(queue).await
+        broker.pause(queue).await?;
+        self.client.bus().tell_worker(&Event::QueuePaused { queue: queue.to_owned() });
+        Ok(())
     }
 
     /// Lets a paused queue go on. Answers whether it was paused.
@@ -53,7 +55,11 @@ impl Inspector {
     /// When the store fails, or the name is not a queue's.
     pub async fn resume(&self, queue: &str) -> Result<bool> {
         crate::name::check_name("queue", queue)?;
-        self.client.broker().resume(queue).await
+        let was_paused = self.client.broker().resume(queue).await?;
+        if was_paused {
+            self.client.bus().tell_worker(&Event::QueueResumed { queue: queue.to_owned() });
+        }
+        Ok(was_paused)
     }
 
     /// Puts a stored job (scheduled, retry, parked, dead, discarded, cancelled) into its queue now.
@@ -75,10 +81,7 @@ impl Inspector {
     /// # Errors
     /// When the store fails.
     pub async fn remove(&self, id: &JobId) -> Result<Option<bool>> {
-        let kind = self.kind_to_tell(id).await?;
-        let removed = self.client.broker().remove(id).await?;
-        self.tell(kind, id, JobStep::Removed, removed == Some(true));
-        Ok(removed)
+        self.client.broker().remove(id).await
     }
 
     /// Cancels a job in any state: one that does not run ends at once; one that runs is asked to stop.
@@ -96,10 +99,7 @@ impl Inspector {
     /// # Errors
     /// When the store fails.
     pub async fn cancel(&self, id: &JobId) -> Result<Ending> {
-        let kind = self.kind_to_tell(id).await?;
-        let ending = self.client.broker().cancel(id).await?;
-        self.tell(kind, id, JobStep::Cancelled, ending == Ending::Ended);
-        Ok(ending)
+        self.client.broker().cancel(id).await
     }
 
     /// Puts a job among the dead that does not run.
@@ -107,25 +107,7 @@ impl Inspector {
     /// # Errors
     /// When the store fails.
     pub async fn kill(&self, id: &JobId) -> Result<Ending> {
-        let kind = self.kind_to_tell(id).await?;
-        let ending = self.client.broker().kill(id).await?;
-        self.tell(kind, id, JobStep::Dead, ending == Ending::Ended);
-        Ok(ending)
-    }
-
-    /// The kind of a job that may be about to end, if anybody hears of single jobs.
-    async fn kind_to_tell(&self, id: &JobId) -> Result<Option<String>> {
-        match self.client.bus().is_heard() {
-            true => Ok(Some(self.show(id).await?.map(|job| job.kind).unwrap_or_default())),
-            false => Ok(None),
-        }
-    }
-
-    /// Tells of a job that was ended by hand.
-    fn tell(&self, kind: Option<String>, id: &JobId, step: JobStep, has_ended: bool) {
-        if let Some(kind) = kind.filter(|_| has_ended) {
-            self.client.bus().tell_job(JobEvent::new(step, id.clone(), kind));
-        }
+        self.client.broker().kill(id).await
     }
 
     /// Puts every stored job that fits into its queue now, also what is scheduled or to be retried and not due yet, but

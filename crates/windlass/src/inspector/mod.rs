@@ -139,6 +139,13 @@ impl Inspector {
     /// When the store fails.
     pub async fn queues(&self) -> Result<Vec<QueueInfo>> {
         let mut names = self.list_of(redis::cmd("SMEMBERS").arg(self.keys().queues())).await?;
+        // A push by a client that knew of a queue makes it no name again.
+        for name in self.list_of(redis::cmd("ZRANGE").arg(self.keys().forgotten()).arg(0).arg(-1)).await? {
+            let traces = [self.keys().stream(&name), self.keys().pace(&name)];
+            if !names.contains(&name) && self.number(redis::cmd("EXISTS").arg(&traces)).await? > 0 {
+                names.push(name);
+            }
+        }
         names.sort();
         let mut queues = Vec::with_capacity(names.len());
         for name in names {

@@ -3,6 +3,7 @@
 use super::{Inspector, PAGE_MAX};
 use crate::broker::{QueueRemoval, array, pairs, text};
 use crate::error::Result;
+use crate::event::Event;
 use crate::id::{EntryId, JobId};
 use crate::name::check_name;
 use crate::state::State;
@@ -15,8 +16,9 @@ const SCANNED: usize = 1000;
 
 impl Inspector {
     /// Forgets a queue without jobs: it is listed no more, and nothing of it stays in the store but its
-    /// [rules](crate::Limits), which are settings. Jobs of it that have ended and are kept do not count, nor do they go. A
-    /// push to a queue that was forgotten makes it anew.
+    /// [rules](crate::Limits), which are settings, and for a day its name: a client that has known the queue of late may push
+    /// to it, which [`queues`](Self::queues) then lists again. Jobs of it that have ended and are kept do not count, nor do
+    /// they go. A push to a queue that was forgotten makes it anew.
     ///
     /// ```no_run
     /// # async fn example(inspector: windlass::Inspector) -> windlass::Result<()> {
@@ -40,7 +42,11 @@ impl Inspector {
             let here = self.queue(queue).await?;
             return Ok(QueueRemoval::HasJobs(coming + here.enqueued + here.active));
         }
-        self.client.broker().remove_queue(queue, self.client.config().lease).await
+        let removal = self.client.broker().remove_queue(queue, self.client.config().lease).await?;
+        if removal == QueueRemoval::Removed {
+            self.client.bus().tell_worker(&Event::QueueForgotten { queue: queue.to_owned() });
+        }
+        Ok(removal)
     }
 
     /// Removes every job of a queue that does not run, in whatever state, as [`remove`](Self::remove) does one after the

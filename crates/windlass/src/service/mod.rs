@@ -9,6 +9,7 @@ mod control;
 pub(crate) mod cron;
 pub(crate) mod heartbeat;
 pub(crate) mod kinds;
+mod limits;
 mod memory;
 pub(crate) mod pruner;
 pub(crate) mod recorder;
@@ -39,6 +40,7 @@ pub(crate) fn start(duty: &Rc<Duty>, runtime: &Handle) -> Vec<AbortHandle> {
         spawn_local(kinds::tell_all(duty.clone())).abort_handle(),
         spawn_local(unparker::unpark_all(duty.clone())).abort_handle(),
         spawn_local(control::cancel_all(duty.clone())).abort_handle(),
+        spawn_local(limits::tell_all(duty.clone())).abort_handle(),
         spawn_local(pruner::prune_all(duty.clone())).abort_handle(),
     ];
     if compactor::is_needed(duty) {

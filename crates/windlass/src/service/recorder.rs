@@ -4,7 +4,6 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use crate::broker::BATCH_JOBS_MAX;
-use crate::event::{Event, News};
 use crate::worker::Duty;
 
 /// How many events may wait to be written; of more, the oldest are dropped, and the stream says how many.
@@ -27,14 +26,14 @@ pub(crate) async fn record(duty: &Duty, insists: bool) -> bool {
     let _writing = record.writing.lock().await;
     let events: Vec<String> = {
         let mut events = record.events.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        std::iter::from_fn(|| events.try_next()).filter_map(written).take(BATCH_JOBS_MAX).collect()
+        events.written(BATCH_JOBS_MAX)
     };
     if events.is_empty() {
         return false;
     }
-    let call = || duty.broker.add_events(record.max, &duty.shared.worker, &events);
+    let call = || duty.broker.add_events(Some(record.max), &duty.shared.worker, &events);
     match insists {
-        true => duty.shared.until_answered(call).await,
+        true => drop(duty.shared.until_answered(call).await),
         false => {
             if let Err(error) = call().await {
                 duty.shared.note_failure(&error);
@@ -43,14 +42,4 @@ pub(crate) async fn record(duty: &Duty, insists: bool) -> bool {
         }
     }
     true
-}
-
-/// An event as it stands in the stream. What became of single jobs is there as their steps already.
-fn written(news: News) -> Option<String> {
-    match news {
-        News::Job(event) => serde_json::to_string(&event).ok(),
-        News::Missed(count) => Some(format!(r#"{{"missed":{count}}}"#)),
-        News::Worker(Event::Failed { .. } | Event::LeaseLost { .. }) => None,
-        News::Worker(event) => serde_json::to_string(&event).ok(),
-    }
 }

@@ -264,7 +264,8 @@ impl Worker {
         self
     }
 
-    /// Heeds signals: TERM, INT and QUIT stop the worker, a second one at once; TSTP makes it quiet.
+    /// Heeds signals: TERM, INT and QUIT stop the worker, a second one at once, if it comes a tenth of a second later or more: what
+    /// is sent twice counts once. TSTP makes it quiet.
     pub fn signals(mut self) -> Self {
         self.has_signals = true;
         self

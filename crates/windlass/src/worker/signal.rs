@@ -4,6 +4,8 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
+#[cfg(unix)]
+use std::time::Instant;
 
 use tokio::sync::watch;
 
@@ -13,6 +15,10 @@ use crate::error::Result;
 
 /// How long the store may take to answer when somebody asks whether the worker is ready.
 const READY_MAX: Duration = Duration::from_secs(1);
+
+/// Signals within this time are one: a supervisor and a terminal, or a supervisor by itself, may send two and mean one.
+#[cfg(unix)]
+const ONE_SIGNAL: Duration = Duration::from_millis(100);
 
 /// Quiets and stops a worker from elsewhere, and says whether it is ready. A clone controls the same worker.
 #[derive(Clone)]
@@ -91,11 +97,13 @@ impl Control {
         });
     }
 
-    /// Stops; a second call forces.
+    /// Stops; a second call forces, unless it comes within [`ONE_SIGNAL`] of the first.
     #[cfg(unix)]
-    fn stop_or_force(&self) {
+    fn stop_or_force(&self, first: &mut Option<Instant>) {
         let is_draining = *self.phase.borrow() >= Phase::Draining;
-        if is_draining { self.force() } else { self.stop() }
+        let is_same = first.is_some_and(|first| first.elapsed() < ONE_SIGNAL);
+        first.get_or_insert_with(Instant::now);
+        if is_draining && !is_same { self.force() } else { self.stop() }
     }
 }
 
@@ -119,11 +127,12 @@ pub(super) fn listen(control: Control) -> Result<tokio::task::AbortHandle> {
     let mut quit = signal(SignalKind::quit())?;
     let mut tstp = signal(SignalKind::from_raw(TSTP))?;
     let listening = async move {
+        let mut first = None;
         loop {
             tokio::select! {
-                Some(()) = term.recv() => control.stop_or_force(),
-                Some(()) = int.recv() => control.stop_or_force(),
-                Some(()) = quit.recv() => control.stop_or_force(),
+                Some(()) = term.recv() => control.stop_or_force(&mut first),
+                Some(()) = int.recv() => control.stop_or_force(&mut first),
+                Some(()) = quit.recv() => control.stop_or_force(&mut first),
                 Some(()) = tstp.recv() => control.quiet(),
                 else => return,
             }
