@@ -254,7 +254,7 @@ fn lost(error: windlass_db::Error) -> RedisError {
 fn convert(value: Value) -> redis::Value {
     let list = |items: Vec<Value>| redis::Value::Array(items.into_iter().map(convert).collect());
     match value {
-        Value::Nil | Value::NilArray => redis::Value::Nil,
+        Value::Nil | Value::NilArray | Value::Head(_) => redis::Value::Nil,
         Value::Simple(Cow::Borrowed("OK")) => redis::Value::Okay,
         Value::Simple(text) if text == "OK" => redis::Value::Okay,
         Value::Simple(text) => redis::Value::SimpleString(text.into_owned()),

@@ -128,7 +128,12 @@ fn value_bytes(value: &Value) -> usize {
         Value::Verbatim(_, text) => text.len(),
         Value::Array(items) | Value::Set(items) | Value::Push(items) => items.iter().map(value_bytes).sum(),
         Value::Map(pairs) => pairs.iter().map(|(key, value)| value_bytes(key) + value_bytes(value)).sum(),
-        Value::Nil | Value::NilArray | Value::Integer(_) | Value::Double(_) | Value::Boolean(_) => 0,
+        Value::Nil
+        | Value::NilArray
+        | Value::Integer(_)
+        | Value::Double(_)
+        | Value::Boolean(_)
+        | Value::Head(_) => 0,
     };
     size_of::<Value>() + content
 }

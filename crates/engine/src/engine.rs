@@ -284,8 +284,11 @@ impl Engine {
 
     /// Answers a command that waited.
     pub(crate) fn answer_waiting(&mut self, id: SessionId, reply: Option<Value>) {
-        let is_silent = self.session(id).is_some_and(|session| session.silence == Silence::All);
-        let message = reply.filter(|_| !is_silent).map_or(Message::Silent, Message::Reply);
+        let reply = match self.state.sessions.get_mut(&id) {
+            Some(Some(session)) => session.let_through(reply),
+            _ => reply,
+        };
+        let message = reply.map_or(Message::Silent, Message::Reply);
         self.state.deliver(id, message);
     }
 
@@ -294,20 +297,16 @@ impl Engine {
         if session.is_closing {
             return None;
         }
-        if session.silence == Silence::Next {
-            session.silence = Silence::Present;
-        }
         let reply = self.dispatch(session, args, now);
         if let Some(Value::Error(text)) = &reply {
             self.state.stats.tally.error(text);
         }
-        if session.silence == Silence::None {
+        if session.silence == Silence::None && !session.skips_next
+            || self.state.waits.get(session.id).is_some()
+        {
             return reply;
         }
-        if session.silence == Silence::Present {
-            session.silence = Silence::None;
-        }
-        None
+        session.let_through(reply)
     }
 
     fn dispatch(&mut self, session: &mut Session, args: Args<'_>, now: Time) -> Option<Value> {

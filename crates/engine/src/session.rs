@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use windlass_resp::Protocol;
+use windlass_resp::{Protocol, Value};
 
 use crate::acl::DEFAULT;
 use crate::blob::Blob;
@@ -41,6 +41,8 @@ pub struct Session {
     pub last_used: Time,
     pub last_command: Option<&'static Command>,
     pub silence: Silence,
+    /// CLIENT REPLY SKIP: the next command is to have no reply.
+    pub skips_next: bool,
     pub is_monitor: bool,
     /// What CLIENT NO-EVICT said; it is shown and changes nothing.
     pub is_kept: bool,
@@ -55,7 +57,7 @@ pub struct Session {
     shards: BTreeSet<Blob>,
 }
 
-/// Which replies CLIENT REPLY keeps from the client.
+/// Which replies CLIENT REPLY keeps from the client now.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Silence {
     /// None.
@@ -63,8 +65,6 @@ pub enum Silence {
     None,
     /// All.
     All,
-    /// That to the next command.
-    Next,
     /// That to the present command.
     Present,
 }
@@ -97,6 +97,7 @@ impl Session {
             last_used: now,
             last_command: None,
             silence: Silence::default(),
+            skips_next: false,
             is_monitor: false,
             is_kept: false,
             is_closing: false,
@@ -107,6 +108,17 @@ impl Session {
             patterns: BTreeSet::new(),
             shards: BTreeSet::new(),
         }
+    }
+
+    /// The reply to a command that ends, unless CLIENT REPLY keeps it back.
+    pub fn let_through(&mut self, reply: Option<Value>) -> Option<Value> {
+        let reply = reply.filter(|_| self.silence == Silence::None);
+        if std::mem::take(&mut self.skips_next) {
+            self.silence = Silence::Present;
+        } else if self.silence == Silence::Present {
+            self.silence = Silence::None;
+        }
+        reply
     }
 
     /// False for a session that is told to close, and for one of the process itself that has asked for nothing yet: who

@@ -47,6 +47,7 @@ pub fn encode(value: &Value, protocol: Protocol, out: &mut Vec<u8>) {
         Value::Array(items) => aggregate(b'*', items, protocol, out),
         Value::Set(items) => aggregate(if typed { b'~' } else { b'*' }, items, protocol, out),
         Value::Push(items) => aggregate(if typed { b'>' } else { b'*' }, items, protocol, out),
+        Value::Head(len) => header(b'*', length(*len), out),
         Value::Map(pairs) => {
             let (mark, count) = if typed { (b'%', pairs.len()) } else { (b'*', pairs.len() * 2) };
             header(mark, length(count), out);

@@ -38,6 +38,8 @@ pub enum Value {
     Set(Vec<Value>),
     /// A message that answers no request; an array in RESP2.
     Push(Vec<Value>),
+    /// The head of an array whose items are sent by themselves, if they are.
+    Head(usize),
 }
 
 impl Value {

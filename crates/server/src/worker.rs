@@ -160,7 +160,13 @@ async fn serve_one(database: &Database, arrival: Arrival, mut stop: watch::Recei
             let is_denied = is_denied(database, from);
             match tls {
                 Some(acceptor) => {
-                    let mut stream = encrypt(&acceptor, stream).await?;
+                    let mut stream = match encrypt(&acceptor, stream).await {
+                        Ok(stream) => stream,
+                        Err(error) => {
+                            tracing::warn!(%from, %error, "a client agreed on no encryption and was disconnected");
+                            return Ok(());
+                        }
+                    };
                     if is_denied {
                         return refuse(&mut stream).await;
                     }

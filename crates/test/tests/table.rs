@@ -12,6 +12,9 @@ use windlass_test::redis_server::RedisServer;
 /// Commands that Redis has from a later version on.
 const NEWER: &[&str] = &["client|setinfo"];
 
+/// What COMMAND DOCS of Redis tells beside what is told here: its words, and since when it has which option.
+const UNTOLD: [&str; 4] = ["summary", "complexity", "history", "replaced_by"];
+
 /// How many of the parts of a command's description are compared: name, arity, flags, keys, categories.
 const PARTS: usize = 7;
 
@@ -19,13 +22,27 @@ const PARTS: usize = 7;
 fn commands_behave_as_the_table_of_redis_says() {
     let Some(server) = RedisServer::start_or_skip(&[]) else { return };
     let theirs = described(&reply_of(&server, &[b"COMMAND"]));
-    let differing: Vec<String> = described(&our_table())
+    let differing: Vec<String> = described(&our_reply(&[b"COMMAND"]))
         .into_iter()
         .filter(|(name, _)| !NEWER.contains(&name.as_str()))
         .filter_map(|(name, ours)| match theirs.get(&name) {
             Some(theirs) if *theirs == ours => None,
             theirs => Some(format!("{ours}\n{}", theirs.map_or("is not there", String::as_str))),
         })
+        .collect();
+    assert!(differing.is_empty(), "{}", differing.join("\n"));
+}
+
+#[test]
+fn what_is_told_of_a_command_is_what_redis_tells() {
+    let Some(server) = RedisServer::start_or_skip(&[]) else { return };
+    let docs: &[&[u8]] = &[b"COMMAND", b"DOCS"];
+    let theirs = told(&reply_of(&server, docs));
+    let differing: Vec<String> = told(&our_reply(docs))
+        .into_iter()
+        .filter(|(name, _)| !NEWER.contains(&name.as_str()))
+        .filter(|(name, ours)| theirs.get(name) != Some(ours))
+        .map(|(name, ours)| format!("{name}: {ours}\n{:?}", theirs.get(&name)))
         .collect();
     assert!(differing.is_empty(), "{}", differing.join("\n"));
 }
@@ -52,7 +69,7 @@ fn every_option_that_redis_documents_is_in_a_fixture() {
     let mut documented = BTreeMap::new();
     note_options(&reply_of(&server, &[b"COMMAND", b"DOCS"]), &mut documented);
     let shown = shown_words();
-    let ours = described(&our_table());
+    let ours = described(&our_reply(&[b"COMMAND"]));
     let missing: Vec<String> = documented
         .iter()
         .filter(|(name, _)| ours.contains_key(*name))
@@ -72,14 +89,31 @@ fn reply_of(server: &RedisServer, args: &[&[u8]]) -> Value {
     Reader::new(BufReader::new(stream)).read().expect("a reply").expect("a reply")
 }
 
-/// Our COMMAND in the form of RESP2.
-fn our_table() -> Value {
+/// Our reply in the form of RESP2.
+fn our_reply(args: &[&[u8]]) -> Value {
     let mut engine = Engine::new(Config::default());
     let session = engine.open_session("table", Time::default());
-    let reply = engine.execute(session, &[b"COMMAND"], Time::default()).reply.expect("a reply");
+    let reply = engine.execute(session, args, Time::default()).reply.expect("a reply");
     let mut bytes = Vec::new();
     encode(&reply, Protocol::Resp2, &mut bytes);
     Reader::new(bytes.as_slice()).read().expect("a reply").expect("a reply")
+}
+
+/// What COMMAND DOCS tells of each command and subcommand, without what is untold here.
+fn told(docs: &Value) -> BTreeMap<String, String> {
+    let mut found = BTreeMap::new();
+    for (name, facts) in pairs(docs) {
+        let mut shown = String::new();
+        for (fact, value) in pairs(facts) {
+            match fact.as_str() {
+                "subcommands" => found.extend(told(value)),
+                fact if UNTOLD.contains(&fact) => {}
+                fact => shown += &format!("{fact} {} ", notation::render(value)),
+            }
+        }
+        found.insert(name, shown);
+    }
+    found
 }
 
 /// Notes the words that stand for options in COMMAND DOCS, in upper case, by command and subcommand.

@@ -134,7 +134,7 @@ fn a_backup_of_a_running_server_is_started_on() {
 }
 
 /// What a server says on its standard error until it is ready, and until `act` is done.
-fn says(mut serve: Command, act: impl FnOnce(&str)) -> String {
+pub fn says(mut serve: Command, act: impl FnOnce(&str)) -> String {
     let mut child = serve.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the server starts");
     let output = child.stdout.take().expect("a pipe");
     let line = BufReader::new(output).lines().next().expect("a line").expect("text");

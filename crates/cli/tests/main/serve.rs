@@ -1,8 +1,13 @@
 //! What the flags of `windlass serve` come to.
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::process::Command;
+
 use redis::{Commands, Connection, RedisResult};
 
-use super::Serving;
+use super::damage::says;
+use super::{Serving, command};
 
 fn connect(serving: &Serving) -> Connection {
     redis::Client::open(serving.url()).expect("a URL").get_connection().expect("a connection")
@@ -86,4 +91,28 @@ fn without_a_file_there_is_none_to_keep_settings_in() {
     let error =
         redis::cmd("CONFIG").arg("REWRITE").exec(&mut connect(&serving)).expect_err("there is no file");
     assert!(error.to_string().contains("running without a config file"), "{error}");
+}
+
+#[test]
+fn who_agrees_on_no_encryption_is_told_of_in_one_line() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let made = Command::new("openssl")
+        .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"])
+        .args(["-subj", "/CN=localhost", "-keyout", "key", "-out", "crt"])
+        .current_dir(folder.path())
+        .output();
+    assert!(made.expect("`openssl` is installed, it makes the certificate").status.success());
+    let serve = ["serve", "--in-memory", "--bind", "127.0.0.1", "--tls-port", "0", "--tls-only"];
+    let tls = ["--tls-cert-file", "crt", "--tls-key-file", "key", "--tls-auth-clients", "no"];
+    let mut client = String::new();
+    let said = says(command(folder.path(), &[&serve[..], &tls].concat()), |address| {
+        let mut stream = TcpStream::connect(address).expect("it listens");
+        client = stream.local_addr().expect("an address").to_string();
+        stream.write_all(b"PING\r\nPING\r\n").expect("the server reads");
+        // It may break the connection off.
+        let _ = stream.read_to_end(&mut Vec::new());
+    });
+    let told: Vec<&str> = said.lines().filter(|line| line.contains(&client)).collect();
+    assert_eq!(told.len(), 1, "{said}");
+    assert!(told[0].contains("WARN") && told[0].contains("a client agreed on no encryption"), "{said}");
 }

@@ -1,5 +1,6 @@
 //! The command table. A command is one row in its family's `COMMANDS` beside the function that the row names; the
-//! row is the only place that knows its name, arity, flags, keys and summary, and `COMMAND` answers from it.
+//! row is the only place that knows its name, arity, flags, keys and summary, and `COMMAND` answers from it. For COMMAND
+//! DOCS a line in `docs.txt` tells of its arguments.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
@@ -22,6 +23,7 @@ pub mod acl;
 pub mod category;
 pub mod connection;
 pub mod container;
+mod docs;
 pub mod expiry;
 pub mod function;
 pub mod hash;

@@ -97,34 +97,42 @@ fn exec(engine: &mut Engine, session: &mut Session, _: Args<'_>, now: Time) -> O
     {
         return Some(reason.clone().into());
     }
-    let count = transaction.queue.len();
-    let mut replies = Vec::with_capacity(count);
-    for queued in &transaction.queue {
-        let args: Vec<&[u8]> = queued.iter().map(|arg| &**arg).collect();
-        let command = engine.state.commands.resolve(Args(&args)).expect("only known commands are queued");
-        if let Some(denial) = engine.state.users.denial(&session.user, command, Args(&args)) {
-            replies.push(denied_in_exec(&denial).into());
-            continue;
-        }
-        if let Some((_, text)) = REFUSED.iter().find(|(name, _)| *name == command.name) {
-            replies.push(Error::new(*text).into());
-            continue;
-        }
+    let queue: Vec<Vec<&[u8]>> =
+        transaction.queue.iter().map(|queued| queued.iter().map(|arg| &**arg).collect()).collect();
+    // CLIENT REPLY keeps replies back within the array, too: as in Redis, whose head has then promised more than comes,
+    // or was kept back itself.
+    let is_piecewise = session.silence != Silence::None
+        || queue.iter().map(|args| Args(args)).any(|args| args.is(0, "CLIENT") && args.is(1, "REPLY"));
+    if is_piecewise && session.silence == Silence::None {
+        engine.state.deliver(session.id, Message::Push(Value::Head(queue.len())));
+    }
+    let mut replies = Vec::with_capacity(queue.len());
+    for args in &queue {
+        let command = engine.state.commands.resolve(Args(args)).expect("only known commands are queued");
         let delivered = engine.state.deliveries.len();
-        let reply = engine.run(session, command, Args(&args), now, false);
-        // Who wants no replies still gets messages, by themselves.
-        if engine.state.deliveries.len() > delivered && session.silence == Silence::None {
-            replies.extend(take_messages(&mut engine.state.deliveries, delivered, session.id));
+        let reply = if let Some(denial) = engine.state.users.denial(&session.user, command, Args(args)) {
+            Some(denied_in_exec(&denial).into())
+        } else if let Some((_, text)) = REFUSED.iter().find(|(name, _)| *name == command.name) {
+            Some(Error::new(*text).into())
+        } else {
+            engine.run(session, command, Args(args), now, false)
+        };
+        if !is_piecewise {
+            if engine.state.deliveries.len() > delivered {
+                replies.extend(take_messages(&mut engine.state.deliveries, delivered, session.id));
+            }
+            replies.extend(reply);
+        } else if let Some(reply) = reply.filter(|_| session.silence == Silence::None) {
+            engine.state.deliver(session.id, Message::Push(reply));
         }
-        replies.extend(reply);
     }
     // Redis announces an answer for each command. A SUBSCRIBE of two channels has two, and what is too many follows.
-    for message in replies.split_off(count.min(replies.len())) {
+    for message in replies.split_off(queue.len().min(replies.len())) {
         engine.state.deliver(session.id, Message::Push(message));
     }
     // Whatever its scripts were, a transaction is more than one of them.
     engine.state.is_exchange = false;
-    Some(Value::Array(replies))
+    (!is_piecewise).then_some(Value::Array(replies))
 }
 
 /// Takes out what a command of a transaction sent to its own session: that is its answer, or stands before it.

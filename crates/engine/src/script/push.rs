@@ -36,8 +36,8 @@ pub unsafe fn push(state: *mut lua_State, value: &Value, is_typed: bool) {
             raise_stopped(state);
         }
         match value {
-            Value::Nil | Value::NilArray if is_typed => ffi::lua_pushnil(state),
-            Value::Nil | Value::NilArray => ffi::lua_pushboolean(state, 0),
+            Value::Nil | Value::NilArray | Value::Head(_) if is_typed => ffi::lua_pushnil(state),
+            Value::Nil | Value::NilArray | Value::Head(_) => ffi::lua_pushboolean(state, 0),
             Value::Simple(text) => push_field(state, c"ok", |state| push_bytes(state, text.as_bytes())),
             Value::Error(text) => push_field(state, c"err", |state| push_bytes(state, text.as_bytes())),
             Value::Integer(number) => ffi::lua_pushnumber(state, *number as f64),

@@ -7,11 +7,12 @@ use crate::acl::Users;
 use crate::args::Args;
 use crate::blob::Blob;
 use crate::command::{Answer, Command, Keys};
-use crate::engine::Message;
+use crate::engine::{Engine, Message};
 use crate::error::{Error, Result};
 use crate::pubsub::Kind as Subscription;
 use crate::session::{Session, SessionId, Silence};
 use crate::state::Call;
+use crate::time::Time;
 
 pub const SUBCOMMANDS: &[Command] = &[
     GROUP.sub(
@@ -114,11 +115,10 @@ pub const SUBCOMMANDS: &[Command] = &[
         "Put off the commands of all clients, or those that write.",
         pause,
     ),
-    GROUP.sub(
+    GROUP.engine_sub(
         "client|reply",
         3,
         flags![NO_SCRIPT, LOADING, STALE],
-        Keys::None,
         "ON|OFF|SKIP",
         "Which replies to send.",
         reply,
@@ -412,16 +412,18 @@ fn unpause(call: &mut Call<'_>) -> Answer {
     Ok(Value::OK)
 }
 
-fn reply(call: &mut Call<'_>) -> Answer {
-    call.session.silence = match call.args.word(2).as_str() {
-        "ON" => Silence::None,
-        "OFF" => Silence::All,
+fn reply(_: &mut Engine, session: &mut Session, args: Args<'_>, _: Time) -> Option<Value> {
+    match args.word(2).as_str() {
+        "ON" => {
+            session.silence = Silence::None;
+            return Some(Value::OK);
+        }
+        "OFF" => session.silence = Silence::All,
         // While nothing is answered, there is nothing to skip.
-        "SKIP" if call.session.silence == Silence::All => Silence::All,
-        "SKIP" => Silence::Next,
-        _ => return Err(Error::SYNTAX),
-    };
-    Ok(Value::OK)
+        "SKIP" => session.skips_next |= session.silence != Silence::All,
+        _ => return Some(Error::SYNTAX.into()),
+    }
+    None
 }
 
 fn getredir(_: &mut Call<'_>) -> Answer {

@@ -75,6 +75,7 @@ fn reset(call: &mut Call<'_>) -> Answer {
     let session = &mut *call.session;
     session.transaction = None;
     session.silence = Silence::None;
+    session.skips_next = false;
     session.is_monitor = false;
     session.db = 0;
     session.protocol = Protocol::Resp2;

@@ -6,7 +6,7 @@ use super::{GROUP, usage};
 use crate::args::Args;
 use crate::command::category::categories;
 use crate::command::own::Table;
-use crate::command::{Answer, Command, Keys};
+use crate::command::{Answer, Command, Keys, docs};
 use crate::error::{Error, Result};
 use crate::pattern;
 use crate::state::Call;
@@ -105,20 +105,7 @@ fn docs(call: &mut Call<'_>) -> Answer {
     } else {
         call.args.from(2).iter().filter_map(|name| find_full(&call.state.commands, name)).collect()
     };
-    Ok(Value::Map(commands.into_iter().map(doc).collect()))
-}
-
-fn doc(command: &Command) -> (Value, Value) {
-    let fact = |name: &str, value: Value| (Value::from(name), value);
-    let mut facts =
-        vec![fact("summary", Value::from(command.summary)), fact("group", Value::from(command.group))];
-    if !command.usage.is_empty() {
-        facts.push(fact("usage", Value::from(command.usage)));
-    }
-    if !command.subcommands.is_empty() {
-        facts.push(fact("subcommands", Value::Map(command.subcommands.iter().map(doc).collect())));
-    }
-    (Value::from(command.name), Value::Map(facts))
+    Ok(Value::Map(commands.into_iter().map(docs::of).collect()))
 }
 
 fn getkeys(call: &mut Call<'_>) -> Answer {

@@ -129,7 +129,14 @@ pub const COMMANDS: &[Command] = &[
         data::swapdb,
     ),
     GROUP.row("time", 1, flags![LOADING, STALE, FAST], Keys::None, "Tell the time", time),
-    GROUP.row("wait", 3, flags![NO_SCRIPT], Keys::None, "Wait for replicas, of which there are none", wait),
+    Group("generic").row(
+        "wait",
+        3,
+        flags![NO_SCRIPT],
+        Keys::None,
+        "Wait for replicas, of which there are none",
+        wait,
+    ),
     GROUP.row(
         "monitor",
         1,
