@@ -10,7 +10,7 @@ use windlass_test::conformance::{CASES, Case, Store};
 use windlass_test::redis_server::RedisServer;
 
 /// How long one case may take, whatever it waits for.
-const CASE_MAX: Duration = Duration::from_secs(60);
+const CASE_MAX: Duration = Duration::from_secs(180);
 
 /// How many cases run at once.
 const CASES_AT_ONCE: usize = 8;
