@@ -25,7 +25,7 @@ use crate::middleware::RunChain;
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
 
 /// How much later than the store says the queues are looked at: it tells whole milliseconds.
-const LOOK_MARGIN: Duration = Duration::from_millis(1);
+pub(super) const LOOK_MARGIN: Duration = Duration::from_millis(1);
 
 /// When the queues are to be looked at unasked.
 #[derive(Debug, Clone, Copy)]
@@ -334,7 +334,7 @@ impl Shared {
     }
 
     /// Makes a call until it is answered: the store may be loading, failing over or gone.
-    pub(crate) async fn until_answered<T, F>(&self, call: impl Fn() -> F) -> T
+    pub(crate) async fn until_answered<T, F>(&self, mut call: impl FnMut() -> F) -> T
     where
         F: Future<Output = Result<T>>,
     {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::shared::LOOK_MARGIN;
 use super::{Phase, Shared};
 use crate::broker::Broker;
 
@@ -24,7 +25,11 @@ pub(super) async fn wait_all(shared: Arc<Shared>, broker: Broker) {
                 let asking = (0..queues.len()).filter(|queue| shared.asks_for_kinds(*queue));
                 let marks = asking.flat_map(|queue| kinds.iter().map(move |kind| (queue, kind.as_str())));
                 let marks: Vec<_> = marks.take(KIND_MARKS_MAX).collect();
-                let wait = || broker.wait_with(&queues, &marks, shared.wait_time(WAIT_MAX));
+                // After an outage it looks at once: marks may be lost, and the store is not back before it answers.
+                let mut longest = Some(WAIT_MAX);
+                let wait = || {
+                    broker.wait_with(&queues, &marks, shared.wait_time(longest.take().unwrap_or(LOOK_MARGIN)))
+                };
                 let mark = shared.until_answered(wait).await;
                 let plan = {
                     let mut hand = shared.hand();
