@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use crate::name::is_one_of;
+use crate::name::{is, is_one_of};
 
 /// A script that took no longer, with the wait for its turn, is quick.
 pub const QUICK: Duration = Duration::from_millis(10);
@@ -16,7 +16,9 @@ pub const QUICK: Duration = Duration::from_millis(10);
 const SCRIPTS_MAX: usize = 4096;
 
 /// The commands that run a script or a function, which their first argument names.
-const RUNNERS: [&[u8]; 6] = [b"EVALSHA", b"EVAL", b"EVALSHA_RO", b"EVAL_RO", b"FCALL", b"FCALL_RO"];
+const RUNNERS: [&[u8]; 7] = [b"EVALSHA", b"EVAL", b"EVALSHA_RO", b"EVAL_RO", b"FCALL", b"FCALL_RO", FUNCTION];
+/// Runs none, but gives names to other functions.
+const FUNCTION: &[u8] = b"FUNCTION";
 
 /// The scripts that were quick when they last ran apart.
 #[derive(Default)]
@@ -34,6 +36,10 @@ impl QuickScripts {
     pub fn unknown(&self, args: &[&[u8]]) -> Option<Script> {
         let name = *args.first()?;
         if !is_one_of(name, &RUNNERS) {
+            return None;
+        }
+        if is(name, FUNCTION) {
+            self.known.lock().clear();
             return None;
         }
         let script = Script(self.hasher.hash_one(args.get(1)?));
@@ -63,5 +69,8 @@ mod tests {
         assert!(quick.unknown(&[b"EVAL", b"return 2", b"0"]).is_some());
         assert_eq!(quick.unknown(&[b"GET", b"return 2"]), None);
         assert_eq!(quick.unknown(&[b"EVAL"]), None);
+        // The name may be that of other code now.
+        assert_eq!(quick.unknown(&[b"function", b"LOAD", b"REPLACE", b"#!lua name=l"]), None);
+        assert_eq!(quick.unknown(&[b"EVAL", b"return 1", b"0"]), Some(script));
     }
 }

@@ -22,6 +22,12 @@ pub struct BenchStoreArgs {
     /// The redis-server to measure beside
     #[arg(long, value_name = "PROGRAM", default_value = "redis-server")]
     pub redis_server: PathBuf,
+    /// A valkey-server to measure as well; that of the PATH, if there is one, unless told otherwise
+    #[arg(long, value_name = "PROGRAM", conflicts_with = "no_valkey")]
+    pub valkey_server: Option<PathBuf>,
+    /// Leave valkey-server out
+    #[arg(long)]
+    pub no_valkey: bool,
     /// Only these tables
     #[arg(long, value_enum, value_delimiter = ',', value_name = "TABLE,...")]
     pub only: Vec<BenchTable>,

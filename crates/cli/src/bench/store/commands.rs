@@ -4,9 +4,8 @@ use std::time::Duration;
 
 use super::load::{self, CONNECTIONS, Load};
 use super::server::Log;
-use super::{Row, beside};
+use super::{Kind, Row, beside, medians};
 use crate::args::BenchStoreArgs;
-use crate::bench::median;
 
 const TABLE: &str = "commands";
 /// Entries that one XREADGROUP takes and one XACK ends, and how many times.
@@ -42,7 +41,7 @@ pub async fn measure(args: &BenchStoreArgs) -> anyhow::Result<Vec<Row>> {
     for load in LOADS {
         for in_flight in [1, 16] {
             let mut cpu = Vec::new();
-            let (ours, theirs) = beside(args, Log::Absent, async |server| {
+            let figures = beside(args, Log::Absent, async |server| {
                 let mut connection = server.connection().await?;
                 let _: () = redis::cmd("SET").arg("key:fixed").arg("x").query_async(&mut connection).await?;
                 let before = server.cpu_seconds();
@@ -52,17 +51,15 @@ pub async fn measure(args: &BenchStoreArgs) -> anyhow::Result<Vec<Row>> {
             })
             .await?;
             let what = format!("{}, {CONNECTIONS} x {in_flight}", load.name);
-            rows.push(Row::new(TABLE, &what, "per s", ours, theirs));
-            let every_other = |first| median(cpu.iter().skip(first).step_by(2).copied().collect());
-            rows.push(Row::new(TABLE, &what, "CPU s per million", every_other(0), every_other(1)));
+            rows.push(Row::new(TABLE, &what, "per s", &figures));
+            rows.push(Row::new(TABLE, &what, "CPU s per million", &medians(args, cpu)));
         }
     }
-    let (ours, theirs) = beside(args, Log::Absent, groups).await?;
-    rows.push(Row::new(TABLE, format!("XREADGROUP and XACK of {BATCH}"), "entries per CPU s", ours, theirs));
-    let (ours, theirs) = beside(args, Log::Absent, scripts).await?;
-    rows.push(Row::new(TABLE, "EVALSHA of five calls", "per CPU s", ours, theirs));
-    let (ours, theirs) = local(args).await?;
-    rows.push(Row::new(TABLE, "SET and GET one by one, here / by socket", "per s", ours, theirs));
+    let figures = beside(args, Log::Absent, groups).await?;
+    rows.push(Row::new(TABLE, format!("XREADGROUP and XACK of {BATCH}"), "entries per CPU s", &figures));
+    let figures = beside(args, Log::Absent, scripts).await?;
+    rows.push(Row::new(TABLE, "EVALSHA of five calls", "per CPU s", &figures));
+    rows.push(Row::new(TABLE, "SET and GET one by one, here / by socket", "per s", &local(args).await?));
     Ok(rows)
 }
 
@@ -101,17 +98,16 @@ async fn scripts(server: &super::server::Server) -> anyhow::Result<f64> {
     Ok(per_s * time.as_secs_f64() / (server.cpu_seconds() - before))
 }
 
-/// SET and GET by one task, one at a time: in memory of this process, and on a redis-server.
-async fn local(args: &BenchStoreArgs) -> anyhow::Result<(f64, f64)> {
-    let (mut ours, mut theirs) = (Vec::new(), Vec::new());
-    for _ in 0..args.rounds {
-        let memory = windlass_conn::Connection::open("memory:").await?;
-        ours.push(one_by_one(memory, LOCAL_CALLS).await?);
-        let server = super::server::Server::start(args, super::Kind::Redis, Log::Absent).await?;
-        let connection = windlass_conn::Connection::open(&server.url()).await?;
-        theirs.push(one_by_one(connection, LOCAL_CALLS / 50).await?);
-    }
-    Ok((median(ours), median(theirs)))
+/// SET and GET by one task, one at a time: in memory of this process, and on the other servers.
+async fn local(args: &BenchStoreArgs) -> anyhow::Result<Vec<f64>> {
+    beside(args, Log::Absent, async |server| {
+        let (url, calls) = match server.kind() {
+            Kind::Windlass => ("memory:".to_owned(), LOCAL_CALLS),
+            _ => (server.url(), LOCAL_CALLS / 50),
+        };
+        one_by_one(windlass_conn::Connection::open(&url).await?, calls).await
+    })
+    .await
 }
 
 async fn one_by_one(mut connection: windlass_conn::Connection, calls: usize) -> anyhow::Result<f64> {

@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use super::load::{self, Load};
-use super::server::{Log, Server};
-use super::{Kind, Row, beside};
+use super::server::{self, Log, Server};
+use super::{Row, beside};
 use crate::args::BenchStoreArgs;
 use crate::bench::{disk, median};
 
@@ -17,19 +17,19 @@ const PUSHES: usize = 500;
 pub async fn measure(args: &BenchStoreArgs) -> anyhow::Result<Vec<Row>> {
     let time = Duration::from_secs_f64(args.seconds.max(2.0));
     let lpush = async |server: &Server| load::run(server.address(), LPUSH, 16, time).await;
-    let (ours, theirs) = beside(args, Log::Always, lpush).await?;
-    let mut rows = vec![Row::new(TABLE, "always: LPUSH, 50 x 16", "per s", ours, theirs)];
+    let figures = beside(args, Log::Always, lpush).await?;
+    let mut rows = vec![Row::new(TABLE, "always: LPUSH, 50 x 16", "per s", &figures)];
     rows.push(one_at_a_time(args).await?);
-    for (kind, name) in [(Kind::Windlass, "Windlass"), (Kind::Redis, "Redis")] {
+    for kind in server::kinds(args) {
         let (mut with, mut without) = (Vec::new(), Vec::new());
         for _ in 0..args.rounds {
             for (log, figures) in [(Log::Everysec, &mut with), (Log::Absent, &mut without)] {
-                let server = Server::start(args, kind, log).await?;
+                let server = Server::start(args, *kind, log).await?;
                 figures.push(load::run(server.address(), SET, 16, time).await?);
             }
         }
-        let what = format!("{name}: SET, 50 x 16, everysec / without a log");
-        rows.push(Row::new(TABLE, what, "per s", median(with), median(without)));
+        let what = format!("{kind:?}: SET, 50 x 16, everysec / without a log");
+        rows.push(Row::new(TABLE, what, "per s", &[median(with), median(without)]));
     }
     Ok(rows)
 }
@@ -61,5 +61,10 @@ async fn one_at_a_time(args: &BenchStoreArgs) -> anyhow::Result<Row> {
         database.stop()?;
         std::fs::remove_dir_all(&directory)?;
     }
-    Ok(Row::new(TABLE, "always, in this process: one push / a bare sync", "us", median(ours), median(bare)))
+    Ok(Row::new(
+        TABLE,
+        "always, in this process: one push / a bare sync",
+        "us",
+        &[median(ours), median(bare)],
+    ))
 }

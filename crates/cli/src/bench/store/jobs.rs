@@ -23,12 +23,12 @@ impl Job for Nop {
 }
 
 pub async fn measure(args: &BenchStoreArgs) -> anyhow::Result<Vec<Row>> {
-    let (ours, theirs) = beside(args, Log::Everysec, async |server| {
+    let figures = beside(args, Log::Everysec, async |server| {
         let client = Client::open(&server.url()).await?;
         client.push_many((0..JOBS).map(|number| Nop { number })).await?;
         Worker::new(&client).concurrency(50).register::<Nop>().exit_when_empty().run().await?;
         Ok(server.log_bytes()? / f64::from(JOBS))
     })
     .await?;
-    Ok(vec![Row::new("log", "a job pushed, taken and ended", "bytes", ours, theirs)])
+    Ok(vec![Row::new("log", "a job pushed, taken and ended", "bytes", &figures)])
 }

@@ -9,7 +9,7 @@ use anyhow::{Context, ensure};
 
 use super::load::{self, CONNECTIONS, Load, READ_BYTES};
 use super::server::{Kind, Log, Server};
-use super::{Row, in_turns};
+use super::{Row, in_turns, medians};
 use crate::args::BenchStoreArgs;
 use crate::bench::{median, percentile};
 
@@ -31,21 +31,17 @@ pub async fn measure(args: &BenchStoreArgs) -> anyhow::Result<Vec<Row>> {
             highest.push(load::run(server.address(), load, 1, time).await?);
         }
         let rate = median(highest) / 2.0;
-        let mut times = Vec::new();
-        in_turns(args, Log::Absent, async |server| {
+        let times = in_turns(args, Log::Absent, async |server| {
             let address = server.address();
             // It looks at its connections all the time: who sleeps in between measures its own waking.
             let taken = tokio::task::spawn_blocking(move || Paced::new(address, load, rate)?.run(time));
-            times.push(taken.await??);
-            Ok(rate)
+            taken.await?
         })
         .await?;
         for (name, share) in SHARES {
-            // Windlass and redis-server took turns.
             let at = |all: &Vec<Duration>| percentile(all, share).unwrap_or_default().as_secs_f64() * 1e3;
-            let of = |first| median(times.iter().skip(first).step_by(2).map(at).collect());
             let what = format!("{}, {CONNECTIONS} clients, {rate:.0}/s, {name}", load.name);
-            rows.push(Row::new(TABLE, what, "ms", of(0), of(1)));
+            rows.push(Row::new(TABLE, what, "ms", &medians(args, times.iter().map(at))));
         }
     }
     Ok(rows)

@@ -12,14 +12,9 @@ const BATCH: usize = 1_000;
 pub async fn measure(args: &BenchStoreArgs) -> anyhow::Result<Vec<Row>> {
     let mut rows = Vec::new();
     for (what, command) in [("sorted set", "ZADD"), ("stream", "XADD"), ("list", "RPUSH")] {
-        let (ours, theirs) = beside(args, Log::Absent, async |server| fill(server, command).await).await?;
-        rows.push(Row::new(
-            "memory",
-            format!("{what} of {ITEM_BYTES} bytes each"),
-            "bytes per item",
-            ours,
-            theirs,
-        ));
+        let figures = beside(args, Log::Absent, async |server| fill(server, command).await).await?;
+        let what = format!("{what} of {ITEM_BYTES} bytes each");
+        rows.push(Row::new("memory", what, "bytes per item", &figures));
     }
     Ok(rows)
 }

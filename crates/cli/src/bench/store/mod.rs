@@ -1,4 +1,5 @@
-//! `windlass bench store`: the store beside a redis-server, in one run and by one load, so that the ratios mean something.
+//! `windlass bench store`: the store beside a redis-server, and a valkey-server if there is one, in one run and by one
+//! load, so that the ratios mean something.
 //!
 //! Each part is a table of its own: `commands` (throughput, and the server's processor time), `latency` (at half of the
 //! highest rate), `memory`, `durable` (what syncs cost), `rewrite` (what a push waits for while the log is rewritten), `log`
@@ -27,7 +28,7 @@ use crate::exit::Result;
 use crate::output;
 use server::{Kind, Log};
 
-/// One line of a table: a figure of ours beside that of redis-server.
+/// One line of a table: a figure of ours beside those of the others.
 #[derive(Debug, Serialize)]
 struct Row {
     table: &'static str,
@@ -35,19 +36,18 @@ struct Row {
     unit: &'static str,
     windlass: f64,
     redis: f64,
-    /// Ours to theirs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    valkey: Option<f64>,
+    /// Ours to that of redis-server.
     ratio: f64,
 }
 
 impl Row {
-    fn new(
-        table: &'static str,
-        what: impl Into<String>,
-        unit: &'static str,
-        windlass: f64,
-        redis: f64,
-    ) -> Self {
-        Self { table, what: what.into(), unit, windlass, redis, ratio: windlass / redis }
+    /// A line of figures in the order of [`server::kinds`].
+    fn new(table: &'static str, what: impl Into<String>, unit: &'static str, figures: &[f64]) -> Self {
+        let (windlass, redis) = (figures[0], figures[1]);
+        let valkey = figures.get(2).copied();
+        Self { table, what: what.into(), unit, windlass, redis, valkey, ratio: windlass / redis }
     }
 }
 
@@ -55,6 +55,7 @@ impl Row {
 struct Report {
     windlass: &'static str,
     redis: String,
+    valkey: Option<String>,
     machine: Machine,
     rounds: u32,
     rows: Vec<Row>,
@@ -62,7 +63,9 @@ struct Report {
 
 /// Measures and prints.
 pub async fn run(args: &BenchStoreArgs, is_json: bool) -> Result<()> {
-    let redis = server::version(args)?;
+    let redis = server::version(&args.redis_server, "--redis-server")?;
+    let valkey = server::valkey(args)?;
+    let args = &BenchStoreArgs { no_valkey: valkey.is_none(), ..args.clone() };
     let mut rows = Vec::new();
     for table in BenchTable::value_variants() {
         if !args.only.is_empty() && !args.only.contains(table) {
@@ -83,6 +86,7 @@ pub async fn run(args: &BenchStoreArgs, is_json: bool) -> Result<()> {
     let report = Report {
         windlass: env!("CARGO_PKG_VERSION"),
         redis,
+        valkey,
         machine: Machine::look(),
         rounds: args.rounds,
         rows,
@@ -97,20 +101,24 @@ impl Report {
     fn print(&self) -> Result<()> {
         output::line(format_args!(
             "windlass {}, {}, medians of {} rounds",
-            self.windlass, self.redis, self.rounds
+            self.windlass,
+            [Some(&*self.redis), self.valkey.as_deref()].into_iter().flatten().collect::<Vec<_>>().join(", "),
+            self.rounds
         ))?;
         output::line(&self.machine)?;
         let mut last = "";
-        for Row { table, what, unit, windlass, redis, ratio } in &self.rows {
+        for Row { table, what, unit, windlass, redis, valkey, ratio } in &self.rows {
             if *table != last {
+                let valkey = self.valkey.as_ref().map_or(String::new(), |_| format!("{:>15}", "valkey"));
                 output::line(format_args!(
-                    "\n{:<44} {:>14} {:>14} {:>8}",
+                    "\n{:<44} {:>14} {:>14} {:>8}{valkey}",
                     table, "windlass", "redis", "ratio"
                 ))?;
                 last = table;
             }
+            let valkey = valkey.map_or(String::new(), |figure| format!("{figure:>15.2}"));
             output::line(format_args!(
-                "{:<44} {windlass:>14.2} {redis:>14.2} {ratio:>7.2}x",
+                "{:<44} {windlass:>14.2} {redis:>14.2} {ratio:>7.2}x{valkey}",
                 format!("{what}, {unit}")
             ))?;
         }
@@ -118,30 +126,41 @@ impl Report {
     }
 }
 
-/// Measures ours and theirs in turn, as often as there are rounds, and answers the median of each.
+/// Measures the servers in turn, as often as there are rounds, and answers the median of each.
 async fn beside(
     args: &BenchStoreArgs,
     log: Log,
     measure: impl AsyncFnMut(&server::Server) -> anyhow::Result<f64>,
-) -> anyhow::Result<(f64, f64)> {
-    let (ours, theirs) = in_turns(args, log, measure).await?;
-    Ok((median(ours), median(theirs)))
+) -> anyhow::Result<Vec<f64>> {
+    let figures = in_turns(args, log, measure).await?;
+    ensure!(figures.iter().all(|figure| figure.is_finite()), "nothing was measured");
+    Ok(medians(args, figures))
 }
 
-/// As [`beside`], with all figures.
-async fn in_turns(
+/// As [`beside`], with all that was measured, in its order.
+async fn in_turns<T>(
     args: &BenchStoreArgs,
     log: Log,
-    mut measure: impl AsyncFnMut(&server::Server) -> anyhow::Result<f64>,
-) -> anyhow::Result<(Vec<f64>, Vec<f64>)> {
-    let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+    mut measure: impl AsyncFnMut(&server::Server) -> anyhow::Result<T>,
+) -> anyhow::Result<Vec<T>> {
+    let mut measured = Vec::new();
     for _ in 0..args.rounds {
-        for (kind, figures) in [(Kind::Windlass, &mut ours), (Kind::Redis, &mut theirs)] {
-            let server = server::Server::start(args, kind, log).await?;
-            let figure = measure(&server).await?;
-            ensure!(figure.is_finite(), "nothing was measured");
-            figures.push(figure);
+        for kind in server::kinds(args) {
+            measured.push(measure(&server::Server::start(args, *kind, log).await?).await?);
         }
     }
-    Ok((ours, theirs))
+    Ok(measured)
+}
+
+/// The median of each server, of figures that were measured in turns.
+fn medians(args: &BenchStoreArgs, figures: impl IntoIterator<Item = f64>) -> Vec<f64> {
+    by_server(args, figures).into_iter().map(median).collect()
+}
+
+/// The figures of each server, of those that were measured in turns.
+fn by_server(args: &BenchStoreArgs, figures: impl IntoIterator<Item = f64>) -> Vec<Vec<f64>> {
+    let count = server::kinds(args).len();
+    let mut servers = vec![Vec::new(); count];
+    figures.into_iter().enumerate().for_each(|(at, figure)| servers[at % count].push(figure));
+    servers
 }

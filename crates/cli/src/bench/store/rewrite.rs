@@ -3,9 +3,9 @@
 use std::time::{Duration, Instant};
 
 use super::server::{Log, Server};
-use super::{Kind, Row};
+use super::{Row, in_turns, medians};
 use crate::args::BenchStoreArgs;
-use crate::bench::{median, percentile};
+use crate::bench::percentile;
 
 const JOBS: usize = 1_000_000;
 const JOB_BYTES: usize = 200;
@@ -14,16 +14,9 @@ const BATCH: usize = 1_000;
 const PAUSE: Duration = Duration::from_micros(500);
 
 pub async fn measure(args: &BenchStoreArgs) -> anyhow::Result<Vec<Row>> {
-    let (mut ours, mut theirs) = (Vec::new(), Vec::new());
-    for _ in 0..args.rounds {
-        for (kind, figures) in [(Kind::Windlass, &mut ours), (Kind::Redis, &mut theirs)] {
-            let server = Server::start(args, kind, Log::Everysec).await?;
-            figures.push(pushes(&server).await?);
-        }
-    }
+    let figures = in_turns(args, Log::Everysec, pushes).await?;
     let row = |what, at: usize| {
-        let of = |figures: &Vec<[f64; 3]>| median(figures.iter().map(|figure| figure[at]).collect());
-        Row::new("rewrite", what, "ms", of(&ours), of(&theirs))
+        Row::new("rewrite", what, "ms", &medians(args, figures.iter().map(|figure| figure[at])))
     };
     Ok(vec![
         row("a push meanwhile, p50", 0),

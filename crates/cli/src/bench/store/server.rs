@@ -1,4 +1,4 @@
-//! The servers that are measured: our own binary and a redis-server, each in a folder of its own that goes with it.
+//! The servers that are measured: our own binary, a redis-server and perhaps a valkey-server, each in a folder of its own that goes with it.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -14,11 +14,15 @@ use crate::bench::process::{cpu_seconds, info_field};
 /// How long a server may take to answer at first.
 const START_MAX: Duration = Duration::from_secs(10);
 
+/// The valkey-server of the PATH.
+const VALKEY: &str = "valkey-server";
+
 /// Whose server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     Windlass,
     Redis,
+    Valkey,
 }
 
 /// What it does with its log.
@@ -64,11 +68,25 @@ impl Drop for Folder {
     }
 }
 
-/// What the redis-server says of its version.
-pub fn version(args: &BenchStoreArgs) -> anyhow::Result<String> {
-    let program = &args.redis_server;
+/// Those that are measured, in their turns.
+pub fn kinds(args: &BenchStoreArgs) -> &'static [Kind] {
+    const ALL: &[Kind] = &[Kind::Windlass, Kind::Redis, Kind::Valkey];
+    &ALL[..if args.no_valkey { 2 } else { 3 }]
+}
+
+/// What the valkey-server says of its version, if one is to be measured. Only one that was named has to be there.
+pub fn valkey(args: &BenchStoreArgs) -> anyhow::Result<Option<String>> {
+    match &args.valkey_server {
+        _ if args.no_valkey => Ok(None),
+        Some(program) => version(program, "--valkey-server").map(Some),
+        None => Ok(version(Path::new(VALKEY), "").ok()),
+    }
+}
+
+/// What a server says of its version; it is named by `flag`.
+pub fn version(program: &Path, flag: &str) -> anyhow::Result<String> {
     let output = Command::new(program).arg("--version").output().with_context(|| {
-        format!("cannot run {}; install it, or name another with --redis-server", program.display())
+        format!("cannot run {}; install it, or name another with {flag}", program.display())
     })?;
     let text = String::from_utf8_lossy(&output.stdout);
     Ok(text.split_whitespace().take(3).collect::<Vec<_>>().join(" "))
@@ -93,6 +111,7 @@ impl Server {
         let mut command = match kind {
             Kind::Windlass => Command::new(std::env::current_exe()?),
             Kind::Redis => Command::new(&args.redis_server),
+            Kind::Valkey => Command::new(args.valkey_server.as_deref().unwrap_or(Path::new(VALKEY))),
         };
         match kind {
             Kind::Windlass => {
@@ -103,7 +122,7 @@ impl Server {
                     Log::Always => command.args(["--durability", "always", "--dir"]).arg(directory),
                 };
             }
-            Kind::Redis => {
+            Kind::Redis | Kind::Valkey => {
                 command.args(["--port", &address.port().to_string(), "--bind", "127.0.0.1", "--save", ""]);
                 command.args(["--appendonly", if log == Log::Absent { "no" } else { "yes" }]);
                 command.args(["--appendfsync", if log == Log::Always { "always" } else { "everysec" }]);

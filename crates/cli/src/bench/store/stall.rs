@@ -1,6 +1,6 @@
 //! For how long a server holds everybody up while it frees something huge, ends a million keys or grows a huge hash.
 //!
-//! Ours tells the longest call and the longest tick in INFO; of redis-server it is the longest event of its latency
+//! Ours tells the longest call and the longest tick in INFO; of the others it is the longest event of its latency
 //! monitor, in whole milliseconds, with 0 for none of at least one.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -9,7 +9,7 @@ use anyhow::ensure;
 use redis::aio::MultiplexedConnection;
 
 use super::server::{Kind, Log, Server};
-use super::{Row, in_turns};
+use super::{Row, by_server, in_turns};
 use crate::args::BenchStoreArgs;
 
 const ITEMS: usize = 1_000_000;
@@ -24,19 +24,19 @@ pub async fn measure(args: &BenchStoreArgs) -> anyhow::Result<Vec<Row>> {
     let empty = in_turns(args, Log::Absent, empty_database).await?;
     let end = in_turns(args, Log::Absent, end_keys).await?;
     let grow = in_turns(args, Log::Absent, grow_hash).await?;
+    // The least of the longest holds: a thread that the system takes off its processor meanwhile shows a longer one, and
+    // nothing shows a shorter one.
+    let least = |figures: Vec<f64>| figures.into_iter().fold(f64::INFINITY, f64::min);
+    let row = |what, figures| {
+        let figures: Vec<f64> = by_server(args, figures).into_iter().map(least).collect();
+        Row::new("stall", what, "longest hold, ms", &figures)
+    };
     Ok(vec![
         row("free a set of a million", free),
         row("empty a database of a million keys that end", empty),
         row("end a million keys", end),
         row("grow a hash to a million", grow),
     ])
-}
-
-/// The least of the longest holds: a thread that the system takes off its processor meanwhile shows a longer one, and
-/// nothing shows a shorter one.
-fn row(what: &str, (ours, theirs): (Vec<f64>, Vec<f64>)) -> Row {
-    let [ours, theirs] = [ours, theirs].map(|figures| figures.into_iter().fold(f64::INFINITY, f64::min));
-    Row::new("stall", what, "longest hold, ms", ours, theirs)
 }
 
 async fn empty_database(server: &Server) -> anyhow::Result<f64> {
@@ -102,7 +102,7 @@ async fn fill(
 
 /// Has the server take notice of holds from here on.
 async fn watch(server: &Server, connection: &mut MultiplexedConnection) -> anyhow::Result<()> {
-    if server.kind() == Kind::Redis {
+    if server.kind() != Kind::Windlass {
         redis::cmd("CONFIG")
             .arg("SET")
             .arg("latency-monitor-threshold")

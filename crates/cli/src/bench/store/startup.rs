@@ -1,5 +1,5 @@
 //! How long a server takes to answer on a directory with a million delayed jobs: from the start of its process to its
-//! first answer about the data. The redis-server reads the very same files.
+//! first answer about the data. The other servers read the very same files.
 
 use std::time::{Duration, Instant};
 
@@ -8,10 +8,9 @@ use windlass::{Client, Context, Job, Outcome, Push};
 use windlass_conn::Connection;
 use windlass_db::{Config, Database, Durability, EngineConfig, RewriteLimits};
 
-use super::server::{Folder, Log, Server};
-use super::{Kind, Row};
+use super::server::{self, Folder, Log, Server};
+use super::{Kind, Row, medians};
 use crate::args::BenchStoreArgs;
-use crate::bench::median;
 
 const JOBS: u64 = 1_000_000;
 /// The bytes of a job's text; with the rest of its envelope about 300 bytes of the log.
@@ -51,16 +50,16 @@ pub async fn measure(args: &BenchStoreArgs) -> anyhow::Result<Vec<Row>> {
             push(&database).await?;
         }
         database.stop()?;
-        let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+        let mut figures = Vec::new();
         for _ in 0..args.rounds {
-            for (kind, figures) in [(Kind::Windlass, &mut ours), (Kind::Redis, &mut theirs)] {
-                figures.push(open(args, kind, &origin).await?);
+            for kind in server::kinds(args) {
+                figures.push(open(args, *kind, &origin).await?);
             }
         }
         for (at, unit) in ["s", "CPU s"].into_iter().enumerate() {
-            let of = |figures: &Vec<[f64; 2]>| median(figures.iter().map(|figure| figure[at]).collect());
             let what = format!("{JOBS} delayed jobs, {what}");
-            rows.push(Row::new("startup", what, unit, of(&ours), of(&theirs)));
+            let figures = medians(args, figures.iter().map(|figure| figure[at]));
+            rows.push(Row::new("startup", what, unit, &figures));
         }
     }
     Ok(rows)
