@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
 use windlass::broker::{Broker, Due, Ended, Extra, Fail, Held, Request, Sparse, Taken};
-use windlass::{Client, Config, Connection, JobId, Order, Push, Rate, Rule, State, Target};
+use windlass::{Client, Config, Connection, JobId, Order, Push, Rate, Retention, Rule, State, Target};
 use windlass_db::Database;
 use windlass_db::faults::Random;
 use windlass_test::clock::Clock;
@@ -298,10 +298,10 @@ impl Play {
         let history = format!(r#"{{"state":"{state}"}}"#).into_bytes();
         let held = Held::of(&taken);
         let fail = Fail { held, id: id.clone(), state, history, delay: Duration::ZERO, result: None };
-        let bounds = (10_000, HOUR * 10_000);
+        let kept = Retention::new();
         let was_held = match taken.is_ruled {
-            true => self.broker.fail_ruled(QUEUE, worker, &fail, bounds, None).await,
-            false => self.broker.fail(QUEUE, worker, &fail, bounds.0, bounds.1).await,
+            true => self.broker.fail_ruled(QUEUE, worker, &fail, &kept, None).await,
+            false => self.broker.fail(QUEUE, worker, &fail, &kept).await,
         };
         assert!(was_held.unwrap());
         self.set_state(&id, state);

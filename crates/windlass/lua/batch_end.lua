@@ -34,8 +34,7 @@ for _, id in ipairs(ids) do
     unread_ended(envelope, id, 'cancelled', 'Cancel', ARGV[3], history)
     redis.call('ZREM', KEYS[2], id)
     permits_release(string.match(id, '^[^/]*'), { id })
-    redis.call('HSET', KEYS[1], id, cjson.encode(history) .. '\n' .. envelope)
-    redis.call('ZADD', KEYS[3], string.format('%.0f', now), id)
+    kept_add(KEYS[3], KEYS[1], id, cjson.encode(history) .. '\n' .. envelope, now)
     redis.call('HINCRBY', KEYS[4], 'cancelled', 1)
     ended = ended + 1
   end

@@ -10,19 +10,23 @@
 local job = find(ARGV[1])
 if job.place == 'none' or job.place == 'active' then return job.place end
 if job.envelope ~= ARGV[2] then return 'changed' end
+local size = redis.call('HSTRLEN', KEYS[1], job.id)
 local is_in_lane = job.place == 'stored' and not job.set
 -- In a lane it keeps its place, unless it is to go to another one.
 local rank, key = lane_asked(ARGV[3])
 local old_rank, old_key = lane_asked(job.envelope)
 local keeps_lane = rank == old_rank and key == old_key and kind_of(ARGV[3]) == kind_of(job.envelope)
 if is_in_lane and keeps_lane or job.place == 'stored' and not is_in_lane and ARGV[4] ~= '1' then
-  redis.call('HSET', KEYS[1], job.id, job.history .. '\n' .. ARGV[3])
+  local record = job.history .. '\n' .. ARGV[3]
+  kept_count(job.set, job.id, 0, #record - size)
+  redis.call('HSET', KEYS[1], job.id, record)
   tell('edited', job.id, ARGV[3])
   return with_told('edited')
 end
 local history = job.place == 'stored' and job.history or history_in(job, 'enqueued')
 local equal = job.place == 'stored' and unread_again(job.id, job.history .. '\n' .. job.envelope, job.set)
 if equal then return { equal } end
+kept_count(job.set, job.id, -1, -size)
 take_out(job)
 redis.call('HSET', KEYS[1], job.id, history .. '\n' .. ARGV[3])
 tell('enqueued', job.id, ARGV[3])

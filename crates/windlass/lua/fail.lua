@@ -1,7 +1,8 @@
 -- Moves one active job out of its stream: to retry, scheduled, parked, dead, discarded or cancelled.
 -- KEYS: 1 stream, 2 jobs, 3 set of the new state, 4 moved, 5 suspect, 6 stats, 7 result stream
 -- ARGV: 1 consumer, 2 entry, 3 delivery count, 4 id, 5 state JSON, 6 ms from now (the score in the set),
---       7 how many the set may hold or "0" for any, 8 greatest age in ms, 9 counter to raise,
+--       7 how many of its queue are kept in an ended state or "0" for another one, 8 how many bytes of them,
+--       9 counter to raise,
 --       10 life of the result in ms or "0", 11 state, 12 error JSON,
 --       and for a job of a chain or a batch that ends: 13 its flow as JSON, 14 the failure as JSON, or "" for both,
 --       and for a job of a queue with lanes or rules: 15 its queue
@@ -27,8 +28,7 @@ local envelope = ''
 for i = 1, #found[2], 2 do
   if found[2][i] == 'j' then envelope = found[2][i + 1] end
 end
-redis.call('HSET', KEYS[2], ARGV[4], ARGV[5] .. '\n' .. envelope)
-redis.call('ZADD', KEYS[3], string.format('%.0f', now + ARGV[6]), ARGV[4])
+local jobs, bytes = kept_add(KEYS[3], KEYS[2], ARGV[4], ARGV[5] .. '\n' .. envelope, now + ARGV[6])
 redis.call('HINCRBY', KEYS[6], ARGV[9], 1)
 if ARGV[7] ~= '0' and string.find(envelope, '"unique":"', 1, true) then
   local is_json, read = pcall(cjson.decode, envelope)
@@ -36,7 +36,7 @@ if ARGV[7] ~= '0' and string.find(envelope, '"unique":"', 1, true) then
   local key = type(lock) == 'string' and string.match(KEYS[1], '^.-}:') .. 'unique:' .. lock
   if key and redis.call('GET', key) == ARGV[4] then redis.call('DEL', key) end
 end
-if ARGV[7] ~= '0' then trim(KEYS[3], KEYS[2], tonumber(ARGV[7]), tonumber(ARGV[8]), now) end
+if ARGV[7] ~= '0' then kept_trim(KEYS[3], KEYS[2], ARGV[4], jobs, bytes, tonumber(ARGV[7]), tonumber(ARGV[8])) end
 if ARGV[10] ~= '0' then
   redis.call('XADD', KEYS[7], '*', 'state', ARGV[11], 'e', ARGV[12])
   redis.call('PEXPIRE', KEYS[7], ARGV[10])

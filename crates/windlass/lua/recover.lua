@@ -1,6 +1,6 @@
 -- Takes back what dead workers held in one queue.
 -- KEYS: 1 stream, 2 gate, 3 wake, 4 suspect, 5 workers, 6 jobs, 7 dead, 8 moved, 9 stats
--- ARGV: 1 lease in ms, 2 crashes that are too many, 3 how many dead are kept, 4 their greatest age in ms,
+-- ARGV: 1 lease in ms, 2 crashes that are too many, 3 how many dead of the queue are kept, 4 how many bytes of them,
 --       5 queue name, 6 reason, 7.. workers that are known to be dead
 -- Answer: {suspects, given back unstarted, killed, ids of the killed}; as in hooks.lua.
 -- Guarantee: entries of a living worker whose lease runs are not touched. A worker starts its jobs in the
@@ -70,10 +70,9 @@ local function kill(item, crashes)
   unread_ended(fields.j or '', id, 'dead', 'Crash', ARGV[6], state)
   redis.call('HDEL', KEYS[8], id)
   permits_release(ARGV[5], { id })
-  redis.call('HSET', KEYS[6], id, cjson.encode(state) .. '\n' .. (fields.j or ''))
-  redis.call('ZADD', KEYS[7], string.format('%.0f', now), id)
+  local jobs, bytes = kept_add(KEYS[7], KEYS[6], id, cjson.encode(state) .. '\n' .. (fields.j or ''), now)
   redis.call('HINCRBY', KEYS[9], 'dead', 1)
-  trim(KEYS[7], KEYS[6], tonumber(ARGV[3]), tonumber(ARGV[4]), now)
+  kept_trim(KEYS[7], KEYS[6], id, jobs, bytes, tonumber(ARGV[3]), tonumber(ARGV[4]))
   killed[#killed + 1] = id
 end
 

@@ -19,6 +19,7 @@ if record then
   end
   local history, envelope = record_read(record, set)
   redis.call('HDEL', KEYS[1], ARGV[1])
+  kept_count(set, ARGV[1], -1, -#record)
   for i = 5, #KEYS do redis.call('ZREM', KEYS[i], ARGV[1]) end
   local queue = string.match(ARGV[1], '^[^/]*')
   if not set then lane_leave(queue, ARGV[1], envelope) end

@@ -15,6 +15,7 @@ for i = 5, #KEYS do
 end
 local equal = unread_again(ARGV[1], record, set)
 if equal then return equal end
+kept_count(set, ARGV[1], -1, -#record)
 local _, envelope = record_split(record)
 tell('enqueued', ARGV[1], envelope)
 enqueue(ARGV[1], ARGV[2], KEYS[1], KEYS[2], KEYS[3], KEYS[4])

@@ -30,12 +30,14 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', latest, 'LIMIT'
   local record = redis.call('HGET', KEYS[2], id)
   local at = place[queue_of(id)]
   if not record then
+    kept_count(KEYS[1], id, -1, 0)
     redis.call('ZREM', KEYS[1], id)
     moved = moved + 1
   elseif at and fits(id, record) then
     if unread_again(id, record, KEYS[1]) then
       kept_out = kept_out + 1
     else
+      kept_count(KEYS[1], id, -1, -#record)
       local _, envelope = record_split(record)
       tell('enqueued', id, envelope)
       bytes = bytes + enqueue(id, queue_of(id), KEYS[2], KEYS[3], KEYS[at], KEYS[at + 1])

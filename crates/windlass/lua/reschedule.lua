@@ -27,6 +27,7 @@ if job.place == 'stored' and has_ended(history_read(job.history, job.set)) then
 else
   lock_longer(job.id, job.envelope, wait)
 end
+kept_count(job.set, job.id, -1, -redis.call('HSTRLEN', KEYS[1], job.id))
 take_out(job)
 redis.call('HSET', KEYS[1], job.id, history .. '\n' .. job.envelope)
 redis.call('ZADD', KEYS[5], due, job.id)

@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::envelope::check_depth;
 use crate::error::{Error, Result};
 use crate::name::check_name;
+use crate::retention::Retention;
 
 /// Settings that clients and workers of a namespace share. Give all processes of a namespace the same.
 ///
@@ -24,11 +25,9 @@ pub struct Config {
     pub max_payload: usize,
     /// How long an enqueue key is remembered. Default: 24 h.
     pub key_ttl: Duration,
-    /// How many dead, discarded and cancelled jobs are kept, each. Workers see to it; give all of a namespace the same.
-    /// Default: 10,000.
-    pub ended_max: u64,
-    /// How long they are kept. Workers see to it, too. Default: 180 days.
-    pub ended_age: Duration,
+    /// How many dead, discarded and cancelled jobs are kept of each queue, for how long, and in how many bytes. Workers see to
+    /// it. Default: 10,000 each, 180 days, 64 MiB.
+    pub retention: Retention,
     /// How long a job of a kind that nobody knows waits before it is dead. Default: 24 h.
     pub parked_age: Duration,
     /// How often a process may end while a job runs under suspicion before that job is dead. Default: 3.
@@ -49,8 +48,7 @@ impl Default for Config {
             lease: Duration::from_secs(30),
             max_payload: 1 << 20,
             key_ttl: DAY,
-            ended_max: 10_000,
-            ended_age: DAY * 180,
+            retention: Retention::new(),
             parked_age: DAY,
             crash_limit: 3,
             buffer_jobs: 0,
@@ -90,9 +88,7 @@ impl Config {
         if self.max_payload == 0 || self.max_payload > PAYLOAD_LIMIT_MAX {
             problems.push(format!("max_payload is {}, not 1 to {PAYLOAD_LIMIT_MAX}", self.max_payload));
         }
-        if self.ended_max == 0 {
-            problems.push("ended_max is 0, so that dead jobs would vanish; use 1 or more".into());
-        }
+        problems.extend(self.retention.problems());
         if self.crash_limit == 0 {
             problems.push("crash_limit is 0, so that every suspect would die; use 1 or more".into());
         }
@@ -102,9 +98,7 @@ impl Config {
         if self.buffer_jobs > 0 && self.buffer_bytes == 0 {
             problems.push("buffer_bytes is 0, so that nothing could be kept; name a size".into());
         }
-        let lives =
-            [("key_ttl", self.key_ttl), ("ended_age", self.ended_age), ("parked_age", self.parked_age)];
-        for (name, life) in lives {
+        for (name, life) in [("key_ttl", self.key_ttl), ("parked_age", self.parked_age)] {
             if life < Duration::from_millis(1) {
                 problems.push(format!("{name} is {life:?}, less than 1ms"));
             }

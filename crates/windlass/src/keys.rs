@@ -111,6 +111,12 @@ impl Keys {
         State::STORED.iter().map(|state| self.with(state.as_str(), ""))
     }
 
+    /// How many ended jobs of each queue there are in each state, with how many bytes. The scripts build this key by
+    /// themselves, too.
+    pub fn kept(&self) -> String {
+        self.with("kept", "")
+    }
+
     /// Data of every job that is not in a stream.
     pub fn jobs(&self) -> String {
         self.with("jobs", "")
@@ -296,6 +302,7 @@ mod tests {
             keys.gate("mail"),
             keys.suspect("mail"),
             keys.crashes("mail"),
+            keys.kept(),
             keys.jobs(),
             keys.moved(),
             keys.cancels(),

@@ -75,6 +75,7 @@ mod middleware;
 mod name;
 mod progress;
 mod random;
+mod retention;
 mod retry;
 mod service;
 mod state;
@@ -124,6 +125,7 @@ pub use limit::{
 pub use middleware::{Attempt, Next, Output, PushMiddleware, Pushing, RunMiddleware};
 pub use name::{NAME_LEN_MAX, check_name};
 pub use progress::{LOG_LINE_MAX, LogLine, PROGRESS_MESSAGE_MAX, PROGRESS_NOTES_MAX, PROGRESS_TTL, Progress};
+pub use retention::{Keep, Retention};
 pub use retry::{Function, Retry};
 pub use state::{AttemptError, ERROR_TEXT_MAX, ERRORS_MAX, History, State};
 pub use tag::{META_LEN_MAX, META_MAX, META_NAME_LEN_MAX, TAG_LEN_MAX, TAGS_MAX};

@@ -26,7 +26,7 @@ pub enum Verb {
     Recover,
     /// Its worker died, and it has ended too many processes.
     Quarantine,
-    /// It is too old, or there are too many of its state; a parked one has waited too long.
+    /// It is too old, or there are too many of its queue and state; a parked one has waited too long.
     Prune,
     /// A worker takes it.
     Take,
@@ -150,7 +150,7 @@ const ROWS: [Row; 27] = [
     row(Verb::Suspect, Service, &["recover"],               [PAS, PAS, ENQ, PAS, PAS, PAS, PAS, PAS, PAS]),
     row(Verb::Recover, Service, &["recover"],               [PAS, PAS, ENQ, PAS, PAS, PAS, PAS, PAS, PAS]),
     row(Verb::Quarantine, Service, &["recover"],            [PAS, PAS, DEA, PAS, PAS, PAS, PAS, PAS, PAS]),
-    row(Verb::Prune, Service, &["prune"],                   [PAS, PAS, PAS, PAS, DEA, GON, GON, GON, PAS]),
+    row(Verb::Prune, Service, &["retain", "prune"],         [PAS, PAS, PAS, PAS, DEA, GON, GON, GON, PAS]),
     row(Verb::Take, Worker, &["exchange", "adopt"],         [PAS, ACT, PAS, PAS, PAS, PAS, PAS, PAS, PAS]),
     row(Verb::Succeed, Worker, &["exchange", "settle"],     [NOT, NOT, COM, NOT, NOT, NOT, NOT, NOT, NOT]),
     row(Verb::Fail, Worker, &["fail"],                      [NOT, NOT, RET, NOT, NOT, NOT, NOT, NOT, NOT]),

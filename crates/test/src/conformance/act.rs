@@ -16,7 +16,7 @@ use super::world::{World, json};
 pub(super) const A: &str = "a.1.1.a.2";
 pub(super) const B: &str = "b.1.1.b.2";
 
-/// How long what has ended is kept when a case does not care.
+/// How long something takes, or lasts, when a case does not care.
 pub(super) const AGE: Duration = Duration::from_secs(600);
 
 /// A job that is told what to do: it answers `answer`, or dies of `kill` at its first attempt.
@@ -146,7 +146,7 @@ pub(super) async fn kill(world: &World, consumer: &str, taken: &Taken) -> bool {
     let (held, delay) = (Held::of(taken), Duration::ZERO);
     let fail = Fail { held, id, state: State::Dead, history, delay, result: None };
     let (flow, error) = (flow_of(taken), JobError::default());
-    world.broker.fail_flow("default", consumer, &fail, (10, AGE), &flow, &error).await.unwrap()
+    world.broker.fail_flow("default", consumer, &fail, &world.config.retention, &flow, &error).await.unwrap()
 }
 
 pub(super) async fn status(batch: &Batch) -> BatchStatus {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::{Value, json as value};
-use windlass::{BatchStatus, Chain, Context, Error, Push};
+use windlass::{BatchStatus, Chain, Context, Error, Keep, Push};
 
 use super::act::{Act, actors, actors_with, counts, job, mortal, names, play, status};
 use super::world::{Beside, Store, eventually};
@@ -169,7 +169,7 @@ pub(super) async fn an_ended_batch_is_forgotten_after_its_time(store: &Store) {
     let items = world.broker.keys().batch_items(group.id());
     assert_eq!(world.ask::<u64>("EXISTS", &[&items]).await, 0);
     assert!(failed.status().await.unwrap().is_some(), "its dead may be tried again");
-    store.advance(world.config.ended_age);
+    store.advance(Keep::default().age);
     assert_eq!(failed.status().await.unwrap(), None);
     assert_eq!(open.status().await.unwrap(), None, "nobody closed it, and nothing is in it");
     assert!(waiting.status().await.unwrap().is_some(), "a job of it has not ended");

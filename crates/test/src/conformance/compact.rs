@@ -124,9 +124,8 @@ pub(super) async fn a_compaction_leaves_every_hold_as_it_is(store: &Store) {
         delay: Duration::ZERO,
         result: None,
     };
-    let age = Duration::from_secs(600);
-    assert!(world.broker.fail("default", A, &fail, 100, age).await.unwrap());
-    assert!(!world.broker.fail("default", A, &fail, 100, age).await.unwrap());
+    assert!(world.broker.fail("default", A, &fail, &world.config.retention).await.unwrap());
+    assert!(!world.broker.fail("default", A, &fail, &world.config.retention).await.unwrap());
     assert_eq!(end(&world, A, &slow[1..]).await, 0);
     assert_eq!(end(&world, B, kept).await, 0);
     assert_eq!(end(&world, OTHER, &other).await, 0);

@@ -9,7 +9,6 @@ use windlass::{
     Rescheduled, Retry, Rule, State, Target,
 };
 
-use super::act::job;
 use super::world::{Beside, Run, Store, World, json};
 
 const A: &str = "a.1.1.a.2";
@@ -249,31 +248,6 @@ pub(super) async fn a_job_that_is_put_back_has_the_result_of_its_last_end(store:
     for id in &ids {
         assert_eq!(world.ask::<u64>("XLEN", &[&world.broker.keys().result(id)]).await, 1);
     }
-}
-
-pub(super) async fn workers_alone_bound_what_was_ended_by_hand(store: &Store) {
-    let world = store.world_with(|config| config.ended_max = 2).await;
-    let (inspector, keys) = (world.client.inspector(), world.broker.keys());
-    let ids = world.push_numbers(8).await;
-    for (number, id) in ids.iter().enumerate() {
-        let ended = if number < 4 { inspector.cancel(id).await } else { inspector.kill(id).await };
-        assert_eq!(ended.unwrap(), Ending::Ended);
-    }
-    let count = async || {
-        let mut counts = [0, 0];
-        for (count, state) in counts.iter_mut().zip([State::Cancelled, State::Dead]) {
-            *count = world.ask::<u64>("ZCARD", &[&keys.set(state).unwrap()]).await;
-        }
-        counts
-    };
-    let batch = world.client.batch().open().await.unwrap();
-    batch.push_many_with((0..3).map(|_| job("later")), Push::new().delay(HOUR)).await.unwrap();
-    assert!(batch.cancel().await.unwrap());
-    assert_eq!(count().await, [7, 4], "whoever ends a job may have other settings than the workers");
-    while world.broker.prune(&world.config).await.unwrap() > 0 {}
-    assert_eq!(count().await, [2, 2]);
-    assert_eq!(world.ask::<u64>("HLEN", &[&keys.jobs()]).await, 4);
-    assert!(inspector.show(&ids[0]).await.unwrap().is_none(), "the oldest went first");
 }
 
 pub(super) async fn only_a_job_that_does_not_run_is_killed(store: &Store) {

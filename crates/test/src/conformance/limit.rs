@@ -11,7 +11,7 @@ use super::act::{counts, job, mortal, names, play};
 use super::lane::{A, B, args_of, drain, end, is_clean, push_all};
 use super::world::{Beside, Store, World, json};
 
-/// How long what has ended is kept when a case does not care.
+/// How long something takes, or lasts, when a case does not care.
 const AGE: Duration = Duration::from_secs(600);
 
 pub(super) async fn set(world: &World, target: Target, rule: Rule) {
@@ -24,7 +24,9 @@ pub(super) async fn fail(world: &World, consumer: &str, taken: &Taken, state: St
     let history = format!(r#"{{"state":"{state}"}}"#).into_bytes();
     let fail =
         Fail { held: Held::of(taken), id: id.clone(), state, history, delay: Duration::ZERO, result: None };
-    assert!(world.broker.fail_ruled("default", consumer, &fail, (100, AGE), None).await.unwrap());
+    assert!(
+        world.broker.fail_ruled("default", consumer, &fail, &world.config.retention, None).await.unwrap()
+    );
     id
 }
 
@@ -173,7 +175,7 @@ pub(super) async fn a_job_whose_entry_is_gone_holds_no_limit(store: &Store) {
     let held = Held::of(&taken);
     let history = br#"{"state":"retry"}"#.to_vec();
     let fail = Fail { held, id, state: State::Retry, history, delay: Duration::ZERO, result: None };
-    assert!(!world.broker.fail_ruled("default", A, &fail, (100, AGE), None).await.unwrap());
+    assert!(!world.broker.fail_ruled("default", A, &fail, &world.config.retention, None).await.unwrap());
     assert_eq!(drain(&world).await, ["1"]);
     assert!(is_clean(&world).await);
 }

@@ -34,6 +34,7 @@ mod ready;
 mod recovery;
 mod regain;
 mod results;
+mod retention;
 mod retries;
 mod signals;
 mod states;
@@ -83,7 +84,6 @@ pub const CASES: &[Case] = cases! {
         a_failed_job_keeps_its_bytes_and_its_id
         an_enqueue_key_makes_a_push_idempotent
         a_job_that_a_worker_has_cannot_be_removed
-        the_dead_are_bounded
         what_waits_for_its_time_is_put_back_by_filter
         a_large_batch_is_fenced_job_by_job
         large_jobs_are_taken_under_a_budget_of_bytes
@@ -182,7 +182,6 @@ pub const CASES: &[Case] = cases! {
         whoever_waits_for_a_cancelled_job_is_told
         whoever_waits_for_a_removed_job_is_told
         a_job_that_is_put_back_has_the_result_of_its_last_end
-        workers_alone_bound_what_was_ended_by_hand
         only_a_job_that_does_not_run_is_killed
         a_job_is_rescheduled_in_any_state
         an_edited_job_runs_with_its_new_arguments
@@ -232,6 +231,14 @@ pub const CASES: &[Case] = cases! {
         a_handlers_word_goes_before_the_policy
         a_list_says_each_wait_in_turn
         a_policy_that_panics_is_replaced_by_the_default;
+    retention:
+        a_queue_keeps_its_own_number
+        what_jobs_of_others_hide_is_dropped_later
+        a_queue_is_held_to_bytes
+        a_queue_may_keep_more_than_others
+        every_way_out_of_an_end_is_counted
+        what_dies_of_its_crashes_is_bounded
+        what_is_ended_by_hand_drops_nothing;
     progress:
         what_a_job_tells_comes_as_it_is_told
         a_running_job_tells_how_far_it_is
@@ -398,6 +405,8 @@ pub const TIME_CASES: &[Case] = cases! {
         a_parked_job_dies_after_its_day
         whoever_waits_for_a_job_that_dies_parked_is_told
         a_parked_job_is_woken_before_its_day_has_passed;
+    retention:
+        each_queue_and_state_has_its_own_age;
     kinds:
         what_was_handed_over_comes_back_when_nobody_knows_it_any_more;
     batch:

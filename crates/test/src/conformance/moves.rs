@@ -70,7 +70,7 @@ pub(super) async fn a_late_failure_is_refused(store: &Store) {
         delay: Duration::ZERO,
         result: None,
     };
-    let tell = async |held| world.broker.fail("default", A, &fail(held), 10, Duration::from_secs(9)).await;
+    let tell = async |held| world.broker.fail("default", A, &fail(held), &world.config.retention).await;
     assert!(!tell(Held::of(&late[0])).await.unwrap());
     assert_eq!(state(&world, 0, &ids).await, Some(State::Active));
     assert!(tell(Held::of(&again[0])).await.unwrap());
@@ -152,7 +152,7 @@ pub(super) async fn a_failed_job_keeps_its_bytes_and_its_id(store: &Store) {
         delay: Duration::ZERO,
         result: None,
     };
-    assert!(world.broker.fail("default", A, &fail, 10, Duration::from_secs(9)).await.unwrap());
+    assert!(world.broker.fail("default", A, &fail, &world.config.retention).await.unwrap());
     eventually(async || {
         let promoted = world.broker.promote(State::Retry, &["default".to_owned()]).await.unwrap();
         (promoted.moved == 1).then_some(())
@@ -189,27 +189,6 @@ pub(super) async fn a_job_that_a_worker_has_cannot_be_removed(store: &Store) {
     let later = world.push("k", "1", Push::new().delay(Duration::from_secs(60))).await;
     assert_eq!(inspector.remove(&later).await.unwrap(), Some(true));
     assert!(world.take(B, 10).await.is_empty());
-}
-
-pub(super) async fn the_dead_are_bounded(store: &Store) {
-    let world = store.world_with(|config| config.ended_max = 3).await;
-    let ids = world.push_numbers(5).await;
-    for job in world.take(A, 5).await {
-        let fail = Fail {
-            held: Held::of(&job),
-            id: job.job_id("default"),
-            state: State::Dead,
-            history: br#"{"state":"dead"}"#.to_vec(),
-            delay: Duration::ZERO,
-            result: None,
-        };
-        assert!(world.broker.fail("default", A, &fail, 3, Duration::from_secs(60)).await.unwrap());
-    }
-    let keys = world.broker.keys();
-    assert_eq!(world.ask::<u64>("ZCARD", &[&keys.set(State::Dead).unwrap()]).await, 3);
-    assert_eq!(world.ask::<u64>("HLEN", &[&keys.jobs()]).await, 3);
-    assert_eq!(state(&world, 0, &ids).await, None, "the oldest went first");
-    assert_eq!(state(&world, 4, &ids).await, Some(State::Dead));
 }
 
 pub(super) async fn what_waits_for_its_time_is_put_back_by_filter(store: &Store) {

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::{Value, value::RawValue};
-use windlass::{Context, Ending, Failure, Push, Retry, State, Worker};
+use windlass::{Context, Ending, Failure, Keep, Push, Retry, State, Worker};
 
 use super::act::{A, AGE, actors_with, counts, job, mortal, names, play, settle, status};
 use super::world::{Beside, Store, World, eventually, json};
@@ -234,7 +234,7 @@ pub(super) async fn a_nested_batch_that_nobody_closes_is_closed_after_its_time(s
     world.broker.promote(State::Scheduled, &["default".to_owned()]).await.unwrap();
     assert_eq!(names(&play(&world).await), ["b"]);
     assert_eq!(status(&outer).await.completed_at, None);
-    store.advance(world.config.ended_age);
+    store.advance(Keep::default().age);
     while world.broker.prune(&world.config).await.unwrap() > 0 {}
     assert_eq!(names(&play(&world).await), ["inner complete", "outer complete"]);
 }

@@ -5,8 +5,8 @@ use std::time::{Duration, SystemTime};
 
 use windlass::broker::{Ended, Extra, Fail, Held, Passed, Taken};
 use windlass::{
-    Actor, Batch, Becomes, Config, Context, Details, Ending, Error, Failure, Filter, JobId, Push, Pushed,
-    Retry, State, Unique, Verb,
+    Actor, Batch, Becomes, Config, Context, Details, Ending, Error, Failure, Filter, JobId, Keep, Push,
+    Pushed, Retention, Retry, State, Unique, Verb,
 };
 
 use super::world::{Beside, Store, World, json};
@@ -193,7 +193,10 @@ async fn act(world: &World, job: &Job, state: State, verb: Verb) -> String {
             passed(world.broker.recover(QUEUE, &strict, &dead).await.unwrap().killed == 1)
         }
         Verb::Prune => {
-            let strict = Config { ended_max: 0, parked_age: Duration::ZERO, ..world.config.clone() };
+            let none = Keep { count: 0, ..Keep::default() };
+            let ended = [State::Dead, State::Discarded, State::Cancelled];
+            let retention = ended.into_iter().fold(Retention::new(), |all, state| all.of(state, none));
+            let strict = Config { retention, parked_age: Duration::ZERO, ..world.config.clone() };
             passed(world.broker.prune(&strict).await.unwrap() == 1)
         }
         Verb::Take => passed(world.take(B, 1).await.len() == 1),
@@ -263,10 +266,10 @@ async fn fail(world: &World, job: &Job, state: State, delay: Duration) -> bool {
         delay: if matches!(state, State::Scheduled | State::Retry) { delay } else { Duration::ZERO },
         result: state.is_final().then(|| (br#"{"class":"E","message":"no"}"#.to_vec(), HOUR)),
     };
-    let kept = (world.config.ended_max, world.config.ended_age);
+    let kept = &world.config.retention;
     let failed = match job.taken.is_ruled {
         true => world.broker.fail_ruled(QUEUE, job.holder, &fail, kept, None).await,
-        false => world.broker.fail(QUEUE, job.holder, &fail, kept.0, kept.1).await,
+        false => world.broker.fail(QUEUE, job.holder, &fail, kept).await,
     };
     failed.unwrap()
 }

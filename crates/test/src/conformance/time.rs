@@ -6,7 +6,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use windlass::{Error, Failure, JobId, Push, Retry, State, Worker};
+use windlass::{Error, Failure, JobId, Keep, Push, Retry, State, Worker};
 
 use super::world::{Beside, Store, World, held, json};
 
@@ -177,7 +177,7 @@ pub(super) async fn the_dead_are_kept_for_their_time(store: &Store) {
     let worker = Beside::start(worker);
     world.until(&id, State::Dead).await;
     worker.stop().await;
-    almost(store, world.config.ended_age);
+    almost(store, Keep::default().age);
     prune(&world).await;
     assert_eq!(known(&world, &id).await.unwrap().state, State::Dead);
     store.advance(2 * MARGIN);

@@ -260,7 +260,7 @@ pub(super) async fn a_lock_is_forgotten_in_the_step_that_ends_its_job(store: &St
         let lock = world.broker.keys().unique(&envelope.unique.expect("it is unique"));
         let (held, history) = (Held::of(&taken[0]), format!(r#"{{"state":"{state}"}}"#).into_bytes());
         let fail = Fail { held, id: job.id().clone(), state, history, delay: HOUR, result: None };
-        assert!(world.broker.fail("default", A, &fail, 10, HOUR).await.unwrap());
+        assert!(world.broker.fail("default", A, &fail, &world.config.retention).await.unwrap());
         // Whoever puts it back takes the lock again, so that nobody may take it from there.
         let is_there = world.ask::<u64>("EXISTS", &[&lock]).await == 1;
         assert_eq!(is_there, state == State::Retry, "{state}");

@@ -4,6 +4,7 @@
 //! invariant is a check in the file of its family.
 
 mod batches;
+mod kept;
 mod limits;
 mod places;
 mod snapshot;
@@ -18,6 +19,7 @@ impl Snapshot {
         self.check_places(&mut problems);
         self.check_limits(&mut problems);
         self.check_batches(&mut problems);
+        self.check_kept(&mut problems);
         problems
     }
 }

@@ -95,7 +95,7 @@ impl Snapshot {
             }
             "lane" => drop(self.lanes.insert(rest, reader.set(key).await)),
             "turns" => drop(self.turns.insert(rest, reader.set(key).await)),
-            "jobs" | "moved" | "caps" | "stats" | "cron" | "rules" => {
+            "jobs" | "kept" | "moved" | "caps" | "stats" | "cron" | "rules" => {
                 self.hashes.insert(name.into(), reader.ask("HGETALL", &[key]).await);
             }
             "gate" | "suspect" | "waits" | "pace" | "permits" => {

@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use windlass::broker::{BATCH_BYTES_MAX, Broker, Request, Taken};
 use windlass::{
-    Client, Config, Connection, Context, Failure, Job, JobId, Outcome, Push, Result, Retry, State, Worker,
+    Client, Config, Connection, Context, Failure, Job, JobId, Keep, Outcome, Push, Result, Retry, State,
+    Worker,
 };
 use windlass_conn::{Cut, Fuse};
 use windlass_db::Database;
@@ -118,7 +119,7 @@ impl Job for Act {
             Does::NestOpen if count == 1 => {
                 let nested = context.nested_batch().on_complete_with(act("inner"), kept()).open().await?;
                 nested.push_with(act("child"), kept()).await?;
-                return Err(Failure::snooze(context.client().config().ended_age + LATER));
+                return Err(Failure::snooze(Keep::default().age + LATER));
             }
             Does::Grow => {
                 let batch = context.batch().expect("it is one of a batch");

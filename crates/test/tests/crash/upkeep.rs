@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use windlass::broker::{Held, Note, Sparse, Taken};
-use windlass::{Config, JobId, Rule, State, Target};
+use windlass::{Config, JobId, Keep, Rule, State, Target};
 
 use super::ends::Other;
 use super::play::{A, B, Does, LATER, Play, QUEUE, act, doing, kept};
@@ -280,7 +280,7 @@ pub async fn prune_ended(play: &Play<'_>) {
     }
     play.work().await;
     assert_eq!(play.look().await.places().len(), 3);
-    pruned(play, play.config.ended_age + LATER).await;
+    pruned(play, Keep::default().age + LATER).await;
     assert!(play.look().await.places().is_empty());
 }
 
@@ -290,7 +290,7 @@ pub async fn prune_nested_batches(play: &Play<'_>) {
     batch.push_all_with([doing("a", Does::NestOpen)], kept()).await.unwrap();
     play.work().await;
     play.ran("inner", 0);
-    pruned(play, play.config.ended_age + Duration::from_secs(1)).await;
+    pruned(play, Keep::default().age + Duration::from_secs(1)).await;
     play.drain().await;
     play.ran("inner", 1);
     play.ran("complete", 1);

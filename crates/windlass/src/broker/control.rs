@@ -6,11 +6,12 @@ use redis::Value;
 
 use super::lease::ids_of;
 use super::push::ms;
-use super::script::{PROMOTE, PRUNE, QUEUE_RM, REMOVE, REQUEUE, RESUME, SHOW, UNPARK};
+use super::script::{PROMOTE, PRUNE, QUEUE_RM, REMOVE, REQUEUE, RESUME, RETAIN, SHOW, UNPARK};
 use super::{BATCH_BYTES_MAX, Broker, array, bytes, int, text};
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::id::JobId;
+use crate::retention::Retention;
 use crate::state::State;
 
 /// Most jobs that one promotion moves.
@@ -104,16 +105,41 @@ impl Broker {
 
     /// The same, with the ids of the parked jobs that are dead now.
     pub(crate) async fn prune_and_name(&self, config: &Config) -> Result<(usize, Vec<JobId>)> {
-        let ended = [State::Dead, State::Discarded, State::Cancelled, State::Parked];
-        let mut keys = vec![self.keys.jobs()];
-        keys.extend(ended.map(|state| self.stored(state)));
-        keys.extend([self.keys.workers(), self.keys.stats()]);
+        let mut dropped = 0;
+        for state in [State::Dead, State::Discarded, State::Cancelled] {
+            dropped += self.retain(state, &config.retention).await?;
+        }
+        let keys = [
+            self.keys.jobs(),
+            self.stored(State::Dead),
+            self.stored(State::Parked),
+            self.keys.workers(),
+            self.keys.stats(),
+        ];
         let mut call = PRUNE.call(&keys);
-        call.arg(config.ended_max).arg(ms(config.ended_age)).arg(ms(config.parked_age));
+        call.arg(ms(config.retention.age_max())).arg(ms(config.parked_age));
         call.arg(ms(config.lease).saturating_mul(10)).arg("no worker came that knows its kind");
         match array(self.run_told(&PRUNE, &call).await?)?.as_slice() {
-            [done, died] => Ok((int(done)? as usize, ids_of(died.clone())?)),
+            [done, died] => Ok((dropped + int(done)? as usize, ids_of(died.clone())?)),
             _ => Err(Error::Answer("prune gave other than a number and a list")),
+        }
+    }
+
+    /// Drops ended jobs of `state` that are too old, or too many of their queue. Answers how many.
+    async fn retain(&self, state: State, retention: &Retention) -> Result<usize> {
+        let keys = [self.stored(state), self.keys.jobs(), self.keys.kept()];
+        let (keeps, mut skip, mut all) = (retention.to_json(state)?, 0, 0);
+        loop {
+            let mut call = RETAIN.call(&keys);
+            call.arg(&keeps).arg(skip).arg(SETS_SCANNED_MAX);
+            match array(self.run(&RETAIN, &call).await?)?.as_slice() {
+                [Value::Int(0), _] => return Ok(all),
+                [looked, dropped] => {
+                    skip += int(looked)? - int(dropped)?;
+                    all += int(dropped)? as usize;
+                }
+                _ => return Err(Error::Answer("retain gave other than two numbers")),
+            }
         }
     }
 

@@ -11,6 +11,7 @@ use super::{Broker, int};
 use crate::error::Result;
 use crate::flow::{Flow, JobError};
 use crate::id::JobId;
+use crate::retention::Retention;
 use crate::state::State;
 
 /// A job that did not succeed.
@@ -33,7 +34,7 @@ pub struct Fail {
 impl Broker {
     /// Moves a job that did not succeed to where it goes. Answers false when it was not held any more.
     ///
-    /// `ended_max` and `ended_age` bound the sets of ended jobs.
+    /// Of what has ended in its queue the oldest may go, by `retention`.
     ///
     /// # Errors
     /// When the store fails; repeating the call is safe.
@@ -42,10 +43,9 @@ impl Broker {
         queue: &str,
         consumer: &str,
         fail: &Fail,
-        ended_max: u64,
-        ended_age: Duration,
+        retention: &Retention,
     ) -> Result<bool> {
-        let call = self.fail_call(&FAIL, queue, consumer, fail, ended_max, ended_age);
+        let call = self.fail_call(&FAIL, queue, consumer, fail, retention);
         Ok(int(&self.run(&FAIL, &call).await?)? == 1)
     }
 
@@ -59,10 +59,10 @@ impl Broker {
         queue: &str,
         consumer: &str,
         fail: &Fail,
-        (ended_max, ended_age): (u64, Duration),
+        retention: &Retention,
         flow: Option<(&Flow, &JobError)>,
     ) -> Result<bool> {
-        let mut call = self.fail_call(&FAIL_RULED, queue, consumer, fail, ended_max, ended_age);
+        let mut call = self.fail_call(&FAIL_RULED, queue, consumer, fail, retention);
         match flow {
             Some((flow, error)) => call.arg(serde_json::to_vec(flow)?).arg(serde_json::to_vec(error)?),
             None => call.arg("").arg(""),
@@ -78,8 +78,7 @@ impl Broker {
         queue: &str,
         consumer: &str,
         fail: &Fail,
-        ended_max: u64,
-        ended_age: Duration,
+        retention: &Retention,
     ) -> Cmd {
         let keys = [
             self.keys.stream(queue),
@@ -93,7 +92,8 @@ impl Broker {
         let mut call = script.call(&keys);
         call.arg(consumer).arg(fail.held.entry.to_string()).arg(fail.held.count);
         call.arg(fail.id.as_str()).arg(&fail.history).arg(ms(fail.delay));
-        call.arg(if fail.state.is_final() { ended_max } else { 0 }).arg(ms(ended_age));
+        let keep = retention.keep(queue, fail.state);
+        call.arg(if fail.state.is_final() { keep.count } else { 0 }).arg(keep.bytes);
         call.arg(counter(fail.state));
         match &fail.result {
             Some((_, ttl)) => call.arg(ms(*ttl).max(1)),

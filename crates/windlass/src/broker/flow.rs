@@ -16,6 +16,7 @@ use super::{BATCH_JOBS_MAX, Broker, SETS_SCANNED_MAX, array, bytes, int, text};
 use crate::error::{Error, Result};
 use crate::flow::{BATCH_DEPTH_MAX, BatchStatus, Flow, JobError, Step};
 use crate::id::JobId;
+use crate::retention::Retention;
 use crate::state::State;
 
 /// A job of a chain or a batch that succeeded.
@@ -114,11 +115,11 @@ impl Broker {
         queue: &str,
         consumer: &str,
         fail: &Fail,
-        bounds: (u64, Duration),
+        retention: &Retention,
         flow: &Flow,
         error: &JobError,
     ) -> Result<bool> {
-        let mut call = self.fail_call(&FAIL_FLOW, queue, consumer, fail, bounds.0, bounds.1);
+        let mut call = self.fail_call(&FAIL_FLOW, queue, consumer, fail, retention);
         call.arg(serde_json::to_vec(flow)?).arg(serde_json::to_vec(error)?);
         Ok(int(&self.run_told(&FAIL_FLOW, &call).await?)? == 1)
     }

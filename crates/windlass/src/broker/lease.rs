@@ -88,8 +88,9 @@ impl Broker {
             self.keys.moved(),
             self.keys.stats(),
         ];
+        let keep = config.retention.keep(queue, State::Dead);
         let mut call = RECOVER.call(&keys);
-        call.arg(ms(config.lease)).arg(config.crash_limit).arg(config.ended_max).arg(ms(config.ended_age));
+        call.arg(ms(config.lease)).arg(config.crash_limit).arg(keep.count).arg(keep.bytes);
         call.arg(queue).arg(format!("its process ended {} times while it ran", config.crash_limit)).arg(dead);
         let answer = array(self.run_told(&RECOVER, &call).await?)?;
         let [suspects, unstarted, killed, ids] = answer.as_slice() else {

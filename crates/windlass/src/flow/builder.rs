@@ -120,7 +120,7 @@ impl BatchBuilder {
     }
 
     /// How long the batch is remembered after it has succeeded: a day unless said otherwise. One with jobs that did not
-    /// succeed is remembered as long as these are ([`Config::ended_age`](crate::Config::ended_age)), since they may
+    /// succeed is remembered as long as these are ([`Config::retention`](crate::Config::retention)), since they may
     /// be tried again.
     pub fn keep(mut self, time: Duration) -> Self {
         self.keep = time;
@@ -198,7 +198,7 @@ impl BatchBuilder {
         }
         let size = self.fields.iter().map(|(_, value)| value.len()).sum();
         self.client.config().check_payload("a batch's callbacks", size)?;
-        let wait = self.client.config().ended_age.max(self.keep);
+        let wait = self.client.config().retention.age_max().max(self.keep);
         self.fields.push(("keep", ms(self.keep).max(1).to_string().into_bytes()));
         self.fields.push(("wait", ms(wait).max(1).to_string().into_bytes()));
         if let Some(Nested { parent, opener }) = self.nested {

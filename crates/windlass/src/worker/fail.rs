@@ -31,21 +31,21 @@ pub(super) async fn tell(shared: &Shared, taken: Taken, failed: Failed) {
     let steps = shared.events.hears_jobs().then(|| steps(&failed, &verdict, &id, attempt));
     let was_held = match to_fail(key, &id, verdict, failed) {
         Ok(fail) => {
-            let (queue, config) = (&*shared.queues[taken.queue], shared.client.config());
-            let (max, age) = (config.ended_max, config.ended_age);
+            let queue = &*shared.queues[taken.queue];
+            let retention = &shared.client.config().retention;
             match &flow {
                 flow if taken.is_ruled => {
                     let flow = flow.as_ref().map(|(flow, error)| (flow, error));
-                    let call = || shared.broker.fail_ruled(queue, &shared.worker, &fail, (max, age), flow);
+                    let call = || shared.broker.fail_ruled(queue, &shared.worker, &fail, retention, flow);
                     shared.until_answered(call).await
                 }
                 None => {
-                    let call = || shared.broker.fail(queue, &shared.worker, &fail, max, age);
+                    let call = || shared.broker.fail(queue, &shared.worker, &fail, retention);
                     shared.until_answered(call).await
                 }
                 Some((flow, error)) => {
                     let call =
-                        || shared.broker.fail_flow(queue, &shared.worker, &fail, (max, age), flow, error);
+                        || shared.broker.fail_flow(queue, &shared.worker, &fail, retention, flow, error);
                     shared.until_answered(call).await
                 }
             }

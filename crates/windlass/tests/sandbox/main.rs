@@ -8,8 +8,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use windlass::testing::{Performed, Sandbox};
 use windlass::{
-    Capsule, Client, Config, Context, Error, Failure, Job, JobStep, Outcome, Push, Rate, Retry, Rule, State,
-    Target, Unique, Worker,
+    Capsule, Client, Config, Context, Error, Failure, Job, JobStep, Keep, Outcome, Push, Rate, Retry, Rule,
+    State, Target, Unique, Worker,
 };
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -266,7 +266,7 @@ async fn a_parked_job_dies_when_nobody_comes_for_it() {
     let state = sandbox.client().handle::<()>(id.clone()).state().await.unwrap();
     assert_eq!(state, Some(State::Dead));
     // And is forgotten in its time.
-    sandbox.advance(sandbox.client().config().ended_age + SECOND);
+    sandbox.advance(Keep::default().age + SECOND);
     sandbox.drain().await.unwrap();
     assert_eq!(sandbox.client().inspector().show(&id).await.unwrap(), None);
 }

@@ -201,8 +201,7 @@ impl World {
             result: None,
         };
         let consumer = self.workers[worker].name.clone();
-        let (kept, age) = (self.config.ended_max, self.config.ended_age);
-        let failed = self.broker().fail(QUEUE, &consumer, &fail, kept, age).await;
+        let failed = self.broker().fail(QUEUE, &consumer, &fail, &self.config.retention).await;
         if let Ok(true) = failed
             && !is_unheard
         {
