@@ -67,29 +67,36 @@ pub fn encode(value: &Value, protocol: Protocol, out: &mut Vec<u8>) {
 /// assert_eq!(out, b"*2\r\n$3\r\nGET\r\n$1\r\nk\r\n");
 /// ```
 pub fn encode_command(args: &[&[u8]], out: &mut Vec<u8>) {
-    header(b'*', length(args.len()), out);
+    // Each change of a store is one of these, and most of their lengths have few digits: what is between two arguments is
+    // written as one word.
+    match args.len() {
+        count @ 0..=9 => out.extend_from_slice(&[b'*', b'0' + count as u8]),
+        count => {
+            out.push(b'*');
+            out.extend_from_slice(itoa::Buffer::new().format(count).as_bytes());
+        }
+    }
     for arg in args {
-        // Each change of a store is one of these, and most of their lengths have one digit or two.
+        let digit = |place| b'0' + (arg.len() / place % 10) as u8;
         match arg.len() {
-            len @ 0..=9 => {
-                short(u64::from_le_bytes([b'$', b'0' + len as u8, b'\r', b'\n', 0, 0, 0, 0]), 4, out)
+            0..=9 => short([b'\r', b'\n', b'$', digit(1), b'\r', b'\n', 0, 0], 6, out),
+            10..=99 => short([b'\r', b'\n', b'$', digit(10), digit(1), b'\r', b'\n', 0], 7, out),
+            100..=999 => short([b'\r', b'\n', b'$', digit(100), digit(10), digit(1), b'\r', b'\n'], 8, out),
+            len => {
+                out.extend_from_slice(b"\r\n");
+                header(b'$', length(len), out);
             }
-            len @ 10..=99 => {
-                let (tens, ones) = (b'0' + (len / 10) as u8, b'0' + (len % 10) as u8);
-                short(u64::from_le_bytes([b'$', tens, ones, b'\r', b'\n', 0, 0, 0]), 5, out);
-            }
-            len => header(b'$', length(len), out),
         }
         out.extend_from_slice(arg);
-        out.extend_from_slice(b"\r\n");
     }
+    out.extend_from_slice(b"\r\n");
 }
 
 /// Appends the first bytes of a word.
 #[inline]
-fn short(word: u64, len: usize, out: &mut Vec<u8>) {
+fn short(word: [u8; 8], len: usize, out: &mut Vec<u8>) {
     let end = out.len() + len;
-    out.extend_from_slice(&word.to_le_bytes());
+    out.extend_from_slice(&word);
     out.truncate(end);
 }
 
@@ -126,4 +133,22 @@ fn line(mark: u8, text: &[u8], out: &mut Vec<u8>) {
 
 fn length(count: usize) -> i64 {
     i64::try_from(count).expect("nothing in memory is longer than i64::MAX")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_tells_the_number_and_the_lengths_of_its_arguments() {
+        for len in [0, 1, 9, 10, 42, 99, 100, 507, 999, 1000, 12_345] {
+            for count in [0, 1, 9, 10, 1000] {
+                let arg = vec![b'x'; len];
+                let mut out = b"before".to_vec();
+                encode_command(&vec![arg.as_slice(); count], &mut out);
+                let args = format!("${len}\r\n{}\r\n", "x".repeat(len)).repeat(count);
+                assert_eq!(out, format!("before*{count}\r\n{args}").as_bytes());
+            }
+        }
+    }
 }
